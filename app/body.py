@@ -1,0 +1,100 @@
+"""Bodies in and out: the decorator that hands a handler its checked body, and the answers in JSON.
+
+What a body must contain is the schema's business; here it is found, limited and refused as a stream of bytes.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import orjson
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.typedefs import Handler
+
+from app.errors import BadRequest, PayloadTooLarge, UnsupportedMediaType
+from schemas.base import Schema, parse
+
+MAX_BODY_BYTES = 64 * 1024
+JSON = "application/json; charset=utf-8"
+
+T = TypeVar("T")
+_COMMON_TYPES = frozenset(
+    {"application/json", JSON, "application/json;charset=utf-8", "application/json;charset=UTF-8"}
+)
+
+
+def body(schema: type[Schema[T]]) -> Callable[[Callable[[web.Request, T], Awaitable[web.StreamResponse]]], Handler]:
+    """Read the request's body by ``schema`` and call the handler with the dataclass that it loads into.
+
+    What is refused is raised: PayloadTooLarge, UnsupportedMediaType, and BadRequest or InvalidBody.
+    """
+
+    def decorate(handler: Callable[[web.Request, T], Awaitable[web.StreamResponse]]) -> Handler:
+        @functools.wraps(handler)
+        async def with_body(request: web.Request) -> web.StreamResponse:
+            raw = await read_body(request)
+            if not raw and not schema.empty_body:
+                raise BadRequest.at("", "is missing")
+            return await handler(request, parse(schema, raw))
+
+        with_body.__dict__["body_schema"] = schema
+        return with_body
+
+    return decorate
+
+
+def schema_of(handler: object) -> type[Schema[Any]] | None:
+    """The schema that ``@body`` gave a handler; the API's description is made from it."""
+    schema: type[Schema[Any]] | None = getattr(handler, "body_schema", None)
+    return schema
+
+
+async def read_body(request: web.Request) -> bytes:
+    """The body's bytes, of JSON by its own account; empty where there is no body.
+
+    Stops reading at the limit, whatever length was announced or not.
+    """
+    if not request.body_exists:
+        return b""
+    refuse_other_types(request)
+    content = request.content
+    try:
+        raw = await content.readany()
+        if content.at_eof() and len(raw) <= MAX_BODY_BYTES:
+            return raw  # the body came with the header, as most do
+        whole = bytearray(raw)
+        while raw and len(whole) <= MAX_BODY_BYTES:
+            raw = await content.readany()
+            whole += raw
+    except (ConnectionError, HttpProcessingError, web.RequestPayloadError) as error:
+        raise BadRequest.at("", "ended early or is badly framed") from error
+    if len(whole) > MAX_BODY_BYTES:
+        raise PayloadTooLarge
+    return bytes(whole)
+
+
+def refuse_announced_size(request: web.Request) -> None:
+    """:raises PayloadTooLarge: where ``Content-Length`` is over the limit already."""
+    if (request.content_length or 0) > MAX_BODY_BYTES:
+        raise PayloadTooLarge
+
+
+def refuse_other_types(request: web.Request) -> None:
+    """:raises UnsupportedMediaType: for all but plain UTF-8 JSON; a missing type is another type (RFC 9110 §8.3)."""
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise UnsupportedMediaType
+    if request.headers.get("Content-Type") in _COMMON_TYPES:
+        return
+    if request.content_type != "application/json" or (request.charset or "utf-8").lower() not in {"utf-8", "utf8"}:
+        raise UnsupportedMediaType
+
+
+def json_response(value: object, status: int = 200) -> web.Response:
+    return web.Response(body=orjson.dumps(value), status=status, headers={"Content-Type": JSON})
+
+
+def created(value: object) -> web.Response:
+    return json_response(value, status=201)

@@ -1,0 +1,43 @@
+"""Two clocks read at once: the monotonic one for what is due and charged, UTC for what people read.
+
+A wall clock that jumps moves what is displayed, and no deadline and no charge.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+WORKER_CLOCK_SKEW_S = 5.0  # a worker's stamp further off than this is not of our monotonic clock
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """``monotonic`` in seconds, only comparable within this run; ``utc_ms`` in milliseconds since 1970."""
+
+    monotonic: float
+    utc_ms: int
+
+    @property
+    def iso(self) -> str:
+        """ISO 8601 UTC with milliseconds and Z."""
+        return iso(self.utc_ms)
+
+
+def now() -> Moment:
+    return Moment(time.monotonic(), time.time_ns() // 1_000_000)
+
+
+def at_worker_time(stamp_ms: int) -> Moment:
+    """The moment of a worker's stamp, which is in milliseconds of the machine's monotonic clock, as ours is."""
+    present = now()
+    ago = present.monotonic - stamp_ms / 1000
+    if not 0 <= ago <= WORKER_CLOCK_SKEW_S:
+        return present
+    return Moment(present.monotonic - ago, present.utc_ms - round(ago * 1000))
+
+
+def iso(utc_ms: int) -> str:
+    moment = datetime.fromtimestamp(utc_ms / 1000, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,328 @@
+"""A call's media side: one router, and each party's transports, producers and consumers.
+
+Asks who may do what to which object; knows no HTTP, no money and no state of the call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import MutableMapping
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+from app.calls.clock import Moment, at_worker_time
+from app.errors import (
+    AlreadyConnected,
+    AlreadyResumed,
+    BadRequest,
+    CannotConsume,
+    ConsumerNotFound,
+    Forbidden,
+    ProducerAlreadyExists,
+    ProducerNotFound,
+    TransportLimitExceeded,
+    TransportNotFound,
+)
+from schemas.consumer import ConsumeRequest
+from schemas.producer import ProduceRequest
+from worker_bridge.connectivity import DtlsParameters, IceParameters
+from worker_bridge.consumer import Consumer
+from worker_bridge.emitter import Emitter
+from worker_bridge.errors import RequestRefused
+from worker_bridge.producer import Producer
+from worker_bridge.router import Router
+from worker_bridge.rtp import MediaKind, RtpCapabilities, RtpParameters
+from worker_bridge.webrtc_server import WebRtcServer
+from worker_bridge.webrtc_transport import WebRtcTransport
+
+Direction = Literal["send", "recv"]
+DEAD_DTLS = frozenset({"failed", "closed"})
+DEAD_ICE = frozenset({"disconnected", "closed"})
+
+logger = logging.getLogger(__name__)
+
+
+class Released(NamedTuple):
+    """How many objects were open, and are no more."""
+
+    transports: int
+    producers: int
+    consumers: int
+
+
+@dataclass(frozen=True, slots=True)
+class RoomLimits:
+    transports_per_direction: int
+    producers_per_party: int
+
+
+@dataclass(slots=True, eq=False)
+class PartyTransport:
+    """A transport, whose it is and which way it goes. ``connecting`` from the first RTC-03 on, if that was not refused."""
+
+    transport: WebRtcTransport
+    user_id: str
+    direction: Direction
+    connecting: bool = False
+
+    @property
+    def dead(self) -> bool:
+        transport = self.transport
+        return transport.closed or transport.dtls_state in DEAD_DTLS or transport.ice_state in DEAD_ICE
+
+
+RetryKey = tuple[str, MediaKind, str | None, int | None]
+"""Transport, kind, MID and first SSRC: two requests that differ in these are not the same request."""
+
+
+@dataclass(slots=True, eq=False)
+class PartyProducer:
+    """A producer, whose it is, and the request that made it: the same again is a retry."""
+
+    producer: Producer
+    user_id: str
+    requested: RtpParameters
+    key: RetryKey
+
+
+@dataclass(slots=True, eq=False)
+class PartyConsumer:
+    consumer: Consumer
+    user_id: str
+    capabilities: RtpCapabilities
+
+
+@dataclass(slots=True, eq=False)
+class Party:
+    """One of the two. Its lock makes the checks of a request and what follows from them one step."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    producers: dict[RetryKey, PartyProducer] = field(default_factory=dict)
+    consumers: dict[tuple[str, str], PartyConsumer] = field(default_factory=dict)  # by transport and producer
+    sending: Counter[MediaKind] = field(default_factory=Counter)
+
+
+class Room:
+    """Events: ``producer_added``, ``producer_removed``, ``producer_paused``, ``producer_resumed``, all with
+    ``(user_id, producer)``; ``set_up(user_id)`` at every new transport; ``first_packet(user_id, producer, moment)``;
+    ``closed(reason)`` when the router closed, whoever closed it."""
+
+    def __init__(
+        self,
+        call_id: str,
+        parties: tuple[str, str],
+        router: Router,
+        webrtc_server: WebRtcServer,
+        limits: RoomLimits,
+        index: MutableMapping[str, Room],
+    ) -> None:
+        """``index`` finds the room by the id of any transport, producer or consumer in it."""
+        self.call_id = call_id
+        self.router = router
+        self.events = Emitter()
+        self.transports: dict[str, PartyTransport] = {}
+        self.producers: dict[str, PartyProducer] = {}
+        self.consumers: dict[str, PartyConsumer] = {}
+        self._parties = {user_id: Party() for user_id in parties}
+        self._webrtc_server = webrtc_server
+        self._limits = limits
+        self._index = index
+        router.on_closed(self._router_closed)
+
+    def __repr__(self) -> str:
+        return f"<Room {self.call_id} on {self.router!r}>"
+
+    def party(self, user_id: str) -> Party:
+        party = self._parties.get(user_id)
+        if party is None:
+            raise Forbidden(f"{user_id} is no party of call {self.call_id}")
+        return party
+
+    def close(self) -> Released:
+        """Close everything in it, at once."""
+        released = Released(len(self.transports), len(self.producers), len(self.consumers))
+        self.router.close()
+        return released
+
+    # transports
+
+    async def create_transport(self, user_id: str, direction: Direction) -> WebRtcTransport:
+        """TransportLimitExceeded where all of that direction are in use; a dead one is replaced."""
+        async with self.party(user_id).lock:
+            mine = [one for one in self.transports.values() if (one.user_id, one.direction) == (user_id, direction)]
+            dead = [one for one in mine if one.dead]
+            if len(mine) - len(dead) >= self._limits.transports_per_direction:
+                raise TransportLimitExceeded(f"{user_id} has {len(mine)} {direction} transports in {self.call_id}")
+            for one in dead:
+                one.transport.close()
+            transport = await self.router.create_webrtc_transport(self._webrtc_server)
+            self.transports[transport.id] = PartyTransport(transport, user_id, direction)
+            self._index[transport.id] = self
+            transport.on_closed(lambda: self._transport_closed(transport.id))
+        self.events.emit("set_up", user_id)
+        return transport
+
+    async def connect(self, user_id: str, transport_id: str, dtls_parameters: DtlsParameters) -> None:
+        """Once per transport: AlreadyConnected after it. A connect that the worker refused leaves it connectable."""
+        mine = self.transport_of(user_id, transport_id)
+        if mine.connecting:
+            raise AlreadyConnected(transport_id)
+        mine.connecting = True
+        try:
+            await mine.transport.connect(dtls_parameters)
+        except RequestRefused as error:
+            mine.connecting = False
+            raise BadRequest.at("dtlsParameters", error.reason) from error
+        except BaseException:
+            mine.connecting = False
+            raise
+
+    async def restart_ice(self, user_id: str, transport_id: str) -> IceParameters:
+        return await self.transport_of(user_id, transport_id).transport.restart_ice()
+
+    def close_transport(self, user_id: str, transport_id: str) -> None:
+        self.transport_of(user_id, transport_id).transport.close()
+
+    def transport_of(self, user_id: str, transport_id: str, direction: Direction | None = None) -> PartyTransport:
+        """The party's own transport; TransportNotFound for anybody else's, or one of the other direction."""
+        self.party(user_id)
+        found = self.transports.get(transport_id)
+        if found is None or found.user_id != user_id or direction not in (None, found.direction):
+            raise TransportNotFound(transport_id, which=direction)
+        return found
+
+    # producers
+
+    async def produce(self, user_id: str, request: ProduceRequest) -> Producer:
+        """The party's new producer, or the one that the same request made before; ProducerAlreadyExists for another."""
+        party = self.party(user_id)
+        async with party.lock:
+            sender = self.transport_of(user_id, request.transport_id, "send")
+            key = _retry_key(request)
+            before = party.producers.get(key)
+            if before is not None and before.requested == request.rtp_parameters:
+                return before.producer
+            if party.sending[request.kind] >= self._limits.producers_per_party:
+                raise ProducerAlreadyExists(f"{user_id} sends {request.kind} in {self.call_id}")
+            producer = await self._produce(sender.transport, request)
+            owned = PartyProducer(producer, user_id, request.rtp_parameters, key)
+            party.producers[key] = self.producers[producer.id] = owned
+            party.sending[request.kind] += 1
+            self._index[producer.id] = self
+            producer.on_closed(lambda: self._producer_closed(party, owned))
+        self.events.emit("producer_added", user_id, producer)
+        return producer
+
+    async def set_producer_paused(self, user_id: str, producer_id: str, paused: bool) -> None:
+        """Mute or unmute on the server. Saying it twice changes nothing."""
+        async with self.party(user_id).lock:
+            producer = self.producer_of(user_id, producer_id).producer
+            if producer.paused == paused:
+                return
+            await (producer.pause() if paused else producer.resume())
+        self.events.emit("producer_paused" if paused else "producer_resumed", user_id, producer)
+
+    def close_producer(self, user_id: str, producer_id: str) -> None:
+        self.producer_of(user_id, producer_id).producer.close()
+
+    def producer_of(self, user_id: str, producer_id: str) -> PartyProducer:
+        self.party(user_id)
+        found = self.producers.get(producer_id)
+        if found is None or found.user_id != user_id:
+            raise ProducerNotFound(producer_id)
+        return found
+
+    # consumers
+
+    async def consume(self, user_id: str, request: ConsumeRequest) -> Consumer:
+        """The other party's producer on the party's own receive transport, paused until it is resumed.
+
+        The same request again answers the same consumer; other capabilities replace it. ProducerNotFound for a producer
+        that is not the other party's; CannotConsume where no codec matches.
+        """
+        party = self.party(user_id)
+        async with party.lock:
+            receiver = self.transport_of(user_id, request.transport_id, "recv").transport
+            source = self.producers.get(request.producer_id)
+            if source is None or source.user_id == user_id:
+                raise ProducerNotFound(request.producer_id)
+            capabilities = request.rtp_capabilities or self.router.rtp_capabilities
+            key = (receiver.id, request.producer_id)
+            before = party.consumers.get(key)
+            if before is not None and before.capabilities == capabilities:
+                return before.consumer
+            if not self.router.can_consume(request.producer_id, capabilities):
+                raise CannotConsume(request.producer_id)
+            if before is not None:
+                before.consumer.close()
+            consumer = await receiver.consume(request.producer_id, capabilities, paused=True)
+            owned = PartyConsumer(consumer, user_id, capabilities)
+            party.consumers[key] = self.consumers[consumer.id] = owned
+            self._index[consumer.id] = self
+            consumer.on_closed(lambda: self._consumer_closed(party, key, consumer))
+            return consumer
+
+    async def resume_consumer(self, user_id: str, consumer_id: str) -> None:
+        async with self.party(user_id).lock:
+            consumer = self.consumer_of(user_id, consumer_id).consumer
+            if not consumer.paused:
+                raise AlreadyResumed(consumer_id)
+            await consumer.resume()
+
+    async def pause_consumer(self, user_id: str, consumer_id: str) -> None:
+        async with self.party(user_id).lock:
+            consumer = self.consumer_of(user_id, consumer_id).consumer
+            if not consumer.paused:
+                await consumer.pause()
+
+    def consumer_of(self, user_id: str, consumer_id: str) -> PartyConsumer:
+        self.party(user_id)
+        found = self.consumers.get(consumer_id)
+        if found is None or found.user_id != user_id:
+            raise ConsumerNotFound(consumer_id)
+        return found
+
+    # inside
+
+    async def _produce(self, transport: WebRtcTransport, request: ProduceRequest) -> Producer:
+        """Produce, with the worker tracing RTP until the first packet has come."""
+        try:
+            producer = await transport.produce(request.kind, request.rtp_parameters, traces=("rtp",))
+        except RequestRefused as error:
+            raise BadRequest.at("rtpParameters", error.reason) from error
+        producer.events.once("trace", lambda _, body: self._first_packet(producer, at_worker_time(body["timestamp"])))
+        return producer
+
+    def _first_packet(self, producer: Producer, moment: Moment) -> None:
+        producer.stop_tracing()
+        owned = self.producers.get(producer.id)
+        if owned is not None:
+            self.events.emit("first_packet", owned.user_id, producer, moment)
+
+    def _transport_closed(self, transport_id: str) -> None:
+        self.transports.pop(transport_id, None)
+        self._index.pop(transport_id, None)
+
+    def _producer_closed(self, party: Party, owned: PartyProducer) -> None:
+        producer = owned.producer
+        self.producers.pop(producer.id, None)
+        self._index.pop(producer.id, None)
+        party.producers.pop(owned.key, None)
+        party.sending[producer.media_kind] -= 1
+        if not self.router.closed:
+            self.events.emit("producer_removed", owned.user_id, producer)
+
+    def _consumer_closed(self, party: Party, key: tuple[str, str], consumer: Consumer) -> None:
+        self.consumers.pop(consumer.id, None)
+        self._index.pop(consumer.id, None)
+        party.consumers.pop(key, None)
+
+    def _router_closed(self) -> None:
+        self.events.emit("closed", self.router.close_reason)
+
+
+def _retry_key(request: ProduceRequest) -> RetryKey:
+    encodings = request.rtp_parameters.encodings
+    return request.transport_id, request.kind, request.rtp_parameters.mid, encodings[0].ssrc if encodings else None

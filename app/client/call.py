@@ -1,0 +1,228 @@
+"""`voiceplane call`: two parties talk through a server for some seconds, and what each of them heard is judged.
+
+Owns the verdict and what is printed. Signs its own tokens where it is given none; the media libraries are imported only
+once a call is made, so that the command can be listed without them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import base64
+import dataclasses
+import json
+import secrets
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import aiohttp
+
+from app.auth import issue_token
+from app.client.api import Api, Released
+from app.client.errors import ClientError
+from app.settings import Settings, SettingsError
+
+if TYPE_CHECKING:
+    from app.client.party import Hearing, Voice
+
+TONE_TOLERANCE_HZ = 10.0
+FRAMES_WANTED = 0.95  # of those sent
+FRAMES_PER_SECOND = 50  # Opus' usual 20 ms
+LATE_S = 3.0  # a frame that is later than this is lost
+MAX_SECONDS = 3600.0
+TOKEN_TTL_S = MAX_SECONDS + 600
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A party's user id and the token that proves it."""
+
+    user_id: str
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Direction:
+    """What went one way, counted over the same window at both ends."""
+
+    sender: str
+    receiver: str
+    sent_hz: float
+    heard_hz: float
+    frames_sent: int
+    frames_received: int
+    packets_lost: int
+    first_sound_ms: float  # from the answer of RTC-04 to the first decoded frame, so aiortc's jitter buffer counts
+
+    @property
+    def received(self) -> float:
+        """Share of the sent frames that arrived."""
+        return self.frames_received / self.frames_sent
+
+    def fault(self) -> str | None:
+        """One sentence about what is wrong with this direction, or None."""
+        if self.received < FRAMES_WANTED:
+            return f"{self.receiver} received only {self.received:.1%} of {self.sender}'s {self.frames_sent} frames."
+        if abs(self.heard_hz - self.sent_hz) > TONE_TOLERANCE_HZ:
+            return f"{self.receiver} heard {self.heard_hz:.0f} Hz where {self.sender} sent {self.sent_hz:.0f} Hz."
+        return None
+
+    def __str__(self) -> str:
+        return (
+            f"{self.sender} -> {self.receiver}: "
+            f"{self.frames_received} of {self.frames_sent} frames ({self.received:.1%}), "
+            f"{self.packets_lost} packets lost, {self.heard_hz:.0f} Hz of {self.sent_hz:.0f} Hz, "
+            f"first sound after {self.first_sound_ms:.0f} ms"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CallReport:
+    """What a call was like. `setup_ms` is everything from the first request to both consumers resumed."""
+
+    call_id: str
+    setup_ms: float
+    to_otomo: Direction
+    to_user: Direction
+    released: Released
+
+    def fault(self) -> str | None:
+        """One sentence about the first thing that is wrong, or None."""
+        return self.to_otomo.fault() or self.to_user.fault()
+
+
+async def run_call(
+    base: str, admin_token: str, user: Identity, otomo: Identity, *, seconds: float = 5.0, say: Say = lambda _: None
+) -> CallReport:
+    """Make a free call as an admin, let both parties talk, count, and close it again.
+
+    :param base: the server's URL without a path.
+    :param seconds: how long to count, once both hear each other.
+    :param say: gets a line for every step.
+    :raises ClientError: where the server can't be reached, refuses, or lets no sound through.
+    """
+    from app.client.conversation import conversation
+
+    clock = asyncio.get_running_loop().time
+    call_id = f"check-{secrets.token_hex(6)}"
+    async with aiohttp.ClientSession() as http:
+        user_api, otomo_api = Api(http, base, user.token), Api(http, base, otomo.token)
+        started = clock()
+        await Api(http, base, admin_token).open_call(call_id, user.user_id, otomo.user_id, price_per_minute=0)
+        say(f"call {call_id} is open")
+        async with _cleaned_up_on_error(user_api, call_id), conversation(user_api, otomo_api, call_id) as talk:
+            setup_ms = (clock() - started) * 1000
+            say(f"both parties are set up after {setup_ms:.0f} ms")
+            await talk.heard()
+            say(f"both hear something; counting for {seconds:g} s")
+            to_otomo, to_user = await asyncio.gather(
+                _measure("user", "otomo", talk.user_voice, talk.otomo_hearing, seconds),
+                _measure("otomo", "user", talk.otomo_voice, talk.user_hearing, seconds),
+            )
+            released = await user_api.cleanup(call_id)
+        say(f"closed {released.transports} transports, {released.producers} producers, {released.consumers} consumers")
+    return CallReport(call_id, setup_ms, to_otomo, to_user, released)
+
+
+async def _measure(sender: str, receiver: str, voice: Voice, hearing: Hearing, seconds: float) -> Direction:
+    ear, frames = hearing.ear, round(seconds * FRAMES_PER_SECOND)
+    received = await ear.count(frames, within_s=seconds + LATE_S)
+    return Direction(
+        sender=sender,
+        receiver=receiver,
+        sent_hz=voice.tone.hz,
+        heard_hz=ear.dominant_hz(),
+        frames_sent=frames,
+        frames_received=received,
+        packets_lost=await hearing.packets_lost(),
+        first_sound_ms=((ear.first_frame_at or voice.produced_at) - voice.produced_at) * 1000,
+    )
+
+
+@asynccontextmanager
+async def _cleaned_up_on_error(api: Api, call_id: str) -> AsyncIterator[None]:
+    try:
+        yield
+    except BaseException:
+        with suppress(ClientError):  # the first error is the one to tell
+            await api.cleanup(call_id)
+        raise
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `voiceplane call`."""
+    parser.add_argument(
+        "--base", required=True, type=_url, metavar="URL", help="the server, as in http://127.0.0.1:8080"
+    )
+    parser.add_argument("--seconds", type=_seconds, default=5.0, help="how long to talk (default: 5)")
+    parser.add_argument("--token-secret", metavar="SECRET", help="sign tokens with this; else with the server's own")
+    for who in ("admin", "user", "otomo"):
+        parser.add_argument(f"--{who}-token", metavar="JWT", help=f"the {who}'s token, instead of signing one")
+
+
+async def run(args: argparse.Namespace, settings: Settings) -> int:
+    """Make the call and print the verdict.
+
+    :return: the exit code: 0 where both heard the other's tone, else 1 with one sentence on stderr.
+    """
+    try:
+        admin, user, otomo = (_identity(who, args, settings) for who in ("admin", "user", "otomo"))
+        report = await run_call(args.base, admin.token, user, otomo, seconds=args.seconds, say=_print)
+    except ImportError as error:
+        return _fail(f"A call needs the media libraries ({error.name} is missing): pip install 'voiceplane[call]'.")
+    except (ClientError, SettingsError) as error:
+        return _fail(f"The call failed: {str(error).rstrip('.')}.")
+    _print(str(report.to_otomo))
+    _print(str(report.to_user))
+    if fault := report.fault():
+        return _fail(f"The call is not good: {fault}")
+    _print("The call is good: each party heard the other's tone.")
+    return 0
+
+
+def _identity(who: str, args: argparse.Namespace, settings: Settings) -> Identity:
+    token: str | None = getattr(args, f"{who}_token")
+    if token is not None:
+        return Identity(_subject(who, token), token)
+    if args.token_secret is not None:
+        settings = dataclasses.replace(settings, jwt_secret=args.token_secret, jwt_jwks=None)
+    user_id = f"check-{who}-{secrets.token_hex(4)}"
+    return Identity(user_id, issue_token(settings, user_id, who, TOKEN_TTL_S))
+
+
+def _subject(who: str, token: str) -> str:
+    """The user id inside a token; whether the token is any good is the server's to say."""
+    try:
+        payload = token.split(".")[1]
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        return str(claims.get("sub") or claims["userId"])
+    except (IndexError, ValueError, KeyError, AttributeError) as error:
+        raise SettingsError(f"--{who}-token is not a JWT with a user id in it") from error
+
+
+def _url(text: str) -> str:
+    if not text.startswith(("http://", "https://")):
+        raise argparse.ArgumentTypeError("must start with http:// or https://")
+    return text
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 1 <= seconds <= MAX_SECONDS:
+        raise argparse.ArgumentTypeError(f"must be 1 to {MAX_SECONDS:g} seconds")
+    return seconds
+
+
+def _print(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()  # progress is worth nothing later
+
+
+def _fail(sentence: str) -> int:
+    sys.stderr.write(sentence + "\n")
+    return 1

@@ -1,0 +1,127 @@
+"""pymediasoup's aiortc handler with its faults worked around: all of them here, and nowhere else.
+
+Seen in pymediasoup 1.5.0 on aiortc 1.16.0 and aioice 0.13.0:
+
+1. `Transport` passes "connect" on without awaiting it and loses its error, so DTLS may start before RTC-03 is answered;
+   the worker drops that first flight, and the sound comes a retransmission (1 s) late. The handler's own "@connect" is
+   awaited and raises: `party.py` listens there.
+2. The DTLS role is fixed (server when sending, client when receiving). `dtls_role` chooses it: aiortc follows the
+   `a=setup` of the remote description, and `RemoteSdp` writes actpass into every offer.
+3. aioice never gathers 127.0.0.1, so a machine without a network has no candidate at all. Where all of the server's
+   addresses are loopback, so is ours.
+4. Closing a peer connection cancels its tasks without awaiting them; `close` waits for their end.
+5. `Consumer` never learns its receiver and `Transport.getStats` returns a coroutine: `packets_lost` asks aiortc itself.
+
+(And without ICE servers aiortc asks a public STUN server: `party.py` always gives a list, if need be an empty one.)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+from typing import Any, Literal, cast
+
+from aioice import Candidate, Connection
+from aiortc import RTCDtlsTransport
+from aiortc.stats import RTCInboundRtpStreamStats
+from pymediasoup import AiortcHandler
+from pymediasoup.handlers.sdp.remote_sdp import RemoteSdp
+from pymediasoup.models.transport import DtlsRole as AnyDtlsRole
+
+DtlsRole = Literal["client", "server"]
+CLOSE_TIMEOUT_S = 2.0
+CLOSE_POLL_S = 0.005
+LOOPBACK = "127.0.0.1"
+
+
+class PartyHandler(AiortcHandler):
+    """One transport's peer connection. `dtls_role` is our side's; None leaves pymediasoup's choice."""
+
+    def __init__(self, dtls_role: DtlsRole | None = None) -> None:
+        super().__init__()
+        self._dtls_role = dtls_role
+        self._on_loopback = False
+
+    def run(self, *args: Any, **options: Any) -> None:
+        super().run(*args, **options)
+        self._on_loopback = all(_is_loopback(candidate.ip) for candidate in options["iceCandidates"])
+        if self._dtls_role == "server" and self._direction == "recv":
+            self._remoteSdp = cast(RemoteSdp, _ActiveSdp(self.remoteSdp))
+
+    async def _setupTransport(  # noqa: N802
+        self,
+        localDtlsRole: AnyDtlsRole,  # noqa: N803
+        localSdpDict: dict[str, Any] | None = None,  # noqa: N803
+    ) -> None:
+        # Called once, after the ICE transport was made and before it gathers.
+        if self._on_loopback:
+            for dtls in self._dtls_transports():
+                _gather_on_loopback(dtls.transport._connection)  # noqa: SLF001
+        await super()._setupTransport(self._dtls_role or localDtlsRole, localSdpDict)
+
+    async def close(self) -> None:
+        if self._pc is None:
+            return
+        started = [dtls for dtls in self._dtls_transports() if dtls.transport.state != "new"]
+        await self._pc.close()
+        async with asyncio.timeout(CLOSE_TIMEOUT_S):
+            # polled, because closing removes every listener
+            while any(dtls.state not in ("closed", "failed") for dtls in started):  # noqa: ASYNC110
+                await asyncio.sleep(CLOSE_POLL_S)
+
+    def fall_silent(self) -> None:
+        """From now on nothing leaves the machine, as if its cable had been pulled: not even a goodbye."""
+        for dtls in self._dtls_transports():
+            vars(dtls.transport)["_send"] = _into_the_void
+
+    def state(self) -> str:
+        """ICE's and DTLS' state, for people: "ICE completed, DTLS connecting"."""
+        states = [f"ICE {dtls.transport.state}, DTLS {dtls.state}" for dtls in self._dtls_transports()]
+        return "; ".join(states) or "not started"
+
+    def dtls_roles(self) -> list[str]:
+        """The role that aiortc really took: "auto" before it was settled, then "client" or "server"."""
+        return [dtls._role for dtls in self._dtls_transports()]  # noqa: SLF001
+
+    async def packets_lost(self) -> int:
+        """Packets that RTP's sequence numbers say we should have received, and have not."""
+        report = await self.pc.getStats()
+        return sum(stats.packetsLost for stats in report.values() if isinstance(stats, RTCInboundRtpStreamStats))
+
+    def _dtls_transports(self) -> list[RTCDtlsTransport]:
+        if self._pc is None:
+            return []
+        return list({transceiver.receiver.transport for transceiver in self._pc.getTransceivers()})
+
+
+class _ActiveSdp:
+    """A `RemoteSdp` whose offers say that the remote side is the DTLS client (`a=setup:active`, RFC 5763 §5)."""
+
+    def __init__(self, sdp: RemoteSdp) -> None:
+        self._sdp = sdp
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sdp, name)
+
+    def getSdp(self) -> str:  # noqa: N802
+        return self._sdp.getSdp().replace("a=setup:actpass", "a=setup:active")
+
+
+def _gather_on_loopback(connection: Connection) -> None:
+    gather = connection.get_component_candidates
+
+    async def gather_loopback(component: int, addresses: list[str]) -> list[Candidate]:
+        return await gather(component, [LOOPBACK])
+
+    vars(connection)["get_component_candidates"] = gather_loopback
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:  # a host name, as VOICEPLANE_RTC_ANNOUNCED_ADDRESS may be
+        return False
+
+
+async def _into_the_void(_: bytes) -> None:
+    pass

@@ -1,0 +1,273 @@
+"""What a request can fail with, and the one table that turns a failure into an answer.
+
+AppError
+├── EdgeError                 the request itself is refused, before anybody asked for a call
+│   ├── BadRequest, Unauthorized
+│   ├── PayloadTooLarge, UnsupportedMediaType
+│   └── RateLimited
+├── CallError                 the domain says no
+│   ├── InsufficientPoints
+│   ├── Forbidden
+│   ├── RoomNotFound, TransportNotFound, ProducerNotFound, ConsumerNotFound
+│   ├── CallNotFound, OtomoNotFound, WalletNotFound
+│   ├── AlreadyConnected, AlreadyResumed
+│   ├── ProducerAlreadyExists, TransportLimitExceeded, CannotConsume
+│   ├── InvalidCallState
+│   └── OtomoOffline, OtomoBusy, CallerBusy
+└── NodeError                 this node can't serve it now, another one or a later try might
+    ├── WorkerUnavailable
+    └── Draining
+
+The classes know no HTTP: ``app.calls`` raises them and they carry ids for the log. Only the table below knows codes,
+statuses and the Japanese texts that clients show.
+"""
+
+# ruff: noqa: N818  an error is named as its answer's code is, and the tree above says that they are errors
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Literal
+
+from schemas.problem import InvalidBody, Problem
+from worker_bridge.errors import InvalidParameters, ResourceClosed, Unsupported, WorkerGone
+
+RETRY_AFTER_S = 5  # a dead worker is back within seconds, and a draining node is replaced by another
+LEADING_PATH = re.compile(r"([a-z][a-z0-9_]*(?:\.[a-z0-9_]+|\[\d+\])*): ")
+
+
+class AppError(Exception):
+    """Base of everything that ``app`` raises to be answered."""
+
+
+class EdgeError(AppError):
+    """The request is refused as a request."""
+
+
+class CallError(AppError):
+    """The domain refuses what was asked."""
+
+
+class NodeError(AppError):
+    """The node can't do it now."""
+
+
+class BadRequest(EdgeError):
+    """The body, a path or a query value is wrong; ``details`` tell a developer where and why."""
+
+    def __init__(self, details: Iterable[Problem]) -> None:
+        self.details = tuple(details)
+        super().__init__("; ".join(f"{problem.path}: {problem.problem}" for problem in self.details))
+
+    @classmethod
+    def at(cls, path: str, problem: str) -> BadRequest:
+        """One thing is wrong, at ``path`` in the wire's spelling ("" is the whole body)."""
+        return cls((Problem(path, problem),))
+
+
+class Unauthorized(EdgeError):
+    """No token, or one that is not accepted. ``token_given`` tells the two apart (RFC 6750 §3.1), nothing else does."""
+
+    def __init__(self, reason: str = "no token", *, token_given: bool = False) -> None:
+        super().__init__(reason)
+        self.token_given = token_given
+
+
+class PayloadTooLarge(EdgeError):
+    """The body is longer than a body may be."""
+
+
+class UnsupportedMediaType(EdgeError):
+    """The body is not plain UTF-8 JSON."""
+
+
+class RateLimited(EdgeError):
+    """The user asks too often; ``retry_after_s`` is in whole seconds, 1 or more."""
+
+    def __init__(self, retry_after_s: int) -> None:
+        super().__init__(f"again in {retry_after_s} s")
+        self.retry_after_s = retry_after_s
+
+
+class InsufficientPoints(CallError):
+    """The caller's balance does not cover one minute."""
+
+
+class Forbidden(CallError):
+    """The user is not a party of the call, or not allowed this at all."""
+
+
+class RoomNotFound(CallError):
+    """There is no room for that call."""
+
+
+class TransportNotFound(CallError):
+    """There is no such transport of this party; ``which`` is the direction that was needed, where one was."""
+
+    def __init__(self, transport_id: str = "", *, which: Literal["send", "recv"] | None = None) -> None:
+        super().__init__(transport_id)
+        self.which = which
+
+
+class ProducerNotFound(CallError):
+    """There is no such producer that this party could mean."""
+
+
+class ConsumerNotFound(CallError):
+    """There is no such consumer of this party."""
+
+
+class CallNotFound(CallError):
+    """There is no such call that this user may know of."""
+
+
+class OtomoNotFound(CallError):
+    """Nobody by that id takes calls."""
+
+
+class WalletNotFound(CallError):
+    """That user has no wallet."""
+
+
+class AlreadyConnected(CallError):
+    """The transport's DTLS parameters were given before."""
+
+
+class AlreadyResumed(CallError):
+    """The consumer is not paused."""
+
+
+class ProducerAlreadyExists(CallError):
+    """The party sends that kind already, with other parameters."""
+
+
+class TransportLimitExceeded(CallError):
+    """The party has as many live transports in that direction as it may have."""
+
+
+class CannotConsume(CallError):
+    """The capabilities of the receiver don't match the producer."""
+
+
+class InvalidCallState(CallError):
+    """The call is past, or not yet at, the state that this needs."""
+
+
+class OtomoOffline(CallError):
+    """The otomo has no live socket."""
+
+
+class OtomoBusy(CallError):
+    """The otomo is in another call."""
+
+
+class CallerBusy(CallError):
+    """The caller is in another call."""
+
+
+class WorkerUnavailable(NodeError):
+    """No worker can take a room, or the call's own worker is gone."""
+
+
+class Draining(NodeError):
+    """The node takes no new calls."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One refusal as clients see it. ``message`` is shown to people, ``details`` are read by developers."""
+
+    code: str
+    status: int
+    message: str
+    headers: tuple[tuple[str, str], ...] = ()
+    details: tuple[Problem, ...] = ()
+
+    def as_json(self) -> dict[str, object]:
+        body: dict[str, object] = {"error": self.code, "message": self.message}
+        if self.status == 400:
+            body["details"] = [{"path": problem.path, "problem": problem.problem} for problem in self.details]
+        return body
+
+
+BAD_REQUEST = Answer("BAD_REQUEST", 400, "リクエストが不正です。")
+INTERNAL_ERROR = Answer("INTERNAL_ERROR", 500, "サーバー内部でエラーが発生しました。")
+NOT_FOUND = Answer("NOT_FOUND", 404, "指定されたURLは存在しません。")
+METHOD_NOT_ALLOWED = Answer("METHOD_NOT_ALLOWED", 405, "このURLでは使用できないメソッドです。")
+
+_RETRY = (("Retry-After", str(RETRY_AFTER_S)),)
+_NOT_NOW = Answer("INVALID_CALL_STATE", 409, "現在この操作はできません。")
+_NO_WORKER = Answer("WORKER_UNAVAILABLE", 503, "メディアサーバーを利用できません。", _RETRY)
+
+ANSWERS: Mapping[type[Exception], Answer] = MappingProxyType(
+    {
+        BadRequest: BAD_REQUEST,
+        InvalidBody: BAD_REQUEST,
+        InvalidParameters: BAD_REQUEST,
+        Unsupported: BAD_REQUEST,
+        Unauthorized: Answer("UNAUTHORIZED", 401, "認証が必要です。", (("WWW-Authenticate", "Bearer"),)),
+        InsufficientPoints: Answer("INSUFFICIENT_POINTS", 402, "ポイントが不足しています。"),
+        Forbidden: Answer("FORBIDDEN", 403, "この通話を操作する権限がありません。"),
+        RoomNotFound: Answer("ROOM_NOT_FOUND", 404, "Roomが見つかりません。"),
+        TransportNotFound: Answer("TRANSPORT_NOT_FOUND", 404, "Transportが存在しません。"),
+        ProducerNotFound: Answer("PRODUCER_NOT_FOUND", 404, "Producerが存在しません。"),
+        ConsumerNotFound: Answer("CONSUMER_NOT_FOUND", 404, "Consumerが存在しません。"),
+        CallNotFound: Answer("CALL_NOT_FOUND", 404, "通話が見つかりません。"),
+        OtomoNotFound: Answer("OTOMO_NOT_FOUND", 404, "おともはんが見つかりません。"),
+        WalletNotFound: Answer("WALLET_NOT_FOUND", 404, "ウォレットが見つかりません。"),
+        AlreadyConnected: Answer("ALREADY_CONNECTED", 409, "TransportはすでにDTLS接続済みです。"),
+        AlreadyResumed: Answer("ALREADY_RESUMED", 409, "Consumerはすでに受信を開始しています。"),
+        ProducerAlreadyExists: Answer("PRODUCER_ALREADY_EXISTS", 409, "すでに音声を送信しています。"),
+        TransportLimitExceeded: Answer("TRANSPORT_LIMIT_EXCEEDED", 409, "Transportの上限に達しています。"),
+        CannotConsume: Answer("CANNOT_CONSUME", 409, "このProducerは受信できません。"),
+        InvalidCallState: _NOT_NOW,
+        ResourceClosed: _NOT_NOW,  # the room closed under the request: the call has ended meanwhile
+        OtomoOffline: Answer("OTOMO_OFFLINE", 409, "相手はオフラインです。"),
+        OtomoBusy: Answer("OTOMO_BUSY", 409, "相手は通話中です。"),
+        CallerBusy: Answer("CALLER_BUSY", 409, "すでに通話中です。"),
+        PayloadTooLarge: Answer("PAYLOAD_TOO_LARGE", 413, "リクエストが大きすぎます。"),
+        UnsupportedMediaType: Answer("UNSUPPORTED_MEDIA_TYPE", 415, "Content-Typeが不正です。"),
+        RateLimited: Answer("RATE_LIMITED", 429, "リクエストが多すぎます。"),
+        WorkerUnavailable: _NO_WORKER,
+        WorkerGone: _NO_WORKER,
+        Draining: Answer("DRAINING", 503, "このサーバーは停止準備中です。", _RETRY),
+    }
+)
+"""What each failure is answered with. A type that stands here answers for its subclasses too."""
+
+_TRANSPORT_MESSAGES = {"send": "送信用Transportが存在しません。", "recv": "受信用Transportが存在しません。"}
+_INVALID_TOKEN = (("WWW-Authenticate", 'Bearer error="invalid_token"'),)
+
+
+def answer_to(error: BaseException) -> Answer:
+    """The answer to a failure; :data:`INTERNAL_ERROR` where the table has none, which the caller then has to log."""
+    answer = next((ANSWERS[kind] for kind in type(error).__mro__ if kind in ANSWERS), INTERNAL_ERROR)
+    match error:
+        case BadRequest() | InvalidBody():
+            return replace(answer, details=tuple(error.details))
+        case InvalidParameters() | Unsupported():
+            return replace(answer, details=(problem_of(error),))
+        case TransportNotFound(which="send" | "recv" as which):
+            return replace(answer, message=_TRANSPORT_MESSAGES[which])
+        case Unauthorized(token_given=True):
+            return replace(answer, headers=_INVALID_TOKEN)
+        case RateLimited():
+            return replace(answer, headers=(("Retry-After", str(error.retry_after_s)),))
+        case _:
+            return answer
+
+
+def problem_of(misuse: InvalidParameters | Unsupported) -> Problem:
+    """The bridge's words, which start with a Python path, as a problem with the path of the wire.
+
+    ``rtp_parameters.codecs[0].payload_type: 300 ...`` is at ``rtpParameters.codecs.0.payloadType``.
+    """
+    text = str(misuse)
+    found = LEADING_PATH.match(text)
+    if found is None:
+        return Problem("", text)
+    dotted = re.sub(r"\[(\d+)\]", r".\1", found[1])
+    return Problem(re.sub(r"_([a-z0-9])", lambda letter: letter[1].upper(), dotted), text[found.end() :])

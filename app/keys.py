@@ -1,0 +1,27 @@
+"""The typed keys under which the application keeps what its handlers need, and a request what was found out of it."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from app.auth import Authenticator, Claims
+from app.calls.registry import Calls
+from app.ratelimit import RateLimiter
+from app.settings import Settings
+from app.turn import IceServersFor
+from worker_bridge.pool import Pool
+
+SETTINGS = web.AppKey("settings", Settings)
+AUTHENTICATOR = web.AppKey("authenticator", Authenticator)
+RATE_LIMITER = web.AppKey("rate_limiter", RateLimiter)
+CALLS = web.AppKey("calls", Calls)
+POOL = web.AppKey("pool", Pool)
+CAPABILITIES: web.AppKey[bytes] = web.AppKey("capabilities", bytes)
+ICE_SERVERS: web.AppKey[IceServersFor] = web.AppKey("ice_servers", IceServersFor)  # type: ignore[arg-type]
+
+CLAIMS = web.RequestKey("claims", Claims)
+
+
+def claims(request: web.Request) -> Claims:
+    """Who asks. Every handler may rely on it but those of the public pages."""
+    return request[CLAIMS]

@@ -1,0 +1,142 @@
+"""Charging lived units: many in one transaction, each exactly once, never more than a wallet holds.
+
+Every call and wallet concerned is locked first; what each unit costs is then settled in memory, unit after unit, and stored
+table by table. So a batch costs a handful of statements and one commit however many units it has, and no unit can spoil
+another: a refusal is decided before anything is written.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+from sqlalchemy import insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.ledger import calls, events, news, wallets
+from app.ledger.tables import call_units, point_transactions
+from app.ledger.values import (
+    Call,
+    CallState,
+    Charged,
+    ChargeResult,
+    Event,
+    PointsGone,
+    TickStatus,
+    Unit,
+    UnitDue,
+    UnitRefused,
+    Wallet,
+)
+
+MAX_BATCH = 500  # units in one transaction: other writers wait some tens of milliseconds for it
+REASON = "unit"  # on the wallet's statement
+
+
+async def charge_units(tx: AsyncConnection, due: Sequence[UnitDue]) -> list[ChargeResult]:
+    """One result per unit, in the order given."""
+    locked = await calls.lock(tx, {unit.call_id for unit in due})
+    sheet = Sheet(locked, await wallets.lock(tx, {call.user_id for call in locked.values()}))
+    settled = [sheet.settle(unit) for unit in due]
+    told = await sheet.store(tx)
+    results: list[ChargeResult] = []
+    for unit, result in zip(due, settled, strict=True):
+        match result:
+            case None:
+                results.append(await _stored(tx, locked[unit.call_id], unit.index))
+            case Charged():
+                results.append(replace(result, events=tuple(told[unit.call_id, unit.index])))
+            case refusal:
+                results.append(refusal)
+    return results
+
+
+def status_after(balance: int | None, price: int) -> TickStatus:
+    """What a balance is good for, at a price per unit; a free call can always go on."""
+    if price == 0 or (balance is not None and balance >= price):
+        return TickStatus.OK
+    return TickStatus.LOW_BALANCE if balance else TickStatus.ENDED
+
+
+class Sheet:
+    """The calls and wallets of a batch, all locked, and what is to be written about them."""
+
+    def __init__(self, locked_calls: dict[str, Call], locked_wallets: dict[str, Wallet]) -> None:
+        self._calls = locked_calls
+        self._wallets = locked_wallets
+        self._units: list[Unit] = []
+        self._drafts: list[events.Draft] = []
+
+    def settle(self, due: UnitDue) -> ChargeResult | None:
+        """Enter a unit on the sheet; None where it is stored, or entered, already."""
+        call = self._calls.get(due.call_id)
+        if call is None:
+            return UnitRefused(due.call_id, due.index, None, None)
+        if 1 <= due.index <= call.billed_units:
+            return None
+        if call.state is not CallState.TALKING or due.index != call.billed_units + 1:
+            return UnitRefused(due.call_id, due.index, call.state, call.billed_units + 1)
+        wallet = self._wallets.get(call.user_id)
+        balance = wallet.balance if wallet else None
+        if call.price_per_minute and not balance:
+            return PointsGone(call.id, call.user_id)
+        return self._enter(call, due, balance)
+
+    def _enter(self, call: Call, due: UnitDue, balance: int | None) -> Charged:
+        points = min(balance or 0, call.price_per_minute)
+        if points and balance is not None:
+            balance -= points
+            self._wallets[call.user_id] = Wallet(call.user_id, balance, due.at_ms)
+        total = call.billed_points + points
+        unit = Unit(call.id, due.index, points, total, balance, due.duration_seconds, due.at_ms)
+        status = status_after(balance, call.price_per_minute)
+        self._calls[call.id] = replace(call, billed_units=due.index, billed_points=total)
+        self._units.append(unit)
+        told = news.unit_charged(call, unit, status)
+        self._drafts += (events.Draft(event, due.at_ms, due.index) for event in told)
+        return Charged(unit, status, ())
+
+    async def store(self, tx: AsyncConnection) -> dict[tuple[str, int], list[Event]]:
+        """Write the sheet; returns the events of each unit by (call id, index)."""
+        told: dict[tuple[str, int], list[Event]] = defaultdict(list)
+        if not self._units:
+            return told
+        await tx.execute(insert(call_units), [self._row(unit) for unit in self._units])
+        charged = [unit for unit in self._units if unit.points]
+        if charged:
+            payers = {self._calls[unit.call_id].user_id for unit in charged}
+            await wallets.put(tx, [self._wallets[payer] for payer in payers])
+            await tx.execute(insert(point_transactions), [self._debit(unit) for unit in charged])
+        touched = {unit.call_id: self._calls[unit.call_id] for unit in self._units}
+        totals = ("id", "billed_units", "billed_points")
+        await calls.update_many(tx, [{name: getattr(call, name) for name in totals} for call in touched.values()])
+        stored = await events.append(tx, self._drafts)
+        for draft, event in zip(self._drafts, stored, strict=True):
+            told[str(draft.event.call_id), draft.unit_index or 0].append(event)
+        return told
+
+    @staticmethod
+    def _row(unit: Unit) -> dict[str, Any]:
+        row = asdict(unit)
+        return row | {"unit_index": row.pop("index")}
+
+    def _debit(self, unit: Unit) -> dict[str, Any]:
+        return {
+            "user_id": self._calls[unit.call_id].user_id,
+            "amount": -unit.points,
+            "reason": REASON,
+            "call_id": unit.call_id,
+            "unit_index": unit.index,
+            "balance_after": unit.balance_after,
+            "at_ms": unit.charged_at_ms,
+        }
+
+
+async def _stored(tx: AsyncConnection, call: Call, index: int) -> Charged:
+    """A unit that an earlier try has charged, as that try would have returned it."""
+    query = select(call_units).where(call_units.c.call_id == call.id, call_units.c.unit_index == index)
+    unit = calls.unit_of((await tx.execute(query)).mappings().one())
+    status = status_after(unit.balance_after, call.price_per_minute)
+    return Charged(unit, status, await events.of_unit(tx, call.id, index), already=True)

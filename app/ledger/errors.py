@@ -1,0 +1,113 @@
+"""Everything that the ledger raises.
+
+LedgerError
+├── LedgerUnavailable   the database is locked, slow, full or gone; the same call may be made again
+├── SchemaTooNew        the database was made by a later release than this one
+├── BadDatabaseUrl      neither ``sqlite:///path`` nor ``postgresql://...``
+├── CallExists          that call id is taken
+├── PartyBusy           a party of an exclusive call is in another exclusive call
+├── UnknownCall         there is no such call
+├── StaleState          the call is already at, or past, the state that was asked for
+├── BalanceTooLow       a wallet would go below zero
+├── BalanceTooHigh      a wallet would go above MAX_POINTS
+├── KeyReused           an idempotency key comes again with another user, amount or reason
+├── BadCursor           a page cursor that this ledger did not make
+└── Unstorable          an id with characters that not every database can hold
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+
+class LedgerError(Exception):
+    """Base of everything that ``app.ledger`` raises."""
+
+
+class LedgerUnavailable(LedgerError):
+    """The database could not do it now; the driver's own error is the ``__cause__``.
+
+    Every method of the ledger may be called again after this: what was stored is found, never doubled.
+    ``outcome_unknown`` is true when the commit itself was cut off, so that the work may be stored or not.
+    """
+
+    def __init__(self, problem: str, *, outcome_unknown: bool = False) -> None:
+        super().__init__(f"{problem}, and the commit may have happened" if outcome_unknown else problem)
+        self.outcome_unknown = outcome_unknown
+
+
+class SchemaTooNew(LedgerError):
+    """The database carries a schema revision that this release does not know."""
+
+
+class BadDatabaseUrl(LedgerError):
+    """The URL names no database that a ledger can live in."""
+
+
+class CallExists(LedgerError):
+    """A call with that id is stored already."""
+
+    def __init__(self, call_id: str) -> None:
+        super().__init__(f"call {call_id} exists")
+        self.call_id = call_id
+
+
+class PartyBusy(LedgerError):
+    """``party`` (``user_id`` is its id) is in the live exclusive call ``call_id``."""
+
+    def __init__(self, party: Literal["user", "otomo"], user_id: str, call_id: str) -> None:
+        super().__init__(f"{party} {user_id} is in call {call_id}")
+        self.party = party
+        self.user_id = user_id
+        self.call_id = call_id
+
+
+class UnknownCall(LedgerError):
+    """No call with that id is stored."""
+
+    def __init__(self, call_id: str) -> None:
+        super().__init__(f"no call {call_id}")
+        self.call_id = call_id
+
+
+class StaleState(LedgerError):
+    """The call can't move to where it was asked to, because it is in ``state`` already."""
+
+    def __init__(self, call_id: str, state: str) -> None:
+        super().__init__(f"call {call_id} is {state}")
+        self.call_id = call_id
+        self.state = state
+
+
+class BalanceTooLow(LedgerError):
+    """The wallet holds ``balance`` points, too few for that debit."""
+
+    def __init__(self, user_id: str, balance: int) -> None:
+        super().__init__(f"wallet {user_id} holds {balance} points")
+        self.user_id = user_id
+        self.balance = balance
+
+
+class BalanceTooHigh(LedgerError):
+    """The credit would lift the wallet, which holds ``balance`` points, above what a wallet may hold."""
+
+    def __init__(self, user_id: str, balance: int) -> None:
+        super().__init__(f"wallet {user_id} holds {balance} points and can't take that many more")
+        self.user_id = user_id
+        self.balance = balance
+
+
+class KeyReused(LedgerError):
+    """The idempotency key was used for something else."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"idempotency key {key!r} was used for another adjustment")
+        self.key = key
+
+
+class BadCursor(LedgerError):
+    """The cursor is not one that a page of this ledger ended with."""
+
+
+class Unstorable(LedgerError):
+    """An id holds a NUL or half a surrogate pair."""

@@ -1,0 +1,248 @@
+"""The ledger: what must not be lost. Calls, their units, wallets, and everything that anybody is told.
+
+Every method is one transaction: it happens as a whole or not at all, and returns when it is on the disk. What has to be told
+about a change is stored with it and comes back with its numbers, so that the caller publishes after the commit.
+
+Any method may raise LedgerUnavailable, and may then be called again with the same arguments: a charge or an adjustment that
+was stored is found and answered as it was; ``open_call`` then says CallExists, and ``move`` StaleState with the state that
+was asked for.
+
+Knows no clock: times (``_ms``: UTC, milliseconds since 1970) and durations come from the caller.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.ledger import calls, charging, events, rates, recovery, wallets
+from app.ledger.audit import audit
+from app.ledger.database import TIMEOUT_S, Database
+from app.ledger.upgrade import upgrade_database
+from app.ledger.values import (
+    MAX_POINTS,
+    Adjusted,
+    Billing,
+    Call,
+    CallState,
+    Changed,
+    ChargeResult,
+    Ended,
+    Event,
+    NewCall,
+    NewEvent,
+    Page,
+    Recovered,
+    Recovery,
+    Transition,
+    UnitDue,
+    UnitRefused,
+    Usage,
+    Wallet,
+)
+
+NODE = "main"
+PAGE = 50  # lines
+
+log = logging.getLogger(__name__)
+
+
+class Ledger:
+    """Made by :meth:`open`. ``node`` names the process whose calls these are; :meth:`recover` ends no other's."""
+
+    def __init__(self, database: Database, node: str) -> None:
+        self._database = database
+        self._node = node
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, url: str, *, node: str = NODE, timeout_s: float = TIMEOUT_S) -> AsyncIterator[Ledger]:
+        """Open, and where needed make or upgrade, the ledger at ``sqlite:///path`` or ``postgresql://...``.
+
+        ``timeout_s`` limits every transaction with its waiting. Raises BadDatabaseUrl, SchemaTooNew, LedgerUnavailable.
+        """
+        async with Database.open(url, timeout_s=timeout_s) as database:
+            await upgrade_database(database)
+            yield cls(database, node)
+
+    # Calls
+
+    async def open_call(self, call: NewCall, events: Iterable[NewEvent] = ()) -> Changed:
+        """Store a new call. Raises CallExists, and PartyBusy for an exclusive one, however many ask at once."""
+        return await self._database.write(calls.open_call, self._node, call, tuple(events))
+
+    async def move(
+        self, call_id: str, to: CallState, *, cause: str, at_ms: int, events: Iterable[NewEvent] = ()
+    ) -> Changed:
+        """Move a call forward, to any state before ``ending``; of several who ask for one state, one succeeds.
+
+        ``matched`` sets ``accepted_at_ms``; ``talking`` sets ``connected_at_ms`` and is the first proof of life.
+        Raises UnknownCall, StaleState (which names the state that the call is in).
+        """
+        if to in (CallState.ENDING, CallState.ENDED):
+            raise ValueError("a call is ended by end_call")
+        return await self._database.write(calls.move, call_id, to, cause, at_ms, tuple(events))
+
+    async def end_call(
+        self,
+        call_id: str,
+        *,
+        reason: str,
+        ended_at_ms: int,
+        duration_seconds: int,
+        cause: str | None = None,
+        events: Iterable[NewEvent] = (),
+    ) -> Ended:
+        """End a call, from whatever state, exactly once: a second end returns what the first one stored.
+
+        ``events`` are stored before the ``call_end`` that both parties get; ``cause`` is for the timeline and is the
+        reason where it is not given. Raises UnknownCall.
+        """
+        return await self._database.write(
+            calls.end_call,
+            call_id,
+            tuple(events),
+            reason=reason,
+            cause=cause or reason,
+            ended_at_ms=ended_at_ms,
+            duration_seconds=duration_seconds,
+        )
+
+    async def call(self, call_id: str) -> Call | None:
+        return await self._database.read(calls.call, call_id)
+
+    async def calls_of(
+        self,
+        party_id: str | None = None,
+        *,
+        states: Collection[CallState] = (),
+        limit: int = PAGE,
+        cursor: str | None = None,
+    ) -> Page[Call]:
+        """A party's calls, or everybody's, newest first; at most 200 on a page. Raises BadCursor."""
+        return await self._database.read(calls.list_calls, party_id, tuple(states), limit, cursor)
+
+    async def timeline(self, call_id: str) -> tuple[Transition, ...]:
+        """Every state that the call went through, in order; empty where there is no such call."""
+        return await self._database.read(calls.timeline, call_id)
+
+    async def billing(self, call_id: str) -> Billing:
+        """The call's units in order; none where there is no such call."""
+        return await self._database.read(calls.billing, call_id)
+
+    # Money
+
+    async def charge_unit(self, due: UnitDue) -> ChargeResult:
+        """Charge one lived unit: see :meth:`charge_units`."""
+        [result] = await self.charge_units([due])
+        return result
+
+    async def charge_units(self, due: Sequence[UnitDue]) -> list[ChargeResult]:
+        """Charge lived units, of any number of calls; one result per unit, in their order. A few commits in all.
+
+        Each is stored as a whole (unit, debit, totals, events) or not at all, and none spoils another. A unit that is
+        stored already comes back as ``Charged(already=True)`` with its own events; PointsGone means that the call has to
+        end; UnitRefused that it is not talking, or that the index is not the next.
+        """
+        results: list[ChargeResult] = []
+        for start in range(0, len(due), charging.MAX_BATCH):
+            results += await self._charge_batch(due[start : start + charging.MAX_BATCH])
+        return results
+
+    async def _charge_batch(self, due: Sequence[UnitDue]) -> list[ChargeResult]:
+        try:
+            return await self._database.write(charging.charge_units, due)
+        except IntegrityError:
+            if len(due) == 1:
+                log.exception("unit %d of call %s contradicts what is stored", due[0].index, due[0].call_id)
+                return [UnitRefused(due[0].call_id, due[0].index, None, None)]
+        return [result for unit in due for result in await self._charge_batch([unit])]
+
+    async def adjust(self, user_id: str, amount: int, *, reason: str, idempotency_key: str, at_ms: int) -> Adjusted:
+        """Add points to a wallet, or take some (negative), making the wallet where there is none.
+
+        The same key again answers what the first one did, and changes nothing.
+        Raises BalanceTooLow, BalanceTooHigh, KeyReused (the key with another user, amount or reason).
+        """
+        if abs(amount) > MAX_POINTS:
+            raise ValueError(f"an adjustment is at most {MAX_POINTS} points")
+        return await self._database.write(wallets.adjust, user_id, amount, reason, idempotency_key, at_ms)
+
+    async def balance(self, user_id: str) -> Wallet | None:
+        return await self._database.read(wallets.wallet, user_id)
+
+    async def usage(self, user_id: str, *, limit: int = PAGE, cursor: str | None = None) -> Page[Usage]:
+        """One line per call that cost the user something, newest first; at most 200 on a page. Raises BadCursor."""
+        return await self._database.read(wallets.usage, user_id, limit, cursor)
+
+    async def rate(self, otomo_id: str) -> int | None:
+        """Points per minute, where the otomo has a price of their own."""
+        return await self._database.read(rates.rate, otomo_id)
+
+    async def set_rate(self, otomo_id: str, price_per_minute: int, *, at_ms: int) -> None:
+        """Set the price of the otomo's calls from now on; those that exist keep theirs."""
+        await self._database.write(rates.set_rate, otomo_id, price_per_minute, at_ms)
+
+    # Events
+
+    async def append_events(self, new: Iterable[NewEvent], *, at_ms: int) -> tuple[Event, ...]:
+        """Store what is to be told and belongs to no other change."""
+        return await self._database.write(events.append, events.drafts(new, at_ms))
+
+    async def events_since(
+        self, user_id: str, seq: int, *, broadcasts: bool = True, limit: int = events.REPLAY_LIMIT
+    ) -> tuple[Event, ...]:
+        """What a user was told after ``seq``, oldest first, with what all users were told unless ``broadcasts`` is off."""
+        return await self._database.read(events.since, user_id, seq, broadcasts=broadcasts, limit=limit)
+
+    async def tail(self, seq: int, *, limit: int = events.REPLAY_LIMIT) -> tuple[Event, ...]:
+        """What anybody was told after ``seq``, oldest first."""
+        return await self._database.read(events.tail, seq, limit=limit)
+
+    async def latest_seq(self) -> int:
+        """The number of the newest event; 0 where there is none."""
+        return await self._database.read(events.latest_seq)
+
+    async def prune_events(self, *, before_ms: int) -> int:
+        """Forget events that are older; returns how many. Money is not in them: units and transactions stay for ever."""
+        return await self._database.write(events.prune, before_ms)
+
+    # Restart
+
+    async def prove_alive(self, last_rtp_ms: Mapping[str, int]) -> None:
+        """Store when each talking call's last RTP came: where :meth:`recover` will say that it ended."""
+        await self._database.write(recovery.prove_alive, last_rtp_ms)
+
+    async def open_calls(self) -> tuple[Call, ...]:
+        """The calls of this node that have not ended."""
+        return await self._database.read(calls.open_calls, self._node)
+
+    async def recover(self, *, now_ms: int) -> Recovery:
+        """End every open call of this node, as found after a crash: ``system_error``, at its last proven RTP time.
+
+        A call that was never connected ends now, with duration 0. Nothing is charged. Again does nothing.
+        """
+        return await self._database.write(recovery.recover, self._node, now_ms)
+
+    async def recovery_log(self, *, limit: int = PAGE) -> tuple[Recovered, ...]:
+        """What restarts did, newest first."""
+        return await self._database.read(recovery.log_lines, limit)
+
+    # Health
+
+    async def ping(self) -> None:
+        """Raises LedgerUnavailable unless the database takes a writer now."""
+        await self._database.write(_answer)
+
+    async def audit(self) -> tuple[str, ...]:
+        """Read everything, and name what does not add up; nothing ever should."""
+        return await self._database.read(audit)
+
+
+async def _answer(tx: AsyncConnection) -> None:
+    await tx.execute(text("SELECT 1"))

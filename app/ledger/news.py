@@ -1,0 +1,57 @@
+"""What the parties are told about money and about a call's end, as it goes over the wire. Knows no SQL."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from app.ledger.values import Call, NewEvent, TickStatus, Unit
+
+CALL_TICK = "call_tick"
+CALL_END = "call_end"
+WALLET_UPDATE = "wallet_update"
+
+
+def iso(at_ms: int) -> str:
+    """``2026-01-31T09:00:00.123Z``: how a time looks on the wire."""
+    at = datetime.fromtimestamp(at_ms // 1000, UTC).replace(microsecond=at_ms % 1000 * 1000)
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def unit_charged(call: Call, unit: Unit, status: TickStatus) -> list[NewEvent]:
+    """A tick for both, the balance in it for the user's eyes only; and the wallet's change, where there was one."""
+    tick = {
+        "callId": call.id,
+        "tickNumber": unit.index,
+        "chargedPoints": unit.points,
+        "totalChargedPoints": unit.total_points,
+        "durationSeconds": unit.duration_seconds,
+        "timestamp": iso(unit.charged_at_ms),
+        "status": status.value,
+    }
+    told = [
+        NewEvent(CALL_TICK, {**tick, "userBalance": unit.balance_after}, call.user_id, call.id),
+        NewEvent(CALL_TICK, tick, call.otomo_id, call.id),
+    ]
+    if unit.points and unit.balance_after is not None:
+        told.append(wallet_changed(call.user_id, unit.balance_after, CALL_TICK, unit.charged_at_ms, call.id))
+    return told
+
+
+def wallet_changed(user_id: str, balance: int, reason: str, at_ms: int, call_id: str | None = None) -> NewEvent:
+    payload = {"balance": balance, "reason": reason, "timestamp": iso(at_ms)}
+    return NewEvent(WALLET_UPDATE, payload, user_id, call_id)
+
+
+def call_ended(call: Call) -> list[NewEvent]:
+    """The end, to both parties."""
+    payload: dict[str, Any] = {
+        "callId": call.id,
+        "userId": call.user_id,
+        "otomoId": call.otomo_id,
+        "endedAt": None if call.ended_at_ms is None else iso(call.ended_at_ms),
+        "reason": call.end_reason,
+        "durationSeconds": call.duration_seconds,
+        "totalChargedPoints": call.billed_points,
+    }
+    return [NewEvent(CALL_END, payload, party, call.id) for party in (call.user_id, call.otomo_id)]

@@ -1,0 +1,55 @@
+"""Pages of rows, newest first. A cursor is the place of the last row seen, so that new rows don't shift what follows."""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from sqlalchemy import Column, RowMapping, Select, tuple_
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.ledger.errors import BadCursor
+from app.ledger.values import Page
+
+MAX_PAGE = 200  # rows; a longer page is cut to this
+MAX_MS = 1 << 53
+
+Item = TypeVar("Item")
+
+
+async def page(
+    tx: AsyncConnection,
+    query: Select[Any],
+    place: tuple[Column[int], Column[str]],
+    read: Callable[[RowMapping], Item],
+    *,
+    limit: int,
+    cursor: str | None,
+) -> Page[Item]:
+    """The first ``limit`` rows of ``query``, ordered by ``place`` (a time and an id), behind ``cursor``."""
+    limit = min(max(limit, 1), MAX_PAGE)
+    if cursor is not None:
+        query = query.where(tuple_(*place) < tuple_(*read_cursor(cursor)))
+    query = query.order_by(*(column.desc() for column in place)).limit(limit + 1)
+    rows = (await tx.execute(query)).mappings().all()
+    at_column, id_column = place
+    more = len(rows) > limit
+    next_cursor = write_cursor(rows[limit - 1][at_column], rows[limit - 1][id_column]) if more else None
+    return Page(tuple(read(row) for row in rows[:limit]), next_cursor)
+
+
+def write_cursor(at_ms: int, row_id: str) -> str:
+    return urlsafe_b64encode(f"{at_ms}.{row_id}".encode()).decode().rstrip("=")
+
+
+def read_cursor(cursor: str) -> tuple[int, str]:
+    """Raises BadCursor."""
+    try:
+        at, dot, row_id = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().partition(".")
+        at_ms = int(at)
+    except ValueError:
+        raise BadCursor("not a cursor of this ledger") from None
+    if not dot or not row_id or not 0 <= at_ms < MAX_MS:
+        raise BadCursor("not a cursor of this ledger")
+    return at_ms, row_id

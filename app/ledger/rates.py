@@ -1,0 +1,17 @@
+"""What an otomo's minute costs, where it is not the default. A call keeps the price that it was made with."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.ledger.tables import insert_or_replace, rates
+
+
+async def rate(tx: AsyncConnection, otomo_id: str) -> int | None:
+    return await tx.scalar(select(rates.c.price_per_minute).where(rates.c.otomo_id == otomo_id))
+
+
+async def set_rate(tx: AsyncConnection, otomo_id: str, price_per_minute: int, at_ms: int) -> None:
+    row = {"otomo_id": otomo_id, "price_per_minute": price_per_minute, "updated_at_ms": at_ms}
+    await tx.execute(insert_or_replace(tx, rates), row)

@@ -1,0 +1,211 @@
+"""The tables, and the invariants that the database itself keeps. Both databases hold the same types and the same values.
+
+Times are integers (``_ms``): exact, and equal on SQLite and PostgreSQL. A change here needs a migration beside it; a test
+compares the two.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    text,
+)
+
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.ledger.errors import Unstorable
+from app.ledger.values import MAX_POINTS, CallState
+
+metadata = MetaData(
+    naming_convention={"ck": "ck_%(table_name)s_%(constraint_name)s", "fk": "fk_%(table_name)s_%(column_0_name)s"}
+)
+
+
+class Id(TypeDecorator[str]):
+    """An id. PostgreSQL can't hold NUL and UTF-8 no lone surrogates, so neither database is given them."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        if value is not None and value != storable(value):
+            raise Unstorable(f"the id {value!r} can't be stored")
+        return value
+
+
+class Words(TypeDecorator[str]):
+    """Free text, mostly for people: what can't be stored is replaced."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return value if value is None else storable(value)
+
+
+def storable(words: str) -> str:
+    """``words`` with U+FFFD for NUL, and ``?`` for what UTF-8 can't carry."""
+    return words.replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")
+
+
+Points = BigInteger
+Millis = BigInteger
+RowId = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself only in an INTEGER key
+LIVE = text("\"exclusive\" AND state <> 'ended'")
+STATES = ", ".join(f"'{state}'" for state in CallState)
+
+calls = Table(
+    "calls",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("user_id", Id, nullable=False),
+    Column("otomo_id", Id, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("exclusive", Boolean, nullable=False),
+    Column("node", Id, nullable=False),
+    Column("price_per_minute", Points, nullable=False),
+    Column("created_at_ms", Millis, nullable=False),
+    Column("accepted_at_ms", Millis),
+    Column("connected_at_ms", Millis),
+    Column("last_rtp_at_ms", Millis),
+    Column("ended_at_ms", Millis),
+    Column("end_reason", Words),
+    Column("duration_seconds", Integer),
+    Column("billed_units", Integer, nullable=False, server_default="0"),
+    Column("billed_points", Points, nullable=False, server_default="0"),
+    CheckConstraint(f"state IN ({STATES})", name="state"),
+    CheckConstraint("(state = 'ended') = (ended_at_ms IS NOT NULL)", name="ended"),
+    CheckConstraint(f"price_per_minute BETWEEN 0 AND {MAX_POINTS}", name="price"),
+    CheckConstraint("billed_units >= 0 AND billed_points >= 0", name="billed"),
+    Index("ix_calls_created", "created_at_ms", "id"),
+    Index("ix_calls_user", "user_id", "created_at_ms", "id"),
+    Index("ix_calls_otomo", "otomo_id", "created_at_ms", "id"),
+    Index("ix_calls_state", "state", "created_at_ms", "id"),
+    # The busy rule: a party of a live exclusive call can't be in another one, whoever asks and however many at once.
+    Index("uq_calls_live_user", "user_id", unique=True, sqlite_where=LIVE, postgresql_where=LIVE),
+    Index("uq_calls_live_otomo", "otomo_id", unique=True, sqlite_where=LIVE, postgresql_where=LIVE),
+)
+
+call_transitions = Table(
+    "call_transitions",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    Column("call_id", ForeignKey("calls.id"), nullable=False),
+    Column("state", Text, nullable=False),
+    Column("cause", Words, nullable=False),
+    Column("at_ms", Millis, nullable=False),
+    UniqueConstraint("call_id", "state", name="uq_call_transitions_once"),  # forward only: no state comes twice
+)
+
+call_units = Table(
+    "call_units",
+    metadata,
+    Column("call_id", ForeignKey("calls.id"), primary_key=True),
+    Column("unit_index", Integer, primary_key=True, autoincrement=False),
+    Column("points", Points, nullable=False),
+    Column("total_points", Points, nullable=False),
+    Column("balance_after", Points),
+    Column("duration_seconds", Integer, nullable=False),
+    Column("charged_at_ms", Millis, nullable=False),
+    CheckConstraint("unit_index >= 1", name="index"),
+    CheckConstraint("points >= 0 AND total_points >= points", name="points"),
+)
+
+wallets = Table(
+    "wallets",
+    metadata,
+    Column("user_id", Id, primary_key=True),
+    Column("balance", Points, nullable=False),
+    Column("updated_at_ms", Millis, nullable=False),
+    CheckConstraint(f"balance BETWEEN 0 AND {MAX_POINTS}", name="balance"),
+)
+
+point_transactions = Table(
+    "point_transactions",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    Column("user_id", ForeignKey("wallets.user_id"), nullable=False),
+    Column("amount", Points, nullable=False),
+    Column("reason", Words, nullable=False),
+    Column("call_id", Id),
+    Column("unit_index", Integer),
+    Column("idempotency_key", Id),
+    Column("balance_after", Points, nullable=False),
+    Column("at_ms", Millis, nullable=False),
+    UniqueConstraint("call_id", "unit_index", name="uq_point_transactions_unit"),
+    UniqueConstraint("idempotency_key", name="uq_point_transactions_key"),
+    CheckConstraint("(call_id IS NULL) = (unit_index IS NULL)", name="unit"),
+    CheckConstraint("(call_id IS NULL) = (idempotency_key IS NOT NULL)", name="origin"),
+    Index("ix_point_transactions_user", "user_id", "id"),
+)
+
+rates = Table(
+    "rates",
+    metadata,
+    Column("otomo_id", Id, primary_key=True),
+    Column("price_per_minute", Points, nullable=False),
+    Column("updated_at_ms", Millis, nullable=False),
+    CheckConstraint(f"price_per_minute BETWEEN 0 AND {MAX_POINTS}", name="price"),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("seq", RowId, primary_key=True),
+    Column("user_id", Id),  # whom it is for; NULL is for all users
+    Column("call_id", Id),
+    Column("unit_index", Integer),  # finds a unit's events again when its charge is tried a second time
+    Column("type", Text, nullable=False),
+    Column("payload", JSON, nullable=False),
+    Column("at_ms", Millis, nullable=False),
+    Index("ix_events_user", "user_id", "seq"),
+    Index("ix_events_call", "call_id", "seq"),
+    Index("ix_events_at", "at_ms"),
+    sqlite_autoincrement=True,  # a pruned seq is never given out again
+)
+
+recovery_log = Table(
+    "recovery_log",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    Column("call_id", ForeignKey("calls.id"), nullable=False),
+    Column("node", Id, nullable=False),
+    Column("recovered_at_ms", Millis, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("ended_at_ms", Millis, nullable=False),
+    Column("duration_seconds", Integer, nullable=False),
+    Column("billed_units", Integer, nullable=False),
+    Column("billed_points", Points, nullable=False),
+)
+
+
+def insert_unless_there(tx: AsyncConnection, table: Table) -> Any:
+    """An insert that does nothing where any unique index stands against the row."""
+    return _insert(tx, table).on_conflict_do_nothing()
+
+
+def insert_or_replace(tx: AsyncConnection, table: Table) -> Any:
+    """An insert that takes the place of the row with the same primary key."""
+    insert = _insert(tx, table)
+    others = {column.name: insert.excluded[column.name] for column in table.c if not column.primary_key}
+    return insert.on_conflict_do_update(index_elements=list(table.primary_key), set_=others)
+
+
+def _insert(tx: AsyncConnection, table: Table) -> Any:
+    return sqlite.insert(table) if tx.dialect.name == "sqlite" else postgresql.insert(table)

@@ -1,0 +1,66 @@
+"""Bringing a database to this release's schema: Alembic's migrations, all in one transaction, one starter at a time."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.ledger.database import Database
+from app.ledger.errors import SchemaTooNew
+
+MIGRATIONS = Path(__file__).with_name("migrations")
+UPGRADE_LOCK = 0x566F696365506C02  # PostgreSQL advisory lock: who holds it migrates
+TIMEOUT_S = 120.0  # for all migrations together, with the wait for another starter's
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Upgrade:
+    """The schema's revision before and after; ``before`` is None for a new database, and equal where nothing was due."""
+
+    before: str | None
+    after: str
+
+
+async def upgrade(url: str) -> Upgrade:
+    """Upgrade the database at ``url``, making it where there is none.
+
+    Raises BadDatabaseUrl, SchemaTooNew, LedgerUnavailable.
+    """
+    async with Database.open(url, timeout_s=TIMEOUT_S) as database:
+        return await upgrade_database(database)
+
+
+async def upgrade_database(database: Database) -> Upgrade:
+    return await database.write_slowly(_upgrade, TIMEOUT_S)
+
+
+async def _upgrade(tx: AsyncConnection) -> Upgrade:
+    if tx.dialect.name == "postgresql":  # SQLite's writer is alone already
+        await tx.execute(select(func.pg_advisory_xact_lock(UPGRADE_LOCK)))
+    return await tx.run_sync(migrate)
+
+
+def migrate(connection: Connection) -> Upgrade:
+    """Run what is due on a connection that is in a transaction. Raises SchemaTooNew."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    script = ScriptDirectory.from_config(config)
+    head = script.get_current_head()
+    before = MigrationContext.configure(connection).get_current_revision()
+    if before is not None and before not in {revision.revision for revision in script.walk_revisions()}:
+        raise SchemaTooNew(f"the database has schema {before}, and this release knows none after {head}")
+    if before != head:
+        command.upgrade(config, "head")
+        log.info("database upgraded from schema %s to %s", before, head)
+    return Upgrade(before, str(head))

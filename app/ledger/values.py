@@ -1,0 +1,256 @@
+"""What the ledger is given and what it answers with: frozen values without behaviour, and the order of a call's states.
+
+Times are UTC in whole milliseconds since 1970 (``_ms``), durations whole seconds, money whole points. Knows no SQL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Generic, TypeVar
+
+MAX_POINTS = 10**15  # what a wallet can hold: far inside 64 bits and inside a JSON number's 2^53
+
+
+class CallState(StrEnum):
+    """The states of a call, in the only order in which they come."""
+
+    REQUESTING = "requesting"
+    RINGING = "ringing"
+    MATCHED = "matched"
+    CONNECTING = "connecting"
+    TALKING = "talking"
+    ENDING = "ending"
+    ENDED = "ended"
+
+    def precedes(self, other: CallState) -> bool:
+        return _ORDER[self] < _ORDER[other]
+
+
+_ORDER = {state: rank for rank, state in enumerate(CallState)}
+
+LIVE_STATES = tuple(state for state in CallState if state is not CallState.ENDED)
+
+
+class TickStatus(StrEnum):
+    """How much a wallet has left after a unit: enough for another, less than one, nothing."""
+
+    OK = "ok"
+    LOW_BALANCE = "low_balance"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """Something to be told. ``user_id`` None tells all users; ``payload`` is JSON as it goes over the wire."""
+
+    type: str
+    payload: Mapping[str, Any]
+    user_id: str | None = None
+    call_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A stored event. ``seq`` rises in commit order: whoever sees one has been able to see every smaller one."""
+
+    seq: int
+    type: str
+    payload: Mapping[str, Any]
+    user_id: str | None
+    call_id: str | None
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewCall:
+    """A call to open. ``states`` are those that it goes through at once; it stays in the last one.
+
+    ``exclusive`` calls keep both parties busy: neither can be in two of them. Calls that another system has matched
+    are not exclusive.
+    """
+
+    id: str
+    user_id: str
+    otomo_id: str
+    price_per_minute: int
+    created_at_ms: int
+    states: tuple[CallState, ...] = (CallState.REQUESTING,)
+    cause: str = "request"
+    exclusive: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call as it is stored. What has not happened is None; ``last_rtp_at_ms`` is the last *stored* proof of life."""
+
+    id: str
+    user_id: str
+    otomo_id: str
+    state: CallState
+    exclusive: bool
+    node: str
+    price_per_minute: int
+    created_at_ms: int
+    accepted_at_ms: int | None = None
+    connected_at_ms: int | None = None
+    last_rtp_at_ms: int | None = None
+    ended_at_ms: int | None = None
+    end_reason: str | None = None
+    duration_seconds: int | None = None
+    billed_units: int = 0
+    billed_points: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """One step of a call's timeline; ``cause`` says who or what made it."""
+
+    state: CallState
+    cause: str
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A call after a change, and what has to be told about it."""
+
+    call: Call
+    events: tuple[Event, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A call's end. ``already`` means that it had ended before: ``events`` are then the ones stored at that time."""
+
+    call: Call
+    events: tuple[Event, ...]
+    already: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class UnitDue:
+    """A unit that was lived and is to be charged: ``index`` from 1; ``duration_seconds`` of the call so far."""
+
+    call_id: str
+    index: int
+    at_ms: int
+    duration_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A stored unit. ``balance_after`` is None where a free call's user has no wallet."""
+
+    call_id: str
+    index: int
+    points: int
+    total_points: int
+    balance_after: int | None
+    duration_seconds: int
+    charged_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Charged:
+    """The unit is stored, now (``already`` false) or by an earlier try, whose ``events`` these are."""
+
+    unit: Unit
+    status: TickStatus
+    events: tuple[Event, ...]
+    already: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PointsGone:
+    """The wallet is empty or missing: nothing was stored, and the call has to end."""
+
+    call_id: str
+    user_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class UnitRefused:
+    """Nothing was stored: there is no such call, it is not talking, or the index is not the next one."""
+
+    call_id: str
+    index: int
+    state: CallState | None
+    next_index: int | None
+
+
+ChargeResult = Charged | PointsGone | UnitRefused
+
+
+@dataclass(frozen=True, slots=True)
+class Billing:
+    """A call's units in order, and their sum."""
+
+    call_id: str
+    units: tuple[Unit, ...]
+    total_points: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wallet:
+    user_id: str
+    balance: int
+    updated_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Adjusted:
+    """The wallet right after the adjustment. ``already``: the key came before, and this is what it did then."""
+
+    wallet: Wallet
+    events: tuple[Event, ...]
+    already: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """One charged call on a wallet's statement."""
+
+    call_id: str
+    otomo_id: str
+    price_per_minute: int
+    billed_units: int
+    billed_points: int
+    created_at_ms: int
+    connected_at_ms: int | None
+    ended_at_ms: int | None
+    duration_seconds: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """What a restart did to one call that it found open."""
+
+    call_id: str
+    node: str
+    recovered_at_ms: int
+    state: CallState
+    ended_at_ms: int
+    duration_seconds: int
+    billed_units: int
+    billed_points: int
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """What a restart did, and the events that it stored."""
+
+    calls: tuple[Recovered, ...] = ()
+    events: tuple[Event, ...] = field(default=())
+
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Item]):
+    """Some lines, newest first; ``next_cursor`` asks for the older ones and is None at the end."""
+
+    items: tuple[Item, ...]
+    next_cursor: str | None

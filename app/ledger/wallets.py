@@ -1,0 +1,96 @@
+"""Wallets and their statements. Every change of a balance has its row in ``point_transactions``, written with it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from sqlalchemy import RowMapping, bindparam, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.ledger import events, news
+from app.ledger.errors import BalanceTooHigh, BalanceTooLow, KeyReused
+from app.ledger.paging import page
+from app.ledger.tables import calls, insert_unless_there, point_transactions, wallets
+from app.ledger.values import MAX_POINTS, Adjusted, Page, Usage, Wallet
+
+ADJUSTMENT = "adjustment"
+
+
+async def adjust(tx: AsyncConnection, user_id: str, amount: int, reason: str, key: str, at_ms: int) -> Adjusted:
+    new = {"user_id": user_id, "balance": 0, "updated_at_ms": at_ms}
+    await tx.execute(insert_unless_there(tx, wallets), new)
+    wallet = (await lock(tx, [user_id]))[user_id]
+    earlier = await _earlier(tx, user_id, amount, reason, key)
+    if earlier is not None:
+        return earlier
+    balance = wallet.balance + amount
+    if balance < 0:
+        raise BalanceTooLow(user_id, wallet.balance)
+    if balance > MAX_POINTS:
+        raise BalanceTooHigh(user_id, wallet.balance)
+    changed = Wallet(user_id, balance, at_ms)
+    await put(tx, [changed])
+    row = {
+        "user_id": user_id,
+        "amount": amount,
+        "reason": reason,
+        "idempotency_key": key,
+        "balance_after": balance,
+        "at_ms": at_ms,
+    }
+    stored = insert_unless_there(tx, point_transactions).returning(point_transactions.c.id)
+    if await tx.scalar(stored, row) is None:
+        raise KeyReused(key)  # by another user's adjustment, that was committed since we looked
+    told = [news.wallet_changed(user_id, balance, ADJUSTMENT, at_ms)]
+    return Adjusted(changed, await events.append(tx, events.drafts(told, at_ms)))
+
+
+async def _earlier(tx: AsyncConnection, user_id: str, amount: int, reason: str, key: str) -> Adjusted | None:
+    query = select(point_transactions).where(point_transactions.c.idempotency_key == key)
+    row = (await tx.execute(query)).mappings().one_or_none()
+    if row is None:
+        return None
+    if (row["user_id"], row["amount"], row["reason"]) != (user_id, amount, reason):
+        raise KeyReused(key)
+    return Adjusted(Wallet(user_id, row["balance_after"], row["at_ms"]), (), already=True)
+
+
+async def wallet(tx: AsyncConnection, user_id: str) -> Wallet | None:
+    row = (await tx.execute(select(wallets).where(wallets.c.user_id == user_id))).mappings().one_or_none()
+    return None if row is None else Wallet(**row)
+
+
+async def lock(tx: AsyncConnection, user_ids: Collection[str]) -> dict[str, Wallet]:
+    """The wallets that exist, locked until the commit, in the order of their owners so that two who lock don't cross."""
+    query = select(wallets).where(wallets.c.user_id.in_(user_ids)).order_by(wallets.c.user_id).with_for_update()
+    return {row["user_id"]: Wallet(**row) for row in (await tx.execute(query)).mappings()}
+
+
+async def put(tx: AsyncConnection, changed: Sequence[Wallet]) -> None:
+    """Store the balances of wallets that are locked."""
+    statement = (
+        update(wallets)
+        .where(wallets.c.user_id == bindparam("owner"))
+        .values(balance=bindparam("new_balance"), updated_at_ms=bindparam("at_ms"))
+    )
+    rows = [{"owner": one.user_id, "new_balance": one.balance, "at_ms": one.updated_at_ms} for one in changed]
+    await tx.execute(statement, rows)
+
+
+async def usage(tx: AsyncConnection, user_id: str, limit: int, cursor: str | None) -> Page[Usage]:
+    query = select(calls).where(calls.c.user_id == user_id, calls.c.billed_points > 0)
+    return await page(tx, query, (calls.c.created_at_ms, calls.c.id), _usage_of, limit=limit, cursor=cursor)
+
+
+def _usage_of(row: RowMapping) -> Usage:
+    return Usage(
+        call_id=row["id"],
+        otomo_id=row["otomo_id"],
+        price_per_minute=row["price_per_minute"],
+        billed_units=row["billed_units"],
+        billed_points=row["billed_points"],
+        created_at_ms=row["created_at_ms"],
+        connected_at_ms=row["connected_at_ms"],
+        ended_at_ms=row["ended_at_ms"],
+        duration_seconds=row["duration_seconds"],
+    )

@@ -1,0 +1,84 @@
+"""How log records look: one line each, JSON for machines or text for people. Knows nothing of who logs what.
+
+Whatever looks like a JWT is cut out of every line, wherever it came from: a token in a log is a token lost.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from datetime import UTC, datetime
+from typing import Literal, TextIO
+
+import orjson
+
+LogFormat = Literal["text", "json"]
+
+TOKEN = re.compile(r"\beyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)*")  # `{"` in base64url starts with eyJ
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+def configure(level: str = "info", form: LogFormat | None = None, stream: TextIO | None = None) -> None:
+    """Send every record of ``level`` and above to ``stream`` (stderr), as ``form`` or as fits the stream.
+
+    May be called again: what it set before is replaced.
+    """
+    stream = stream or sys.stderr
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(TextLines() if (form or fitting(stream)) == "text" else JsonLines())
+    root = logging.getLogger()
+    for former in [one for one in root.handlers if isinstance(one.formatter, TextLines | JsonLines)]:
+        root.removeHandler(former)
+    root.addHandler(handler)
+    root.setLevel(level.upper())
+    logging.captureWarnings(capture=True)
+
+
+def fitting(stream: TextIO) -> LogFormat:
+    return "text" if stream.isatty() else "json"
+
+
+def extras(record: logging.LogRecord) -> dict[str, object]:
+    """What the caller gave as ``extra``."""
+    return {name: value for name, value in vars(record).items() if name not in _STANDARD}
+
+
+def at(record: logging.LogRecord) -> str:
+    return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def without_tokens(text: str) -> str:
+    return TOKEN.sub("<token>", text)
+
+
+class JsonLines(logging.Formatter):
+    """One object per line: ``at``, ``level``, ``logger``, ``message``, the extras, and any ``exception``."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, object] = {
+            "at": at(record),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **extras(record),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        if record.stack_info:
+            line["stack"] = record.stack_info
+        return without_tokens(orjson.dumps(line, default=repr).decode())
+
+
+class TextLines(logging.Formatter):
+    """Time, level, logger, message and extras on one line; a traceback follows it, indented."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        message = record.getMessage().replace("\n", "\\n").replace("\r", "\\r")  # a client's text can't forge a line
+        more = "".join(f" {name}={value!r}" for name, value in extras(record).items())
+        line = f"{at(record)} {record.levelname:<7} {record.name}: {message}{more}"
+        if record.exc_info:
+            line += "\n    " + self.formatException(record.exc_info).replace("\n", "\n    ")
+        if record.stack_info:
+            line += "\n    " + record.stack_info.replace("\n", "\n    ")
+        return without_tokens(line)

@@ -1,0 +1,105 @@
+"""What stands around every handler, in one middleware because each costs: who asks, how often, and what went wrong.
+
+The order is the contract's: 401, then 429, then whatever the handler finds. Nothing here reads a body, so that a
+refused request costs its header only; aiohttp drains what it can of the rest, or closes the connection.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from app.auth import Claims, bearer_token, websocket_token
+from app.body import json_response, refuse_announced_size
+from app.errors import (
+    BAD_REQUEST,
+    INTERNAL_ERROR,
+    METHOD_NOT_ALLOWED,
+    NOT_FOUND,
+    Answer,
+    Forbidden,
+    PayloadTooLarge,
+    UnsupportedMediaType,
+    answer_to,
+)
+from app.keys import AUTHENTICATOR, CLAIMS, RATE_LIMITER
+
+PUBLIC_ROUTES = frozenset({"/docs", "/openapi.json", "/demo"})
+PUBLIC_PREFIXES = ("/health/", "/docs/", "/demo/")
+WEBSOCKET_ROUTE = "/ws"
+
+# aiohttp's own refusals, which its router and its static files raise.
+_OF_STATUS = {
+    400: BAD_REQUEST,
+    403: answer_to(Forbidden()),
+    404: NOT_FOUND,
+    405: METHOD_NOT_ALLOWED,
+    413: answer_to(PayloadTooLarge()),
+    415: answer_to(UnsupportedMediaType()),
+}
+
+_log = logging.getLogger(__name__)
+
+
+@web.middleware
+async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Let the request through to its handler, or answer for it."""
+    try:
+        # The matched route decides, not the path as it was written: no spelling of a path can reach another route.
+        route = request.match_info.route.resource
+        path = route.canonical if route is not None else ""
+        if path not in PUBLIC_ROUTES and not path.startswith(PUBLIC_PREFIXES):
+            user = request[CLAIMS] = await identify(request, path)
+            if user.role != "admin":
+                request.app[RATE_LIMITER].admit(user.user_id)
+        if request.body_exists:  # also where the handler needs none: it may be ignored, but not without end
+            refuse_announced_size(request)
+        return await handler(request)
+    except web.HTTPException as error:
+        return refused_by_aiohttp(error)
+    except Exception as error:
+        return refused(request, error)
+
+
+async def identify(request: web.Request, path: str) -> Claims:
+    """The claims of the request's token. :raises Unauthorized: where it has no good one."""
+    token = bearer_token(request.headers.get("Authorization"))
+    if token is None and path == WEBSOCKET_ROUTE:
+        token = websocket_token(request.headers.get("Sec-WebSocket-Protocol"))
+    return await request.app[AUTHENTICATOR].authenticate(token)
+
+
+def refused(request: web.Request, error: Exception) -> web.Response:
+    """The table's answer. What it does not know is our mistake: logged whole, under an id that the client is told."""
+    answer = answer_to(error)
+    if answer is not INTERNAL_ERROR:
+        _log.debug("%s %s: %s %r", request.method, request.path, answer.code, error)
+        response = as_response(answer)
+        if answer.status == 413:
+            response.force_close()  # the client need not send the rest
+        return response
+    request_id = uuid.uuid4().hex
+    _log.error("%s %s failed", request.method, request.path, exc_info=error, extra={"request_id": request_id})
+    response = as_response(answer)
+    response.headers["X-Request-Id"] = request_id
+    return response
+
+
+def refused_by_aiohttp(error: web.HTTPException) -> web.StreamResponse:
+    """aiohttp's refusal with our body; redirects and whatever else is no refusal pass as they are."""
+    answer = _OF_STATUS.get(error.status)
+    if answer is None:
+        raise error
+    response = as_response(answer)
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        response.headers["Allow"] = ", ".join(sorted(error.allowed_methods))
+    return response
+
+
+def as_response(answer: Answer) -> web.Response:
+    response = json_response(answer.as_json(), status=answer.status)
+    response.headers.update(answer.headers)
+    return response

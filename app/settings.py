@@ -1,0 +1,273 @@
+"""Every setting of the node: its name, unit, default and limits, from the environment and ``.env``.
+
+A setting is one field of :class:`Settings`; the variable is its name in capitals behind ``VOICEPLANE_``. Values that
+can't work are refused here, with one sentence that names the variable, so that nothing behind has to ask again.
+Knows nothing of what the settings are used for.
+"""
+
+# ruff: noqa: RUF009  setting() is dataclasses.field() with our metadata
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import logging
+import math
+import os
+import re
+import secrets
+import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+PREFIX = "VOICEPLANE_"
+ALIASES = {"jwt_secret": "JWT_SECRET", "worker_bin": "MEDIASOUP_WORKER_BIN"}  # names that others set already
+SECRET_FILE = "jwt-secret"  # noqa: S105  the file's name, in the data folder
+MIN_SECRET_BYTES = 32  # RFC 7518 §3.2: a key as long as the hash
+KEY_FORMATS = re.compile(r"-----BEGIN|---- BEGIN SSH2|ssh-|ecdsa-sha2-|sk-|\s*\{\s*\"")  # PEM, SSH, JWK: not secrets
+LINE = re.compile(r"(?:export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)\s*=\s*(?P<value>.*)")
+
+MediaKinds = frozenset[Literal["audio", "video"]]
+
+_log = logging.getLogger(__name__)
+
+
+class SettingsError(Exception):
+    """A setting that can't work; the text is one sentence for whoever starts the node."""
+
+
+def setting(default: Any, read: Callable[[str], Any], means: str, *, secret: bool = False) -> Any:
+    """A field with the function that reads its text, and what ``docs`` say about it. A secret is never shown."""
+    metadata = {"read": read, "means": means}
+    if callable(default):
+        return field(default_factory=default, metadata=metadata, repr=not secret)
+    return field(default=default, metadata=metadata, repr=not secret)
+
+
+def cores() -> int:
+    """The CPUs that this process may use, which in a container are fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the node is told. Built from keywords (tests) or by :meth:`from_env`; both are checked alike."""
+
+    host: str = setting("127.0.0.1", str, "the address that HTTP and WebSocket listen on")
+    port: int = setting(8080, int, "the TCP port of HTTP and WebSocket; 0 takes a free one")
+    data_dir: Path = setting(Path("data"), Path, "the folder of the database and of a generated secret")
+
+    jwt_secret: str | None = setting(None, str, "HS256 secret, 32 bytes or more; else made in DATA_DIR", secret=True)
+    jwt_jwks: str | None = setting(None, str, "JWKS file or URL: tokens are RS256 or ES256, never HS256")
+    jwt_issuer: str | None = setting(None, str, "the `iss` that a token must have")
+    jwt_audience: str | None = setting(None, str, "the `aud` that a token must name")
+
+    database_url: str = setting("", str, "sqlite:///PATH or postgresql://...; else SQLite in DATA_DIR", secret=True)
+
+    workers: int = setting(cores, int, "mediasoup workers, one per core")
+    worker_bin: Path | None = setting(None, Path, "the mediasoup-worker to run, else found or built")
+
+    rtc_listen_ip: str = setting("127.0.0.1", str, "the IP address that media listens on")
+    rtc_announced_address: str | None = setting(None, str, "the address that clients are told, behind NAT")
+    rtc_port: int = setting(40000, int, "the first worker's UDP and TCP port; the next worker takes the next")
+    turn_urls: tuple[str, ...] = setting((), words, "turn: and turns: URLs, with commas between")
+    turn_secret: str | None = setting(None, str, "the TURN server's static-auth-secret", secret=True)
+
+    media_kinds: MediaKinds = setting(frozenset({"audio"}), lambda text: frozenset(words(text)), "audio or audio,video")
+    max_transports_per_direction: int = setting(1, int, "live transports per party and direction in a call")
+    max_producers_per_party: int = setting(1, int, "producers per party and kind in a call")
+
+    price_per_minute: int = setting(100, int, "points per unit, where neither call nor otomo has a price")
+    unit_seconds: float = setting(60.0, float, "seconds that one charged unit lasts")
+
+    rate_limit: float = setting(50.0, float, "requests a second per user, in bursts of twice that; 0 is no limit")
+    ring_timeout_s: float = setting(30.0, float, "seconds that a call rings")
+    setup_timeout_s: float = setting(30.0, float, "seconds from accept to the first RTP")
+    rtp_stopped_after_s: float = setting(10.0, float, "seconds without RTP that end a call")
+    rtp_grace_s: float = setting(5.0, float, "seconds without RTP that end a call whose network or socket is gone")
+
+    log_level: str = setting("info", str.lower, "debug, info, warning or error")
+    log_format: Literal["text", "json"] | None = setting(None, str.lower, "text or json; else text on a terminal")
+
+    def __post_init__(self) -> None:
+        if not self.database_url:
+            object.__setattr__(self, "database_url", f"sqlite:///{self.data_dir / 'voiceplane.sqlite'}")
+        check_network(self)
+        check_keys(self)
+        check_numbers(self)
+        check_choices(self)
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None, dotenv_path: Path | None = Path(".env")) -> Settings:
+        """Read the environment over ``.env``, where there is one. Unknown names behind the prefix are warned of.
+
+        :raises SettingsError: for a value that can't work, and for a ``.env`` line that can't be read.
+        """
+        sources = [os.environ if environ is None else environ, read_dotenv(dotenv_path) if dotenv_path else {}]
+        known = {one.name: one.metadata["read"] for one in fields(cls)}
+        for name in sorted({name for source in sources for name in source if name.startswith(PREFIX)}):
+            if name.removeprefix(PREFIX).lower() not in known or name != name.upper():
+                _log.warning("unknown setting %s%s", name, nearest(name, known))
+        values = {name: look_up(name, sources) for name in known}
+        return cls(**{name: parse(name, text, known[name]) for name, text in values.items() if text is not None})
+
+    def signing_secret(self) -> str:
+        """The HS256 secret: the configured one, else the data folder's, which is made at the first call.
+
+        :raises SettingsError: where tokens come from a JWKS, or where the file can't be made, read or trusted.
+        """
+        if self.jwt_jwks is not None:
+            raise SettingsError(f"{PREFIX}JWT_JWKS is set: tokens are signed elsewhere, and no secret is in use.")
+        return self.jwt_secret or kept_secret(self.data_dir / SECRET_FILE)
+
+
+def parse(name: str, text: str, read: Callable[[str], Any]) -> Any:
+    try:
+        return read(text)
+    except ValueError:
+        kind = "a whole number" if read is int else "a number" if read is float else "a value"
+        raise SettingsError(f"{variable(name)} must be {kind}, not {text!r}.") from None
+
+
+def look_up(name: str, sources: list[Mapping[str, str]]) -> str | None:
+    """The first source that has the setting by either of its names; an empty value is one that was not set."""
+    for source in sources:
+        for key in (variable(name), ALIASES.get(name, "")):
+            if text := source.get(key, "").strip():
+                return text
+    return None
+
+
+def variable(name: str) -> str:
+    return PREFIX + name.upper()
+
+
+def nearest(name: str, known: Mapping[str, object]) -> str:
+    close = difflib.get_close_matches(name.upper(), [variable(one) for one in known], n=1)
+    return f", did you mean {close[0]}?" if close else ""
+
+
+def read_dotenv(path: Path) -> dict[str, str]:
+    """``NAME=value`` lines; ``#`` comments, ``export`` and quotes as shells know them, but nothing is substituted."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} can't be read: {error}.") from error
+    found = {}
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not (line := line.strip()) or line.startswith("#"):
+            continue
+        match = LINE.fullmatch(line)
+        if match is None:
+            raise SettingsError(f"{path} line {number} is not NAME=value.")
+        found[match["name"]] = unquoted(match["value"], f"{path} line {number}")
+    return found
+
+
+def unquoted(value: str, where: str) -> str:
+    """A value without its quotes, or without the comment that follows an unquoted one."""
+    if value[:1] in {'"', "'"}:
+        inner, closing, rest = value[1:].partition(value[0])
+        if not closing or (rest.strip() and not rest.strip().startswith("#")):
+            raise SettingsError(f"{where} has a quote that is not closed.")
+        return inner
+    return re.split(r"(?:^|\s)#", value, maxsplit=1)[0].strip()
+
+
+def kept_secret(path: Path) -> str:
+    """The secret in ``path``, made there for the owner's eyes only where there is none yet."""
+    try:
+        if not path.exists():
+            make_secret(path)
+            _log.warning("no JWT_SECRET is set: made one in %s; tokens signed elsewhere will be refused", path)
+        if path.stat().st_mode & 0o077:
+            _log.warning("%s can be read by others: chmod 600 it", path)
+        secret = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"The JWT secret in {path} can't be read or made: {error}.") from error
+    check_secret(secret, str(path))
+    return secret
+
+
+def make_secret(path: Path) -> None:
+    """Write whole, then link: whoever else starts now reads either nothing or all of it, and the first one wins."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, encoding="utf-8") as draft:  # is made with mode 0600
+        draft.write(secrets.token_urlsafe(MIN_SECRET_BYTES) + "\n")
+        draft.flush()
+        with suppress(FileExistsError):  # another process was first, and its secret is as good
+            path.hardlink_to(draft.name)
+
+
+def check_secret(secret: str, where: str) -> None:
+    if KEY_FORMATS.match(secret):
+        raise SettingsError(f"{where} holds a key, not a secret: public keys belong into {PREFIX}JWT_JWKS.")
+    if len(secret.encode()) < MIN_SECRET_BYTES:
+        raise SettingsError(f"{where} must be {MIN_SECRET_BYTES} bytes or more.")
+
+
+def check_network(settings: Settings) -> None:
+    if not settings.host:
+        raise SettingsError(f"{PREFIX}HOST must not be empty.")
+    within("port", settings.port, 0, 65535)
+    within("workers", settings.workers, 1, 256)
+    within("rtc_port", settings.rtc_port, 1, 65536 - settings.workers)
+    try:
+        address = ipaddress.ip_address(settings.rtc_listen_ip)
+    except ValueError:
+        raise SettingsError(f"{PREFIX}RTC_LISTEN_IP must be an IP address, not {settings.rtc_listen_ip!r}.") from None
+    if address.is_unspecified and settings.rtc_announced_address is None:
+        raise SettingsError(
+            f"{PREFIX}RTC_LISTEN_IP {settings.rtc_listen_ip} needs {PREFIX}RTC_ANNOUNCED_ADDRESS, "
+            "because clients must be told an address that they can reach."
+        )
+    for url in settings.turn_urls:
+        if not url.startswith(("turn:", "turns:")):
+            raise SettingsError(f"{PREFIX}TURN_URLS must hold turn: or turns: URLs, not {url!r}.")
+    if bool(settings.turn_urls) != bool(settings.turn_secret):
+        raise SettingsError(f"{PREFIX}TURN_URLS and {PREFIX}TURN_SECRET must be set together.")
+
+
+def check_keys(settings: Settings) -> None:
+    if settings.jwt_secret is not None:
+        check_secret(settings.jwt_secret, f"{PREFIX}JWT_SECRET")
+    if settings.jwt_jwks is not None and (scheme := re.match(r"([a-z][a-z0-9+.-]*)://", settings.jwt_jwks, re.I)):
+        local = re.match(r"http://(localhost|127\.0\.0\.1|\[::1\])(?=[:/]|$)", settings.jwt_jwks, re.I)
+        if scheme[1].lower() != "https" and not local:
+            raise SettingsError(f"{PREFIX}JWT_JWKS must be a file or an https:// URL, because keys must not be forged.")
+
+
+def check_numbers(settings: Settings) -> None:
+    within("max_transports_per_direction", settings.max_transports_per_direction, 1, 16)
+    within("max_producers_per_party", settings.max_producers_per_party, 1, 1_000_000)
+    within("price_per_minute", settings.price_per_minute, 0, 1_000_000)
+    within("rate_limit", settings.rate_limit, 0, 1_000_000)
+    for name in ("unit_seconds", "ring_timeout_s", "setup_timeout_s", "rtp_stopped_after_s", "rtp_grace_s"):
+        seconds = getattr(settings, name)
+        if not (math.isfinite(seconds) and 0 < seconds <= 86400):
+            raise SettingsError(f"{variable(name)} must be seconds above 0 and at most a day, not {seconds}.")
+
+
+def check_choices(settings: Settings) -> None:
+    if "audio" not in settings.media_kinds or not settings.media_kinds <= {"audio", "video"}:
+        raise SettingsError(f"{PREFIX}MEDIA_KINDS must be audio or audio,video.")
+    if settings.log_level not in {"debug", "info", "warning", "error"}:
+        raise SettingsError(f"{PREFIX}LOG_LEVEL must be debug, info, warning or error, not {settings.log_level!r}.")
+    if settings.log_format not in {None, "text", "json"}:
+        raise SettingsError(f"{PREFIX}LOG_FORMAT must be text or json, not {settings.log_format!r}.")
+    if not re.match(r"(sqlite:///|postgres(ql)?://)", settings.database_url):
+        raise SettingsError(f"{PREFIX}DATABASE_URL must start with sqlite:/// or postgresql://.")
+
+
+def within(name: str, value: float, least: int, most: int) -> None:
+    if not least <= value <= most:
+        raise SettingsError(f"{variable(name)} must be {least} to {most}, not {value}.")

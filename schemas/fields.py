@@ -1,0 +1,266 @@
+"""marshmallow field types that convert nothing: each says what it accepts in one method, which both marshmallow and
+the compiled reader of ``base.py`` call. Knows no body.
+
+A field without ``load_default`` is required. With ``null_is_absent`` a null counts as not given, which is what
+clients in typed languages send for an optional field; elsewhere null is refused.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final, Generic, TypeVar
+
+from marshmallow import ValidationError, fields, missing
+
+from schemas.cache import ContentCache
+
+T = TypeVar("T")
+Reader = Callable[[Any], T]
+
+INT32: Final = (-(2**31), 2**31 - 1)
+UINT32_MAX: Final = 2**32 - 1
+UUID_PATTERN: Final = r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
+UNPRINTABLE: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")  # tab and line feed may stand in a text
+
+
+class StrictField(fields.Field[T], Generic[T]):
+    """Base of all our fields."""
+
+    default_error_messages = {"required": "is required", "null": "must not be null"}  # noqa: RUF012 -- marshmallow's
+
+    def __init__(self, *, null_is_absent: bool = False, **options: Any) -> None:
+        options.setdefault("required", "load_default" not in options and not options.get("dump_only"))
+        options.setdefault("allow_none", False)  # marshmallow allows it where None is the default
+        super().__init__(**options)
+        self.null_is_absent = null_is_absent
+
+    @abstractmethod
+    def accept(self, value: Any) -> T:
+        """The value that the program works with. Raises ValidationError; ``value`` may be anything but null."""
+
+    def write(self, value: T) -> Any:
+        """The JSON-able form of an accepted value."""
+        return value
+
+    @abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """The JSON Schema (2020-12) of what ``accept`` accepts."""
+
+    def reader(self) -> Reader[T]:
+        """What the compiled reader calls for a value that is given: ``accept``, or the same made faster."""
+        return self.accept
+
+    def writer(self) -> Callable[[T], Any] | None:
+        """What the compiled writer calls; None where a value is written as it is."""
+        return None if type(self).write is StrictField.write else self.write
+
+    def deserialize(
+        self, value: Any, attr: str | None = None, data: Mapping[str, Any] | None = None, **kwargs: Any
+    ) -> Any:
+        if value is None and self.null_is_absent:
+            value = missing
+        return super().deserialize(value, attr, data, **kwargs)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> T:
+        return self.accept(value)
+
+    def _serialize(self, value: T | None, attr: str | None, obj: Any, **kwargs: Any) -> Any:
+        return None if value is None else self.write(value)
+
+
+class Text(StrictField[str]):
+    """A string of ``at_least`` to ``at_most`` characters without control characters, optionally of one pattern."""
+
+    def __init__(
+        self, *, at_most: int, at_least: int = 1, pattern: str | None = None, form: str = "", **options: Any
+    ) -> None:
+        super().__init__(**options)
+        self.at_least, self.at_most = at_least, at_most
+        self.pattern = pattern
+        self._matches = re.compile(pattern).fullmatch if pattern else None
+        self._form = form or f"of the form {pattern}"
+
+    def accept(self, value: Any) -> str:
+        if type(value) is not str:
+            raise ValidationError("must be a string")
+        if not self.at_least <= len(value) <= self.at_most:
+            raise ValidationError(f"must have {self.at_least} to {self.at_most} characters")
+        if self._matches is not None:
+            if not self._matches(value):
+                raise ValidationError(f"must be {self._form}")
+        elif UNPRINTABLE.search(value):
+            raise ValidationError("must not hold control characters")
+        return value
+
+    def describe(self) -> dict[str, Any]:
+        shape = {"type": "string", "minLength": self.at_least, "maxLength": self.at_most}
+        return shape | ({"pattern": f"^{self.pattern}$"} if self.pattern else {})
+
+
+class Name(Text):
+    """An identifier that others chose: 1 to 128 printable characters of any script (Unicode categories L, M, N, P
+    and S), and no spaces."""
+
+    def __init__(self, *, at_most: int = 128, **options: Any) -> None:
+        super().__init__(at_most=at_most, **options)
+
+    def accept(self, value: Any) -> str:
+        text = super().accept(value)
+        if not text.isprintable() or " " in text:
+            raise ValidationError("must hold printable characters only, and no spaces")
+        return text
+
+
+class CallId(Text):
+    """1 to 64 characters of ``A-Z a-z 0-9 _ -``."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(at_most=64, pattern="[A-Za-z0-9_-]+", form="made of A-Z a-z 0-9 _ -", **options)
+
+
+class Uuid(Text):
+    """The id of a transport, producer or consumer, kept as it is spelled: ids are compared as text."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(at_least=36, at_most=36, pattern=UUID_PATTERN, form="a UUID", **options)
+
+    def describe(self) -> dict[str, Any]:
+        return {"type": "string", "format": "uuid"}
+
+
+class Choice(StrictField[str]):
+    """One of a few words."""
+
+    def __init__(self, *words: str, **options: Any) -> None:
+        super().__init__(**options)
+        self.words = words
+
+    def accept(self, value: Any) -> str:
+        if type(value) is not str or value not in self.words:
+            raise ValidationError("must be " + " or ".join(f'"{word}"' for word in self.words))
+        return value
+
+    def describe(self) -> dict[str, Any]:
+        return {"type": "string", "enum": list(self.words)}
+
+
+class Whole(StrictField[int]):
+    """A whole number within bounds; 1.0, true and "1" are none."""
+
+    def __init__(self, *, at_least: int, at_most: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.at_least, self.at_most = at_least, at_most
+
+    def accept(self, value: Any) -> int:
+        if type(value) is not int:
+            raise ValidationError("must be a whole number")
+        if not self.at_least <= value <= self.at_most:
+            raise ValidationError(f"must be {self.at_least} to {self.at_most}")
+        return value
+
+    def describe(self) -> dict[str, Any]:
+        return {"type": "integer", "minimum": self.at_least, "maximum": self.at_most}
+
+
+class Flag(StrictField[bool]):
+    """true or false; 0, 1 and "true" are neither."""
+
+    def accept(self, value: Any) -> bool:
+        if type(value) is not bool:
+            raise ValidationError("must be true or false")
+        return value
+
+    def describe(self) -> dict[str, Any]:
+        return {"type": "boolean"}
+
+
+class Timestamp(StrictField[datetime]):
+    """A moment: an aware datetime inside, ISO 8601 in UTC with milliseconds and ``Z`` outside."""
+
+    FORM: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII)
+
+    def accept(self, value: Any) -> datetime:
+        if type(value) is str and self.FORM.fullmatch(value):
+            try:
+                return datetime.fromisoformat(value)
+            except ValueError:
+                pass  # the right form, but no moment: the sentence below is the answer to both
+        raise ValidationError("must be a UTC time such as 2025-01-31T12:00:00.000Z")
+
+    def write(self, value: datetime) -> str:
+        return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+    def describe(self) -> dict[str, Any]:
+        return {"type": "string", "format": "date-time"}
+
+
+class FreeObject(StrictField[dict[str, Any]]):
+    """An object whose content somebody else checks, or nobody needs to (statistics)."""
+
+    def accept(self, value: Any) -> dict[str, Any]:
+        if type(value) is not dict:
+            raise ValidationError("must be an object")
+        return value
+
+    def describe(self) -> dict[str, Any]:
+        return {"type": "object"}
+
+
+class ListOf(StrictField[tuple[T, ...]], Generic[T]):
+    """A list of ``at_least`` to ``at_most`` things of one kind, as a tuple.
+
+    With ``remember``, the compiled reader knows lists that it has accepted before by their content, and answers with
+    the very same tuple.
+    """
+
+    def __init__(
+        self, item: StrictField[T], *, at_most: int, at_least: int = 0, remember: bool = False, **options: Any
+    ) -> None:
+        super().__init__(**options)
+        self.item = item
+        self.at_least, self.at_most = at_least, at_most
+        self._remember = remember
+
+    def accept(self, value: Any) -> tuple[T, ...]:
+        self._check_length(value)
+        items: list[T] = []
+        problems: dict[int, Any] = {}
+        for index, raw in enumerate(value):
+            try:
+                items.append(self.item.deserialize(raw))
+            except ValidationError as error:
+                problems[index] = error.messages
+        if problems:
+            raise ValidationError(problems)
+        return tuple(items)
+
+    def reader(self) -> Reader[tuple[T, ...]]:
+        read_item = self.item.reader()
+        check_length = self._check_length
+
+        def read(value: Any) -> tuple[T, ...]:
+            check_length(value)
+            return tuple([read_item(raw) for raw in value])
+
+        return ContentCache(read) if self._remember else read
+
+    def write(self, value: tuple[T, ...]) -> list[Any]:
+        write_item = self.item.write
+        return [write_item(item) for item in value]
+
+    def writer(self) -> Callable[[tuple[T, ...]], Any]:
+        write_item = self.item.writer()
+        return list if write_item is None else lambda value: [write_item(item) for item in value]
+
+    def describe(self) -> dict[str, Any]:
+        bounds = {"minItems": self.at_least} if self.at_least else {}
+        return {"type": "array", "items": self.item.describe(), "maxItems": self.at_most} | bounds
+
+    def _check_length(self, value: Any) -> None:
+        if type(value) is not list:
+            raise ValidationError("must be a list")
+        if not self.at_least <= len(value) <= self.at_most:
+            raise ValidationError(f"must have {self.at_least} to {self.at_most} items")

@@ -1,0 +1,54 @@
+"""What a body can be accused of: a path, a sentence, and the exception that carries them. Knows no schema."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+MAX_PROBLEMS: Final = 20  # a client that got more than this wrong needs the documentation, not the rest of the list
+MAX_PATH: Final = 200  # characters; a path repeats names that the client chose
+WHOLE: Final = "_schema"  # marshmallow's key for what concerns an object, and none of its fields
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong. ``path`` is as the client spelled it (``rtpParameters.codecs.0.payloadType``), and
+    empty where the body as a whole is meant; ``problem`` is English and completes "this field ..."."""
+
+    path: str
+    problem: str
+
+
+class InvalidBody(Exception):  # noqa: N818 -- named as the answer says it, like the errors of the other packages
+    """A body that is no JSON, or not of the promised shape. ``details`` holds 1 to ``MAX_PROBLEMS`` problems."""
+
+    def __init__(self, details: tuple[Problem, ...]) -> None:
+        super().__init__("; ".join(f"{problem.path or 'body'} {problem.problem}" for problem in details))
+        self.details = details
+
+
+def refuse(problem: str, path: str = "") -> InvalidBody:
+    """The exception with a single problem."""
+    return InvalidBody((Problem(path[:MAX_PATH], problem),))
+
+
+def flatten(messages: Mapping[Any, Any] | list[Any]) -> tuple[Problem, ...]:
+    """marshmallow's nested messages (names and indexes as keys, lists of texts as leaves) as a bounded flat list."""
+    found: list[Problem] = []
+    for path, text in _walk(messages, ""):
+        found.append(Problem(path[:MAX_PATH], text))
+        if len(found) == MAX_PROBLEMS:
+            break
+    return tuple(found)
+
+
+def _walk(messages: Any, path: str) -> Iterator[tuple[str, str]]:
+    if isinstance(messages, Mapping):
+        for key, inner in messages.items():
+            yield from _walk(inner, path if key == WHOLE else f"{path}.{key}" if path else str(key))
+    elif isinstance(messages, list):
+        for inner in messages:
+            yield from _walk(inner, path)
+    else:
+        yield path, str(messages)

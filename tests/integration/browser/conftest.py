@@ -1,0 +1,154 @@
+"""Headless Chromium with mediasoup-client in a page, and the proxy that serves the page beside the node's REST.
+
+The page is bundled once per lock file, into the user's cache: nothing of npm's gets into the checkout. The proxy stands
+for what a deployment does: it gives the page and the API one origin, as the node answers no other one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+import wave
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import numpy as np
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from playwright.async_api import Browser, Page, async_playwright
+
+HERE = Path(__file__).parent
+BUNDLED_FROM = ("package.json", "package-lock.json", "page.js")
+BUNDLING_TIMEOUT_S = 180  # npm over a slow line
+CHROMIUM = "/usr/bin/chromium"
+MICROPHONE_HZ = 700.0
+CHROMIUM_FLAGS = (
+    "--headless",
+    "--no-sandbox",  # continuous integration runs as root
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--use-fake-ui-for-media-stream",  # grants the microphone without asking
+    "--use-fake-device-for-media-stream",
+    "--allow-loopback-in-peer-connection",  # a machine without a network has no other address
+    "--autoplay-policy=no-user-gesture-required",  # nobody clicks, and an AudioContext waits for a click
+)
+NOT_FORWARDED = {"host", "content-length", "transfer-encoding", "connection"}
+
+OpenPage = Callable[[], Awaitable[Page]]
+
+
+@pytest.fixture(scope="session")
+def page_script() -> Path:
+    """The bundled page script."""
+    stamp = hashlib.sha256(b"".join((HERE / name).read_bytes() for name in BUNDLED_FROM)).hexdigest()[:16]
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "voiceplane" / "test-browser"
+    bundle = cache / stamp / "bundle.js"
+    if not bundle.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache) as scratch:
+            build_bundle(Path(scratch))
+            bundle.parent.mkdir(exist_ok=True)
+            (Path(scratch) / "bundle.js").replace(bundle)  # whole or not at all, whoever else bundles now
+    return bundle
+
+
+def build_bundle(folder: Path) -> None:
+    for name in BUNDLED_FROM:
+        shutil.copy(HERE / name, folder)
+    for command in (
+        ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
+        ["node_modules/.bin/esbuild", "page.js", "--bundle", "--format=iife", "--outfile=bundle.js"],
+    ):
+        done = subprocess.run(
+            command, cwd=folder, capture_output=True, text=True, timeout=BUNDLING_TIMEOUT_S, check=False
+        )
+        assert done.returncode == 0, f"{' '.join(command)} failed:\n{done.stderr}"
+
+
+@pytest.fixture(scope="session")
+def microphone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What Chromium's fake microphone plays, over and over: one second of a tone, which joins its own beginning."""
+    path = tmp_path_factory.mktemp("microphone") / "tone.wav"
+    rate = 48_000
+    samples = np.sin(2 * np.pi * MICROPHONE_HZ * np.arange(rate) / rate) * 0.3 * 32767
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(samples.astype("<i2").tobytes())
+    return path
+
+
+@pytest.fixture
+def microphone_hz() -> float:
+    """What a party hears from a page that sends its microphone."""
+    return MICROPHONE_HZ
+
+
+@pytest.fixture
+async def chromium(microphone: Path) -> AsyncIterator[Browser]:
+    if not Path(CHROMIUM).exists():
+        pytest.fail(f"{CHROMIUM} is missing: `make setup` installs it")
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=CHROMIUM,
+            args=[*CHROMIUM_FLAGS, f"--use-file-for-fake-audio-capture={microphone}"],
+        )
+        yield browser
+        await browser.close()
+
+
+@pytest.fixture
+async def origin(server: Any, http: aiohttp.ClientSession, page_script: Path) -> AsyncIterator[str]:
+    """The URL where both the page and the node's REST are found."""
+
+    async def forward(request: web.Request) -> web.Response:
+        headers = {name: value for name, value in request.headers.items() if name.lower() not in NOT_FORWARDED}
+        body = await request.read() or None
+        async with http.request(
+            request.method,
+            server.base + request.path_qs,
+            data=body,
+            headers=headers,
+            skip_auto_headers=("Content-Type",),
+        ) as answer:
+            return web.Response(status=answer.status, body=await answer.read(), content_type=answer.content_type)
+
+    async def page(_: web.Request) -> web.FileResponse:
+        return web.FileResponse(HERE / "page.html")
+
+    async def script(_: web.Request) -> web.FileResponse:
+        return web.FileResponse(page_script)
+
+    app = web.Application()
+    app.add_routes([web.get("/", page), web.get("/page.js", script), web.route("*", "/rtc/{tail:.*}", forward)])
+    async with TestServer(app, host="127.0.0.1") as proxy:
+        yield str(proxy.make_url("/"))
+
+
+@pytest.fixture
+async def open_page(chromium: Browser, origin: str) -> AsyncIterator[OpenPage]:
+    """Opens a tab of its own session; what its console complains of fails the test."""
+    complaints: list[str] = []
+
+    async def open_one() -> Page:
+        page = await chromium.new_page()
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        await page.goto(origin)
+        return page
+
+    yield open_one
+    await asyncio.gather(*(page.close() for context in chromium.contexts for page in context.pages))
+    assert not complaints

@@ -1,0 +1,60 @@
+"""Open calls and REST clients on a running node. Every test has its own users and its own call."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+import pytest
+
+from app.client.api import Api
+
+
+@dataclass(frozen=True)
+class OpenCall:
+    """A call in `matched`, and the REST client of everybody who may touch it."""
+
+    call_id: str
+    user_id: str
+    otomo_id: str
+    admin: Api
+    user: Api
+    otomo: Api
+
+
+OpenCallFactory = Callable[[], Awaitable[OpenCall]]
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+@pytest.fixture
+def open_call(server: Any, http: aiohttp.ClientSession) -> OpenCallFactory:
+    """Makes calls between strangers, free of charge."""
+
+    async def make() -> OpenCall:
+        mark = secrets.token_hex(4)
+        user_id, otomo_id = f"user-{mark}", f"otomo-{mark}"
+        admin = Api(http, server.base, server.token("root", "admin"))
+        call_id = await admin.open_call(f"call-{mark}", user_id, otomo_id, price_per_minute=0)
+        return OpenCall(
+            call_id=call_id,
+            user_id=user_id,
+            otomo_id=otomo_id,
+            admin=admin,
+            user=Api(http, server.base, server.token(user_id, "user")),
+            otomo=Api(http, server.base, server.token(otomo_id, "otomo")),
+        )
+
+    return make
+
+
+@pytest.fixture
+async def call(open_call: OpenCallFactory) -> OpenCall:
+    return await open_call()

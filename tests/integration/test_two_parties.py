@@ -1,0 +1,67 @@
+"""Two parties talk through the real worker, and what each hears is analysed."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from app.client.conversation import OTOMO_HZ, USER_HZ, conversation
+from app.client.errors import NoMedia
+from app.client.tone import FRAMES_PER_SECOND
+
+FRAMES = 3 * FRAMES_PER_SECOND
+ENOUGH = 0.95 * FRAMES
+LATE_S = 10.0
+
+
+async def test_each_party_hears_the_others_tone(call):
+    async with conversation(call.user, call.otomo, call.call_id) as talk:
+        await talk.heard()
+        to_otomo, to_user = await asyncio.gather(
+            talk.otomo_hearing.ear.count(FRAMES, within_s=LATE_S),
+            talk.user_hearing.ear.count(FRAMES, within_s=LATE_S),
+        )
+        assert to_otomo >= ENOUGH
+        assert to_user >= ENOUGH
+        assert talk.otomo_hearing.ear.dominant_hz() == pytest.approx(USER_HZ, abs=2)
+        assert talk.user_hearing.ear.dominant_hz() == pytest.approx(OTOMO_HZ, abs=2)
+        released = await call.user.cleanup(call.call_id)
+    assert (released.transports, released.producers, released.consumers) == (4, 2, 2)
+
+
+async def test_a_muted_party_is_not_heard_until_it_is_unmuted(call):
+    async with conversation(call.user, call.otomo, call.call_id) as talk:
+        await talk.heard(FRAMES_PER_SECOND)
+        ear, other_ear = talk.otomo_hearing.ear, talk.user_hearing.ear
+
+        await call.user.pause_producer(talk.user_voice.producer_id)
+        await talk.user_voice.tone.sent(talk.user_voice.tone.frames + 15)  # what was under way has arrived by then
+        muted_at, other_at = ear.frames, other_ear.frames
+        await talk.user_voice.tone.sent(talk.user_voice.tone.frames + FRAMES_PER_SECOND)
+        assert ear.frames == muted_at
+        assert other_ear.frames >= other_at + 0.8 * FRAMES_PER_SECOND  # the other direction goes on
+
+        await call.user.resume_producer(talk.user_voice.producer_id)
+        ear.forget()
+        await talk.otomo_hearing.heard(muted_at + FRAMES_PER_SECOND)
+        assert ear.dominant_hz() == pytest.approx(USER_HZ, abs=2)
+
+
+async def test_a_consumer_that_was_not_resumed_gets_no_sound(call):
+    """Guards the other tests: sound comes from RTC-06, not from merely being there."""
+    async with conversation(call.user, call.otomo, call.call_id) as talk:
+        await talk.heard(FRAMES_PER_SECOND)
+        await call.otomo.request("POST", f"/rtc/consumers/{talk.otomo_hearing.consumer_id}/pause")
+        await talk.user_voice.tone.sent(talk.user_voice.tone.frames + 15)
+        arrived = talk.otomo_hearing.ear.frames
+        with pytest.raises(NoMedia, match="ICE completed, DTLS connected"):
+            await talk.otomo_hearing.heard(arrived + 1, within_s=1.0)
+
+
+async def test_a_party_that_stops_sending_still_hears(call):
+    async with conversation(call.user, call.otomo, call.call_id) as talk:
+        await talk.heard(FRAMES_PER_SECOND)
+        talk.user.stop_sending()
+        assert await talk.user_hearing.ear.count(FRAMES_PER_SECOND, within_s=LATE_S) >= 0.95 * FRAMES_PER_SECOND
+        assert talk.user_voice.tone.readyState == "ended"

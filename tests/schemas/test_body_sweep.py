@@ -1,0 +1,242 @@
+"""Every field of every body, wrong in every way that its declaration excludes."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+import pytest
+from sample_bodies import GOOD
+
+from schemas.base import Schema, instance, load, parse
+from schemas.call import AdminCallRequestSchema, CallRequestSchema, ReasonBodySchema
+from schemas.consumer import ConsumeRequestSchema
+from schemas.problem import MAX_PROBLEMS, InvalidBody
+from schemas.signaling import CallCommandSchema, EnvelopeSchema
+from schemas.transport import ConnectTransportRequestSchema
+
+Path = tuple[str | int, ...]
+Body = type[Schema[Any]]
+
+OF_EACH_TYPE: tuple[Any, ...] = (None, True, False, 0, 1, 1.0, 2.5, "1", "true", [], [1], {}, {"a": 1})
+
+# Where null counts as not given: the optional fields of WebRTC's dictionaries.
+NULLABLE = {
+    *("mid", "msid", "rid", "codecPayloadType", "rtx", "dtx", "scalabilityMode", "maxBitrate", "cname", "reducedSize"),
+    *("rtcp", "encodings", "headerExtensions", "parameters", "rtcpFeedback", "parameter", "channels", "encrypt"),
+    *("preferredPayloadType", "preferredEncrypt", "role"),
+}
+NULLABLE_IN_RTP_ONLY = {("rtpParameters", "encodings", 0, "ssrc"), ("rtpCapabilities", "codecs")}
+NULLABLE_IN_RTP_ONLY |= {("rtpCapabilities", "headerExtensions", 0, name) for name in ("kind", "direction")}
+OPTIONAL: set[tuple[Any, ...]] = {
+    (ConnectTransportRequestSchema, "callId"),
+    (ConsumeRequestSchema, "rtpCapabilities"),
+    (CallRequestSchema, "callId"),
+    (ReasonBodySchema, "reason"),
+    (AdminCallRequestSchema, "callId"),
+    (AdminCallRequestSchema, "pricePerMinute"),
+    (CallCommandSchema, "reason"),
+    (EnvelopeSchema, "payload"),
+    (EnvelopeSchema, "requestId"),
+}
+EMPTY_TEXT = {"cname", "parameter", "reason", "0-15"}  # "" says something here
+EMPTY_LIST = {"encodings", "headerExtensions", "rtcpFeedback"}
+
+
+def paths(value: Any, path: Path = ()) -> Iterator[Path]:
+    if path:
+        yield path
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in inner:
+        yield from paths(item, (*path, key))
+
+
+def at(body: Any, path: Path) -> Any:
+    for key in path:
+        body = body[key]
+    return body
+
+
+def replaced(body: Any, path: Path, value: Any) -> Any:
+    changed = copy.deepcopy(body)
+    at(changed, path[:-1])[path[-1]] = value
+    return changed
+
+
+def removed(body: Any, path: Path) -> Any:
+    changed = copy.deepcopy(body)
+    del at(changed, path[:-1])[path[-1]]
+    return changed
+
+
+def dotted(path: Path) -> str:
+    return ".".join(map(str, path))
+
+
+def is_parameter(path: Path) -> bool:
+    return len(path) > 1 and path[-2] == "parameters"
+
+
+def takes_null(path: Path) -> bool:
+    return path[-1] in NULLABLE or path in NULLABLE_IN_RTP_ONLY or is_parameter(path)
+
+
+def allowed_there(body: Any, path: Path, value: Any) -> bool:
+    """Whether another type than the sample's is fine at that place."""
+    if value is None:
+        return takes_null(path)
+    if is_parameter(path):
+        return type(value) in (str, int, float)
+    if path[-1] == "parameters" and value == {"a": 1}:
+        return True
+    return path == ("requestId",) and type(value) in (str, int)
+
+
+CASES = [
+    pytest.param(schema, path, id=f"{schema.__name__}-{dotted(path)}")
+    for schema in GOOD
+    for path in paths(GOOD[schema])
+]
+
+
+def refused(schema: Body, body: Any) -> InvalidBody:
+    with pytest.raises(InvalidBody) as caught:
+        parse(schema, json.dumps(body))
+    assert 1 <= len(caught.value.details) <= MAX_PROBLEMS
+    return caught.value
+
+
+@pytest.mark.parametrize("schema", GOOD, ids=lambda schema: schema.__name__)
+def test_the_complete_body_is_accepted_the_same_by_reader_and_marshmallow(schema: Body) -> None:
+    value = parse(schema, orjson.dumps(GOOD[schema]))
+    assert type(value) is schema.value_type
+    assert value == instance(schema).load(GOOD[schema])
+
+
+@pytest.mark.parametrize(("schema", "path"), CASES)
+def test_a_value_of_another_type_is_refused_at_its_path(schema: Body, path: Path) -> None:
+    good = at(GOOD[schema], path)
+    for value in OF_EACH_TYPE:
+        if type(value) is type(good) or allowed_there(GOOD[schema], path, value):
+            continue
+        error = refused(schema, replaced(GOOD[schema], path, value))
+        assert {problem.path for problem in error.details} == {dotted(path)}, value
+
+
+@pytest.mark.parametrize(("schema", "path"), CASES)
+def test_null_is_either_not_given_or_refused(schema: Body, path: Path) -> None:
+    body = replaced(GOOD[schema], path, None)
+    if not takes_null(path):
+        assert refused(schema, body).details[0].path == dotted(path)
+    elif not is_parameter(path):
+        assert parse(schema, orjson.dumps(body)) == parse(schema, orjson.dumps(removed(GOOD[schema], path)))
+
+
+@pytest.mark.parametrize(("schema", "path"), CASES)
+def test_a_missing_field_is_refused_or_has_a_default(schema: Body, path: Path) -> None:
+    body = removed(GOOD[schema], path)
+    required = not takes_null(path) and (schema, *path) not in OPTIONAL and not isinstance(path[-1], int)
+    if required:
+        assert refused(schema, body).details[0].path == dotted(path)
+        assert refused(schema, body).details[0].problem == "is required"
+    else:
+        parse(schema, orjson.dumps(body))
+
+
+@pytest.mark.parametrize(("schema", "path"), CASES)
+def test_values_out_of_bounds_are_refused(schema: Body, path: Path) -> None:
+    match at(GOOD[schema], path):
+        case bool() | float() | []:
+            return
+        case str():
+            wrong: list[Any] = ["x" * 5000, "a\x00b", "a\x7fb", "\x1b[31m", "\u0085"]
+            if not (path[-1] in EMPTY_TEXT or is_parameter(path) or path[-3:-1] == ("headerExtensions", 0)):
+                wrong.append("")
+        case int():
+            wrong = [-(10**13), 2**63, 2**64 - 1]
+            if not is_parameter(path):  # where integers beyond 64 bits are read as floats, which are fine there
+                wrong += [2**64, -(10**30)]
+                wrong += [0] if path == ("amount",) else [-1]
+        case list() as items:
+            wrong = [items * 1000]
+            if path[-1] not in EMPTY_LIST and path[-1] != "codecs":
+                wrong.append([])
+        case _:
+            return
+    for value in wrong:
+        error = refused(schema, replaced(GOOD[schema], path, value))
+        assert error.details[0].path.startswith(dotted(path)), value
+
+
+@pytest.mark.parametrize(("schema", "path"), CASES)
+def test_a_field_given_twice_is_refused(schema: Body, path: Path) -> None:
+    if isinstance(path[-1], int):
+        return
+    marker = "\N{SNOWMAN}"
+    body = replaced(GOOD[schema], path, marker)
+    name, value = orjson.dumps(path[-1]), orjson.dumps(at(GOOD[schema], path))
+    once = name + b":" + value
+    raw = orjson.dumps(body).replace(name + b":" + orjson.dumps(marker), once + b"," + once)
+    with pytest.raises(InvalidBody) as caught:
+        parse(schema, raw)
+    assert caught.value.details[0].problem == "is given twice in one object"
+
+
+@pytest.mark.parametrize("schema", GOOD, ids=lambda schema: schema.__name__)
+def test_unknown_fields_are_refused_outside_of_webrtc_dictionaries_and_dropped_inside(schema: Body) -> None:
+    expected = parse(schema, orjson.dumps(GOOD[schema]))
+    places = [(), *paths(GOOD[schema])]
+    for path in places:
+        if not isinstance(at(GOOD[schema], path), dict) or path == ("payload",) or path[-1:] == ("parameters",):
+            continue
+        body = replaced(GOOD[schema], (*path, "addedByABrowser"), {"deep": [None]})
+        if path:
+            assert parse(schema, orjson.dumps(body)) == expected
+        else:
+            assert refused(schema, body).details[0].problem == "is not a known field"
+
+
+@pytest.mark.parametrize("schema", GOOD, ids=lambda schema: schema.__name__)
+@pytest.mark.parametrize("raw", [b"", b" ", b"null", b"[]", b'"x"', b"1", b"NaN", b"{", b"\xef\xbb\xbf{}", b"{}x"])
+def test_what_is_no_object_is_refused(schema: Body, raw: bytes) -> None:
+    if raw == b"" and schema.empty_body:
+        assert parse(schema, raw) == schema.value_type()
+        return
+    with pytest.raises(InvalidBody) as caught:
+        parse(schema, raw)
+    assert caught.value.details[0].path == ""
+
+
+@pytest.mark.parametrize("schema", GOOD, ids=lambda schema: schema.__name__)
+@pytest.mark.parametrize("depth", [40, 254, 255, 1000, 1024, 1025, 10_000])
+def test_deep_nesting_is_refused_wherever_it_stands(schema: Body, depth: int) -> None:
+    good = orjson.dumps(GOOD[schema])[1:]
+    comma = b"," if len(good) > 1 else b""
+    for opening, closing in ((b"[", b"]"), (b'{"a":', b"}")):
+        nested = opening * depth + b"1" + closing * depth
+        with pytest.raises(InvalidBody):
+            parse(schema, b'{"nested":' + nested + comma + good)
+        if "rtpParameters" in GOOD[schema]:
+            raw = orjson.dumps(replaced(GOOD[schema], ("rtpParameters", "new"), "NESTED")).replace(b'"NESTED"', nested)
+            with pytest.raises(InvalidBody):
+                parse(schema, raw)
+
+
+def test_a_list_of_problems_stays_short() -> None:
+    schema = next(schema for schema in GOOD if "rtpParameters" in GOOD[schema])
+    body = replaced(GOOD[schema], ("rtpParameters", "codecs"), [{}] * 100)
+    body |= {"x" * 10_000: 1}
+    error = refused(schema, body)
+    assert len(error.details) == MAX_PROBLEMS
+    assert all(len(problem.path) <= 200 and len(problem.problem) < 200 for problem in error.details)
+
+
+def test_values_that_json_cannot_carry_are_refused_too() -> None:
+    """``load`` is for values out of a JSON reader; what others hand it must still not pass."""
+    schema = next(schema for schema in GOOD if "rtpParameters" in GOOD[schema])
+    for wrong in (float("nan"), float("inf"), b"x", object(), {1, 2}, "\ud800"):
+        with pytest.raises(InvalidBody):
+            load(schema, replaced(GOOD[schema], ("rtpParameters", "encodings", 0, "rid"), wrong))

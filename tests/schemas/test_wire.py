@@ -1,0 +1,112 @@
+"""What decodes, what doesn't, and that nothing but InvalidBody comes out of it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.problem import InvalidBody
+from schemas.wire import MAX_DEPTH, decode
+
+leaves = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+values = st.recursive(
+    leaves | texts, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4)
+)
+objects = st.dictionaries(texts, values, max_size=4)
+
+
+@given(objects, st.sampled_from([None, 1, "\t"]), st.booleans(), st.booleans())
+def test_every_object_is_read_however_it_is_written(
+    value: dict[str, Any], indent: Any, ascii_: bool, text: bool
+) -> None:
+    written = json.dumps(value, indent=indent, ensure_ascii=ascii_)
+    assert decode(written if text else written.encode()) == value
+
+
+@given(st.binary(max_size=200) | st.text(max_size=200))
+def test_arbitrary_input_is_an_object_or_refused(raw: bytes | str) -> None:
+    try:
+        value = decode(raw)
+    except InvalidBody:
+        return
+    assert type(value) is dict
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        '{"a":1,"a":1}',
+        '{"a":1, "b":2, "\\u0061":3}',
+        '{"x":[{"y":{"a":null,"b":0,"a":null}}]}',
+        '{"":1,"":2}',
+        '{"a":' + "1" * 300 + ',"b":0.' + "1" * 5000 + ',"b":1}',
+    ],
+)
+def test_a_name_given_twice_is_refused_at_any_depth(raw: str) -> None:
+    with pytest.raises(InvalidBody) as caught:
+        decode(raw)
+    assert caught.value.details[0].problem == "is given twice in one object"
+
+
+@given(objects, texts, values)
+def test_repeating_any_name_is_refused(value: dict[str, Any], name: str, repeated: Any) -> None:
+    pairs = [*value.items(), (name, repeated), (name, repeated)]
+    raw = "{" + ",".join(f"{json.dumps(key)}:{json.dumps(inner)}" for key, inner in pairs) + "}"
+    with pytest.raises(InvalidBody):
+        decode(raw)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'{"a":NaN}',
+        b'{"a":Infinity}',
+        b'{"a":1e999}',
+        b'{"a":"\\ud800"}',
+        b'{"a":"\xed\xa0\x80"}',
+        b'{"a":"\xff"}',
+        b'{"a":01}',
+        b"{'a':1}",
+        b'{"a":1,}',
+        b'{"a":"\n"}',
+        b"\xef\xbb\xbf{}",
+        '{"a":1}'.encode("utf-16"),
+        '{"a":"\ud800"}',
+        b'{"a":' + b"9" * 5000 + b"}",
+    ],
+)
+def test_what_rfc_8259_excludes_is_refused(raw: bytes | str) -> None:
+    with pytest.raises(InvalidBody) as caught:
+        decode(raw)
+    assert caught.value.details[0].problem.startswith("is not valid JSON: ")
+
+
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}"), ('[0,{"a":', "}]")])
+@pytest.mark.parametrize("spaces", ["", " "])
+def test_the_limit_on_depth_is_exact(opening: str, closing: str, spaces: str) -> None:
+    per_repeat = opening.count("[") + opening.count("{")
+    repeats = (MAX_DEPTH - 1) // per_repeat
+    nested = opening * repeats + "1" + closing * repeats
+    inner = "[" * (MAX_DEPTH - 1 - repeats * per_repeat), "]" * (MAX_DEPTH - 1 - repeats * per_repeat)
+    decode('{"a":' + spaces + inner[0] + nested + inner[1] + "}")
+    with pytest.raises(InvalidBody, match=f"deeper than {MAX_DEPTH}"):
+        decode('{"a":' + spaces + inner[0] + opening + nested + closing + inner[1] + "}")
+
+
+def test_many_brackets_side_by_side_are_not_deep() -> None:
+    assert decode('{"a":[' + ",".join(["[]", "{}"] * 5000) + "]}")["a"][1] == {}
+
+
+@pytest.mark.parametrize("unit", ["[", '{"a":', '{"a": [', "[[],"])
+def test_the_largest_body_full_of_nesting_is_refused_and_no_recursion_escapes(unit: str) -> None:
+    for closed in (False, True):
+        count = (64 << 10) // (2 * len(unit)) - 8
+        closing = unit.count("[") * "]" + unit.count("{") * "}"
+        raw = '{"a":' + unit * count + "1" + (closing * count if closed else "") + "}"
+        with pytest.raises(InvalidBody):
+            decode(raw)

@@ -1,0 +1,203 @@
+"""The conversation with one worker: frames in and out, requests and their answers, notifications to who listens.
+
+Bytes come in by ``feed`` and leave by the ``write`` that it was given; there is no pipe, process or clock in here, so
+the whole protocol is tested without them. Call order is wire order: nothing is awaited before a frame is written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from worker_bridge.codec import MessageCodec
+from worker_bridge.errors import InvalidMessage, NotFound, RequestRefused, WorkerGone
+
+Body = dict[str, Any]
+Listener = Callable[[str, Body], None]
+"""Gets an event's name and body (empty where the event has none)."""
+
+FRAME_LIMIT = 8 * 1024 * 1024  # bytes, with the four of the length: what the worker accepts and sends at most
+PREFIX = 4
+LAST_REQUEST_ID = 0xFFFF_FFFF
+
+logger = logging.getLogger(__name__)
+worker_logger = logging.getLogger("worker_bridge.native_worker")
+WORKER_LEVELS = {"D": logging.DEBUG, "W": logging.WARNING, "E": logging.WARNING, "X": logging.INFO}
+
+
+class FrameBuffer:
+    """Cuts a byte stream into length-prefixed frames. A frame is only valid until the next call."""
+
+    def __init__(self, limit: int = FRAME_LIMIT) -> None:
+        self._limit = limit
+        self._rest = b""
+
+    def feed(self, data: bytes) -> Iterator[memoryview]:
+        """Frames, each with its prefix, that ``data`` completes; InvalidMessage if one is longer than the limit."""
+        view = memoryview(self._rest + data if self._rest else data)
+        start, end = 0, len(view)
+        while end - start >= PREFIX:
+            size = PREFIX + int.from_bytes(view[start : start + PREFIX], "little")
+            if size > self._limit:
+                raise InvalidMessage(f"a frame of {size} bytes is over the limit of {self._limit}")
+            if end - start < size:
+                break
+            yield view[start : start + size]
+            start += size
+        self._rest = bytes(view[start:])
+
+
+class Channel:
+    """Requests by id, listeners by handler id.
+
+    ``alarm`` is called when the worker's bytes make no sense; ``unclaimed`` gets the notifications for handler ids that
+    nobody listens to.
+    """
+
+    def __init__(
+        self,
+        codec: MessageCodec,
+        write: Callable[[bytes], None],
+        alarm: Callable[[Exception], None],
+        unclaimed: Listener,
+    ) -> None:
+        self._codec = codec
+        self._write = write
+        self._alarm = alarm
+        self._unclaimed = unclaimed
+        self._frames = FrameBuffer()
+        self._ids = itertools.cycle(range(1, LAST_REQUEST_ID + 1))
+        self._loop = asyncio.get_running_loop()
+        self._pending: dict[int, tuple[str, float, asyncio.Future[Body]]] = {}
+        self._listeners: dict[str, Listener] = {}
+        self._failure: Exception | None = None
+
+    async def request(self, method: str, handler_id: str = "", body: Body | None = None) -> Body:
+        """The answer's body, empty where the method has none.
+
+        Raises RequestRefused or NotFound with the worker's reason, WorkerGone when it is or gets closed, and
+        InvalidMessage for a body that does not fit the method.
+        """
+        return await self.send(method, handler_id, body)
+
+    def send(self, method: str, handler_id: str = "", body: Body | None = None) -> asyncio.Future[Body]:
+        """As ``request``, on the wire when this returns: what is sent next comes next."""
+        if self._failure:
+            raise WorkerGone(f"{method}: {self._failure}") from self._failure
+        request_id, answer = self._open(method)
+        try:
+            self._write(self._codec.request(request_id, method, handler_id, body))
+        except BaseException:
+            del self._pending[request_id]
+            raise
+        return answer
+
+    def request_all(self, requests: list[tuple[str, str]]) -> list[asyncio.Future[Body]]:
+        """Many requests without bodies, (method, handler id) each, in one write; their answers' futures in order."""
+        if self._failure:
+            raise WorkerGone(str(self._failure)) from self._failure
+        frames, answers = [], []
+        for method, handler_id in requests:
+            request_id, answer = self._open(method)
+            answers.append(answer)
+            frames.append(self._codec.request(request_id, method, handler_id))
+        if frames:
+            self._write(b"".join(frames))
+        return answers
+
+    def post(self, method: str, handler_id: str = "", body: Body | None = None) -> None:
+        """A request whose answer changes nothing: closing what is gone, or goes with the worker, is already done."""
+        if not self._failure:
+            self.send(method, handler_id, body).add_done_callback(_look_away)
+
+    def notify(self, event: str, handler_id: str = "", body: Body | None = None) -> None:
+        """Tell the worker something that has no answer."""
+        if self._failure:
+            raise WorkerGone(str(self._failure)) from self._failure
+        self._write(self._codec.notification(event, handler_id, body))
+
+    def listen(self, handler_id: str, listener: Listener) -> None:
+        self._listeners[handler_id] = listener
+
+    def unlisten(self, handler_id: str) -> None:
+        self._listeners.pop(handler_id, None)
+
+    @property
+    def pending(self) -> int:
+        return len(self._pending)
+
+    @property
+    def oldest_pending(self) -> tuple[int, str, float] | None:
+        """(id, method, loop time at which it was sent) of the request that waits longest."""
+        for request_id, (method, since, _) in self._pending.items():
+            return request_id, method, since
+        return None
+
+    def feed(self, data: bytes) -> None:
+        """Bytes from the worker. A notification is delivered one turn of the loop later, after whoever awaits an answer."""
+        try:
+            for frame in self._frames.feed(data):
+                self._receive(self._codec.decode(frame))
+        except InvalidMessage as error:
+            self._alarm(error)
+
+    def fail(self, failure: Exception) -> None:
+        """The worker is gone: everything that waits, and everything asked from now on, raises WorkerGone."""
+        if self._failure:
+            return
+        self._failure = failure
+        pending, self._pending = self._pending, {}
+        for method, _, answer in pending.values():
+            if not answer.done():
+                gone = WorkerGone(f"{method}: {failure}")
+                gone.__cause__ = failure
+                answer.set_exception(gone)
+        self._listeners.clear()
+
+    def _open(self, method: str) -> tuple[int, asyncio.Future[Body]]:
+        request_id = next(self._ids)
+        while request_id in self._pending:
+            request_id = next(self._ids)
+        answer = self._loop.create_future()
+        self._pending[request_id] = (method, self._loop.time(), answer)
+        return request_id, answer
+
+    def _receive(self, message: Body) -> None:
+        data = message["data"]
+        match message["data_type"]:
+            case "Response":
+                self._answer(data)
+            case "Notification":
+                self._loop.call_soon(self._deliver, data["handler_id"], data["event"], data["body"] or {})
+            case "Log":
+                text = data["data"]
+                worker_logger.log(WORKER_LEVELS.get(text[:1], logging.INFO), "%s", text[1:])
+            case other:
+                raise InvalidMessage(f"the worker sent a {other}")
+
+    def _answer(self, response: Body) -> None:
+        method, _, answer = self._pending.pop(response["id"], ("", 0.0, None))
+        if answer is None:
+            logger.warning("an answer to request %s that nobody sent", response["id"])
+        elif answer.done():
+            pass  # who asked was cancelled meanwhile, and has seen to what it may have made
+        elif response["accepted"]:
+            answer.set_result(response["body"] or {})
+        else:
+            kind = NotFound if response["error"] == "NotFoundError" else RequestRefused
+            answer.set_exception(kind(method, response["reason"] or response["error"] or "no reason given"))
+
+    def _deliver(self, handler_id: str, event: str, body: Body) -> None:
+        listener = self._listeners.get(handler_id, self._unclaimed)
+        try:
+            listener(event, body)
+        except Exception:
+            logger.exception("%s for %s was not digested", event, handler_id)
+
+
+def _look_away(answer: asyncio.Future[Body]) -> None:
+    if not answer.cancelled() and answer.exception():
+        logger.debug("a closing request was not needed: %s", answer.exception())

@@ -1,0 +1,139 @@
+"""A stream that a router sends to an endpoint: another endpoint's producer, as the receiver can take it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from worker_bridge.channel import Body, Channel
+from worker_bridge.errors import InvalidParameters
+from worker_bridge.producer import trace_types
+from worker_bridge.resource import CloseReason, Resource
+from worker_bridge.rtp import MediaKind, RtpParameters
+from worker_bridge.stats import Stats, stream_stats
+
+CONSUMER_TRACES = frozenset({"rtp", "keyframe", "nack", "pli", "fir"})
+PRIORITIES = range(1, 256)
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerScore:
+    """Scores from 0 to 10: of what the receiver gets, of the producer's best, and of each of its encodings."""
+
+    score: int = 10
+    producer_score: int = 10
+    producer_scores: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerLayers:
+    spatial_layer: int
+    temporal_layer: int | None = None
+
+
+class Consumer(Resource):
+    """Events: ``producerpause()``, ``producerresume()``, ``score(ConsumerScore)``, ``layerschange(layers or None)``,
+    ``trace(type, body)``, ``pause()`` and ``resume()`` when the flow really changes, ``close(reason)``."""
+
+    kind = "consumer"
+
+    def __init__(
+        self,
+        consumer_id: str,
+        channel: Channel,
+        transport_id: str,
+        producer_id: str,
+        media_kind: MediaKind,
+        rtp_parameters: RtpParameters,
+        consumer_type: str,
+    ) -> None:
+        super().__init__(consumer_id, channel, transport_id)
+        self.producer_id = producer_id
+        self.media_kind = media_kind
+        self.rtp_parameters = rtp_parameters
+        self.type = consumer_type
+        self.paused = False
+        self.producer_paused = False
+        self.priority = 1
+        self.score = ConsumerScore()
+        self.preferred_layers: ConsumerLayers | None = None
+        self.current_layers: ConsumerLayers | None = None
+
+    async def pause(self) -> None:
+        await self._request("CONSUMER_PAUSE")
+        self._set_paused(paused=True, producer_paused=self.producer_paused)
+
+    async def resume(self) -> None:
+        await self._request("CONSUMER_RESUME")
+        self._set_paused(paused=False, producer_paused=self.producer_paused)
+
+    async def set_preferred_layers(self, layers: ConsumerLayers) -> None:
+        """Which layers of a simulcast or SVC stream to send at most. Without effect on a simple stream."""
+        wanted = {"spatial_layer": layers.spatial_layer, "temporal_layer": layers.temporal_layer}
+        answer = await self._request("CONSUMER_SET_PREFERRED_LAYERS", {"preferred_layers": wanted})
+        self.preferred_layers = _layers(answer.get("preferred_layers"))
+
+    async def set_priority(self, priority: int) -> None:
+        """1 (usual) to 255: who gets bandwidth first when there is not enough."""
+        if priority not in PRIORITIES:
+            raise InvalidParameters(f"priority {priority} is not within 1..255")
+        answer = await self._request("CONSUMER_SET_PRIORITY", {"priority": priority})
+        self.priority = answer["priority"]
+
+    async def request_key_frame(self) -> None:
+        await self._request("CONSUMER_REQUEST_KEY_FRAME")
+
+    async def enable_trace_event(self, *types: str) -> None:
+        """Trace ``rtp``, ``keyframe``, ``nack``, ``pli`` or ``fir`` from now on, and nothing else."""
+        await self._request("CONSUMER_ENABLE_TRACE_EVENT", {"events": trace_types(types, CONSUMER_TRACES)})
+
+    async def dump(self) -> Body:
+        return await self._request("CONSUMER_DUMP")
+
+    async def get_stats(self) -> list[Stats]:
+        """What is sent, then what the producer receives."""
+        return stream_stats(await self._request("CONSUMER_GET_STATS"))
+
+    def _created(self, answer: Body) -> None:
+        """The worker's answer says what is paused; notifications only tell of changes after it."""
+        self.paused = answer["paused"]
+        self.producer_paused = answer["producer_paused"]
+        self.score = _score(answer["score"])
+        self.preferred_layers = _layers(answer["preferred_layers"])
+
+    def _set_paused(self, *, paused: bool, producer_paused: bool) -> None:
+        flowed = not (self.paused or self.producer_paused)
+        self.paused, self.producer_paused = paused, producer_paused
+        flows = not (paused or producer_paused)
+        if flows != flowed:
+            self._emit("resume" if flows else "pause")
+
+    def _notified(self, event: str, body: Body) -> None:
+        match event:
+            case "CONSUMER_PRODUCER_CLOSE":
+                self._close(CloseReason.PRODUCER_CLOSED)
+            case "CONSUMER_PRODUCER_PAUSE":
+                if not self.producer_paused:
+                    self._set_paused(paused=self.paused, producer_paused=True)
+                    self._emit("producerpause")
+            case "CONSUMER_PRODUCER_RESUME":
+                if self.producer_paused:
+                    self._set_paused(paused=self.paused, producer_paused=False)
+                    self._emit("producerresume")
+            case "CONSUMER_SCORE":
+                self.score = _score(body["score"])
+                self._emit("score", self.score)
+            case "CONSUMER_LAYERS_CHANGE":
+                self.current_layers = _layers(body["layers"])
+                self._emit("layerschange", self.current_layers)
+            case "CONSUMER_TRACE":
+                self._emit("trace", body["type"].lower(), body)
+            case _:
+                super()._notified(event, body)
+
+
+def _score(body: Body) -> ConsumerScore:
+    return ConsumerScore(body["score"], body["producer_score"], tuple(body["producer_scores"]))
+
+
+def _layers(body: Body | None) -> ConsumerLayers | None:
+    return ConsumerLayers(body["spatial_layer"], body["temporal_layer"]) if body else None

@@ -1,0 +1,65 @@
+"""Everything that the bridge raises.
+
+BridgeError
+├── WorkerGone            the worker is closed, dead or hung: the request was not, or will never be, answered
+├── ResourceClosed        the object, or what owns it, was closed before or during the call
+├── RequestRefused        the worker said no
+│   └── NotFound          ... because it knows no such object
+├── Misuse                we asked for something that must not reach the worker
+│   ├── InvalidMessage    a message does not fit the worker's schema
+│   ├── InvalidParameters RTP, DTLS or option values that the rules refuse
+│   └── Unsupported       well-formed, but no codec or feature of ours matches
+└── NativeError           the worker's binary, its schemas or the codec can't be had, or don't belong together
+    └── VersionMismatch
+"""
+
+from __future__ import annotations
+
+
+class BridgeError(Exception):
+    """Base of everything that ``worker_bridge`` raises."""
+
+
+class WorkerGone(BridgeError):
+    """The worker is closed, dead or hung. What it owned is closed with it."""
+
+
+class ResourceClosed(BridgeError):
+    """The object that was asked, or the one that was being made, is closed."""
+
+
+class RequestRefused(BridgeError):
+    """The worker answered a request with an error; ``method`` and ``reason`` are the worker's own words."""
+
+    def __init__(self, method: str, reason: str) -> None:
+        super().__init__(f"{method}: {reason}")
+        self.method = method
+        self.reason = reason
+
+
+class NotFound(RequestRefused):
+    """The worker, or the bridge before it, knows no object with that id."""
+
+
+class Misuse(BridgeError):
+    """A request that the worker never saw."""
+
+
+class InvalidMessage(Misuse):
+    """A message does not fit the schema; the text starts with the path of the field."""
+
+
+class InvalidParameters(Misuse):
+    """Values that the ORTC rules or an option's range refuse; the text starts with the path of the field."""
+
+
+class Unsupported(Misuse):
+    """Well-formed, but nothing on our side matches: a codec, an RTX codec, a header extension."""
+
+
+class NativeError(BridgeError):
+    """The native worker, its schemas or the codec can't be had; the text says what to install or set."""
+
+
+class VersionMismatch(NativeError):
+    """The binary and the schemas are of different releases, so that message numbers would not agree."""

@@ -1,0 +1,123 @@
+"""Fills the cache: the package, then the schema, then a binary, prebuilt or built. All of it appears, or nothing.
+
+What is made is made in a scratch folder of the cache, checked as a whole, and renamed into place. A lock keeps two
+builds of one user apart; what a killed one left is swept up by the next.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from worker_bridge.errors import NativeError
+from worker_bridge.native import cache, package, prebuilt, recipe, schema
+from worker_bridge.native.cache import BINARY, SCHEMA, Manifest, NativeWorker
+from worker_bridge.native.checker import check
+from worker_bridge.native.tools import Progress
+
+LOCK: Final = ".lock"
+SCRATCH_PREFIX: Final = ".build-"
+
+
+def build(progress: Progress, *, force: bool = False) -> NativeWorker:
+    """Has the worker that ``locate`` will find. Returns at once if it is there, unless ``force``.
+
+    A binary that is given (``VOICEPLANE_WORKER_BIN``) only gets its schema. Otherwise the release's prebuilt binary is
+    taken if it can be had and runs here; else one is built, which takes minutes. ``progress`` is told each step.
+    Raises ``NativeError``: one sentence on what to install or set. The cache is then as it was.
+    """
+    given = cache.given_binary()
+    if given:
+        cache.check_version(given)
+    target = cache.schema_folder() if given else cache.worker_folder()
+    with _locked(cache.cache_root(), progress) as root:
+        if force or not _complete():
+            with _scratch(root) as scratch:
+                made = scratch / "made"
+                made.mkdir()
+                _make(made, scratch, progress, with_binary=given is None)
+                _publish(made, target, scratch)
+    return cache.locate()
+
+
+def _complete() -> bool:
+    try:
+        cache.locate()
+    except NativeError:
+        return False
+    return True
+
+
+def _make(made: Path, scratch: Path, progress: Progress, *, with_binary: bool) -> None:
+    version = cache.worker_version()
+    unpacked = package.fetch(version, scratch, progress)
+    schema.make_schema(unpacked, made / SCHEMA, progress)
+    if not with_binary:
+        Manifest(version, "given", "", "").write(made)
+        return
+    binary = made / BINARY
+    if not _take_prebuilt(version, made, progress):
+        recipe.compile_worker(unpacked, version, scratch, binary, progress)
+        _prove(NativeWorker(binary, made / SCHEMA, version, "built"), progress)
+        Manifest(version, "built", cache.sha256_of(binary), cache.recipe_hash()).write(made)
+
+
+def _take_prebuilt(version: str, made: Path, progress: Progress) -> bool:
+    binary = made / BINARY
+    if not prebuilt.fetch_prebuilt(version, binary, progress):
+        return False
+    try:
+        _prove(NativeWorker(binary, made / SCHEMA, version, "prebuilt"), progress)
+    except NativeError as error:
+        progress(f"the prebuilt worker is not used: {error}")
+        return False
+    Manifest(version, "prebuilt", cache.sha256_of(binary), cache.recipe_hash()).write(made)
+    return True
+
+
+def _prove(worker: NativeWorker, progress: Progress) -> None:
+    progress("starting the worker once")
+    check(worker)
+
+
+def _publish(made: Path, target: Path, scratch: Path) -> None:
+    """Puts ``made`` at ``target``. A folder can't be renamed over another that is not empty: that one goes first."""
+    if target.exists():
+        target.rename(scratch / "replaced")
+    made.rename(target)
+
+
+@contextmanager
+def _locked(root: Path, progress: Progress) -> Iterator[Path]:
+    """Holds the cache against other builds, also those of other processes."""
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        lock = (root / LOCK).open("w")
+    except OSError as error:
+        raise NativeError(f"the cache {root} can't be written ({error.strerror}): set XDG_CACHE_HOME") from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            progress("waiting for another build to end")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield root
+
+
+@contextmanager
+def _scratch(root: Path) -> Iterator[Path]:
+    """A folder in the cache, so that what is made there can be renamed into place; gone at the end."""
+    for left in root.glob(f"{SCRATCH_PREFIX}*"):  # by a build that was killed: we hold the lock, so nobody uses it
+        shutil.rmtree(left, ignore_errors=True)
+    path = Path(tempfile.mkdtemp(prefix=SCRATCH_PREFIX, dir=root))
+    try:
+        yield path
+    except OSError as error:
+        raise NativeError(f"building in {path} failed ({error}): look at the disk and its rights") from error
+    finally:
+        shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,391 @@
+"""What goes with what: routers' capabilities, and the parameters of producers and consumers (W3C ORTC, RFC 3264's kin).
+
+Pure functions on frozen values. Parameters come in validated (``validate_parameters``) and go out fit for the worker;
+``rtp_wire`` writes them. Everything that depends on codecs and header extensions alone is computed once per browser
+version and remembered by content. Knows no transport, and so neither MIDs nor CNAMEs.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from worker_bridge import h264
+from worker_bridge.capabilities import (
+    ABS_CAPTURE_TIME,
+    ABS_SEND_TIME,
+    DEPENDENCY_DESCRIPTOR,
+    DYNAMIC_PAYLOAD_TYPES,
+    MID,
+    SUPPORTED,
+    TRANSPORT_CC,
+)
+from worker_bridge.codec_match import RTX, SIMULCAST_CODECS, describe, is_media, matches, rtx_of, subtype
+from worker_bridge.errors import InvalidParameters, Unsupported
+from worker_bridge.memo import remembered
+from worker_bridge.ortc_validate import validate_capabilities, validate_codec_capability, validate_parameters
+from worker_bridge.rtp import (
+    CodecMapping,
+    EncodingMapping,
+    MediaKind,
+    RtcpFeedback,
+    RtcpParameters,
+    RtpCapabilities,
+    RtpCodecCapability,
+    RtpCodecParameters,
+    RtpEncodingParameters,
+    RtpHeaderExtensionParameters,
+    RtpMapping,
+    RtpParameters,
+    parameters,
+)
+from worker_bridge.scalability import parse_scalability_mode
+
+__all__ = [
+    "can_consume",
+    "consumable_parameters",
+    "consumer_parameters",
+    "pipe_consumer_parameters",
+    "producer_mapping",
+    "router_capabilities",
+    "validate_capabilities",
+    "validate_parameters",
+]
+
+SSRC_MIN: Final = 100_000_000
+SSRC_SPAN: Final = 899_999_999  # random SSRCs have nine digits, and room for successors
+
+Codecs = tuple[RtpCodecParameters, ...]
+Extensions = tuple[RtpHeaderExtensionParameters, ...]
+
+# The router takes it from producers but does not offer it, and routers that are piped together want it all the same.
+_PIPED_DEPENDENCY_DESCRIPTOR: Final = next(
+    RtpHeaderExtensionParameters(extension.uri, extension.preferred_id, extension.preferred_encrypt)
+    for extension in SUPPORTED.header_extensions
+    if extension.uri == DEPENDENCY_DESCRIPTOR
+)
+
+
+def router_capabilities(codecs: Sequence[RtpCodecCapability]) -> RtpCapabilities:
+    """The capabilities of a router that routes ``codecs``, each video codec with an RTX codec behind it.
+
+    A codec keeps its ``preferred_payload_type``, else takes its static one, else the next dynamic one; it gets the
+    worker's RTCP feedback (its own is ignored), and its parameters are added to the worker's. Equal codecs give the
+    same object. Raises ``Unsupported`` for a codec that the worker lacks, ``InvalidParameters`` for bad values and for
+    payload types that clash or run out.
+    """
+    return _router_capabilities(
+        tuple(validate_codec_capability(f"codecs.{index}", codec) for index, codec in enumerate(codecs))
+    )
+
+
+def producer_mapping(params: RtpParameters, caps: RtpCapabilities) -> tuple[RtpParameters, RtpMapping]:
+    """How the router ``caps`` numbers what a producer of ``params`` sends; ``mapped_ssrc`` are random, then counted up.
+
+    The first result is ``params``, where an H264 codec got the ``profile-level-id`` that answers it (RFC 6184 §8.2.2).
+    Raises ``Unsupported`` for a codec that the router lacks, or has without RTX where the producer has it.
+    """
+    mapped = _map_codecs(params.codecs, caps)
+    if mapped.codecs is not params.codecs:
+        params = RtpParameters(
+            mapped.codecs, params.header_extensions, params.encodings, params.rtcp, params.mid, params.msid
+        )
+    ssrc = _random_ssrc()
+    encodings = tuple(
+        EncodingMapping(ssrc + index, encoding.ssrc, encoding.rid) for index, encoding in enumerate(params.encodings)
+    )
+    return params, RtpMapping(mapped.mapping, encodings)
+
+
+def consumable_parameters(
+    kind: MediaKind, params: RtpParameters, caps: RtpCapabilities, mapping: RtpMapping
+) -> RtpParameters:
+    """What the router can send on of a producer, before it is fitted to one consumer.
+
+    Codecs are the router's with the producer's parameters, RTX whether the producer has it or not; header extensions
+    are those of ``kind`` that the router sends. ``params`` and ``mapping`` are results of ``producer_mapping`` with
+    the same ``caps``. Raises ``InvalidParameters`` where the codecs are not of ``kind``.
+    """
+    codecs = _consumable_codecs(params.codecs, mapping.codecs, caps)
+    if not codecs[0].mime_type.startswith(kind):  # a router's own spelling, so lower-case
+        raise InvalidParameters(f"codecs.0.mimeType: {params.codecs[0].mime_type} can't be {kind}")
+    encodings = tuple(
+        RtpEncodingParameters(
+            mapped.mapped_ssrc, None, None, None, encoding.dtx, encoding.scalability_mode, encoding.max_bitrate
+        )
+        for encoding, mapped in zip(params.encodings, mapping.encodings, strict=True)
+    )
+    rtcp = params.rtcp if params.rtcp.reduced_size else RtcpParameters(params.rtcp.cname)
+    extensions = _consumable_extensions(codecs, params.header_extensions, caps)
+    return RtpParameters(codecs, extensions, encodings, rtcp, None, params.msid)
+
+
+def can_consume(consumable: RtpParameters, caps: RtpCapabilities) -> bool:
+    """Whether an endpoint of ``caps`` can receive any media codec of a producer.
+
+    Raises ``InvalidParameters`` for bad capabilities.
+    """
+    fitted = _fit(consumable.codecs, consumable.header_extensions, validate_capabilities(caps), False)
+    return _can_send(fitted, consumable)
+
+
+def consumer_parameters(
+    consumable: RtpParameters, remote: RtpCapabilities, *, pipe: bool = False, enable_rtx: bool = False
+) -> RtpParameters:
+    """The parameters of a consumer for an endpoint of ``remote``: one encoding, or with ``pipe`` all of them.
+
+    RTCP feedback is the endpoint's, without plain NACK unless ``enable_rtx``; of the two congestion controls one stays:
+    transport-cc where its header extension is common, else REMB where abs-send-time is. SSRCs are random; ``mid`` is
+    left to the transport. Raises ``Unsupported`` where there is no common media codec, ``InvalidParameters`` for bad
+    capabilities.
+    """
+    fitted = _fit(consumable.codecs, consumable.header_extensions, validate_capabilities(remote), enable_rtx)
+    if not _can_send(fitted, consumable):
+        raise Unsupported("codecs: no media codec in common")
+    if pipe:
+        encodings = _pipe_encodings(consumable.encodings, with_rtx=fitted.rtx)
+    else:
+        encodings = (_consumer_encoding(consumable.encodings, with_rtx=fitted.rtx),)
+    return RtpParameters(fitted.codecs, fitted.extensions, encodings, consumable.rtcp, None, consumable.msid)
+
+
+def pipe_consumer_parameters(consumable: RtpParameters, *, enable_rtx: bool) -> RtpParameters:
+    """The parameters of a consumer for another router: all encodings, no MID, no bandwidth estimation.
+
+    Without ``enable_rtx`` there is neither RTX nor NACK.
+    """
+    codecs, extensions = _pipe_parts(consumable.codecs, consumable.header_extensions, enable_rtx)
+    encodings = _pipe_encodings(consumable.encodings, with_rtx=enable_rtx)
+    return RtpParameters(codecs, extensions, encodings, consumable.rtcp, None, consumable.msid)
+
+
+# Routers.
+
+
+@remembered
+def _router_capabilities(codecs: tuple[RtpCodecCapability, ...]) -> RtpCapabilities:
+    free = list(DYNAMIC_PAYLOAD_TYPES)
+    routed: dict[int, RtpCodecCapability] = {}
+    for index, codec in enumerate(codecs):
+        path = f"codecs.{index}"
+        known = next((known for known in SUPPORTED.codecs if matches(codec, known, strict=False)), None)
+        if known is None:
+            raise Unsupported(f"{path}: the worker has no {describe(codec)}")
+        payload_type = codec.preferred_payload_type
+        if payload_type is not None:
+            if payload_type in free:
+                free.remove(payload_type)
+        elif known.preferred_payload_type is not None:
+            payload_type = known.preferred_payload_type
+        else:
+            payload_type = _take(path, free)
+        if payload_type in routed:
+            raise InvalidParameters(f"{path}.preferredPayloadType: {payload_type} is used twice")
+        merged = parameters({**dict(known.parameters), **dict(codec.parameters)})
+        routed[payload_type] = replace(known, preferred_payload_type=payload_type, parameters=merged)
+        if known.kind == "video":
+            rtx = _take(path, free)
+            routed[rtx] = RtpCodecCapability(
+                "video", "video/rtx", known.clock_rate, rtx, parameters=parameters(apt=payload_type)
+            )
+    return RtpCapabilities(tuple(routed.values()), SUPPORTED.header_extensions)
+
+
+def _take(path: str, free: list[int]) -> int:
+    if not free:
+        raise InvalidParameters(f"{path}: no dynamic payload type is left")
+    return free.pop(0)
+
+
+# Producers.
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Mapped:
+    codecs: Codecs  # as the producer gave them, with H264's answer
+    mapping: tuple[CodecMapping, ...]
+
+
+@remembered
+def _map_codecs(codecs: Codecs, caps: RtpCapabilities) -> _Mapped:
+    routed: dict[int, RtpCodecCapability] = {}  # by the producer's payload type; media first, RTX behind
+    answered: dict[int, RtpCodecParameters] = {}
+    for index, codec in enumerate(codecs):
+        if subtype(codec.mime_type) == RTX:
+            continue
+        match = next((cap for cap in caps.codecs if matches(codec, cap, strict=True)), None)
+        if match is None:
+            raise Unsupported(f"codecs.{index}: the router has no {describe(codec)}")
+        routed[codec.payload_type] = match
+        answered[codec.payload_type] = _answered(codec, match)
+    for index, codec in enumerate(codecs):
+        if subtype(codec.mime_type) != RTX:
+            continue
+        apt = dict(codec.parameters)["apt"]
+        rtx = rtx_of(routed[int(apt)], caps)
+        if rtx is None:
+            raise Unsupported(f"codecs.{index}: the router has no RTX for payload type {apt}")
+        routed[codec.payload_type] = rtx
+    changed = tuple(answered.get(codec.payload_type, codec) for codec in codecs)
+    mapping = tuple(CodecMapping(payload_type, _payload_type(cap)) for payload_type, cap in routed.items())
+    return _Mapped(codecs if changed == codecs else changed, mapping)
+
+
+def _answered(codec: RtpCodecParameters, match: RtpCodecCapability) -> RtpCodecParameters:
+    if subtype(codec.mime_type) != "h264":
+        return codec
+    ours = dict(codec.parameters)
+    answer = h264.answer(ours, dict(match.parameters))
+    ours.pop(h264.PROFILE_LEVEL_ID, None)
+    if answer is not None:
+        ours[h264.PROFILE_LEVEL_ID] = answer
+    return replace(codec, parameters=parameters(ours))
+
+
+@remembered
+def _consumable_codecs(codecs: Codecs, mapping: tuple[CodecMapping, ...], caps: RtpCapabilities) -> Codecs:
+    mapped = {entry.payload_type: entry.mapped_payload_type for entry in mapping}
+    by_payload_type = {cap.preferred_payload_type: cap for cap in caps.codecs}
+    consumable: dict[int, RtpCodecParameters] = {}
+    for codec in codecs:
+        payload_type = mapped[codec.payload_type]
+        # Two codecs of the producer may be one to the router, and no consumer may have a payload type twice.
+        if subtype(codec.mime_type) == RTX or payload_type in consumable:
+            continue
+        cap = by_payload_type[payload_type]
+        consumable[payload_type] = replace(_in_use(cap), parameters=codec.parameters)
+        rtx = rtx_of(cap, caps)
+        if rtx is not None:
+            consumable[_payload_type(rtx)] = _in_use(rtx)
+    return tuple(consumable.values())
+
+
+@remembered
+def _consumable_extensions(codecs: Codecs, offered: Extensions, caps: RtpCapabilities) -> Extensions:
+    kind = codecs[0].mime_type.partition("/")[0]
+    # Capture times are the producer's own; without them a consumer would wait for ever for what never comes.
+    with_capture_time = any(extension.uri == ABS_CAPTURE_TIME for extension in offered)
+    return tuple(
+        RtpHeaderExtensionParameters(extension.uri, extension.preferred_id, extension.preferred_encrypt)
+        for extension in caps.header_extensions
+        if extension.kind == kind
+        and extension.direction in ("sendrecv", "sendonly")
+        and (with_capture_time or extension.uri != ABS_CAPTURE_TIME)
+    )
+
+
+# Consumers.
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Fitted:
+    codecs: Codecs
+    extensions: Extensions
+    rtx: bool
+    first_media: str | None  # subtype of the codec that the worker would send
+
+
+@remembered
+def _fit(codecs: Codecs, extensions: Extensions, remote: RtpCapabilities, enable_rtx: bool) -> _Fitted:
+    common: list[RtpCodecParameters] = []
+    for codec in codecs:
+        if not enable_rtx and subtype(codec.mime_type) == RTX:
+            continue
+        match = next((cap for cap in remote.codecs if matches(cap, codec, strict=True)), None)
+        if match is not None:
+            common.append(replace(codec, rtcp_feedback=match.rtcp_feedback))
+    media = {codec.payload_type for codec in common if subtype(codec.mime_type) != RTX}
+    common = [codec for codec in common if codec.payload_type in media or dict(codec.parameters).get("apt") in media]
+    known = {(extension.preferred_id, extension.uri) for extension in remote.header_extensions}
+    shared = tuple(extension for extension in extensions if (extension.id, extension.uri) in known)
+    dropped = _unused_congestion_control({extension.uri for extension in shared})
+    return _Fitted(
+        codecs=tuple(
+            replace(
+                codec,
+                rtcp_feedback=tuple(
+                    feedback
+                    for feedback in codec.rtcp_feedback
+                    if feedback.type not in dropped and (enable_rtx or feedback.type != "nack" or feedback.parameter)
+                ),
+            )
+            for codec in common
+        ),
+        extensions=shared,
+        rtx=len(media) < len(common),
+        first_media=next((subtype(codec.mime_type) for codec in common if is_media(codec.mime_type)), None),
+    )
+
+
+def _unused_congestion_control(uris: set[str]) -> tuple[str, ...]:
+    if TRANSPORT_CC in uris:
+        return ("goog-remb",)
+    if ABS_SEND_TIME in uris:
+        return ("transport-cc",)
+    return ("goog-remb", "transport-cc")
+
+
+def _can_send(fitted: _Fitted, consumable: RtpParameters) -> bool:
+    """Comfort noise and DTMF are no call, and simulcast is forwarded for a few codecs only."""
+    return fitted.first_media is not None and (len(consumable.encodings) == 1 or fitted.first_media in SIMULCAST_CODECS)
+
+
+def _consumer_encoding(encodings: tuple[RtpEncodingParameters, ...], *, with_rtx: bool) -> RtpEncodingParameters:
+    mode = next((encoding.scalability_mode for encoding in encodings if encoding.scalability_mode), None)
+    if len(encodings) > 1:  # simulcast streams are a consumer's spatial layers
+        mode = f"L{len(encodings)}T{parse_scalability_mode(mode).temporal_layers}"
+    ssrc = _random_ssrc()
+    return RtpEncodingParameters(
+        ssrc=ssrc,
+        rtx_ssrc=ssrc + 1 if with_rtx else None,
+        scalability_mode=mode,
+        max_bitrate=max(encoding.max_bitrate or 0 for encoding in encodings) or None,
+    )
+
+
+def _pipe_encodings(
+    encodings: tuple[RtpEncodingParameters, ...], *, with_rtx: bool
+) -> tuple[RtpEncodingParameters, ...]:
+    ssrc, rtx_ssrc = _random_ssrc(), _random_ssrc()
+    while abs(ssrc - rtx_ssrc) < len(encodings):  # the two runs must not meet
+        rtx_ssrc = _random_ssrc()
+    return tuple(
+        replace(encoding, ssrc=ssrc + index, rtx_ssrc=rtx_ssrc + index if with_rtx else None)
+        for index, encoding in enumerate(encodings)
+    )
+
+
+@remembered
+def _pipe_parts(codecs: Codecs, extensions: Extensions, enable_rtx: bool) -> tuple[Codecs, Extensions]:
+    kept = {RtcpFeedback("nack", "pli"), RtcpFeedback("ccm", "fir")} | ({RtcpFeedback("nack")} if enable_rtx else set())
+    piped = [extension for extension in extensions if extension.uri not in (MID, ABS_SEND_TIME, TRANSPORT_CC)]
+    piped.append(_PIPED_DEPENDENCY_DESCRIPTOR)
+    return (
+        tuple(
+            replace(codec, rtcp_feedback=tuple(feedback for feedback in codec.rtcp_feedback if feedback in kept))
+            for codec in codecs
+            if enable_rtx or subtype(codec.mime_type) != RTX
+        ),
+        tuple(sorted(piped, key=lambda extension: extension.id)),
+    )
+
+
+# Codecs and SSRCs.
+
+
+def _in_use(cap: RtpCodecCapability) -> RtpCodecParameters:
+    return RtpCodecParameters(
+        cap.mime_type, _payload_type(cap), cap.clock_rate, cap.channels, cap.parameters, cap.rtcp_feedback
+    )
+
+
+def _payload_type(cap: RtpCodecCapability) -> int:
+    if cap.preferred_payload_type is None:
+        raise InvalidParameters(f"codecs: a router's {cap.mime_type} needs a preferredPayloadType")
+    return cap.preferred_payload_type
+
+
+def _random_ssrc() -> int:
+    return SSRC_MIN + secrets.randbelow(SSRC_SPAN)

@@ -1,0 +1,167 @@
+"""The worker as a process: spawned on descriptors 3 and 4, drained, watched by a pidfd, and never left behind.
+
+The only file that knows of processes. What the bytes mean is the channel's business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import os
+import signal
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+from worker_bridge.errors import NativeError
+
+WORKER_READS, WORKER_WRITES = 3, 4  # descriptors in the worker
+FIRST_FREE = 10  # our ends are moved above the worker's, so that no dup2 lands on its own source
+PIPE_BYTES = 1024 * 1024  # a burst of answers fits without stalling the worker's media thread
+LINE_LIMIT = 4096  # bytes of one line of the worker's output that are logged
+EXIT_GRACE_S = 2.0
+
+output_logger = logging.getLogger("worker_bridge.native_worker.output")
+
+
+class WorkerProcess:
+    """One running worker process and its two pipes."""
+
+    def __init__(self, pid: int, pidfd: int) -> None:
+        self.pid = pid
+        self._pidfd = pidfd
+        self._loop = asyncio.get_running_loop()
+        self._exited: asyncio.Future[int] = self._loop.create_future()
+        self._transports: list[asyncio.BaseTransport] = []
+        self._to_worker: asyncio.WriteTransport | None = None
+        self._loop.add_reader(pidfd, self._reap)
+
+    @classmethod
+    async def spawn(
+        cls, binary: Path, arguments: Sequence[str], version: str, receive: Callable[[bytes], None]
+    ) -> Self:
+        """Start ``binary`` in a process group of its own; ``receive`` gets what it writes to its channel.
+
+        Raises NativeError if it can't be executed.
+        """
+        ours_write, ours_read, out_read, err_read = -1, -1, -1, -1
+        theirs: list[int] = []
+        try:
+            their_read, ours_write = _pipe(theirs, 0)
+            ours_read, their_write = _pipe(theirs, 1)
+            out_read, their_out = _pipe(theirs, 1)
+            err_read, their_err = _pipe(theirs, 1)
+            actions = [
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_DUP2, their_out, 1),
+                (os.POSIX_SPAWN_DUP2, their_err, 2),
+                (os.POSIX_SPAWN_DUP2, their_read, WORKER_READS),
+                (os.POSIX_SPAWN_DUP2, their_write, WORKER_WRITES),
+            ]
+            environment = {**os.environ, "MEDIASOUP_VERSION": version}
+            argv = [str(binary), *arguments]
+            pid = os.posix_spawn(binary, argv, environment, file_actions=actions, setpgroup=0, setsigmask=[])
+        except OSError as error:
+            for descriptor in (ours_write, ours_read, out_read, err_read):
+                if descriptor >= 0:
+                    os.close(descriptor)
+            raise NativeError(f"{binary} can't be started: {error.strerror}") from error
+        finally:
+            for descriptor in theirs:
+                os.close(descriptor)
+        process = cls(pid, os.pidfd_open(pid))
+        await process._connect(ours_write, ours_read, out_read, err_read, receive)
+        return process
+
+    def write(self, frame: bytes) -> None:
+        if self._to_worker is not None and not self._to_worker.is_closing():
+            self._to_worker.write(frame)
+
+    def kill(self) -> None:
+        """End it at once. Harmless when it has ended."""
+        if not self._exited.done():
+            with suppress(ProcessLookupError):  # it ended by itself a moment ago
+                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+
+    async def wait(self) -> int:
+        """Its exit code, or the negative number of the signal that ended it."""
+        return await asyncio.shield(self._exited)
+
+    async def stop(self) -> int:
+        """Close its channel, which ends it; kill it if it has not ended after a moment. Nothing stays open."""
+        try:
+            if self._to_worker is not None:
+                self._to_worker.close()
+            with suppress(TimeoutError):  # a worker that does not hear is killed below
+                async with asyncio.timeout(EXIT_GRACE_S):
+                    return await self.wait()
+        finally:
+            self.kill()
+            code = await self.wait()
+            for transport in self._transports:
+                transport.close()
+        return code
+
+    async def _connect(
+        self, write_to: int, read_from: int, out: int, err: int, receive: Callable[[bytes], None]
+    ) -> None:
+        loop = self._loop
+        self._to_worker, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, os.fdopen(write_to, "wb", 0))
+        self._transports.append(self._to_worker)
+        for descriptor, protocol in (
+            (read_from, _Receiver(receive)),
+            (out, _OutputLogger(self.pid, logging.DEBUG)),
+            (err, _OutputLogger(self.pid, logging.WARNING)),
+        ):
+            transport, _ = await loop.connect_read_pipe(lambda p=protocol: p, os.fdopen(descriptor, "rb", 0))  # type: ignore[misc]
+            self._transports.append(transport)
+
+    def _reap(self) -> None:
+        self._loop.remove_reader(self._pidfd)
+        _, status = os.waitpid(self.pid, 0)  # does not block: the pidfd is readable
+        os.close(self._pidfd)
+        if not self._exited.done():
+            self._exited.set_result(os.waitstatus_to_exitcode(status))
+
+
+class _Receiver(asyncio.Protocol):
+    def __init__(self, receive: Callable[[bytes], None]) -> None:
+        self._receive = receive
+
+    def data_received(self, data: bytes) -> None:
+        self._receive(data)
+
+
+class _OutputLogger(asyncio.Protocol):
+    """Logs a pipe line by line, so that it never fills: a worker that can't write its log stops its media."""
+
+    def __init__(self, pid: int, level: int) -> None:
+        self._pid = pid
+        self._level = level
+        self._rest = b""
+
+    def data_received(self, data: bytes) -> None:
+        *lines, rest = (self._rest + data).split(b"\n")
+        self._rest = rest[:LINE_LIMIT]
+        for line in lines:
+            output_logger.log(self._level, "[pid:%d] %s", self._pid, line[:LINE_LIMIT].decode(errors="replace"))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._rest:
+            self.data_received(b"\n")
+
+
+def _pipe(theirs: list[int], their_end: int) -> tuple[int, int]:
+    """A pipe above the worker's descriptors and closed on exec; the worker's end is added to ``theirs``."""
+    low = os.pipe()
+    try:
+        ends = tuple(fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, FIRST_FREE) for end in low)
+    finally:
+        for end in low:
+            os.close(end)
+    theirs.append(ends[their_end])
+    with suppress(OSError):  # an unprivileged user may be over its share of pipe memory: the default will do
+        fcntl.fcntl(ends[0], fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+    return ends[0], ends[1]

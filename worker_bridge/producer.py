@@ -1,0 +1,110 @@
+"""A stream that an endpoint sends into a router."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from worker_bridge.channel import Body, Channel
+from worker_bridge.errors import InvalidParameters
+from worker_bridge.resource import Asked, Resource
+from worker_bridge.rtp import MediaKind, RtpParameters
+from worker_bridge.stats import Stats, packet_count, stream_stats
+
+PRODUCER_TRACES = frozenset({"rtp", "keyframe", "nack", "pli", "fir", "sr"})
+
+
+@dataclass(frozen=True, slots=True)
+class ProducerScore:
+    """How well one encoding arrives, 0 (dead or never seen) to 10."""
+
+    encoding_idx: int
+    ssrc: int
+    score: int
+    rid: str | None = None
+
+
+class Producer(Resource):
+    """Events: ``score(tuple[ProducerScore, ...])``, ``trace(type, body)``, ``videoorientationchange(body)``,
+    ``pause()``, ``resume()``, ``close(reason)``."""
+
+    kind = "producer"
+
+    def __init__(
+        self,
+        producer_id: str,
+        channel: Channel,
+        transport_id: str,
+        media_kind: MediaKind,
+        rtp_parameters: RtpParameters,
+        consumable_rtp_parameters: RtpParameters,
+        *,
+        paused: bool,
+    ) -> None:
+        super().__init__(producer_id, channel, transport_id)
+        self.media_kind = media_kind
+        self.rtp_parameters = rtp_parameters
+        self.consumable_rtp_parameters = consumable_rtp_parameters
+        self.paused = paused
+        self.type = "simple"
+        self.score: tuple[ProducerScore, ...] = ()
+
+    async def pause(self) -> None:
+        """Its packets are no longer forwarded; consumers see ``producerpause``."""
+        await self._request("PRODUCER_PAUSE")
+        self._set_paused(True)
+
+    async def resume(self) -> None:
+        await self._request("PRODUCER_RESUME")
+        self._set_paused(False)
+
+    async def enable_trace_event(self, *types: str) -> None:
+        """Trace ``rtp``, ``keyframe``, ``nack``, ``pli``, ``fir`` or ``sr`` from now on, and nothing else."""
+        await self._request(*tracing(*types))
+
+    def stop_tracing(self) -> None:
+        """Trace nothing any more; does not wait for the worker."""
+        if not self.closed:
+            method, body = tracing()
+            self._channel.post(method, self.id, body)
+
+    async def dump(self) -> Body:
+        return await self._request("PRODUCER_DUMP")
+
+    async def get_stats(self) -> list[Stats]:
+        return stream_stats(await self._request("PRODUCER_GET_STATS"))
+
+    async def get_packet_count(self) -> int:
+        return packet_count(await self._request("PRODUCER_GET_STATS"))
+
+    def _set_paused(self, paused: bool) -> None:
+        if self.paused != paused:
+            self.paused = paused
+            self._emit("pause" if paused else "resume")
+
+    def _notified(self, event: str, body: Body) -> None:
+        match event:
+            case "PRODUCER_SCORE":
+                self.score = tuple(
+                    ProducerScore(score["encoding_idx"], score["ssrc"], score["score"], score["rid"] or None)
+                    for score in body["scores"]
+                )
+                self._emit("score", self.score)
+            case "PRODUCER_TRACE":
+                self._emit("trace", body["type"].lower(), body)
+            case "PRODUCER_VIDEO_ORIENTATION_CHANGE":
+                self._emit("videoorientationchange", body)
+            case _:
+                super()._notified(event, body)
+
+
+def tracing(*types: str) -> Asked:
+    """The request that makes a producer trace these types and no others."""
+    return "PRODUCER_ENABLE_TRACE_EVENT", {"events": trace_types(types, PRODUCER_TRACES)}
+
+
+def trace_types(types: tuple[str, ...], known: frozenset[str]) -> list[str]:
+    """The schema's names of trace types. An unknown one is refused: the worker would trace something else."""
+    for name in types:
+        if name not in known:
+            raise InvalidParameters(f"trace type {name!r} is none of {', '.join(sorted(known))}")
+    return [name.upper() for name in types]

@@ -1,0 +1,28 @@
+"""Scalability mode identifiers: how many spatial and temporal layers one encoding holds (W3C WebRTC-SVC §6)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_MODE = re.compile(r"[LS]([1-9][0-9]?)T([1-9][0-9]?)(_KEY)?")
+
+
+@dataclass(frozen=True, slots=True)
+class ScalabilityMode:
+    """Layers of an encoding; ``ksvc`` where spatial layers depend on each other in key frames only."""
+
+    spatial_layers: int = 1
+    temporal_layers: int = 1
+    ksvc: bool = False
+
+
+SINGLE_LAYER = ScalabilityMode()
+
+
+def parse_scalability_mode(mode: str | None) -> ScalabilityMode:
+    """The layers that ``mode`` begins with (``L3T2_KEY``); one of each where it is absent or says something else."""
+    match = _MODE.match(mode) if mode else None
+    if match is None:
+        return SINGLE_LAYER
+    return ScalabilityMode(int(match[1]), int(match[2]), match[3] is not None)

@@ -1,0 +1,19 @@
+"""One UDP and TCP port of a worker that all its WebRTC transports share."""
+
+from __future__ import annotations
+
+from worker_bridge.channel import Body, Channel
+from worker_bridge.resource import Resource
+
+
+class WebRtcServer(Resource):
+    """Closing it closes the transports that it carries. Events: ``close(reason)``."""
+
+    kind = "webrtc_server"
+
+    def __init__(self, server_id: str, channel: Channel) -> None:
+        super().__init__(server_id, channel, "")
+
+    async def dump(self) -> Body:
+        """Sockets, transports, and the ICE user name fragments by which packets find their transport."""
+        return await self._request("WEBRTCSERVER_DUMP")
