@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from sqlalchemy import func, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection
 
 from app.ledger.tables import call_units, calls, point_transactions, wallets
 
 
-async def audit(tx: AsyncConnection) -> tuple[str, ...]:
+def audit(tx: Connection) -> tuple[str, ...]:
     """One sentence per discrepancy."""
-    return (*await _wallets(tx), *await _statements(tx), *await _calls(tx), *await _debits(tx))
+    return (*_wallets(tx), *_statements(tx), *_calls(tx), *_debits(tx))
 
 
-async def _wallets(tx: AsyncConnection) -> list[str]:
+def _wallets(tx: Connection) -> list[str]:
     """A balance is the sum of its transactions, and never negative."""
     booked = func.coalesce(func.sum(point_transactions.c.amount), 0)
     query = (
@@ -22,19 +22,19 @@ async def _wallets(tx: AsyncConnection) -> list[str]:
         .group_by(wallets.c.user_id, wallets.c.balance)
         .having((wallets.c.balance != booked) | (wallets.c.balance < 0))
     )
-    return [f"wallet {user}: balance {balance}, booked {sum_}" for user, balance, sum_ in await tx.execute(query)]
+    return [f"wallet {user}: balance {balance}, booked {sum_}" for user, balance, sum_ in tx.execute(query)]
 
 
-async def _statements(tx: AsyncConnection) -> list[str]:
+def _statements(tx: Connection) -> list[str]:
     """Each transaction starts from the balance that the one before it left."""
     table = point_transactions.c
     before = func.coalesce(func.lag(table.balance_after).over(partition_by=table.user_id, order_by=table.id), 0)
     lines = select(table.id, table.user_id, (before + table.amount).label("due"), table.balance_after).subquery()
-    wrong = await tx.execute(select(lines).where(lines.c.due != lines.c.balance_after))
+    wrong = tx.execute(select(lines).where(lines.c.due != lines.c.balance_after))
     return [f"transaction {row} of {user}: leaves {after}, not {due}" for row, user, due, after in wrong]
 
 
-async def _calls(tx: AsyncConnection) -> list[str]:
+def _calls(tx: Connection) -> list[str]:
     """A call's units are numbered 1, 2, 3 ..., and its totals are their count and sum."""
     stored, spent = func.count(call_units.c.unit_index), func.coalesce(func.sum(call_units.c.points), 0)
     last = func.coalesce(func.max(call_units.c.unit_index), 0)
@@ -46,19 +46,19 @@ async def _calls(tx: AsyncConnection) -> list[str]:
     )
     return [
         f"call {call}: says {units} units for {points} points, has {found} up to {last_index} for {sum_}"
-        for call, units, points, found, last_index, sum_ in await tx.execute(query)
+        for call, units, points, found, last_index, sum_ in tx.execute(query)
     ]
 
 
-async def _debits(tx: AsyncConnection) -> list[str]:
+def _debits(tx: Connection) -> list[str]:
     """A unit that cost something has its debit, a debit of a call has its unit, and both agree."""
     unit, debit = call_units.c, point_transactions.c
     same = (unit.call_id == debit.call_id) & (unit.unit_index == debit.unit_index)
     units = select(unit.call_id, unit.unit_index, unit.points, func.coalesce(debit.amount, 0).label("amount"))
-    unpaid = await tx.execute(
+    unpaid = tx.execute(
         units.outerjoin_from(call_units, point_transactions, same).where(unit.points != -func.coalesce(debit.amount, 0))
     )
-    unlived = await tx.execute(
+    unlived = tx.execute(
         select(debit.call_id, debit.unit_index)
         .outerjoin_from(point_transactions, call_units, same)
         .where(debit.call_id.is_not(None), unit.call_id.is_(None))

@@ -1,8 +1,8 @@
 """Charging lived units: many in one transaction, each exactly once, never more than a wallet holds.
 
-Every call and wallet concerned is locked first; what each unit costs is then settled in memory, unit after unit, and stored
-table by table. So a batch costs a handful of statements and one commit however many units it has, and no unit can spoil
-another: a refusal is decided before anything is written.
+Every call and wallet concerned is locked first; what each unit costs is then settled in memory, unit after unit, and
+stored table by table. So a batch costs a handful of statements and one commit however many units it has, and no unit
+can spoil another: a refusal is decided before anything is written.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from sqlalchemy import insert, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection
 
 from app.ledger import calls, events, news, wallets
 from app.ledger.tables import call_units, point_transactions
@@ -35,17 +35,17 @@ MAX_BATCH = 500  # units in one transaction: other writers wait some tens of mil
 REASON = "unit"  # on the wallet's statement
 
 
-async def charge_units(tx: AsyncConnection, due: Sequence[UnitDue]) -> list[ChargeResult]:
+def charge_units(tx: Connection, due: Sequence[UnitDue]) -> list[ChargeResult]:
     """One result per unit, in the order given."""
-    locked = await calls.lock(tx, {unit.call_id for unit in due})
-    sheet = Sheet(locked, await wallets.lock(tx, {call.user_id for call in locked.values()}))
+    locked = calls.lock(tx, {unit.call_id for unit in due})
+    sheet = Sheet(locked, wallets.lock(tx, {call.user_id for call in locked.values()}))
     settled = [sheet.settle(unit) for unit in due]
-    told = await sheet.store(tx)
+    told = sheet.store(tx)
     results: list[ChargeResult] = []
     for unit, result in zip(due, settled, strict=True):
         match result:
             case None:
-                results.append(await _stored(tx, locked[unit.call_id], unit.index))
+                results.append(_stored(tx, locked[unit.call_id], unit.index))
             case Charged():
                 results.append(replace(result, events=tuple(told[unit.call_id, unit.index])))
             case refusal:
@@ -98,21 +98,21 @@ class Sheet:
         self._drafts += (events.Draft(event, due.at_ms, due.index) for event in told)
         return Charged(unit, status, ())
 
-    async def store(self, tx: AsyncConnection) -> dict[tuple[str, int], list[Event]]:
+    def store(self, tx: Connection) -> dict[tuple[str, int], list[Event]]:
         """Write the sheet; returns the events of each unit by (call id, index)."""
         told: dict[tuple[str, int], list[Event]] = defaultdict(list)
         if not self._units:
             return told
-        await tx.execute(insert(call_units), [self._row(unit) for unit in self._units])
+        tx.execute(insert(call_units), [self._row(unit) for unit in self._units])
         charged = [unit for unit in self._units if unit.points]
         if charged:
             payers = {self._calls[unit.call_id].user_id for unit in charged}
-            await wallets.put(tx, [self._wallets[payer] for payer in payers])
-            await tx.execute(insert(point_transactions), [self._debit(unit) for unit in charged])
+            wallets.put(tx, [self._wallets[payer] for payer in payers])
+            tx.execute(insert(point_transactions), [self._debit(unit) for unit in charged])
         touched = {unit.call_id: self._calls[unit.call_id] for unit in self._units}
         totals = ("id", "billed_units", "billed_points")
-        await calls.update_many(tx, [{name: getattr(call, name) for name in totals} for call in touched.values()])
-        stored = await events.append(tx, self._drafts)
+        calls.update_many(tx, [{name: getattr(call, name) for name in totals} for call in touched.values()])
+        stored = events.append(tx, self._drafts)
         for draft, event in zip(self._drafts, stored, strict=True):
             told[str(draft.event.call_id), draft.unit_index or 0].append(event)
         return told
@@ -134,9 +134,9 @@ class Sheet:
         }
 
 
-async def _stored(tx: AsyncConnection, call: Call, index: int) -> Charged:
+def _stored(tx: Connection, call: Call, index: int) -> Charged:
     """A unit that an earlier try has charged, as that try would have returned it."""
     query = select(call_units).where(call_units.c.call_id == call.id, call_units.c.unit_index == index)
-    unit = calls.unit_of((await tx.execute(query)).mappings().one())
+    unit = calls.unit_of(tx.execute(query).mappings().one())
     status = status_after(unit.balance_after, call.price_per_minute)
-    return Charged(unit, status, await events.of_unit(tx, call.id, index), already=True)
+    return Charged(unit, status, events.of_unit(tx, call.id, index), already=True)

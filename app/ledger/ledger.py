@@ -1,11 +1,12 @@
 """The ledger: what must not be lost. Calls, their units, wallets, and everything that anybody is told.
 
-Every method is one transaction: it happens as a whole or not at all, and returns when it is on the disk. What has to be told
-about a change is stored with it and comes back with its numbers, so that the caller publishes after the commit.
+Every method is one transaction: it happens as a whole or not at all, and returns when it is on the disk. What has to
+be told about a change is stored with it and comes back with its numbers, so that the caller publishes after the
+commit.
 
-Any method may raise LedgerUnavailable, and may then be called again with the same arguments: a charge or an adjustment that
-was stored is found and answered as it was; ``open_call`` then says CallExists, and ``move`` StaleState with the state that
-was asked for.
+Any method may raise LedgerUnavailable, and may then be called again with the same arguments: a charge or an
+adjustment that was stored is found and answered as it was; ``open_call`` then says CallExists, and ``move``
+StaleState with the state that was asked for.
 
 Knows no clock: times (``_ms``: UTC, milliseconds since 1970) and durations come from the caller.
 """
@@ -104,13 +105,7 @@ class Ledger:
         reason where it is not given. Raises UnknownCall.
         """
         return await self._database.write(
-            calls.end_call,
-            call_id,
-            tuple(events),
-            reason=reason,
-            cause=cause or reason,
-            ended_at_ms=ended_at_ms,
-            duration_seconds=duration_seconds,
+            calls.end_call, call_id, calls.End(reason, cause or reason, ended_at_ms, duration_seconds), tuple(events)
         )
 
     async def call(self, call_id: str) -> Call | None:
@@ -146,8 +141,8 @@ class Ledger:
         """Charge lived units, of any number of calls; one result per unit, in their order. A few commits in all.
 
         Each is stored as a whole (unit, debit, totals, events) or not at all, and none spoils another. A unit that is
-        stored already comes back as ``Charged(already=True)`` with its own events; PointsGone means that the call has to
-        end; UnitRefused that it is not talking, or that the index is not the next.
+        stored already comes back as ``Charged(already=True)`` with its own events; PointsGone means that the call has
+        to end; UnitRefused that it is not talking, or that the index is not the next.
         """
         results: list[ChargeResult] = []
         for start in range(0, len(due), charging.MAX_BATCH):
@@ -197,7 +192,7 @@ class Ledger:
     async def events_since(
         self, user_id: str, seq: int, *, broadcasts: bool = True, limit: int = events.REPLAY_LIMIT
     ) -> tuple[Event, ...]:
-        """What a user was told after ``seq``, oldest first, with what all users were told unless ``broadcasts`` is off."""
+        """What a user was told after ``seq``, oldest first; ``broadcasts`` adds what all users were told."""
         return await self._database.read(events.since, user_id, seq, broadcasts=broadcasts, limit=limit)
 
     async def tail(self, seq: int, *, limit: int = events.REPLAY_LIMIT) -> tuple[Event, ...]:
@@ -209,7 +204,7 @@ class Ledger:
         return await self._database.read(events.latest_seq)
 
     async def prune_events(self, *, before_ms: int) -> int:
-        """Forget events that are older; returns how many. Money is not in them: units and transactions stay for ever."""
+        """Forget events that are older; returns how many. The money is not in them: units and transactions stay."""
         return await self._database.write(events.prune, before_ms)
 
     # Restart

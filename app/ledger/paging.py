@@ -1,4 +1,4 @@
-"""Pages of rows, newest first. A cursor is the place of the last row seen, so that new rows don't shift what follows."""
+"""Pages of rows, newest first. A cursor is the place of the last row seen, so new rows don't shift what follows."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from sqlalchemy import Column, RowMapping, Select, tuple_
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection
 
 from app.ledger.errors import BadCursor
 from app.ledger.values import Page
@@ -18,8 +18,8 @@ MAX_MS = 1 << 53
 Item = TypeVar("Item")
 
 
-async def page(
-    tx: AsyncConnection,
+def page(
+    tx: Connection,
     query: Select[Any],
     place: tuple[Column[int], Column[str]],
     read: Callable[[RowMapping], Item],
@@ -32,7 +32,7 @@ async def page(
     if cursor is not None:
         query = query.where(tuple_(*place) < tuple_(*read_cursor(cursor)))
     query = query.order_by(*(column.desc() for column in place)).limit(limit + 1)
-    rows = (await tx.execute(query)).mappings().all()
+    rows = tx.execute(query).mappings().all()
     at_column, id_column = place
     more = len(rows) > limit
     next_cursor = write_cursor(rows[limit - 1][at_column], rows[limit - 1][id_column]) if more else None

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection
 
 from app.ledger.tables import insert_or_replace, rates
 
 
-async def rate(tx: AsyncConnection, otomo_id: str) -> int | None:
-    return await tx.scalar(select(rates.c.price_per_minute).where(rates.c.otomo_id == otomo_id))
+def rate(tx: Connection, otomo_id: str) -> int | None:
+    return tx.scalar(select(rates.c.price_per_minute).where(rates.c.otomo_id == otomo_id))
 
 
-async def set_rate(tx: AsyncConnection, otomo_id: str, price_per_minute: int, at_ms: int) -> None:
+def set_rate(tx: Connection, otomo_id: str, price_per_minute: int, at_ms: int) -> None:
     row = {"otomo_id": otomo_id, "price_per_minute": price_per_minute, "updated_at_ms": at_ms}
-    await tx.execute(insert_or_replace(tx, rates), row)
+    tx.execute(insert_or_replace(tx, rates), row)

@@ -1,7 +1,7 @@
 """After a crash: calls that were open are ended, at the last moment at which they were proven to live.
 
-The proofs are the RTP times that :func:`prove_alive` stored while the node lived, and the charged units themselves. Nothing is
-charged here: what was lived but not charged when the node died stays free.
+The proofs are the RTP times that :func:`prove_alive` stored while the node lived, and the charged units themselves.
+Nothing is charged here: what was lived but not charged when the node died stays free.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from sqlalchemy import bindparam, func, insert, or_, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection
 
 from app.ledger import calls as call_rows
 from app.ledger import events, news
@@ -21,59 +21,59 @@ REASON = "system_error"
 CAUSE = "restart"
 
 
-async def prove_alive(tx: AsyncConnection, last_rtp_ms: Mapping[str, int]) -> None:
+def prove_alive(tx: Connection, last_rtp_ms: Mapping[str, int]) -> None:
     """A proof never goes back: an older time than the stored one changes nothing."""
-    proven = bindparam("proven")
+    proven = bindparam("proven", type_=calls.c.last_rtp_at_ms.type)
     older = or_(calls.c.last_rtp_at_ms.is_(None), calls.c.last_rtp_at_ms < proven)
     talking = calls.c.state == CallState.TALKING
     statement = update(calls).where(calls.c.id == bindparam("row_id"), talking, older).values(last_rtp_at_ms=proven)
     rows = [{"row_id": call_id, "proven": at_ms} for call_id, at_ms in sorted(last_rtp_ms.items())]
     if rows:
-        await tx.execute(statement, rows)
+        tx.execute(statement, rows)
 
 
-async def recover(tx: AsyncConnection, node: str, now_ms: int) -> Recovery:
-    found = await call_rows.open_calls(tx, node)
+def recover(tx: Connection, node: str, now_ms: int) -> Recovery:
+    found = call_rows.open_calls(tx, node)
     if not found:
         return Recovery()
-    last_units = await _last_units(tx, found)
-    endings = [ending_of(call, last_units.get(call.id), now_ms) for call in found]
-    ended = await call_rows.end_all(tx, endings)
+    last_units = _last_units(tx, found)
+    ends = [end_of(call, last_units.get(call.id), now_ms) for call in found]
+    ended = call_rows.end_all(tx, list(zip(found, ends, strict=True)))
     log = [
         Recovered(
             call_id=call.id,
             node=node,
             recovered_at_ms=now_ms,
             state=before.state,
-            ended_at_ms=ending.ended_at_ms,
-            duration_seconds=ending.duration_seconds,
+            ended_at_ms=end.ended_at_ms,
+            duration_seconds=end.duration_seconds,
             billed_units=call.billed_units,
             billed_points=call.billed_points,
         )
-        for before, ending, call in zip(found, endings, ended, strict=True)
+        for before, end, call in zip(found, ends, ended, strict=True)
     ]
-    await tx.execute(insert(recovery_log), [asdict(line) for line in log])
+    tx.execute(insert(recovery_log), [asdict(line) for line in log])
     told = [draft for call in ended for draft in events.drafts(news.call_ended(call), now_ms)]
-    return Recovery(tuple(log), await events.append(tx, told))
+    return Recovery(tuple(log), events.append(tx, told))
 
 
-def ending_of(call: Call, last_unit: tuple[int, int] | None, now_ms: int) -> call_rows.Ending:
+def end_of(call: Call, last_unit: tuple[int, int] | None, now_ms: int) -> call_rows.End:
     """How a call that was found open ends; ``last_unit`` is its last unit's (charged_at_ms, duration_seconds)."""
     if call.connected_at_ms is None:
-        return call_rows.Ending(call, REASON, CAUSE, now_ms, 0)
+        return call_rows.End(REASON, CAUSE, now_ms, 0)
     charged_at_ms, lived_seconds = last_unit or (call.connected_at_ms, 0)
     ended_at_ms = max(call.connected_at_ms, call.last_rtp_at_ms or 0, charged_at_ms)
     duration = max((ended_at_ms - call.connected_at_ms) // 1000, lived_seconds)
-    return call_rows.Ending(call, REASON, CAUSE, ended_at_ms, duration)
+    return call_rows.End(REASON, CAUSE, ended_at_ms, duration)
 
 
-async def _last_units(tx: AsyncConnection, found: Sequence[Call]) -> dict[str, tuple[int, int]]:
+def _last_units(tx: Connection, found: Sequence[Call]) -> dict[str, tuple[int, int]]:
     last = select(call_units.c.call_id, func.max(call_units.c.charged_at_ms), func.max(call_units.c.duration_seconds))
     query = last.where(call_units.c.call_id.in_([call.id for call in found])).group_by(call_units.c.call_id)
-    return {call_id: (charged_at_ms, seconds) for call_id, charged_at_ms, seconds in await tx.execute(query)}
+    return {call_id: (charged_at_ms, seconds) for call_id, charged_at_ms, seconds in tx.execute(query)}
 
 
-async def log_lines(tx: AsyncConnection, limit: int) -> tuple[Recovered, ...]:
+def log_lines(tx: Connection, limit: int) -> tuple[Recovered, ...]:
     columns = [column for column in recovery_log.c if column.name != "id"]
-    rows = await tx.execute(select(*columns).order_by(recovery_log.c.id.desc()).limit(limit))
+    rows = tx.execute(select(*columns).order_by(recovery_log.c.id.desc()).limit(limit))
     return tuple(Recovered(**{**row, "state": CallState(row["state"])}) for row in rows.mappings())

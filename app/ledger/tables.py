@@ -1,7 +1,8 @@
-"""The tables, and the invariants that the database itself keeps. Both databases hold the same types and the same values.
+"""The tables, and the invariants that the database itself keeps. Both databases hold the same types and the same
+values.
 
-Times are integers (``_ms``): exact, and equal on SQLite and PostgreSQL. A change here needs a migration beside it; a test
-compares the two.
+Times are integers (``_ms``): exact, and equal on SQLite and PostgreSQL. A change here needs a migration beside it; a
+test compares the two.
 """
 
 from __future__ import annotations
@@ -25,9 +26,8 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
-
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection
 
 from app.ledger.errors import Unstorable
 from app.ledger.values import MAX_POINTS, CallState
@@ -195,17 +195,17 @@ recovery_log = Table(
 )
 
 
-def insert_unless_there(tx: AsyncConnection, table: Table) -> Any:
+def insert_unless_there(tx: Connection, table: Table) -> Any:
     """An insert that does nothing where any unique index stands against the row."""
     return _insert(tx, table).on_conflict_do_nothing()
 
 
-def insert_or_replace(tx: AsyncConnection, table: Table) -> Any:
+def insert_or_replace(tx: Connection, table: Table) -> Any:
     """An insert that takes the place of the row with the same primary key."""
     insert = _insert(tx, table)
     others = {column.name: insert.excluded[column.name] for column in table.c if not column.primary_key}
     return insert.on_conflict_do_update(index_elements=list(table.primary_key), set_=others)
 
 
-def _insert(tx: AsyncConnection, table: Table) -> Any:
+def _insert(tx: Connection, table: Table) -> Any:
     return sqlite.insert(table) if tx.dialect.name == "sqlite" else postgresql.insert(table)

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Upgrade:
-    """The schema's revision before and after; ``before`` is None for a new database, and equal where nothing was due."""
+    """The schema's revision before and after; ``before`` is None for a new database, equal where nothing was due."""
 
     before: str | None
     after: str

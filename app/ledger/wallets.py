@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import RowMapping, bindparam, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import RowMapping, bindparam, select, update
+from sqlalchemy import Connection
 
 from app.ledger import events, news
 from app.ledger.errors import BalanceTooHigh, BalanceTooLow, KeyReused
@@ -16,11 +16,11 @@ from app.ledger.values import MAX_POINTS, Adjusted, Page, Usage, Wallet
 ADJUSTMENT = "adjustment"
 
 
-async def adjust(tx: AsyncConnection, user_id: str, amount: int, reason: str, key: str, at_ms: int) -> Adjusted:
+def adjust(tx: Connection, user_id: str, amount: int, reason: str, key: str, at_ms: int) -> Adjusted:
     new = {"user_id": user_id, "balance": 0, "updated_at_ms": at_ms}
-    await tx.execute(insert_unless_there(tx, wallets), new)
-    wallet = (await lock(tx, [user_id]))[user_id]
-    earlier = await _earlier(tx, user_id, amount, reason, key)
+    tx.execute(insert_unless_there(tx, wallets), new)
+    wallet = (lock(tx, [user_id]))[user_id]
+    earlier = _earlier(tx, user_id, amount, reason, key)
     if earlier is not None:
         return earlier
     balance = wallet.balance + amount
@@ -29,7 +29,7 @@ async def adjust(tx: AsyncConnection, user_id: str, amount: int, reason: str, ke
     if balance > MAX_POINTS:
         raise BalanceTooHigh(user_id, wallet.balance)
     changed = Wallet(user_id, balance, at_ms)
-    await put(tx, [changed])
+    put(tx, [changed])
     row = {
         "user_id": user_id,
         "amount": amount,
@@ -39,15 +39,15 @@ async def adjust(tx: AsyncConnection, user_id: str, amount: int, reason: str, ke
         "at_ms": at_ms,
     }
     stored = insert_unless_there(tx, point_transactions).returning(point_transactions.c.id)
-    if await tx.scalar(stored, row) is None:
+    if tx.scalar(stored, row) is None:
         raise KeyReused(key)  # by another user's adjustment, that was committed since we looked
     told = [news.wallet_changed(user_id, balance, ADJUSTMENT, at_ms)]
-    return Adjusted(changed, await events.append(tx, events.drafts(told, at_ms)))
+    return Adjusted(changed, events.append(tx, events.drafts(told, at_ms)))
 
 
-async def _earlier(tx: AsyncConnection, user_id: str, amount: int, reason: str, key: str) -> Adjusted | None:
+def _earlier(tx: Connection, user_id: str, amount: int, reason: str, key: str) -> Adjusted | None:
     query = select(point_transactions).where(point_transactions.c.idempotency_key == key)
-    row = (await tx.execute(query)).mappings().one_or_none()
+    row = tx.execute(query).mappings().one_or_none()
     if row is None:
         return None
     if (row["user_id"], row["amount"], row["reason"]) != (user_id, amount, reason):
@@ -55,18 +55,18 @@ async def _earlier(tx: AsyncConnection, user_id: str, amount: int, reason: str, 
     return Adjusted(Wallet(user_id, row["balance_after"], row["at_ms"]), (), already=True)
 
 
-async def wallet(tx: AsyncConnection, user_id: str) -> Wallet | None:
-    row = (await tx.execute(select(wallets).where(wallets.c.user_id == user_id))).mappings().one_or_none()
+def wallet(tx: Connection, user_id: str) -> Wallet | None:
+    row = (tx.execute(select(wallets).where(wallets.c.user_id == user_id))).mappings().one_or_none()
     return None if row is None else Wallet(**row)
 
 
-async def lock(tx: AsyncConnection, user_ids: Collection[str]) -> dict[str, Wallet]:
-    """The wallets that exist, locked until the commit, in the order of their owners so that two who lock don't cross."""
+def lock(tx: Connection, user_ids: Collection[str]) -> dict[str, Wallet]:
+    """The wallets that exist, locked until the commit, in the order of their owners so that two lockers don't cross."""
     query = select(wallets).where(wallets.c.user_id.in_(user_ids)).order_by(wallets.c.user_id).with_for_update()
-    return {row["user_id"]: Wallet(**row) for row in (await tx.execute(query)).mappings()}
+    return {row["user_id"]: Wallet(**row) for row in tx.execute(query).mappings()}
 
 
-async def put(tx: AsyncConnection, changed: Sequence[Wallet]) -> None:
+def put(tx: Connection, changed: Sequence[Wallet]) -> None:
     """Store the balances of wallets that are locked."""
     statement = (
         update(wallets)
@@ -74,12 +74,12 @@ async def put(tx: AsyncConnection, changed: Sequence[Wallet]) -> None:
         .values(balance=bindparam("new_balance"), updated_at_ms=bindparam("at_ms"))
     )
     rows = [{"owner": one.user_id, "new_balance": one.balance, "at_ms": one.updated_at_ms} for one in changed]
-    await tx.execute(statement, rows)
+    tx.execute(statement, rows)
 
 
-async def usage(tx: AsyncConnection, user_id: str, limit: int, cursor: str | None) -> Page[Usage]:
+def usage(tx: Connection, user_id: str, limit: int, cursor: str | None) -> Page[Usage]:
     query = select(calls).where(calls.c.user_id == user_id, calls.c.billed_points > 0)
-    return await page(tx, query, (calls.c.created_at_ms, calls.c.id), _usage_of, limit=limit, cursor=cursor)
+    return page(tx, query, (calls.c.created_at_ms, calls.c.id), _usage_of, limit=limit, cursor=cursor)
 
 
 def _usage_of(row: RowMapping) -> Usage:

@@ -1,6 +1,6 @@
 """DTLS handshakes in which the worker is the client, and in which it is the server (RFC 5763 §5).
 
-A worker that is built on an OpenSSL with kernel TLS, without the build's correction, dies in the first handshake in which
+A worker built on an OpenSSL with kernel TLS, without the correction of our build, dies in the first handshake in which
 it is the client, and in no other.
 """
 

@@ -1,4 +1,4 @@
-"""What Alembic runs for every command: it gets the connection, already in a transaction, from ``app.ledger.upgrade``."""
+"""What Alembic runs for every command; ``app.ledger.upgrade`` gives it a connection that is in a transaction."""
 
 from alembic import context
 

@@ -1,0 +1,110 @@
+"""The commands that clients may give over the WebSocket, each a declaration and a line. Knows no socket and no errors.
+
+A command is its name, which decides the schema of its payload, and a function that calls the service; what the service
+raises is the dispatcher's to answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
+from typing import Any, Final, Protocol, cast, get_args
+
+from app.auth import Claims
+from schemas.base import Schema
+from schemas.call import CallAck, CallRequest, CallState
+from schemas.signaling import COMMANDS, CallCommand, CommandType, Ping, RequestId, ack_message, pong_message
+
+
+class CallView(Protocol):
+    """What a command tells of the call that it was about."""
+
+    @property
+    def call_id(self) -> str: ...
+
+    @property
+    def state(self) -> str: ...
+
+
+class CallService(Protocol):
+    """What may be done to a call. Each raises the errors of ``app.errors``, and answers with the call as it is then."""
+
+    async def request_call(self, claims: Claims, otomo_id: str, call_id: str | None) -> CallView: ...
+
+    async def accept(self, claims: Claims, call_id: str) -> CallView: ...
+
+    async def reject(self, claims: Claims, call_id: str, reason: str | None) -> CallView: ...
+
+    async def cancel(self, claims: Claims, call_id: str, reason: str | None) -> CallView: ...
+
+    async def end(self, claims: Claims, call_id: str, reason: str | None) -> CallView: ...
+
+
+Run = Callable[[CallService, Claims, Any], Awaitable[CallView | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command, bound to the service: ``await run(claims, payload)`` does it."""
+
+    name: CommandType
+    schema: type[Schema[Any]]
+    run: Callable[[Claims, Any], Awaitable[CallView | None]]
+
+    async def perform(self, claims: Claims, payload: Any, request_id: RequestId | None) -> dict[str, Any]:
+        """Do it, and return the message that says so. Raises what the service raises."""
+        call = await self.run(claims, payload)
+        if call is None:
+            return pong_message(request_id)
+        return ack_message(self.name, CallAck(call.call_id, cast(CallState, call.state)), request_id)
+
+
+_DECLARED: Final[dict[CommandType, Run]] = {}
+
+
+def command(name: CommandType) -> Callable[[Run], Run]:
+    """Declare what a command does. It is answered with ``<name>_ack``, or with ``pong`` where there is no call."""
+
+    def declare(run: Run) -> Run:
+        _DECLARED[name] = run
+        return run
+
+    return declare
+
+
+@command("call_request")
+async def request_call(service: CallService, claims: Claims, body: CallRequest) -> CallView:
+    return await service.request_call(claims, body.otomo_id, body.call_id)
+
+
+@command("call_accept")
+async def accept_call(service: CallService, claims: Claims, body: CallCommand) -> CallView:
+    return await service.accept(claims, body.call_id)
+
+
+@command("call_reject")
+async def reject_call(service: CallService, claims: Claims, body: CallCommand) -> CallView:
+    return await service.reject(claims, body.call_id, body.reason)
+
+
+@command("call_cancel")
+async def cancel_call(service: CallService, claims: Claims, body: CallCommand) -> CallView:
+    return await service.cancel(claims, body.call_id, body.reason)
+
+
+@command("call_end")
+async def end_call(service: CallService, claims: Claims, body: CallCommand) -> CallView:
+    return await service.end(claims, body.call_id, body.reason)
+
+
+@command("ping")
+async def ping(_service: CallService, _claims: Claims, _body: Ping) -> None:
+    return None
+
+
+def build_commands(service: CallService) -> Mapping[str, Command]:
+    """The command table over ``service``: every command that the schemas know, by its name."""
+    names: tuple[CommandType, ...] = get_args(CommandType)
+    return MappingProxyType({name: Command(name, COMMANDS[name], partial(_DECLARED[name], service)) for name in names})

@@ -1,0 +1,106 @@
+"""From a client's message to its answer: read, admit, find the command, do it, or say why not. Knows no socket.
+
+Whatever a client sends, it is answered with one message; nothing that is sent can raise or close anything here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import orjson
+
+from app.auth import Claims
+from app.errors import INTERNAL_ERROR, BadRequest, RateLimited, answer_to
+from app.ratelimit import RateLimiter
+from app.signaling.commands import Command
+from schemas.base import Schema, load, parse
+from schemas.problem import InvalidBody, Problem
+from schemas.signaling import CallCommandSchema, EnvelopeSchema, Failure, RequestId, error_message
+from schemas.wire import decode
+
+FLOOD_PAUSE_S = 0.001  # after each refusal of a flood: the rest of it waits in the client's own TCP buffer
+
+T = TypeVar("T")
+_log = logging.getLogger(__name__)
+
+
+class Dispatcher:
+    """Answers the messages of every socket. One socket gives it one message at a time."""
+
+    def __init__(self, commands: Mapping[str, Command], limiter: RateLimiter) -> None:
+        self._commands = commands
+        self._limiter = limiter
+
+    async def answer(self, claims: Claims, message: str | bytes) -> bytes:
+        """The answer to a text (str) or a binary (bytes) message. Raises nothing but a cancellation."""
+        try:
+            return orjson.dumps(await self._perform(claims, message))
+        except RateLimited as error:
+            await asyncio.sleep(FLOOD_PAUSE_S)
+            return refusal(claims, message, error)
+        except Exception as error:
+            return refusal(claims, message, error)
+
+    async def _perform(self, claims: Claims, message: str | bytes) -> dict[str, Any]:
+        if not claims.is_admin:  # as in REST: 429 comes before 400
+            self._limiter.admit(claims.user_id)
+        if isinstance(message, bytes):
+            raise BadRequest.at("", "must be a text message")
+        envelope = parse(EnvelopeSchema, message)
+        command = self._commands.get(envelope.type)
+        if command is None:
+            raise BadRequest.at("type", "is not a known command")
+        try:
+            payload = load(command.schema, envelope.payload)
+        except InvalidBody as error:
+            raise BadRequest(map(in_payload, error.details)) from error
+        return await command.perform(claims, payload, envelope.request_id)
+
+
+def in_payload(problem: Problem) -> Problem:
+    return Problem(f"payload.{problem.path}" if problem.path else "payload", problem.problem)
+
+
+def refusal(claims: Claims, message: str | bytes, error: Exception) -> bytes:
+    """The ``error`` message: the table's code and text, with whatever can be said of the command as ``context``."""
+    answer = answer_to(error)
+    heard = heard_of(message)
+    context: dict[str, Any] = {name: heard[name] for name in ("type", "callId") if name in heard}
+    if answer.details:
+        context["details"] = [{"path": one.path, "problem": one.problem} for one in answer.details]
+    if isinstance(error, RateLimited):
+        context["retryAfterSeconds"] = error.retry_after_s
+    if answer is INTERNAL_ERROR:
+        context["errorId"] = uuid.uuid4().hex
+        what = (heard.get("type"), claims.user_id)
+        _log.error("%s of %s failed", *what, exc_info=error, extra={"error_id": context["errorId"]})
+    request_id: RequestId | None = heard.get("requestId")
+    return orjson.dumps(error_message(Failure(answer.code, answer.message, context), request_id))
+
+
+def heard_of(message: str | bytes) -> dict[str, Any]:
+    """What a refused message names all the same: its ``type``, ``callId`` and ``requestId``, each where it is valid."""
+    try:
+        said = decode(message) if isinstance(message, str) else {}
+    except InvalidBody:
+        return {}
+    heard: dict[str, Any] = {}
+    if envelope := attempt(EnvelopeSchema, {"type": said.get("type")}):
+        heard["type"] = envelope.type
+    if numbered := attempt(EnvelopeSchema, {"type": "any", "requestId": said.get("requestId")}):
+        heard["requestId"] = numbered.request_id
+    payload = said.get("payload")
+    if isinstance(payload, dict) and (about := attempt(CallCommandSchema, {"callId": payload.get("callId")})):
+        heard["callId"] = about.call_id
+    return heard
+
+
+def attempt(schema: type[Schema[T]], value: dict[str, Any]) -> T | None:
+    try:
+        return load(schema, value)
+    except InvalidBody:
+        return None

@@ -1,0 +1,113 @@
+"""``GET /ws``: what is decided before the upgrade, and which connections are alive. Knows no frames and no commands.
+
+Who asks was found out by the middleware: from the ``Authorization`` header, or from the subprotocol pair
+``["bearer", "<JWT>"]``, of which only ``bearer`` is answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import time
+from collections.abc import Callable
+
+from aiohttp import web
+
+from app.errors import Answer, BadRequest, Draining, Unauthorized
+from app.keys import claims
+from app.middleware import as_response
+from app.signaling.connection import Connection, Replay
+from app.signaling.dispatch import Dispatcher
+from app.signaling.hub import Hub
+from app.signaling.limits import CloseCode, Limits
+from schemas.signaling import MAX_SEQ
+
+PATH = "/ws"
+TOKEN_PARAMETERS = frozenset({"token", "access_token", "bearer", "jwt", "authorization"})
+SEQ = re.compile(r"[0-9]{1,16}", re.ASCII)
+
+# RFC 9110 §15.5.22 and RFC 6455 §4.4: say what to upgrade to.
+UPGRADE_REQUIRED = Answer(
+    "UPGRADE_REQUIRED",
+    426,
+    "WebSocketで接続してください。",
+    (("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Version", "13")),
+)
+
+_log = logging.getLogger(__name__)
+
+
+class Endpoint:
+    """The handler of ``GET /ws`` with the connections that it serves."""
+
+    def __init__(
+        self, hub: Hub, dispatcher: Dispatcher, replay: Replay, limits: Limits, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._hub = hub
+        self._dispatcher = dispatcher
+        self._replay = replay
+        self._limits = limits
+        self._clock = clock
+        self._gone: dict[Connection, asyncio.Event] = {}
+
+    def __len__(self) -> int:
+        """How many connections are alive, those that are closing included."""
+        return len(self._gone)
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Upgrade, and serve the socket to its end.
+
+        Refused before the upgrade: 401 for a token in the URL, even a good one, because URLs are logged and shared;
+        426 for what is no WebSocket handshake; 400 for a ``since`` that is no ``seq``; 503 while the node stops.
+        """
+        if TOKEN_PARAMETERS & {name.lower() for name in request.query}:
+            _log.warning("%s sent a token in the URL: it must be regarded as lost", claims(request).user_id)
+            raise Unauthorized("token in the URL", token_given=True)
+        connection = Connection(request, claims(request), self._hub, self._limits, self._clock)
+        if not connection.is_handshake:
+            return as_response(UPGRADE_REQUIRED)
+        since = since_of(request)
+        if self._hub.closed:
+            raise Draining
+        gone = self._gone[connection] = asyncio.Event()
+        try:
+            return await connection.run(self._dispatcher.answer, self._replay, since)
+        finally:
+            del self._gone[connection]
+            gone.set()
+
+    async def shut_down(self, _app: web.Application | None = None) -> None:
+        """Close every socket with 1001 and wait until all are gone, which the limits bound."""
+        self._hub.close_all(CloseCode.GOING_AWAY)
+        for gone in tuple(self._gone.values()):
+            await gone.wait()
+
+
+def since_of(request: web.Request) -> int | None:
+    """The last ``seq`` that the client saw, or None where it starts afresh. :raises BadRequest: where it is none."""
+    given = request.query.getall("since", [])
+    if not given:
+        return None
+    if len(given) > 1 or not SEQ.fullmatch(given[0]) or int(given[0]) > MAX_SEQ:
+        raise BadRequest.at("since", f"must be a whole number from 0 to {MAX_SEQ}")
+    return int(given[0])
+
+
+def setup(
+    app: web.Application,
+    hub: Hub,
+    dispatcher: Dispatcher,
+    replay: Replay,
+    limits: Limits = Limits(),  # noqa: B008 -- frozen
+    clock: Callable[[], float] = time.time,
+) -> Endpoint:
+    """Add ``GET /ws`` to an application, and its end to the application's shutdown.
+
+    The application brings the ``edge`` middleware with its authenticator and rate limiter. ``replay(user_id, since)``
+    must know an event before the hub publishes it.
+    """
+    endpoint = Endpoint(hub, dispatcher, replay, limits, clock)
+    app.router.add_get(PATH, endpoint.handle, allow_head=False)
+    app.on_shutdown.append(endpoint.shut_down)
+    return endpoint

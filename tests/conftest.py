@@ -1,0 +1,160 @@
+"""What every test can ask for: a running node, a worker, a way to wait; and the check that nothing is left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from app.application import create_app
+from app.auth import issue_token
+from app.calls.registry import Calls
+from app.keys import CALLS, POOL
+from app.settings import Settings
+from worker_bridge import native
+from worker_bridge.native import NativeWorker
+from worker_bridge.pool import Pool
+
+SECRET = "a secret of the tests, long enough for HS256"
+PATIENCE_S = 10.0
+POLL_S = 0.01
+
+
+async def eventually(why_not: Callable[[], object | Awaitable[object]], within_s: float = PATIENCE_S) -> None:
+    """Wait until ``why_not`` answers nothing: it says, as text or any true value, why it is not yet so."""
+    deadline = asyncio.get_running_loop().time() + within_s
+    while True:
+        reason = why_not()
+        if isinstance(reason, Awaitable):
+            reason = await reason
+        if not reason:
+            return
+        if asyncio.get_running_loop().time() > deadline:
+            raise AssertionError(f"still not so after {within_s:.0f} s: {reason}")
+        await asyncio.sleep(POLL_S)
+
+
+def free_ports(count: int) -> int:
+    """The first of ``count`` ports in a row that are free for UDP and TCP on loopback."""
+    while True:
+        held: list[socket.socket] = []
+        try:
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                first: int = probe.getsockname()[1]
+            for port in range(first, first + count):
+                for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+                    held.append(socket.socket(socket.AF_INET, kind))
+                    held[-1].bind(("127.0.0.1", port))
+        except (OSError, OverflowError):
+            continue
+        else:
+            return first
+        finally:
+            for one in held:
+                one.close()
+
+
+@pytest.fixture(scope="session")
+def native_worker() -> NativeWorker:
+    """The real worker, as ``make setup`` left it."""
+    return native.locate()
+
+
+@dataclass
+class Server:
+    """A node on loopback, in this process: its REST base, and what a test may look into."""
+
+    base: str
+    settings: Settings
+    app: web.Application
+
+    @property
+    def pool(self) -> Pool:
+        return self.app[POOL]
+
+    @property
+    def calls(self) -> Calls:
+        return self.app[CALLS]
+
+    def url(self, path: str) -> str:
+        return self.base + path
+
+    def token(self, user_id: str, role: str, ttl_s: float = 3600.0) -> str:
+        return issue_token(self.settings, user_id, role, ttl_s)
+
+    def headers(self, user_id: str, role: str) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token(user_id, role)}"}
+
+    async def worker_dump(self, index: int = 0) -> dict[str, Any]:
+        """What the worker itself says that it holds."""
+        worker = self.pool.slots[index].worker
+        assert worker is not None
+        return await worker.dump()
+
+
+@asynccontextmanager
+async def serving(settings: Settings) -> AsyncIterator[Server]:
+    runner = web.AppRunner(create_app(settings), access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, settings.host, settings.port).start()
+        host, port = runner.addresses[0][:2]
+        yield Server(f"http://{host}:{port}", settings, runner.app)
+    finally:
+        await runner.cleanup()
+
+
+@pytest.fixture
+def settings_with(tmp_path: Path) -> Callable[..., Settings]:
+    """Settings of a node of its own: free ports, one worker, a folder that goes with the test."""
+
+    def make(**changed: Any) -> Settings:
+        workers = changed.setdefault("workers", 1)
+        values = {"port": 0, "data_dir": tmp_path, "jwt_secret": SECRET, "rtc_port": free_ports(workers), **changed}
+        return Settings(**values)
+
+    return make
+
+
+@pytest.fixture
+async def server(settings_with: Callable[..., Settings]) -> AsyncIterator[Server]:
+    async with serving(settings_with()) as running:
+        yield running
+
+
+def open_channels() -> set[str]:
+    """Sockets, pipes and process handles that this process holds, by their inode."""
+    held = set()
+    for entry in os.scandir("/proc/self/fd"):
+        try:
+            target = os.readlink(entry.path)
+        except FileNotFoundError:  # the scan's own descriptor
+            continue
+        if target.startswith(("socket:", "pipe:")) or "pidfd" in target:
+            held.add(f"{entry.name} {target}")
+    return held
+
+
+def children() -> set[int]:
+    """Processes whose parent we are, dead ones that nobody asked for included."""
+    return {int(pid) for task in Path("/proc/self/task").iterdir() for pid in (task / "children").read_text().split()}
+
+
+@pytest.fixture(autouse=True)
+def nothing_left() -> Iterator[None]:
+    """No child process, socket, pipe or process handle outlives a test; a task that did would warn, which fails it."""
+    processes, channels = children(), open_channels()
+    yield
+    gc.collect()
+    assert not children() - processes, "child processes are left"
+    assert not open_channels() - channels, "descriptors are left"
