@@ -2,26 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Sequence
 
 import orjson
 from aiohttp import web
 
 from app.auth import Authenticator
 from app.body import MAX_BODY_BYTES
+from app.calls.clock import now
+from app.calls.journal import Journal, Publish
+from app.calls.lifecycle import CallTimers, Lifecycle
+from app.calls.liveness import LifeLimits
 from app.calls.media import capabilities_of, codecs_of
-from app.calls.registry import Calls
+from app.calls.metering import Meter
+from app.calls.presence import Presence
+from app.calls.registry import Registry
 from app.calls.room import RoomLimits
-from app.keys import AUTHENTICATOR, CALLS, CAPABILITIES, ICE_SERVERS, POOL, RATE_LIMITER, SETTINGS
+from app.calls.rooms import Rooms
+from app.calls.service import CallService
+from app.calls.tasks import Tasks
+from app.calls.watch import Watch
+from app.keys import (
+    AUTHENTICATOR,
+    CALLS,
+    CAPABILITIES,
+    ICE_SERVERS,
+    JOURNAL,
+    LEDGER,
+    LIFECYCLE,
+    POOL,
+    RATE_LIMITER,
+    REGISTRY,
+    SETTINGS,
+)
+from app.ledger import Ledger
+from app.ledger.errors import LedgerUnavailable
+from app.ledger.values import Event as StoredEvent
 from app.middleware import edge
 from app.ratelimit import RateLimiter
-from app.rest import admin, health, rtc
+from app.rest import admin, calls, health, rtc, wallet
 from app.settings import Settings
+from app.signaling.commands import build_commands
+from app.signaling.connection import Replay
+from app.signaling.dispatch import Dispatcher
+from app.signaling.endpoint import PATH as SOCKET_PATH
+from app.signaling.endpoint import Endpoint
+from app.signaling.hub import Event, Hub
+from app.signaling.limits import Limits as SocketLimits
 from app.turn import ice_servers
 from schemas.base import dump
 from schemas.consumer import Capabilities, CapabilitiesSchema
 from worker_bridge import native
 from worker_bridge.pool import Pool, PoolSettings
+
+END_CALLS_WITHIN_S = 8.0  # at shutdown; a supervisor kills not much later
+EVENTS_KEPT_MS = 60 * 60 * 1000  # what a client that reconnects can be told again
+PRUNE_EVERY_S = 600.0
+
+HUB = web.AppKey("hub", Hub)
+ENDPOINT = web.AppKey("endpoint", Endpoint)
+
+logger = logging.getLogger(__name__)
 
 
 def create_app(settings: Settings) -> web.Application:
@@ -30,16 +73,30 @@ def create_app(settings: Settings) -> web.Application:
     app[SETTINGS] = settings
     app[RATE_LIMITER] = RateLimiter(settings.rate_limit)
     app[ICE_SERVERS] = ice_servers(settings)
+    app[REGISTRY] = Registry()
+    app[HUB] = Hub()
     capabilities = Capabilities(capabilities_of(settings.media_kinds))
     app[CAPABILITIES] = orjson.dumps(dump(CapabilitiesSchema, capabilities))
-    for routes in (rtc.routes, admin.routes, health.routes):
+    for routes in (rtc.routes, calls.routes, wallet.routes, admin.routes, health.routes):
         app.add_routes(routes)
-    app.cleanup_ctx.extend([authenticator, workers, calls])
+    app.router.add_get(SOCKET_PATH, serve_socket, allow_head=False)
+    app.cleanup_ctx.extend([authenticator, ledger, workers, live_calls])
+    app.on_shutdown.append(stop_calls)
     return app
 
 
 async def authenticator(app: web.Application) -> AsyncIterator[None]:
     async with Authenticator.open(app[SETTINGS]) as app[AUTHENTICATOR]:
+        yield
+
+
+async def ledger(app: web.Application) -> AsyncIterator[None]:
+    """The ledger, with the calls ended that a crash left open."""
+    async with Ledger.open(app[SETTINGS].database_url) as app[LEDGER]:
+        recovered = await app[LEDGER].recover(now_ms=now().utc_ms)
+        for line in recovered.calls:
+            logger.warning("call %s was open when the node ended: ended with %d units", line.call_id, line.billed_units)
+        app[JOURNAL] = Journal(app[LEDGER], publisher(app[HUB]), await app[LEDGER].latest_seq())
         yield
 
 
@@ -56,9 +113,70 @@ async def workers(app: web.Application) -> AsyncIterator[None]:
         yield
 
 
-async def calls(app: web.Application) -> AsyncIterator[None]:
-    settings = app[SETTINGS]
+async def live_calls(app: web.Application) -> AsyncIterator[None]:
+    """The calls, what watches and charges them, and the sockets by which clients hear of them."""
+    settings, registry, journal, hub = app[SETTINGS], app[REGISTRY], app[JOURNAL], app[HUB]
+    timers = CallTimers(settings.ring_timeout_s, settings.setup_timeout_s)
     limits = RoomLimits(settings.max_transports_per_direction, settings.max_producers_per_party)
-    app[CALLS] = Calls(app[POOL], codecs_of(settings.media_kinds), limits, settings.price_per_minute, lambda *_: None)
+    rooms = Rooms(app[POOL], codecs_of(settings.media_kinds), limits, registry.rooms_by_object)
+    presence = Presence(hub, registry, journal)
+    lifecycle = app[LIFECYCLE] = Lifecycle(registry, journal, timers)
+    meter = lifecycle.meter = Meter(journal, lifecycle.end_for, settings.unit_seconds, settings.rtp_stopped_after_s)
+    life = LifeLimits(settings.rtp_stopped_after_s, grace_s=settings.rtp_grace_s)
+    watch = Watch(registry, lifecycle, journal, hub.online, life)
+    app[CALLS] = CallService(registry, lifecycle, rooms, journal, presence, timers, settings.price_per_minute)
+    dispatcher = Dispatcher(build_commands(app[CALLS]), app[RATE_LIMITER])
+    app[ENDPOINT] = Endpoint(hub, dispatcher, replayer(app[LEDGER], hub), SocketLimits())
+    hub.on_presence(presence.socket_changed)
+    background = Tasks()
+    background.start(journal.run(), "journal")
+    background.start(meter.run(), "meter")
+    background.start(watch.run(), "watch")
+    background.start(prune(app[LEDGER]), "prune")
     yield
-    app[CALLS].close()
+    await background.close()
+
+
+async def stop_calls(app: web.Application) -> None:
+    """Calls end before the sockets close, so that their parties hear of it."""
+    await app[LIFECYCLE].close(END_CALLS_WITHIN_S)
+    await app[ENDPOINT].shut_down()
+
+
+async def prune(ledger: Ledger) -> None:
+    """Forget old events; until cancelled."""
+    while True:
+        await asyncio.sleep(PRUNE_EVERY_S)
+        try:
+            await ledger.prune_events(before_ms=now().utc_ms - EVENTS_KEPT_MS)
+        except LedgerUnavailable as error:
+            logger.warning("old events are kept for now: %s", error)
+
+
+def publisher(hub: Hub) -> Publish:
+    """Stored events to sockets: to the user that they name, or to all users who are there."""
+
+    def publish(events: Sequence[StoredEvent]) -> None:
+        for event in events:
+            for user_id in hub.users("user") if event.user_id is None else (event.user_id,):
+                hub.publish(Event(event.seq, user_id, event.type, dict(event.payload)))
+
+    return publish
+
+
+def replayer(ledger: Ledger, hub: Hub) -> Replay:
+    """What a user was told after a number; what all users were told is for those who are one."""
+
+    async def replay(user_id: str, since: int) -> list[Event]:
+        found: list[Event] = []
+        broadcasts = hub.online_as(user_id, "user")
+        while stored := await ledger.events_since(user_id, since, broadcasts=broadcasts):
+            found += (Event(event.seq, user_id, event.type, dict(event.payload)) for event in stored)
+            since = stored[-1].seq
+        return found
+
+    return replay
+
+
+async def serve_socket(request: web.Request) -> web.StreamResponse:
+    return await request.app[ENDPOINT].handle(request)

@@ -153,13 +153,7 @@ async def serve(app: web.Application, settings: Settings, started: Callable[[str
     :param started: is told the base URL once connections are accepted.
     :raises CommandError: where the address can't be had.
     """
-    runner = web.AppRunner(
-        app,
-        access_log=None,
-        handler_cancellation=False,  # a client that hangs up must not cut a handler between the worker's yes and ours
-        shutdown_timeout=SHUTDOWN_TIMEOUT_S,
-        lingering_time=LINGERING_S,
-    )
+    runner = make_runner(app)
     with stop_signals() as stop:
         try:
             await runner.setup()
@@ -170,6 +164,18 @@ async def serve(app: web.Application, settings: Settings, started: Callable[[str
         finally:
             await runner.cleanup()
     return 0
+
+
+def make_runner(app: web.Application) -> web.AppRunner:
+    """The application as it is served: with every option of the HTTP server that is ours to choose."""
+    return web.AppRunner(
+        app,
+        access_log=None,
+        auto_decompress=False,  # no endpoint takes compressed bodies: none is unpacked, not even to be refused
+        handler_cancellation=False,  # a client that hangs up must not cut a handler between the worker's yes and ours
+        shutdown_timeout=SHUTDOWN_TIMEOUT_S,
+        lingering_time=LINGERING_S,
+    )
 
 
 @contextmanager

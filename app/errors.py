@@ -22,8 +22,6 @@ The classes know no HTTP: ``app.calls`` raises them and they carry ids for the l
 statuses and the Japanese texts that clients show.
 """
 
-# ruff: noqa: N818  an error is named as its answer's code is, and the tree above says that they are errors
-
 from __future__ import annotations
 
 import re
@@ -32,11 +30,20 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
 
+from app.ledger.errors import (
+    BadCursor,
+    BalanceTooHigh,
+    BalanceTooLow,
+    KeyReused,
+    LedgerUnavailable,
+    StaleState,
+    Unstorable,
+)
 from schemas.problem import InvalidBody, Problem
 from worker_bridge.errors import InvalidParameters, ResourceClosed, Unsupported, WorkerGone
 
 RETRY_AFTER_S = 5  # a dead worker is back within seconds, and a draining node is replaced by another
-LEADING_PATH = re.compile(r"([a-z][a-z0-9_]*(?:\.[a-z0-9_]+|\[\d+\])*): ")
+LEADING_PATH = re.compile(r"([A-Za-z][^:\s]*): ")  # the bridge names what is wrong first, as the wire spells it
 
 
 class AppError(Exception):
@@ -66,6 +73,12 @@ class BadRequest(EdgeError):
     def at(cls, path: str, problem: str) -> BadRequest:
         """One thing is wrong, at ``path`` in the wire's spelling ("" is the whole body)."""
         return cls((Problem(path, problem),))
+
+    @classmethod
+    def within(cls, path: str, misuse: Exception) -> BadRequest:
+        """What the bridge refused about the object at ``path``; its own words begin with the path in there."""
+        inner = problem_of(misuse)
+        return cls((Problem(f"{path}.{inner.path}" if inner.path else path, inner.problem),))
 
 
 class Unauthorized(EdgeError):
@@ -208,6 +221,9 @@ ANSWERS: Mapping[type[Exception], Answer] = MappingProxyType(
         InvalidBody: BAD_REQUEST,
         InvalidParameters: BAD_REQUEST,
         Unsupported: BAD_REQUEST,
+        BadCursor: BAD_REQUEST,
+        BalanceTooHigh: BAD_REQUEST,
+        Unstorable: BAD_REQUEST,
         Unauthorized: Answer("UNAUTHORIZED", 401, "認証が必要です。", (("WWW-Authenticate", "Bearer"),)),
         InsufficientPoints: Answer("INSUFFICIENT_POINTS", 402, "ポイントが不足しています。"),
         Forbidden: Answer("FORBIDDEN", 403, "この通話を操作する権限がありません。"),
@@ -231,6 +247,10 @@ ANSWERS: Mapping[type[Exception], Answer] = MappingProxyType(
         PayloadTooLarge: Answer("PAYLOAD_TOO_LARGE", 413, "リクエストが大きすぎます。"),
         UnsupportedMediaType: Answer("UNSUPPORTED_MEDIA_TYPE", 415, "Content-Typeが不正です。"),
         RateLimited: Answer("RATE_LIMITED", 429, "リクエストが多すぎます。"),
+        StaleState: _NOT_NOW,
+        BalanceTooLow: Answer("INSUFFICIENT_POINTS", 402, "ポイントが不足しています。"),
+        KeyReused: Answer("IDEMPOTENCY_KEY_REUSED", 409, "このキーは別の操作で使用されています。"),
+        LedgerUnavailable: Answer("DATABASE_UNAVAILABLE", 503, "データベースを利用できません。", _RETRY),
         WorkerUnavailable: _NO_WORKER,
         WorkerGone: _NO_WORKER,
         Draining: Answer("DRAINING", 503, "このサーバーは停止準備中です。", _RETRY),
@@ -256,18 +276,16 @@ def answer_to(error: BaseException) -> Answer:
             return replace(answer, headers=_INVALID_TOKEN)
         case RateLimited():
             return replace(answer, headers=(("Retry-After", str(error.retry_after_s)),))
+        case BadCursor():
+            return replace(answer, details=(Problem("cursor", "is not one of ours"),))
+        case BalanceTooHigh() | Unstorable():
+            return replace(answer, details=(Problem("", str(error)),))
         case _:
             return answer
 
 
-def problem_of(misuse: InvalidParameters | Unsupported) -> Problem:
-    """The bridge's words, which start with a Python path, as a problem with the path of the wire.
-
-    ``rtp_parameters.codecs[0].payload_type: 300 ...`` is at ``rtpParameters.codecs.0.payloadType``.
-    """
+def problem_of(misuse: Exception) -> Problem:
+    """``codecs.0.payloadType: 300 ...`` is a problem at ``codecs.0.payloadType``; what names no path, at none."""
     text = str(misuse)
     found = LEADING_PATH.match(text)
-    if found is None:
-        return Problem("", text)
-    dotted = re.sub(r"\[(\d+)\]", r".\1", found[1])
-    return Problem(re.sub(r"_([a-z0-9])", lambda letter: letter[1].upper(), dotted), text[found.end() :])
+    return Problem(found[1], text[found.end() :]) if found else Problem("", text)

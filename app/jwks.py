@@ -228,9 +228,9 @@ def rsa_key(jwk: dict[str, object]) -> RSAPublicKey:
     modulus, exponent = number(jwk.get("n")), number(jwk.get("e"))
     if not MIN_RSA_BITS <= modulus.bit_length() <= MAX_RSA_BITS:
         raise ValueError(f"{modulus.bit_length()} bits are not {MIN_RSA_BITS} to {MAX_RSA_BITS}")
-    if exponent < 3 or exponent.bit_length() > 32:
-        raise ValueError("its exponent is out of range")  # 1 would make every message its own signature
-    return RSAPublicNumbers(exponent, modulus).public_key()
+    if exponent.bit_length() > 32:
+        raise ValueError("its exponent is too large")
+    return RSAPublicNumbers(exponent, modulus).public_key()  # refuses what is even, or below 3
 
 
 def ec_key(jwk: dict[str, object]) -> EllipticCurvePublicKey:

@@ -5,7 +5,11 @@ from __future__ import annotations
 from aiohttp import web
 
 from app.auth import Authenticator, Claims
-from app.calls.registry import Calls
+from app.calls.journal import Journal
+from app.calls.lifecycle import Lifecycle
+from app.calls.registry import Registry
+from app.calls.service import CallService
+from app.ledger import Ledger
 from app.ratelimit import RateLimiter
 from app.settings import Settings
 from app.turn import IceServersFor
@@ -14,7 +18,11 @@ from worker_bridge.pool import Pool
 SETTINGS = web.AppKey("settings", Settings)
 AUTHENTICATOR = web.AppKey("authenticator", Authenticator)
 RATE_LIMITER = web.AppKey("rate_limiter", RateLimiter)
-CALLS = web.AppKey("calls", Calls)
+LEDGER = web.AppKey("ledger", Ledger)
+JOURNAL = web.AppKey("journal", Journal)
+REGISTRY = web.AppKey("registry", Registry)
+LIFECYCLE = web.AppKey("lifecycle", Lifecycle)
+CALLS = web.AppKey("calls", CallService)
 POOL = web.AppKey("pool", Pool)
 CAPABILITIES: web.AppKey[bytes] = web.AppKey("capabilities", bytes)
 ICE_SERVERS: web.AppKey[IceServersFor] = web.AppKey("ice_servers", IceServersFor)  # type: ignore[arg-type]

@@ -16,6 +16,7 @@ import orjson
 LogFormat = Literal["text", "json"]
 
 TOKEN = re.compile(r"\beyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)*")  # `{"` in base64url starts with eyJ
+CHATTY = ("alembic.runtime.plugins",)  # tells at info what it always tells
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -32,6 +33,8 @@ def configure(level: str = "info", form: LogFormat | None = None, stream: TextIO
         root.removeHandler(former)
     root.addHandler(handler)
     root.setLevel(level.upper())
+    for name in CHATTY:
+        logging.getLogger(name).setLevel(max(root.level, logging.WARNING))
     logging.captureWarnings(capture=True)
 
 

@@ -58,10 +58,10 @@ async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.body_exists:  # also where the handler needs none: it may be ignored, but not without end
             refuse_announced_size(request)
         return await handler(request)
-    except web.HTTPException as error:
-        return refused_by_aiohttp(error)
     except Exception as error:
-        return refused(request, error)
+        if request.writer.output_size:  # an answer has begun, and another one would be read as a part of it
+            raise
+        return refused_by_aiohttp(error) if isinstance(error, web.HTTPException) else refused(request, error)
 
 
 async def identify(request: web.Request, path: str) -> Claims:

@@ -16,6 +16,7 @@ from typing import Any, Final, Generic, TypeVar
 from marshmallow import ValidationError, fields, missing
 
 from schemas.cache import ContentCache
+from schemas.problem import MAX_PROBLEMS
 
 T = TypeVar("T")
 Reader = Callable[[Any], T]
@@ -233,6 +234,8 @@ class ListOf(StrictField[tuple[T, ...]], Generic[T]):
                 items.append(self.item.deserialize(raw))
             except ValidationError as error:
                 problems[index] = error.messages
+                if len(problems) == MAX_PROBLEMS:
+                    break  # more are not told anyway, and finding them costs
         if problems:
             raise ValidationError(problems)
         return tuple(items)

@@ -20,7 +20,7 @@ class Problem:
     problem: str
 
 
-class InvalidBody(Exception):  # noqa: N818 -- named as the answer says it, like the errors of the other packages
+class InvalidBody(Exception):
     """A body that is no JSON, or not of the promised shape. ``details`` holds 1 to ``MAX_PROBLEMS`` problems."""
 
     def __init__(self, details: tuple[Problem, ...]) -> None:

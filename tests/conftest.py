@@ -17,8 +17,10 @@ from aiohttp import web
 
 from app.application import create_app
 from app.auth import issue_token
-from app.calls.registry import Calls
-from app.keys import CALLS, POOL
+from app.calls.registry import Registry
+from app.calls.service import CallService
+from app.keys import CALLS, LEDGER, POOL, REGISTRY
+from app.ledger import Ledger
 from app.settings import Settings
 from worker_bridge import native
 from worker_bridge.native import NativeWorker
@@ -83,8 +85,16 @@ class Server:
         return self.app[POOL]
 
     @property
-    def calls(self) -> Calls:
+    def calls(self) -> CallService:
         return self.app[CALLS]
+
+    @property
+    def registry(self) -> Registry:
+        return self.app[REGISTRY]
+
+    @property
+    def ledger(self) -> Ledger:
+        return self.app[LEDGER]
 
     def url(self, path: str) -> str:
         return self.base + path
@@ -137,7 +147,7 @@ def open_channels() -> set[str]:
     held = set()
     for entry in os.scandir("/proc/self/fd"):
         try:
-            target = os.readlink(entry.path)
+            target = str(Path(entry.path).readlink())
         except FileNotFoundError:  # the scan's own descriptor
             continue
         if target.startswith(("socket:", "pipe:")) or "pidfd" in target:

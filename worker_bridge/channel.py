@@ -19,6 +19,9 @@ Body = dict[str, Any]
 Listener = Callable[[str, Body], None]
 """Gets an event's name and body (empty where the event has none)."""
 
+Pending = tuple[str, float, asyncio.Future[Body] | None]
+"""A request's method, the loop time at which it was sent, and its answer's future, where anybody waits for it."""
+
 FRAME_LIMIT = 8 * 1024 * 1024  # bytes, with the four of the length: what the worker accepts and sends at most
 PREFIX = 4
 LAST_REQUEST_ID = 0xFFFF_FFFF
@@ -71,7 +74,7 @@ class Channel:
         self._frames = FrameBuffer()
         self._ids = itertools.cycle(range(1, LAST_REQUEST_ID + 1))
         self._loop = asyncio.get_running_loop()
-        self._pending: dict[int, tuple[str, float, asyncio.Future[Body]]] = {}
+        self._pending: dict[int, Pending] = {}
         self._listeners: dict[str, Listener] = {}
         self._failure: Exception | None = None
 
@@ -87,12 +90,8 @@ class Channel:
         """As ``request``, on the wire when this returns: what is sent next comes next."""
         if self._failure:
             raise WorkerGone(f"{method}: {self._failure}") from self._failure
-        request_id, answer = self._open(method)
-        try:
-            self._write(self._codec.request(request_id, method, handler_id, body))
-        except BaseException:
-            del self._pending[request_id]
-            raise
+        answer: asyncio.Future[Body] = self._loop.create_future()
+        self._send(method, handler_id, body, answer)
         return answer
 
     def request_all(self, requests: list[tuple[str, str]]) -> list[asyncio.Future[Body]]:
@@ -101,9 +100,9 @@ class Channel:
             raise WorkerGone(str(self._failure)) from self._failure
         frames, answers = [], []
         for method, handler_id in requests:
-            request_id, answer = self._open(method)
+            answer: asyncio.Future[Body] = self._loop.create_future()
             answers.append(answer)
-            frames.append(self._codec.request(request_id, method, handler_id))
+            frames.append(self._codec.request(self._open(method, answer), method, handler_id))
         if frames:
             self._write(b"".join(frames))
         return answers
@@ -111,7 +110,7 @@ class Channel:
     def post(self, method: str, handler_id: str = "", body: Body | None = None) -> None:
         """A request whose answer changes nothing: closing what is gone, or goes with the worker, is already done."""
         if not self._failure:
-            self.send(method, handler_id, body).add_done_callback(_look_away)
+            self._send(method, handler_id, body, None)
 
     def notify(self, event: str, handler_id: str = "", body: Body | None = None) -> None:
         """Tell the worker something that has no answer."""
@@ -137,7 +136,9 @@ class Channel:
         return None
 
     def feed(self, data: bytes) -> None:
-        """Bytes from the worker. A notification is delivered one turn of the loop later, after whoever awaits an answer."""
+        """Bytes from the worker. A notification is delivered a turn of the loop later, after whoever awaits an answer."""
+        if self._failure:
+            return  # what a worker says after its end answers nobody
         try:
             for frame in self._frames.feed(data):
                 self._receive(self._codec.decode(frame))
@@ -151,19 +152,26 @@ class Channel:
         self._failure = failure
         pending, self._pending = self._pending, {}
         for method, _, answer in pending.values():
-            if not answer.done():
+            if answer is not None and not answer.done():
                 gone = WorkerGone(f"{method}: {failure}")
                 gone.__cause__ = failure
                 answer.set_exception(gone)
         self._listeners.clear()
 
-    def _open(self, method: str) -> tuple[int, asyncio.Future[Body]]:
+    def _send(self, method: str, handler_id: str, body: Body | None, answer: asyncio.Future[Body] | None) -> None:
+        request_id = self._open(method, answer)
+        try:
+            self._write(self._codec.request(request_id, method, handler_id, body))
+        except BaseException:
+            del self._pending[request_id]
+            raise
+
+    def _open(self, method: str, answer: asyncio.Future[Body] | None) -> int:
         request_id = next(self._ids)
         while request_id in self._pending:
             request_id = next(self._ids)
-        answer = self._loop.create_future()
         self._pending[request_id] = (method, self._loop.time(), answer)
-        return request_id, answer
+        return request_id
 
     def _receive(self, message: Body) -> None:
         data = message["data"]
@@ -179,16 +187,21 @@ class Channel:
                 raise InvalidMessage(f"the worker sent a {other}")
 
     def _answer(self, response: Body) -> None:
-        method, _, answer = self._pending.pop(response["id"], ("", 0.0, None))
-        if answer is None:
+        pending = self._pending.pop(response["id"], None)
+        if pending is None:
             logger.warning("an answer to request %s that nobody sent", response["id"])
+            return
+        method, _, answer = pending
+        if answer is None:
+            if not response["accepted"]:
+                logger.debug("%s was not needed: %s", method, _reason(response))
         elif answer.done():
             pass  # who asked was cancelled meanwhile, and has seen to what it may have made
         elif response["accepted"]:
             answer.set_result(response["body"] or {})
         else:
             kind = NotFound if response["error"] == "NotFoundError" else RequestRefused
-            answer.set_exception(kind(method, response["reason"] or response["error"] or "no reason given"))
+            answer.set_exception(kind(method, _reason(response)))
 
     def _deliver(self, handler_id: str, event: str, body: Body) -> None:
         listener = self._listeners.get(handler_id, self._unclaimed)
@@ -198,6 +211,5 @@ class Channel:
             logger.exception("%s for %s was not digested", event, handler_id)
 
 
-def _look_away(answer: asyncio.Future[Body]) -> None:
-    if not answer.cancelled() and answer.exception():
-        logger.debug("a closing request was not needed: %s", answer.exception())
+def _reason(refusal: Body) -> str:
+    return str(refusal["reason"] or refusal["error"] or "no reason given")

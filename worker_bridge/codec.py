@@ -6,7 +6,7 @@ the rules that the schema cannot tell. The worker verifies nothing, and one wron
 that a message which is not right in every respect is refused before it is sent:
 
 * each method has one body, or none (``REQUEST_BODIES``, ``NOTIFICATION_BODIES``);
-* no text carries a NUL, at which the worker would cut an id;
+* no text carries a NUL, which ends a C string: in the worker's logs and refusals an id would be cut there;
 * a frame has at most ``FRAME_LIMIT`` bytes: at more, the worker closes its channel and ends.
 
 Knows nothing of pending requests, of ids that repeat, nor of what a method means.

@@ -1,4 +1,4 @@
-"""What goes with what: routers' capabilities, and the parameters of producers and consumers (W3C ORTC, RFC 3264's kin).
+"""What goes with what: the capabilities of routers, and the parameters of producers and consumers (ORTC's rules).
 
 Pure functions on frozen values. Parameters come in validated (``validate_parameters``) and go out fit for the worker;
 ``rtp_wire`` writes them. Everything that depends on codecs and header extensions alone is computed once per browser

@@ -39,14 +39,13 @@ BITRATE_MAX: Final = 2**63 - 1  # bits per second; the worker's own type is sign
 LIST_LIMIT: Final = 64  # parameters or feedback messages of a codec
 CODECS_LIMIT: Final = 256  # of capabilities; parameters have no more than there are payload types
 ENCODINGS_LIMIT: Final = 8  # simulcast streams; browsers send three
-LAYERS_LIMIT: Final = 8  # of each dimension: three bits in VP9's and AV1's descriptors
+LAYERS_LIMIT: Final = 8  # of each dimension: a layer's number has at most three bits in VP9 and AV1
 
 _MIME_TYPE: Final = re.compile(r"(audio|video)/([!#-'*+.^_`|~0-9a-z-]{1,64})", re.IGNORECASE | re.ASCII)
 _SCALABILITY_MODE: Final = re.compile(r"[LS][1-9][0-9]?T[1-9][0-9]?[0-9A-Za-z_]{0,16}")
 _PLAIN_NAME: Final = re.compile(r"[0-9A-Za-z_-]{1,64}")
 _DIRECTIONS: Final = get_args(Direction)
 _KINDS: Final[dict[str, MediaKind]] = {"audio": "audio", "video": "video"}
-
 
 T = TypeVar("T")
 
@@ -63,7 +62,7 @@ class Shape:
 
 
 def validate_parameters(params: RtpParameters, kind: MediaKind | None = None) -> RtpParameters:
-    """``params`` with defaults filled in, the same object where nothing was missing.
+    """``params`` with defaults filled in; parameters with equal codecs and extensions share those of the first.
 
     Defaults: mono where audio gives no ``channels``, none for video; empty ``mid``, ``msid``, ``cname`` and
     ``scalability_mode`` are as absent (mediasoup-client says ``""`` where the SDP has no CNAME); whole floats are
@@ -338,7 +337,8 @@ def _check_parameters(path: str, codec_parameters: Parameters) -> Parameters:
         refuse(f"{path}.parameters", f"more than {LIST_LIMIT}")
     checked: dict[str, ParameterValue] = {}
     for name, value in codec_parameters:
-        here = f"{path}.parameters.{name if _PLAIN_NAME.fullmatch(name) else show(name)}"
+        plain = isinstance(name, str) and _PLAIN_NAME.fullmatch(name) is not None
+        here = f"{path}.parameters.{name}" if plain else f"{path}.parameters"  # a path has no room for odd characters
         if name:
             text(here, name)
         if name in checked:

@@ -36,6 +36,7 @@ class WorkerProcess:
         self._exited: asyncio.Future[int] = self._loop.create_future()
         self._transports: list[asyncio.BaseTransport] = []
         self._to_worker: asyncio.WriteTransport | None = None
+        self._unsent: list[bytes] = []
         self._loop.add_reader(pidfd, self._reap)
 
     @classmethod
@@ -76,8 +77,11 @@ class WorkerProcess:
         return process
 
     def write(self, frame: bytes) -> None:
-        if self._to_worker is not None and not self._to_worker.is_closing():
-            self._to_worker.write(frame)
+        """Send a frame, behind those before it. All of one turn of the loop go in one system call: what the pipe costs
+        is not its bytes but waking the worker."""
+        if not self._unsent:
+            self._loop.call_soon(self._flush)
+        self._unsent.append(frame)
 
     def kill(self) -> None:
         """End it at once. Harmless when it has ended."""
@@ -92,6 +96,7 @@ class WorkerProcess:
     async def stop(self) -> int:
         """Close its channel, which ends it; kill it if it has not ended after a moment. Nothing stays open."""
         try:
+            self._flush()
             if self._to_worker is not None:
                 self._to_worker.close()
             with suppress(TimeoutError):  # a worker that does not hear is killed below
@@ -117,6 +122,11 @@ class WorkerProcess:
         ):
             transport, _ = await loop.connect_read_pipe(lambda p=protocol: p, os.fdopen(descriptor, "rb", 0))  # type: ignore[misc]
             self._transports.append(transport)
+
+    def _flush(self) -> None:
+        unsent, self._unsent = self._unsent, []
+        if unsent and self._to_worker is not None and not self._to_worker.is_closing():
+            self._to_worker.write(b"".join(unsent))
 
     def _reap(self) -> None:
         self._loop.remove_reader(self._pidfd)

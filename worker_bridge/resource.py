@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from enum import Enum
 from typing import Any, ClassVar, NamedTuple
 
@@ -68,6 +68,7 @@ class Resource:
         self._channel = channel
         self._owner_id = owner_id
         self._children: dict[str, Resource] = {}
+        self._tables: list[MutableMapping[str, Any]] = []
         self._on_closed: list[Callable[[], object]] = []
         self._close_reason: CloseReason | None = None
         self._emitter: Emitter | None = None
@@ -91,6 +92,10 @@ class Resource:
             self._emitter = Emitter()
         return self._emitter
 
+    def forget_in(self, table: MutableMapping[str, Any]) -> None:
+        """Have its id taken out of ``table`` when it closes, before any callback; the cheapest way to follow it."""
+        self._tables.append(table)
+
     def on_closed(self, callback: Callable[[], object]) -> None:
         """Have ``callback`` called when it closes, before the event; cheaper than an emitter."""
         self._on_closed.append(callback)
@@ -110,8 +115,11 @@ class Resource:
         passed_on = reason if reason is CloseReason.WORKER_DIED else CloseReason.OWNER_CLOSED
         for child in list(self._children.values()):
             child._close(passed_on)
-        for forget in self._on_closed:
-            forget()
+        for table in self._tables:
+            table.pop(self.id, None)
+        self._tables.clear()
+        for callback in self._on_closed:
+            callback()
         self._on_closed.clear()
         logger.debug("%r closed", self)
         self._emit("close", reason)
@@ -143,7 +151,7 @@ class Resource:
 
     def _adopt(self, child: Resource) -> None:
         self._children[child.id] = child
-        child.on_closed(lambda: self._children.pop(child.id, None))
+        child.forget_in(self._children)
 
     def _require_open(self) -> None:
         if self._close_reason is not None:
@@ -151,7 +159,7 @@ class Resource:
 
     async def _request(self, method: str, body: Body | None = None) -> Body:
         self._require_open()
-        return await self._channel.request(method, self.id, body)
+        return await self._channel.send(method, self.id, body)
 
     def _emit(self, event: str, *values: Any) -> None:
         if self._emitter is not None:

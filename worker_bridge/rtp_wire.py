@@ -155,9 +155,9 @@ def _value_to_wire(value: ParameterValue) -> Wire:
     """A member of the union ``Value``. Equal values give equal members: 1.0 is written as 1."""
     if isinstance(value, str):
         return {"value_type": "String", "value": {"value": value}}
-    if value == int(value):
-        return {"value_type": "Integer32", "value": {"value": int(value)}}
-    return {"value_type": "Double", "value": {"value": value}}
+    if isinstance(value, float) and not value.is_integer():
+        return {"value_type": "Double", "value": {"value": value}}
+    return {"value_type": "Integer32", "value": {"value": int(value)}}
 
 
 def _codec_from_wire(wire: Mapping[str, Any]) -> RtpCodecParameters:

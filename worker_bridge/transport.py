@@ -57,7 +57,7 @@ class Transport(Resource):
         """
         self._require_open()
         capabilities = self._router.rtp_capabilities
-        parameters = ortc.validate_parameters(self._with_encoding_and_cname(rtp_parameters))
+        parameters = ortc.validate_parameters(self._with_encoding_and_cname(rtp_parameters), media_kind)
         parameters, mapping = ortc.producer_mapping(parameters, capabilities)
         consumable = ortc.consumable_parameters(media_kind, parameters, capabilities, mapping)
         self._cname = parameters.rtcp.cname
@@ -74,7 +74,7 @@ class Transport(Resource):
         answer = await self._create(producer, "TRANSPORT_PRODUCE", body, then=then)
         producer.type = answer["type"].lower()
         self._router.producers[producer.id] = producer
-        producer.on_closed(lambda: self._router.producers.pop(producer.id, None))
+        producer.forget_in(self._router.producers)
         self._emit("newproducer", producer)
         return producer
 
@@ -148,6 +148,8 @@ class Transport(Resource):
 
     def _with_encoding_and_cname(self, parameters: RtpParameters) -> RtpParameters:
         cname = self._cname or parameters.rtcp.cname or secrets.token_hex(4)
+        if parameters.encodings and parameters.rtcp.cname == cname:
+            return parameters
         return replace(
             parameters,
             encodings=parameters.encodings or (RtpEncodingParameters(),),

@@ -1,34 +1,44 @@
-"""What a call is: two parties, a price, and a state that only moves forward.
+"""What a live call is: two parties, a price, and a state that only moves forward.
 
 The table is the whole state machine. Nothing in here waits, sends or stores.
 """
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 from app.calls.clock import Moment
+from app.calls.room import Room
 from app.errors import Forbidden, InvalidCallState
-
-
-class CallState(StrEnum):
-    REQUESTING = "requesting"  # asked for, the otomo not yet told
-    RINGING = "ringing"
-    MATCHED = "matched"  # both agreed: the room is open
-    CONNECTING = "connecting"  # a party sets its media up
-    TALKING = "talking"  # the worker has seen RTP: the clock runs
-    ENDING = "ending"
-    ENDED = "ended"
+from app.ledger.values import CallState
 
 
 class CallEvent(StrEnum):
+    """What can happen to a call."""
+
     RING = "ring"
-    MATCH = "match"
-    SET_UP = "set_up"
-    RTP = "rtp"
-    END = "end"
-    CLOSE = "close"
+    ACCEPT = "accept"
+    REJECT = "reject"
+    CANCEL = "cancel"
+    SET_UP = "set_up"  # a party makes its first transport
+    RTP = "rtp"  # the worker received the first packet
+    HANG_UP = "hang_up"  # a party ends it
+    FAIL = "fail"  # an admin, a timer, the network, the ledger or the node ends it
+    STORED = "stored"  # its end is in the ledger
+
+
+class Action(StrEnum):
+    """What a transition brings with it, besides being stored and told."""
+
+    RING_TIMER = "ring_timer"
+    OPEN_ROOM = "open_room"
+    START_CLOCK = "start_clock"
+    STOP = "stop"  # no more timers, no more metering
+    CLOSE_ROOM = "close_room"
+    NOTHING = "nothing"
 
 
 class EndReason(StrEnum):
@@ -45,34 +55,54 @@ class EndReason(StrEnum):
     SYSTEM_ERROR = "system_error"
 
 
-TRANSITIONS: dict[tuple[CallState, CallEvent], CallState] = {
-    (CallState.REQUESTING, CallEvent.RING): CallState.RINGING,
-    (CallState.REQUESTING, CallEvent.MATCH): CallState.MATCHED,
-    (CallState.REQUESTING, CallEvent.END): CallState.ENDING,
-    (CallState.RINGING, CallEvent.MATCH): CallState.MATCHED,
-    (CallState.RINGING, CallEvent.END): CallState.ENDING,
-    (CallState.MATCHED, CallEvent.SET_UP): CallState.CONNECTING,
-    (CallState.MATCHED, CallEvent.RTP): CallState.TALKING,
-    (CallState.MATCHED, CallEvent.END): CallState.ENDING,
-    (CallState.CONNECTING, CallEvent.RTP): CallState.TALKING,
-    (CallState.CONNECTING, CallEvent.END): CallState.ENDING,
-    (CallState.TALKING, CallEvent.END): CallState.ENDING,
-    (CallState.ENDING, CallEvent.CLOSE): CallState.ENDED,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Transition:
-    """One step of a call's life, and what caused it."""
-
-    at: Moment
+class Step(NamedTuple):
     state: CallState
-    cause: str
+    action: Action
+
+
+_STOP = Step(CallState.ENDING, Action.STOP)
+
+TRANSITIONS: dict[tuple[CallState, CallEvent], Step] = {
+    (CallState.REQUESTING, CallEvent.RING): Step(CallState.RINGING, Action.RING_TIMER),
+    (CallState.REQUESTING, CallEvent.ACCEPT): Step(CallState.MATCHED, Action.OPEN_ROOM),
+    (CallState.REQUESTING, CallEvent.CANCEL): _STOP,
+    (CallState.REQUESTING, CallEvent.FAIL): _STOP,
+    (CallState.RINGING, CallEvent.ACCEPT): Step(CallState.MATCHED, Action.OPEN_ROOM),
+    (CallState.RINGING, CallEvent.REJECT): _STOP,
+    (CallState.RINGING, CallEvent.CANCEL): _STOP,
+    (CallState.RINGING, CallEvent.FAIL): _STOP,
+    (CallState.MATCHED, CallEvent.SET_UP): Step(CallState.CONNECTING, Action.NOTHING),
+    (CallState.MATCHED, CallEvent.RTP): Step(CallState.TALKING, Action.START_CLOCK),
+    (CallState.MATCHED, CallEvent.HANG_UP): _STOP,
+    (CallState.MATCHED, CallEvent.FAIL): _STOP,
+    (CallState.CONNECTING, CallEvent.RTP): Step(CallState.TALKING, Action.START_CLOCK),
+    (CallState.CONNECTING, CallEvent.HANG_UP): _STOP,
+    (CallState.CONNECTING, CallEvent.FAIL): _STOP,
+    (CallState.TALKING, CallEvent.HANG_UP): _STOP,
+    (CallState.TALKING, CallEvent.FAIL): _STOP,
+    (CallState.ENDING, CallEvent.STORED): Step(CallState.ENDED, Action.CLOSE_ROOM),
+}
+"""State and event to the next state. What is not here is InvalidCallState."""
 
 
 @dataclass(slots=True, eq=False)
-class Call:
-    """One call on this node. Moments are None where it has not happened; points are the charged ones."""
+class PartyLife:
+    """What is known of one party's being there, in monotonic seconds; None where it never was so.
+
+    ``had_socket`` is whether it ever had a WebSocket during the call; ``bad_since`` is since when its DTLS or ICE is
+    down.
+    """
+
+    user_id: str
+    last_rtp: float | None = None
+    had_socket: bool = False
+    bad_since: float | None = None
+    counts: dict[str, int] = field(default_factory=dict)  # packets by producer, when last asked
+
+
+@dataclass(slots=True, eq=False)
+class LiveCall:
+    """A call on this node that has not ended. ``lock`` is held over every transition, storing included."""
 
     id: str
     user_id: str
@@ -80,13 +110,19 @@ class Call:
     price_per_minute: int
     created_at: Moment
     state: CallState = CallState.REQUESTING
-    accepted_at: Moment | None = None
     connected_at: Moment | None = None
-    ended_at: Moment | None = None
-    end_reason: EndReason | None = None
-    billed_units: int = 0
-    billed_points: int = 0
-    timeline: list[Transition] = field(default_factory=list)
+    room: Room | None = None
+    timer: asyncio.TimerHandle | None = None
+    ending: asyncio.Task[None] | None = None
+    lives: dict[str, PartyLife] = field(default_factory=dict)
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def __post_init__(self) -> None:
+        self.lives = {user_id: PartyLife(user_id) for user_id in self.parties}
+
+    @property
+    def call_id(self) -> str:
+        return self.id
 
     @property
     def parties(self) -> tuple[str, str]:
@@ -97,20 +133,16 @@ class Call:
         return self.state not in (CallState.ENDING, CallState.ENDED)
 
     @property
-    def duration_seconds(self) -> int | None:
-        """Whole seconds from the first RTP to the end, by the monotonic clock; None before it was connected."""
-        if self.connected_at is None or self.ended_at is None:
-            return None
-        return max(0, int(self.ended_at.monotonic - self.connected_at.monotonic))
+    def last_rtp(self) -> float | None:
+        """When either party was last proven to be there."""
+        return max((life.last_rtp for life in self.lives.values() if life.last_rtp is not None), default=None)
 
-    def fire(self, event: CallEvent, cause: str, at: Moment) -> CallState:
-        """Take the table's step for ``event``. InvalidCallState where there is none."""
-        state = TRANSITIONS.get((self.state, event))
-        if state is None:
+    def step(self, event: CallEvent) -> Step:
+        """Where ``event`` leads from here. InvalidCallState where it does not belong."""
+        step = TRANSITIONS.get((self.state, event))
+        if step is None:
             raise InvalidCallState(f"call {self.id} is {self.state}: no {event}")
-        self.state = state
-        self.timeline.append(Transition(at, state, cause))
-        return state
+        return step
 
     def require_party(self, user_id: str) -> None:
         if user_id not in self.parties:
@@ -118,3 +150,12 @@ class Call:
 
     def other_party(self, user_id: str) -> str:
         return self.otomo_id if user_id == self.user_id else self.user_id
+
+    def seconds_at(self, monotonic: float) -> int:
+        """Whole seconds of sound by then; 0 before the first packet."""
+        return max(0, int(monotonic - self.connected_at.monotonic)) if self.connected_at else 0
+
+    def stop_timer(self) -> None:
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None

@@ -41,3 +41,8 @@ def at_worker_time(stamp_ms: int) -> Moment:
 def iso(utc_ms: int) -> str:
     moment = datetime.fromtimestamp(utc_ms / 1000, UTC)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def shifted(moment: Moment, monotonic: float) -> Moment:
+    """The same clocks at another monotonic time."""
+    return Moment(monotonic, moment.utc_ms - round((moment.monotonic - monotonic) * 1000))

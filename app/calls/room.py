@@ -27,10 +27,11 @@ from app.errors import (
 )
 from schemas.consumer import ConsumeRequest
 from schemas.producer import ProduceRequest
+from worker_bridge.channel import Channel
 from worker_bridge.connectivity import DtlsParameters, IceParameters
 from worker_bridge.consumer import Consumer
 from worker_bridge.emitter import Emitter
-from worker_bridge.errors import RequestRefused
+from worker_bridge.errors import InvalidParameters, NotFound, RequestRefused, Unsupported
 from worker_bridge.producer import Producer
 from worker_bridge.router import Router
 from worker_bridge.rtp import MediaKind, RtpCapabilities, RtpParameters
@@ -60,7 +61,7 @@ class RoomLimits:
 
 @dataclass(slots=True, eq=False)
 class PartyTransport:
-    """A transport, whose it is and which way it goes. ``connecting`` from the first RTC-03 on, if that was not refused."""
+    """A transport, whose it is, which way it goes, and whether its RTC-03 has come (and was not refused)."""
 
     transport: WebRtcTransport
     user_id: str
@@ -114,13 +115,15 @@ class Room:
         call_id: str,
         parties: tuple[str, str],
         router: Router,
+        channel: Channel,
         webrtc_server: WebRtcServer,
         limits: RoomLimits,
         index: MutableMapping[str, Room],
     ) -> None:
-        """``index`` finds the room by the id of any transport, producer or consumer in it."""
+        """``index`` finds the room by the id of anything in it; ``channel`` is its worker's."""
         self.call_id = call_id
         self.router = router
+        self.channel = channel
         self.events = Emitter()
         self.transports: dict[str, PartyTransport] = {}
         self.producers: dict[str, PartyProducer] = {}
@@ -234,6 +237,11 @@ class Room:
             raise ProducerNotFound(producer_id)
         return found
 
+    def sends_connected(self, owned: PartyProducer) -> bool:
+        """Whether the producer's transport is up: all that a paused one can show."""
+        sender = self.transports.get(owned.key[0])
+        return sender is not None and sender.transport.connected
+
     # consumers
 
     async def consume(self, user_id: str, request: ConsumeRequest) -> Consumer:
@@ -257,7 +265,10 @@ class Room:
                 raise CannotConsume(request.producer_id)
             if before is not None:
                 before.consumer.close()
-            consumer = await receiver.consume(request.producer_id, capabilities, paused=True)
+            try:
+                consumer = await receiver.consume(request.producer_id, capabilities, paused=True)
+            except NotFound as error:  # it closed a moment ago
+                raise ProducerNotFound(request.producer_id) from error
             owned = PartyConsumer(consumer, user_id, capabilities)
             party.consumers[key] = self.consumers[consumer.id] = owned
             self._index[consumer.id] = self
@@ -292,6 +303,8 @@ class Room:
             producer = await transport.produce(request.kind, request.rtp_parameters, traces=("rtp",))
         except RequestRefused as error:
             raise BadRequest.at("rtpParameters", error.reason) from error
+        except (InvalidParameters, Unsupported) as error:
+            raise BadRequest.within("rtpParameters", error) from error
         producer.events.once("trace", lambda _, body: self._first_packet(producer, at_worker_time(body["timestamp"])))
         return producer
 

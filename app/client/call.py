@@ -11,6 +11,7 @@ import asyncio
 import base64
 import dataclasses
 import json
+import logging
 import secrets
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 TONE_TOLERANCE_HZ = 10.0
 FRAMES_WANTED = 0.95  # of those sent
 FRAMES_PER_SECOND = 50  # Opus' usual 20 ms
+FIRST_SOUND_S = 15.0  # ICE, DTLS and the first frames
 LATE_S = 3.0  # a frame that is later than this is lost
 MAX_SECONDS = 3600.0
 TOKEN_TTL_S = MAX_SECONDS + 600
@@ -97,12 +99,20 @@ class CallReport:
 
 
 async def run_call(
-    base: str, admin_token: str, user: Identity, otomo: Identity, *, seconds: float = 5.0, say: Say = lambda _: None
+    base: str,
+    admin_token: str,
+    user: Identity,
+    otomo: Identity,
+    *,
+    seconds: float = 5.0,
+    patience_s: float = FIRST_SOUND_S,
+    say: Say = lambda _: None,
 ) -> CallReport:
     """Make a free call as an admin, let both parties talk, count, and close it again.
 
     :param base: the server's URL without a path.
     :param seconds: how long to count, once both hear each other.
+    :param patience_s: how long either may wait for the first sound.
     :param say: gets a line for every step.
     :raises ClientError: where the server can't be reached, refuses, or lets no sound through.
     """
@@ -118,7 +128,7 @@ async def run_call(
         async with _cleaned_up_on_error(user_api, call_id), conversation(user_api, otomo_api, call_id) as talk:
             setup_ms = (clock() - started) * 1000
             say(f"both parties are set up after {setup_ms:.0f} ms")
-            await talk.heard()
+            await talk.heard(within_s=patience_s)
             say(f"both hear something; counting for {seconds:g} s")
             to_otomo, to_user = await asyncio.gather(
                 _measure("user", "otomo", talk.user_voice, talk.otomo_hearing, seconds),
@@ -170,17 +180,19 @@ async def run(args: argparse.Namespace, settings: Settings) -> int:
 
     :return: the exit code: 0 where both heard the other's tone, else 1 with one sentence on stderr.
     """
+    if settings.log_level != "debug":
+        logging.getLogger("aioice").setLevel(logging.WARNING)  # it tells every ICE check at info
     try:
         admin, user, otomo = (_identity(who, args, settings) for who in ("admin", "user", "otomo"))
         report = await run_call(args.base, admin.token, user, otomo, seconds=args.seconds, say=_print)
     except ImportError as error:
-        return _fail(f"A call needs the media libraries ({error.name} is missing): pip install 'voiceplane[call]'.")
+        return _fail(f"a call needs the media libraries ({error.name} is missing): pip install 'voiceplane[call]'.")
     except (ClientError, SettingsError) as error:
-        return _fail(f"The call failed: {str(error).rstrip('.')}.")
+        return _fail(f"the call failed: {str(error).rstrip('.')}.")
     _print(str(report.to_otomo))
     _print(str(report.to_user))
     if fault := report.fault():
-        return _fail(f"The call is not good: {fault}")
+        return _fail(f"the call is not good: {fault}")
     _print("The call is good: each party heard the other's tone.")
     return 0
 
@@ -224,5 +236,5 @@ def _print(line: str) -> None:
 
 
 def _fail(sentence: str) -> int:
-    sys.stderr.write(sentence + "\n")
+    sys.stderr.write(f"voiceplane: {sentence}\n")
     return 1

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from app.client.api import Api
 from app.client.handler import DtlsRole
-from app.client.party import Hearing, Party, Voice
+from app.client.party import FIRST_SOUND_TIMEOUT_S, Hearing, Party, Voice
 
 USER_HZ = 440.0
 OTOMO_HZ = 1000.0  # no multiple of the other, so that distortion is not taken for speech
@@ -26,12 +26,12 @@ class Conversation:
     user_hearing: Hearing
     otomo_hearing: Hearing
 
-    async def heard(self, frames: int = 1) -> None:
+    async def heard(self, frames: int = 1, within_s: float = FIRST_SOUND_TIMEOUT_S) -> None:
         """Wait until both have heard so many frames since the beginning.
 
         :raises NoMedia: where one of them does not in time.
         """
-        await asyncio.gather(self.user_hearing.heard(frames), self.otomo_hearing.heard(frames))
+        await asyncio.gather(self.user_hearing.heard(frames, within_s), self.otomo_hearing.heard(frames, within_s))
 
 
 @asynccontextmanager

@@ -134,6 +134,10 @@ class Party:
         for handler in self._handlers:
             handler.fall_silent()
 
+    def states(self) -> list[str]:
+        """How far each transport got, in the order of their making, as in "ICE completed, DTLS connected"."""
+        return [handler.state() for handler in self._handlers]
+
     def dtls_roles(self) -> list[str]:
         """Our side of each transport's handshake, in the order of their making: "client" or "server"."""
         return [role for handler in self._handlers for role in handler.dtls_roles()]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import func, select
-from sqlalchemy import Connection
+from sqlalchemy import Connection, func, select
 
 from app.ledger.tables import call_units, calls, point_transactions, wallets
 

@@ -10,8 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from sqlalchemy import RowMapping, bindparam, func, insert, or_, select, update
-from sqlalchemy import Connection
+from sqlalchemy import Connection, RowMapping, bindparam, func, insert, or_, select, update
 
 from app.ledger import events, news
 from app.ledger.errors import CallExists, PartyBusy, StaleState, UnknownCall
@@ -80,9 +79,7 @@ def _refuse(tx: Connection, call: Call) -> None:
         raise PartyBusy("otomo", call.otomo_id, busy_otomo)
 
 
-def move(
-    tx: Connection, call_id: str, to: CallState, cause: str, at_ms: int, told: Iterable[NewEvent]
-) -> Changed:
+def move(tx: Connection, call_id: str, to: CallState, cause: str, at_ms: int, told: Iterable[NewEvent]) -> Changed:
     call = (lock(tx, [call_id])).get(call_id)
     if call is None:
         raise UnknownCall(call_id)
@@ -137,9 +134,7 @@ def update_many(tx: Connection, rows: Sequence[dict[str, Any]]) -> None:
         changed = [name for name in rows[0] if name != "id"]
         statement = update(calls).where(calls.c.id == bindparam("row_id"))
         statement = statement.values({name: bindparam(f"new_{name}") for name in changed})
-        tx.execute(
-            statement, [{"row_id": row["id"]} | {f"new_{name}": row[name] for name in changed} for row in rows]
-        )
+        tx.execute(statement, [{"row_id": row["id"]} | {f"new_{name}": row[name] for name in changed} for row in rows])
 
 
 def lock(tx: Connection, call_ids: Collection[str]) -> dict[str, Call]:
@@ -149,7 +144,7 @@ def lock(tx: Connection, call_ids: Collection[str]) -> dict[str, Call]:
 
 
 def call(tx: Connection, call_id: str) -> Call | None:
-    row = (tx.execute(select(calls).where(calls.c.id == call_id))).mappings().one_or_none()
+    row = tx.execute(select(calls).where(calls.c.id == call_id)).mappings().one_or_none()
     return None if row is None else call_of(row)
 
 
@@ -164,9 +159,9 @@ def list_calls(
     return page(tx, query, (calls.c.created_at_ms, calls.c.id), call_of, limit=limit, cursor=cursor)
 
 
-def open_calls(tx: Connection, node: str) -> tuple[Call, ...]:
+def open_calls(tx: Connection, node: str, *, locked: bool = False) -> tuple[Call, ...]:
     query = select(calls).where(calls.c.state.in_(LIVE_STATES), calls.c.node == node).order_by(calls.c.id)
-    return tuple(call_of(row) for row in (tx.execute(query.with_for_update())).mappings())
+    return tuple(call_of(row) for row in tx.execute(query.with_for_update() if locked else query).mappings())
 
 
 def timeline(tx: Connection, call_id: str) -> tuple[Transition, ...]:

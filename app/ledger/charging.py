@@ -12,8 +12,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from sqlalchemy import insert, select
-from sqlalchemy import Connection
+from sqlalchemy import Connection, insert, select
 
 from app.ledger import calls, events, news, wallets
 from app.ledger.tables import call_units, point_transactions

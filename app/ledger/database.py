@@ -1,15 +1,13 @@
 """The way to the database: one transaction per piece of work, and what counts as trouble. Knows no table.
 
-A piece of work is a plain function whose first argument is the connection of its transaction. It may run more than once,
-so it touches nothing but the database.
+A piece of work is a plain function whose first argument is the connection of its transaction. It may be run again, so
+it touches nothing but the database.
 """
 
 from __future__ import annotations
 
-import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection
@@ -32,33 +30,72 @@ T = TypeVar("T")
 
 TIMEOUT_S = 5.0  # for a whole transaction, with the wait for its turn; after it, LedgerUnavailable
 
-log = logging.getLogger(__name__)
-
 
 class Database(ABC):
     """A database that is open."""
 
-    async def write(
-        self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
+    async def write(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run ``work`` and return when what it did is on the disk; whatever it raises undoes all of it.
 
         Raises LedgerUnavailable.
         """
-        return await self.transact(lambda tx: work(tx, *args, **kwargs))
+        return await self.commit(lambda tx: work(tx, *args, **kwargs))
 
-    async def read(
-        self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
-        """Run ``work``, which only reads, on what was last committed. Raises LedgerUnavailable."""
+    async def read(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run ``work``, which only reads, on one state of what is committed. Raises LedgerUnavailable."""
         return await self.look(lambda tx: work(tx, *args, **kwargs))
 
     @abstractmethod
-    async def transact(self, work: Callable[[Connection], T]) -> T: ...
+    async def commit(self, work: Callable[[Connection], T]) -> T:
+        """:meth:`write` without arguments."""
 
     @abstractmethod
-    async def look(self, work: Callable[[Connection], T]) -> T: ...
+    async def look(self, work: Callable[[Connection], T]) -> T:
+        """:meth:`read` without arguments."""
 
 
-def open_database(url: str, *, timeout_s: float = TIMEOUT_S) -> AbstractAsyncContextManager[Database]:
-    """``sqlite:///path`` or ``postgresql://...``; nothing is connected before the first work. Raises BadDatabaseUrl."""
+def database_url(url: str) -> URL:
+    """``url`` with the driver in it that we use. Raises BadDatabaseUrl."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise BadDatabaseUrl("a database URL looks like sqlite:///path or postgresql://user@host/name") from None
+    match parsed.get_backend_name():
+        case "sqlite" if parsed.database and parsed.database != ":memory:" and not parsed.query:
+            return parsed.set(drivername="sqlite+pysqlite")
+        case "sqlite":
+            raise BadDatabaseUrl("a ledger in SQLite needs a file: sqlite:///path")
+        case "postgresql" | "postgres":
+            query = dict(parsed.query)
+            if "sslmode" in query:  # libpq's word for it, which people paste
+                query["ssl"] = query.pop("sslmode")
+            return parsed.set(drivername="postgresql+asyncpg", query=query)
+        case other:
+            raise BadDatabaseUrl(f"{other} is neither sqlite nor postgresql")
+
+
+def is_trouble(error: BaseException) -> bool:
+    """Whether the database, not the statement, is to blame, so that the same work may succeed later."""
+    blames_statement = isinstance(error, IntegrityError | ProgrammingError | DataError | NotSupportedError)
+    return isinstance(error, DBAPIError | PoolTimeout | OSError) and not blames_statement
+
+
+def unavailable(error: BaseException, *, outcome_unknown: bool = False) -> LedgerUnavailable:
+    """``error`` as the one exception that callers know, in the driver's words where it has any."""
+    words = str(error.orig) if isinstance(error, StatementError) else str(error)
+    if isinstance(error, TimeoutError | PoolTimeout):
+        words = "the database did not answer in time"
+    trouble = LedgerUnavailable(words or type(error).__name__, outcome_unknown=outcome_unknown)
+    trouble.__cause__ = error
+    return trouble
+
+
+def translated(error: Exception) -> Exception:
+    """What ``error`` means to callers: trouble as LedgerUnavailable, a refusal of ours as it was raised.
+
+    SQLAlchemy wraps a refusal that is raised while a value goes into a statement.
+    """
+    if is_trouble(error):
+        return unavailable(error)
+    wrapped = error.orig if isinstance(error, StatementError) else None
+    return wrapped if isinstance(wrapped, LedgerError) else error

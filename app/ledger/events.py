@@ -1,23 +1,22 @@
 """What anybody is told, stored before it is told: appended in the transaction that made it true, replayed by number.
 
 A reader who sees event *n* must have been able to see every smaller one, or a client that reconnects with ``since=n``
-would miss the late ones. SQLite gives this by having one writer. On PostgreSQL a lock is taken before the numbers are
-drawn and held until the commit: :func:`append` is therefore the last statement of its transaction, so that nobody who
-holds the lock waits for another.
+would miss the late ones. So numbers come from a row, not from a sequence: who draws some holds the row until the
+commit. :func:`append` is therefore the last thing that a transaction does, so that nobody who holds it waits for
+another lock.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Select, delete, func, insert, or_, select
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Select, delete, insert, or_, select, update
 
-from app.ledger.tables import events
+from app.ledger.tables import event_counter, events
 from app.ledger.values import Event, NewEvent
 
-ORDER_LOCK = 0x566F696365506C01  # PostgreSQL advisory lock: who holds it draws event numbers
 REPLAY_LIMIT = 1000  # events in one answer
 
 
@@ -35,27 +34,31 @@ def drafts(new: Iterable[NewEvent], at_ms: int) -> list[Draft]:
 
 
 def append(tx: Connection, new: Sequence[Draft]) -> tuple[Event, ...]:
-    """Store events, in their order. Must be the last statement of the transaction (see above)."""
+    """Store events, in their order. Must be the last thing in the transaction (see above)."""
     if not new:
         return ()
-    if tx.dialect.name == "postgresql":
-        tx.execute(select(func.pg_advisory_xact_lock(ORDER_LOCK)))
-    rows = [
-        {
-            "user_id": draft.event.user_id,
-            "call_id": draft.event.call_id,
-            "unit_index": draft.unit_index,
-            "type": draft.event.type,
-            "payload": dict(draft.event.payload),
-            "at_ms": draft.at_ms,
-        }
-        for draft in new
-    ]
-    numbers = tx.scalars(insert(events).returning(events.c.seq, sort_by_parameter_order=True), rows)
-    return tuple(
-        Event(seq, draft.event.type, draft.event.payload, draft.event.user_id, draft.event.call_id, draft.at_ms)
-        for seq, draft in zip(numbers, new, strict=True)
+    draw = (
+        update(event_counter).values(last_seq=event_counter.c.last_seq + len(new)).returning(event_counter.c.last_seq)
     )
+    first_seq = int(tx.execute(draw).scalar_one()) - len(new) + 1
+    stored = tuple(
+        Event(seq, draft.event.type, draft.event.payload, draft.event.user_id, draft.event.call_id, draft.at_ms)
+        for seq, draft in enumerate(new, first_seq)
+    )
+    tx.execute(insert(events), [_row(event, draft.unit_index) for event, draft in zip(stored, new, strict=True)])
+    return stored
+
+
+def _row(event: Event, unit_index: int | None) -> dict[str, Any]:
+    return {
+        "seq": event.seq,
+        "user_id": event.user_id,
+        "call_id": event.call_id,
+        "unit_index": unit_index,
+        "type": event.type,
+        "payload": event.payload,
+        "at_ms": event.at_ms,
+    }
 
 
 def since(tx: Connection, user_id: str, seq: int, *, broadcasts: bool, limit: int) -> tuple[Event, ...]:
@@ -79,11 +82,11 @@ def of_type(tx: Connection, call_id: str, event_type: str) -> tuple[Event, ...]:
 
 
 def latest_seq(tx: Connection) -> int:
-    return int(tx.scalar(select(func.coalesce(func.max(events.c.seq), 0))) or 0)
+    return int(tx.execute(select(event_counter.c.last_seq)).scalar_one())
 
 
 def prune(tx: Connection, before_ms: int) -> int:
-    return (tx.execute(delete(events).where(events.c.at_ms < before_ms))).rowcount
+    return tx.execute(delete(events).where(events.c.at_ms < before_ms)).rowcount
 
 
 def _events() -> Select[tuple[int, str, object, str, str, int]]:

@@ -17,14 +17,14 @@ import logging
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.ledger import calls, charging, events, rates, recovery, wallets
 from app.ledger.audit import audit
+from app.ledger.backend import open_database
 from app.ledger.database import TIMEOUT_S, Database
-from app.ledger.upgrade import upgrade_database
+from app.ledger.upgrade import upgrade
 from app.ledger.values import (
     MAX_POINTS,
     Adjusted,
@@ -67,14 +67,16 @@ class Ledger:
 
         ``timeout_s`` limits every transaction with its waiting. Raises BadDatabaseUrl, SchemaTooNew, LedgerUnavailable.
         """
-        async with Database.open(url, timeout_s=timeout_s) as database:
-            await upgrade_database(database)
+        await upgrade(url)
+        async with open_database(url, timeout_s) as database:
             yield cls(database, node)
 
     # Calls
 
     async def open_call(self, call: NewCall, events: Iterable[NewEvent] = ()) -> Changed:
-        """Store a new call. Raises CallExists, and PartyBusy for an exclusive one, however many ask at once."""
+        """Store a new call, at most ``matched``. Raises CallExists, and PartyBusy where an exclusive one may not be."""
+        if not call.states or CallState.MATCHED.precedes(call.states[-1]):
+            raise ValueError("a call begins in requesting, ringing or matched")
         return await self._database.write(calls.open_call, self._node, call, tuple(events))
 
     async def move(
@@ -239,5 +241,5 @@ class Ledger:
         return await self._database.read(audit)
 
 
-async def _answer(tx: AsyncConnection) -> None:
-    await tx.execute(text("SELECT 1"))
+def _answer(tx: Connection) -> None:
+    tx.execute(text("SELECT 1"))

@@ -6,8 +6,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from sqlalchemy import Column, RowMapping, Select, tuple_
-from sqlalchemy import Connection
+from sqlalchemy import Column, Connection, RowMapping, Select, tuple_
 
 from app.ledger.errors import BadCursor
 from app.ledger.values import Page

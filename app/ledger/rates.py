@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from app.ledger.tables import insert_or_replace, rates
 

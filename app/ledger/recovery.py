@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
-from sqlalchemy import bindparam, func, insert, or_, select, update
-from sqlalchemy import Connection
+from sqlalchemy import Connection, bindparam, func, insert, or_, select, update
 
 from app.ledger import calls as call_rows
 from app.ledger import events, news
@@ -33,7 +32,7 @@ def prove_alive(tx: Connection, last_rtp_ms: Mapping[str, int]) -> None:
 
 
 def recover(tx: Connection, node: str, now_ms: int) -> Recovery:
-    found = call_rows.open_calls(tx, node)
+    found = call_rows.open_calls(tx, node, locked=True)
     if not found:
         return Recovery()
     last_units = _last_units(tx, found)

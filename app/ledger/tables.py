@@ -15,6 +15,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Connection,
     Dialect,
     ForeignKey,
     Index,
@@ -27,7 +28,6 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy import Connection
 
 from app.ledger.errors import Unstorable
 from app.ledger.values import MAX_POINTS, CallState
@@ -167,7 +167,7 @@ rates = Table(
 events = Table(
     "events",
     metadata,
-    Column("seq", RowId, primary_key=True),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
     Column("user_id", Id),  # whom it is for; NULL is for all users
     Column("call_id", Id),
     Column("unit_index", Integer),  # finds a unit's events again when its charge is tried a second time
@@ -177,7 +177,14 @@ events = Table(
     Index("ix_events_user", "user_id", "seq"),
     Index("ix_events_call", "call_id", "seq"),
     Index("ix_events_at", "at_ms"),
-    sqlite_autoincrement=True,  # a pruned seq is never given out again
+)
+
+event_counter = Table(  # one row, which is locked from the drawing of numbers to the commit
+    "event_counter",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("last_seq", BigInteger, nullable=False),
+    CheckConstraint("id = 1", name="one"),
 )
 
 recovery_log = Table(

@@ -11,14 +11,13 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, func, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.ledger.database import Database
+from app.ledger.backend import open_database
 from app.ledger.errors import SchemaTooNew
 
 MIGRATIONS = Path(__file__).with_name("migrations")
-UPGRADE_LOCK = 0x566F696365506C02  # PostgreSQL advisory lock: who holds it migrates
-TIMEOUT_S = 120.0  # for all migrations together, with the wait for another starter's
+UPGRADE_LOCK = 0x566F696365506C01  # PostgreSQL advisory lock: who holds it migrates
+TIMEOUT_S = 60.0  # for all migrations together, with the wait for another starter's
 
 log = logging.getLogger(__name__)
 
@@ -36,28 +35,20 @@ async def upgrade(url: str) -> Upgrade:
 
     Raises BadDatabaseUrl, SchemaTooNew, LedgerUnavailable.
     """
-    async with Database.open(url, timeout_s=TIMEOUT_S) as database:
-        return await upgrade_database(database)
+    async with open_database(url, TIMEOUT_S) as database:
+        return await database.write(migrate)
 
 
-async def upgrade_database(database: Database) -> Upgrade:
-    return await database.write_slowly(_upgrade, TIMEOUT_S)
-
-
-async def _upgrade(tx: AsyncConnection) -> Upgrade:
+def migrate(tx: Connection) -> Upgrade:
+    """Run what is due. Raises SchemaTooNew."""
     if tx.dialect.name == "postgresql":  # SQLite's writer is alone already
-        await tx.execute(select(func.pg_advisory_xact_lock(UPGRADE_LOCK)))
-    return await tx.run_sync(migrate)
-
-
-def migrate(connection: Connection) -> Upgrade:
-    """Run what is due on a connection that is in a transaction. Raises SchemaTooNew."""
+        tx.execute(select(func.pg_advisory_xact_lock(UPGRADE_LOCK)))
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    config.attributes["connection"] = connection
+    config.attributes["connection"] = tx
     script = ScriptDirectory.from_config(config)
     head = script.get_current_head()
-    before = MigrationContext.configure(connection).get_current_revision()
+    before = MigrationContext.configure(tx).get_current_revision()
     if before is not None and before not in {revision.revision for revision in script.walk_revisions()}:
         raise SchemaTooNew(f"the database has schema {before}, and this release knows none after {head}")
     if before != head:

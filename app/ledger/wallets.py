@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import RowMapping, bindparam, select, update
-from sqlalchemy import Connection
+from sqlalchemy import Connection, RowMapping, bindparam, select, update
 
 from app.ledger import events, news
 from app.ledger.errors import BalanceTooHigh, BalanceTooLow, KeyReused
@@ -56,7 +55,7 @@ def _earlier(tx: Connection, user_id: str, amount: int, reason: str, key: str) -
 
 
 def wallet(tx: Connection, user_id: str) -> Wallet | None:
-    row = (tx.execute(select(wallets).where(wallets.c.user_id == user_id))).mappings().one_or_none()
+    row = tx.execute(select(wallets).where(wallets.c.user_id == user_id)).mappings().one_or_none()
     return None if row is None else Wallet(**row)
 
 

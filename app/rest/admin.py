@@ -1,13 +1,25 @@
-"""What admins and other back ends do: calls that were matched elsewhere, and ending a call."""
+"""What admins and other back ends do: calls matched elsewhere, ending a call, points, prices, draining a node."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from aiohttp import web
+from marshmallow import ValidationError
 
 from app.body import body, created, json_response
-from app.calls.call import EndReason
-from app.keys import CALLS, claims
+from app.calls.clock import iso, now
+from app.errors import BadRequest
+from app.keys import CALLS, JOURNAL, LEDGER, claims
+from app.ledger.values import Recovered
+from app.rest.calls import ack
+from app.rest.wallet import balance_response
+from schemas.base import camel_case, dump
 from schemas.call import AdminCallRequest, AdminCallRequestSchema, ReasonBody, ReasonBodySchema
+from schemas.fields import Name
+from schemas.wallet import AdjustRequest, AdjustRequestSchema, Rate, RateRequest, RateRequestSchema, RateSchema
+
+USER_ID = Name()
 
 routes = web.RouteTableDef()
 
@@ -18,14 +30,63 @@ async def open_call(request: web.Request, body: AdminCallRequest) -> web.Respons
     """A call that starts in ``matched``: the room is open when this answers."""
     claims(request).require_admin()
     call = await request.app[CALLS].open_matched(body.user_id, body.otomo_id, body.call_id, body.price_per_minute)
-    return created({"callId": call.id, "state": call.state})
+    return created(ack(call))
 
 
 @routes.post("/admin/calls/{call_id}/end")
 @body(ReasonBodySchema)
 async def end_call(request: web.Request, body: ReasonBody) -> web.Response:
     claims(request).require_admin()
-    calls = request.app[CALLS]
-    call = calls.call(request.match_info["call_id"])
-    await calls.end(call, EndReason.ADMIN, body.reason or "an admin")
-    return json_response({"callId": call.id, "state": call.state})
+    return json_response(ack(await request.app[CALLS].end_by_admin(request.match_info["call_id"], body.reason)))
+
+
+@routes.post("/admin/wallets/{user_id}/adjust")
+@body(AdjustRequestSchema)
+async def adjust_wallet(request: web.Request, body: AdjustRequest) -> web.Response:
+    """Give points, or take some; the same key never counts twice."""
+    claims(request).require_admin()
+    adjusted = await request.app[JOURNAL].adjust(
+        user_id_of(request, "user_id"), body.amount, reason=body.reason, idempotency_key=body.idempotency_key
+    )
+    return balance_response(adjusted.wallet)
+
+
+@routes.put("/admin/rates/{otomo_id}")
+@body(RateRequestSchema)
+async def set_rate(request: web.Request, body: RateRequest) -> web.Response:
+    """The price of the otomo's calls from now on."""
+    claims(request).require_admin()
+    otomo_id = user_id_of(request, "otomo_id")
+    await request.app[LEDGER].set_rate(otomo_id, body.price_per_minute, at_ms=now().utc_ms)
+    return json_response(dump(RateSchema, Rate(otomo_id, body.price_per_minute)))
+
+
+@routes.post("/admin/drain")
+async def drain(request: web.Request) -> web.Response:
+    """No new calls from now on; those that live go on."""
+    claims(request).require_admin()
+    request.app[CALLS].draining = True
+    return json_response({"draining": True, "liveCalls": request.app[CALLS].live_calls})
+
+
+@routes.get("/admin/recovery")
+async def get_recovery(request: web.Request) -> web.Response:
+    """What restarts did to the calls that they found open, newest first."""
+    claims(request).require_admin()
+    return json_response({"recovered": [recovered_body(line) for line in await request.app[LEDGER].recovery_log()]})
+
+
+def recovered_body(line: Recovered) -> dict[str, object]:
+    return {
+        camel_case(name.removesuffix("_ms")): iso(value) if name.endswith("_ms") else value
+        for name, value in asdict(line).items()
+        if name != "node"
+    }
+
+
+def user_id_of(request: web.Request, name: str) -> str:
+    """The user id in the path, by the rules of one in a body."""
+    try:
+        return USER_ID.accept(request.match_info[name])
+    except ValidationError as error:
+        raise BadRequest.at(camel_case(name), str(error.messages[0])) from error

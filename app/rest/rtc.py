@@ -12,7 +12,7 @@ from aiohttp import web
 from app.body import body, created, json_response
 from app.calls.room import Room
 from app.errors import BadRequest, CallError, ConsumerNotFound, ProducerNotFound, TransportNotFound
-from app.keys import CALLS, CAPABILITIES, ICE_SERVERS, SETTINGS, claims
+from app.keys import CALLS, CAPABILITIES, ICE_SERVERS, REGISTRY, SETTINGS, claims
 from schemas.base import camel_case, dump
 from schemas.consumer import ConsumerCreated, ConsumerCreatedSchema, ConsumeRequest, ConsumeRequestSchema
 from schemas.producer import ListedProducer, ProduceRequest, ProduceRequestSchema, ProducerList, ProducerListSchema
@@ -42,7 +42,7 @@ async def get_capabilities(request: web.Request) -> web.Response:
 async def create_transport(request: web.Request, body: CreateTransportRequest) -> web.Response:
     """RTC-02."""
     user_id = claims(request).user_id
-    room = request.app[CALLS].room(body.call_id)
+    room = request.app[REGISTRY].room(body.call_id)
     transport = await room.create_transport(user_id, body.direction)
     answer = TransportCreated(
         transport.id,
@@ -70,7 +70,7 @@ async def create_producer(request: web.Request, body: ProduceRequest) -> web.Res
     """RTC-04. Registers what the caller sends; the call is connected by its first RTP packet, not by this."""
     if body.kind not in request.app[SETTINGS].media_kinds:
         raise BadRequest.at("kind", f"{body.kind} is not enabled on this server")
-    producer = await request.app[CALLS].room(body.call_id).produce(claims(request).user_id, body)
+    producer = await request.app[REGISTRY].room(body.call_id).produce(claims(request).user_id, body)
     return created({"producerId": producer.id})
 
 
@@ -78,7 +78,7 @@ async def create_producer(request: web.Request, body: ProduceRequest) -> web.Res
 @body(ConsumeRequestSchema)
 async def create_consumer(request: web.Request, body: ConsumeRequest) -> web.Response:
     """RTC-05."""
-    consumer = await request.app[CALLS].room(body.call_id).consume(claims(request).user_id, body)
+    consumer = await request.app[REGISTRY].room(body.call_id).consume(claims(request).user_id, body)
     answer = ConsumerCreated(
         consumer.id, consumer.producer_id, consumer.media_kind, consumer.rtp_parameters, consumer.producer_paused
     )
@@ -105,16 +105,15 @@ async def pause_consumer(request: web.Request) -> web.Response:
 @routes.delete("/rtc/rooms/{call_id}/cleanup")
 async def clean_up(request: web.Request) -> web.Response:
     """RTC-07. Ends a live call first; the counts are of what this request closed."""
-    calls = request.app[CALLS]
-    room = calls.room(request.match_info["call_id"])
+    room = request.app[REGISTRY].room(request.match_info["call_id"])
     room.party(claims(request).user_id)
-    released = await calls.clean_up(room.call_id, claims(request).user_id)
+    released = await request.app[CALLS].clean_up(claims(request), room.call_id)
     return json_response({"cleaned": True, "released": released._asdict()})
 
 
 @routes.get("/rtc/rooms/{call_id}/producers")
 async def list_producers(request: web.Request) -> web.Response:
-    room = request.app[CALLS].room(request.match_info["call_id"])
+    room = request.app[REGISTRY].room(request.match_info["call_id"])
     if not claims(request).is_admin:
         room.party(claims(request).user_id)
     listed = tuple(
@@ -193,11 +192,9 @@ async def get_consumer_stats(request: web.Request) -> web.Response:
 
 def room_with(request: web.Request, object_id: str, missing: CallError, call_id: str | None = None) -> Room:
     """The room that holds the object. Naming another call than the object's is naming no object."""
-    calls = request.app[CALLS]
-    room = calls.room_with(object_id)
-    if call_id is not None and calls.room(call_id) is not room:
-        raise missing
-    if room is None:
+    registry = request.app[REGISTRY]
+    room = registry.room_with(object_id)
+    if room is None or (call_id is not None and registry.room(call_id) is not room):
         raise missing
     return room
 

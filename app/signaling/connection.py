@@ -16,7 +16,7 @@ import math
 import time
 from collections.abc import Awaitable, Callable
 
-from aiohttp import WSMsgType, web
+from aiohttp import WebSocketError, WSCloseCode, WSMsgType, web
 
 from app.auth import WEBSOCKET_BEARER, Claims
 from app.signaling.hub import Event, Hub
@@ -33,7 +33,17 @@ _UNREADABLE = frozenset({CloseCode.TOO_SLOW, CloseCode.SILENT})  # who does not 
 PRIVATE_CODES = 3000  # a client's own close codes (RFC 6455 §7.4.2) are answered with themselves
 _SOONEST_S = 0.001  # a timer may fire a moment early: try again this much later
 
+_LINGER_POLL_S = 0.05  # aiohttp tells nobody that a connection was lost whose parser has failed
+
 _log = logging.getLogger(__name__)
+
+
+class Upgraded(web.WebSocketResponse):
+    """aiohttp's WebSocket without its ways to close, which cut TCP while the client may still be sending."""
+
+    async def close(self, *, code: int = WSCloseCode.OK, message: bytes = b"", drain: bool = True) -> bool:
+        """Nothing: the outbox writes the Close frame, and :meth:`Connection.run` ends the connection."""
+        return True
 
 
 class Connection:
@@ -48,7 +58,7 @@ class Connection:
         self._limits = limits
         self._clock = clock  # seconds since 1970, which tokens expire by
         self._loop = asyncio.get_running_loop()
-        self._socket = web.WebSocketResponse(
+        self._socket = Upgraded(
             protocols=(WEBSOCKET_BEARER,),
             autoping=False,  # pongs go through the outbox, and pings count as signs of life
             autoclose=False,
@@ -135,7 +145,7 @@ class Connection:
             self.close(CloseCode.TOKEN_EXPIRED)
             return
         if now >= silent_at:
-            self.close(CloseCode.SILENT)
+            self.close(CloseCode.TOO_SLOW if len(self._outbox) else CloseCode.SILENT)
             return
         if now >= self._ping_at:
             self._ping_at = now + self._limits.ping_every_s
@@ -185,7 +195,16 @@ class Connection:
                 case WSMsgType.CLOSE:
                     self.close(message.data if message.data >= PRIVATE_CODES else CloseCode.NORMAL)
                     return
+                case WSMsgType.ERROR if isinstance(message.data, WebSocketError):
+                    self.close(message.data.code)  # what the client sends breaks the protocol, or is too long
+                    await self._linger()
+                    return
                 case WSMsgType.CLOSING | WSMsgType.CLOSED | WSMsgType.ERROR:
                     return
             self._heard_at = self._loop.time()
             await self._outbox.room()
+
+    async def _linger(self) -> None:
+        """Let the client finish what it is sending, unread, until it closes or is cut off."""
+        while self._request.transport is not None:  # noqa: ASYNC110 -- there is nothing to wait for
+            await asyncio.sleep(_LINGER_POLL_S)

@@ -78,10 +78,17 @@ class Endpoint:
             gone.set()
 
     async def shut_down(self, _app: web.Application | None = None) -> None:
-        """Close every socket with 1001 and wait until all are gone, which the limits bound."""
+        """Close every socket with 1001 and wait until all are gone.
+
+        A command that is not done within twice ``close_within_s`` is left to aiohttp, which cancels it.
+        """
         self._hub.close_all(CloseCode.GOING_AWAY)
-        for gone in tuple(self._gone.values()):
-            await gone.wait()
+        try:
+            async with asyncio.timeout(2 * self._limits.close_within_s):
+                for gone in tuple(self._gone.values()):
+                    await gone.wait()
+        except TimeoutError:
+            _log.warning("still busy at the end: %s", ", ".join(map(repr, self._gone)))
 
 
 def since_of(request: web.Request) -> int | None:

@@ -73,6 +73,10 @@ class Hub:
         """Whether the user has a live socket."""
         return user_id in self._sockets
 
+    def online_as(self, user_id: str, role: str) -> bool:
+        """Whether one of the user's sockets has that role."""
+        return any(socket.claims.role == role for socket in self._sockets.get(user_id, ()))
+
     def users(self, role: Role) -> list[str]:
         """Everybody who is online in that role, for events that go to all."""
         return [user_id for user_id, sockets in self._sockets.items() if any(s.claims.role == role for s in sockets)]

@@ -73,16 +73,19 @@ class KeyServer:
     def __init__(self, document: bytes) -> None:
         self.document = document
         self.status = 200
+        self.moved = False
         self.fetches = 0
         self.hold: asyncio.Event | None = None
         self.holding = asyncio.Event()
 
-    async def answer(self, _request: web.Request) -> web.Response:
+    async def answer(self, request: web.Request) -> web.Response:
         self.fetches += 1
         if self.hold is not None:
             self.holding.set()
             await self.hold.wait()
-        return web.Response(body=self.document, status=self.status, headers={"Location": "/elsewhere"})
+        if self.moved and request.path == "/jwks":
+            raise web.HTTPFound("/moved")
+        return web.Response(body=self.document, status=self.status)
 
     @classmethod
     @asynccontextmanager
@@ -90,6 +93,7 @@ class KeyServer:
         keyserver = cls(jwks(*keys))
         app = web.Application()
         app.router.add_get("/jwks", keyserver.answer)
+        app.router.add_get("/moved", keyserver.answer)
         async with TestServer(app) as server:
             yield keyserver, str(server.make_url("/jwks"))
 
@@ -141,7 +145,21 @@ async def test_all_who_wait_for_a_new_key_share_one_fetch() -> None:
         assert server.fetches == 2
 
 
-@pytest.mark.parametrize("status", [500, 302, 404])
+async def test_a_token_of_a_foreign_algorithm_fetches_nothing() -> None:
+    async with KeyServer.running(rsa_jwk()) as (server, url), by_url(url, Clock()) as authenticator:
+        assert await refused(authenticator, hs256(kid="new"))
+        assert server.fetches == 1
+
+
+async def test_keys_that_lie_behind_a_redirect_are_not_fetched() -> None:
+    async with KeyServer.running(rsa_jwk()) as (server, url), by_url(url, Clock()) as authenticator:
+        server.moved = True
+        server.document = jwks(rsa_jwk(OTHER_RSA_KEY, kid="new"))
+        assert await refused(authenticator, rs256(key=OTHER_RSA_KEY, kid="new"))
+        assert server.fetches == 2
+
+
+@pytest.mark.parametrize("status", [500, 404])
 async def test_the_last_good_keys_stay_while_the_source_is_down(status: int, caplog: pytest.LogCaptureFixture) -> None:
     async with KeyServer.running(rsa_jwk()) as (server, url), by_url(url, Clock()) as authenticator:
         server.status = status
@@ -153,7 +171,7 @@ async def test_the_last_good_keys_stay_while_the_source_is_down(status: int, cap
 async def test_rubbish_does_not_replace_good_keys() -> None:
     clock = Clock()
     async with KeyServer.running(rsa_jwk()) as (server, url), by_url(url, clock) as authenticator:
-        for rubbish in (b"<html>", b'{"keys": []}', b"x" * 300_000):
+        for rubbish in (b"<html>", b'{"keys": []}', jwks(rsa_jwk(kid="new")) + b" " * 300_000):
             server.document = rubbish
             clock.now += 30
             assert await refused(authenticator, rs256(kid="new"))

@@ -18,6 +18,7 @@ from signed_tokens import SECRET
 
 from app.auth import WEBSOCKET_BEARER, Authenticator, issue_token
 from app.body import MAX_BODY_BYTES, body, created, json_response, schema_of
+from app.cli import make_runner
 from app.errors import ProducerAlreadyExists, TransportNotFound
 from app.keys import AUTHENTICATOR, RATE_LIMITER, claims
 from app.middleware import edge
@@ -41,6 +42,13 @@ FAILURES = {
 }
 
 Client = TestClient[web.Request, web.Application]
+
+
+class ServedAsInEarnest(TestServer):
+    """aiohttp's test server with the options that `voiceplane serve` gives to its own."""
+
+    async def _make_runner(self, **_options: Any) -> web.AppRunner:
+        return make_runner(self.app)
 
 
 @dataclass(frozen=True)
@@ -77,6 +85,13 @@ async def fail(request: web.Request) -> web.Response:
     raise FAILURES[request.match_info["how"]]
 
 
+async def break_off(request: web.Request) -> web.StreamResponse:
+    response = web.StreamResponse()
+    await response.prepare(request)
+    await response.write(b"begun")
+    raise ProducerAlreadyExists("too late to say so")
+
+
 async def public(_request: web.Request) -> web.Response:
     return json_response({"public": True})
 
@@ -97,6 +112,7 @@ async def edge_app(rate: float = 0) -> AsyncIterator[Client]:
     app.router.add_post("/nothing", no_body)
     app.router.add_get("/me", no_body)
     app.router.add_get("/fail/{how}", fail)
+    app.router.add_get("/break", break_off)
     app.router.add_get("/ws", socket)
     for path in ("/health/live", "/docs", "/openapi.json", "/demo", "/demo/{name}"):
         app.router.add_get(path, public)
@@ -105,7 +121,7 @@ async def edge_app(rate: float = 0) -> AsyncIterator[Client]:
     app[RATE_LIMITER] = RateLimiter(rate)
     async with (
         Authenticator.open(SETTINGS) as app[AUTHENTICATOR],
-        TestClient(TestServer(app)) as client,
+        TestClient(ServedAsInEarnest(app)) as client,
     ):
         yield client
 
@@ -299,7 +315,7 @@ async def test_an_endless_body_is_refused_while_it_still_comes(client: Client) -
     reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
     writer.write(head("/notes", "Transfer-Encoding: chunked"))
     writer.write(b"10000\r\n" + b"x" * 65536 + b"\r\n1\r\nx\r\n")  # one byte too many, and no last chunk
-    assert b" 413 " in await reader.readline()
+    assert b" 413 " in await asyncio.wait_for(reader.readline(), 5)
     writer.close()
     await writer.wait_closed()
 
@@ -308,7 +324,7 @@ async def test_an_endless_body_is_refused_while_it_still_comes(client: Client) -
 async def test_an_announced_giant_is_refused_unread(client: Client, path: str) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
     writer.write(head(path, "Content-Length: 1000000000"))
-    assert b" 413 " in await reader.readline()
+    assert b" 413 " in await asyncio.wait_for(reader.readline(), 5)
     assert b"connection: close" in (await reader.readuntil(b"\r\n\r\n")).lower()
     writer.close()
     await writer.wait_closed()
@@ -437,6 +453,16 @@ async def test_a_bug_is_logged_whole_and_told_as_nothing(client: Client, caplog:
     assert record.exc_info is not None
     assert vars(record)["request_id"] == response.headers["X-Request-Id"]
     assert USER["Authorization"][7:] not in caplog.text
+
+
+async def test_an_answer_that_has_begun_is_broken_off_and_not_mixed_with_another(client: Client) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
+    writer.write(head("/break").replace(b"POST", b"GET"))
+    answer = await reader.read()
+    assert answer.count(b"HTTP/1.1") == 1
+    assert answer.endswith(b"5\r\nbegun\r\n")  # and no last chunk
+    writer.close()
+    await writer.wait_closed()
 
 
 async def test_an_unknown_url_and_a_wrong_method_have_the_same_body(client: Client) -> None:

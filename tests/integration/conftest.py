@@ -58,3 +58,18 @@ def open_call(server: Any, http: aiohttp.ClientSession) -> OpenCallFactory:
 @pytest.fixture
 async def call(open_call: OpenCallFactory) -> OpenCall:
     return await open_call()
+
+
+async def worker_holds_nothing(server: Any) -> None:
+    """The worker itself says that all it has is the server on which transports listen."""
+    dump = await server.worker_dump()
+    assert dump["router_ids"] == []
+    handlers = dump["channel_message_handlers"]
+    assert handlers["channel_request_handlers"] == dump["web_rtc_server_ids"]
+    assert handlers["channel_notification_handlers"] == []
+
+
+async def transports_in_worker(server: Any) -> int:
+    """How many transports the worker itself says that it has."""
+    dump = await server.pool.slots[0].webrtc_server.dump()
+    return len(dump["web_rtc_transport_ids"])

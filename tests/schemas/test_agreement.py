@@ -118,7 +118,7 @@ def same(one: Any, other: Any) -> bool:
 
 
 @pytest.mark.parametrize("schema", BODIES, ids=lambda schema: schema.__name__)
-@settings(max_examples=30, suppress_health_check=list(HealthCheck), deadline=None)
+@settings(max_examples=20, suppress_health_check=list(HealthCheck), deadline=None)
 @given(data=st.data())
 def test_reader_and_marshmallow_give_the_same_verdict_and_value(schema: Body, data: st.DataObject) -> None:
     try:
@@ -142,7 +142,7 @@ def test_what_is_dumped_loads_as_the_same_and_marshmallow_dumps_it_alike(schema:
 
 
 @pytest.mark.parametrize("schema", GOOD, ids=lambda schema: schema.__name__)
-@settings(max_examples=30, suppress_health_check=list(HealthCheck), deadline=None)
+@settings(max_examples=20, suppress_health_check=list(HealthCheck), deadline=None)
 @given(data=st.data())
 def test_nothing_but_invalid_body_escapes_for_damaged_bytes(schema: Body, data: st.DataObject) -> None:
     raw = bytearray(orjson.dumps(GOOD[schema]))

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.problem import InvalidBody
@@ -20,6 +20,7 @@ values = st.recursive(
 objects = st.dictionaries(texts, values, max_size=4)
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(objects, st.sampled_from([None, 1, "\t"]), st.booleans(), st.booleans())
 def test_every_object_is_read_however_it_is_written(
     value: dict[str, Any], indent: Any, ascii_: bool, text: bool
@@ -28,6 +29,7 @@ def test_every_object_is_read_however_it_is_written(
     assert decode(written if text else written.encode()) == value
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(st.binary(max_size=200) | st.text(max_size=200))
 def test_arbitrary_input_is_an_object_or_refused(raw: bytes | str) -> None:
     try:
@@ -53,6 +55,7 @@ def test_a_name_given_twice_is_refused_at_any_depth(raw: str) -> None:
     assert caught.value.details[0].problem == "is given twice in one object"
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(objects, texts, values)
 def test_repeating_any_name_is_refused(value: dict[str, Any], name: str, repeated: Any) -> None:
     pairs = [*value.items(), (name, repeated), (name, repeated)]

@@ -5,16 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from worker_bridge import ortc
 from worker_bridge.capabilities import ABS_CAPTURE_TIME, ABS_SEND_TIME, MID, SSRC_AUDIO_LEVEL, TRANSPORT_CC
-from worker_bridge.ortc import router_capabilities
 from worker_bridge.rtp import (
+    MediaKind,
     ParameterValue,
     RtcpFeedback,
     RtcpParameters,
+    RtpCapabilities,
     RtpCodecCapability,
     RtpCodecParameters,
     RtpEncodingParameters,
     RtpHeaderExtensionParameters,
+    RtpMapping,
     RtpParameters,
     parameters,
 )
@@ -36,7 +39,7 @@ def h264_parameters(profile: str | None, mode: int | None, **named: ParameterVal
     return parameters({name: value for name, value in given.items() if value is not None})
 
 
-ROUTER = router_capabilities([OPUS, PCMU, TELEPHONE_EVENT, VP8, VP9, AV1, h264_codec("42e01f", 1)])
+ROUTER = ortc.router_capabilities([OPUS, PCMU, TELEPHONE_EVENT, VP8, VP9, AV1, h264_codec("42e01f", 1)])
 
 NACK = RtcpFeedback("nack")
 PLI = RtcpFeedback("nack", "pli")
@@ -105,3 +108,25 @@ def changed(value: Any, path: str, new: Any) -> Any:
         index = int(head)
         return (*value[:index], changed(value[index], rest, new) if rest else new, *value[index + 1 :])
     return replace(value, **{head: changed(getattr(value, head), rest, new) if rest else new})
+
+
+def produced(
+    params: RtpParameters, router: RtpCapabilities = ROUTER, kind: MediaKind | None = None
+) -> tuple[RtpParameters, RtpMapping, RtpParameters]:
+    """What a transport does for a producer: its parameters, their mapping, and what can be consumed."""
+    params = ortc.validate_parameters(params)
+    params, mapping = ortc.producer_mapping(params, router)
+    of_kind: MediaKind = kind or ("video" if params.codecs[0].mime_type.lower().startswith("video") else "audio")
+    return params, mapping, ortc.consumable_parameters(of_kind, params, router, mapping)
+
+
+def consumable(params: RtpParameters, router: RtpCapabilities = ROUTER) -> RtpParameters:
+    return produced(params, router)[2]
+
+
+def uris(params: RtpParameters) -> list[str]:
+    return [extension.uri for extension in params.header_extensions]
+
+
+def names(params: RtpParameters) -> list[tuple[str, int]]:
+    return [(entry.mime_type, entry.payload_type) for entry in params.codecs]

@@ -98,7 +98,8 @@ BAD_FIELDS: list[tuple[str, Any, str]] = [
     ("codecs.0.parameters", parameters(apt="96"), CODEC + "parameters.apt"),
     ("codecs.0.parameters", parameters(apt=96.5), CODEC + "parameters.apt"),
     ("codecs.0.parameters", (("x", 1), ("x", 2)), CODEC + "parameters.x"),
-    ("codecs.0.parameters", parameters({HALF_A_PAIR: 1}), CODEC + "parameters."),
+    ("codecs.0.parameters", parameters({HALF_A_PAIR: 1}), CODEC + "parameters"),
+    ("codecs.0.parameters", parameters({"a: b": True}), CODEC + "parameters"),
     ("codecs.0.parameters", parameters({f"x{i}": i for i in range(65)}), CODEC + "parameters"),
     ("codecs.0.rtcp_feedback", (RtcpFeedback(""),), CODEC + "rtcpFeedback.0.type"),
     ("codecs.0.rtcp_feedback", (RtcpFeedback("a\0"),), CODEC + "rtcpFeedback.0.type"),
@@ -136,7 +137,7 @@ def test_a_bad_field_is_refused_with_its_path(field: str, value: Any, path: str)
     validate_parameters(microphone())  # so that a memory is there to be fooled by a look-alike
     with pytest.raises(InvalidParameters) as refusal:
         validate_parameters(changed(microphone(), field, value))
-    assert str(refusal.value).startswith(f"{path}: " if not path.endswith(".") else path)
+    assert str(refusal.value).startswith(f"{path}: ")
     assert str(refusal.value).isascii()  # it will be written as JSON
     assert len(str(refusal.value)) < 300
 

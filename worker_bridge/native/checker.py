@@ -87,14 +87,13 @@ def _probe(pipe: _Pipe, codec: MessageCodec) -> None:
 @contextmanager
 def _running(worker: NativeWorker) -> Iterator[_Pipe]:
     """A worker process with its descriptors 3 and 4, which is ended and reaped on the way out."""
-    with ExitStack() as stack:
-        log = stack.enter_context(tempfile.TemporaryFile())
-        with ExitStack() as spawning:  # the worker's ends must not stay with us: then its end would be no end of file
-            child_in, ours_out = _pipe(reader=spawning, writer=stack)
-            ours_in, child_out = _pipe(reader=stack, writer=spawning)
+    with tempfile.TemporaryFile() as log, ExitStack() as reaping, ExitStack() as ours:
+        with ExitStack() as theirs:  # must not stay open here: we would never see the end of what the worker writes
+            child_in, outgoing = _pipe(reader=theirs, writer=ours)
+            incoming, child_out = _pipe(reader=ours, writer=theirs)
             pid = _spawn(worker, child_in, child_out, log.fileno())
-            stack.callback(_end, pid)
-        yield _Pipe(pid, worker, ours_in, ours_out, log)
+            reaping.callback(_end, pid)
+        yield _Pipe(pid, worker, incoming, outgoing, log)
 
 
 def _pipe(*, reader: ExitStack, writer: ExitStack) -> tuple[int, int]:
@@ -130,7 +129,7 @@ def _spawn(worker: NativeWorker, child_in: int, child_out: int, log: int) -> int
 
 
 def _end(pid: int) -> None:
-    """Lets a worker that was told to close do so for a second, then kills it."""
+    """Reaps a worker, which ends by itself once its pipes are closed, or is killed after a second."""
     handle = os.pidfd_open(pid)
     try:
         if not select.select([handle], [], [], 1)[0]:

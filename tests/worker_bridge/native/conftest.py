@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
 from pathlib import Path
 
 import pytest
 from fbs_text import ROOT, Generator, Schema, read_schema
+from stand_ins import RUNS, write_executable
 
 from worker_bridge._codec import Codec
 from worker_bridge.codec import FRAME_LIMIT
-from worker_bridge.native import locate
+from worker_bridge.native import cache, locate
 
 SCALE = float(os.environ.get("CODEC_FUZZ_SCALE", "1"))  # of the number of random trials; `make test-sanitize` raises it
 
@@ -18,6 +21,11 @@ SCALE = float(os.environ.get("CODEC_FUZZ_SCALE", "1"))  # of the number of rando
 @pytest.fixture(scope="session")
 def schema_path() -> Path:
     return locate().schema
+
+
+@pytest.fixture(scope="session")
+def real_binary() -> Path:
+    return locate().binary
 
 
 @pytest.fixture(scope="session")
@@ -40,3 +48,35 @@ def frames(codec: Codec, text_schema: Schema) -> list[bytes]:
     """Frames of random messages, none of them tiny: the seeds that are corrupted."""
     made = [codec.encode(Generator(text_schema, seed).table(ROOT, depth=3 + seed % 10)[0]) for seed in range(400)]
     return [frame for frame in made if len(frame) > 100]
+
+
+# ---------------------------------------------------------------- a machine of its own, to locate and build on
+
+
+@pytest.fixture
+def no_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache, and an environment that names no worker. Returns where the workers will be."""
+    for name in cache.VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return cache.cache_root()
+
+
+@pytest.fixture
+def no_tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine without a single program. Returns the folder where those can be put that it shall have."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder))
+    monkeypatch.setattr(sys, "executable", str(folder / "python3"))
+    return folder
+
+
+@pytest.fixture
+def filled_cache(no_cache: Path, schema_path: Path) -> Path:
+    """A cache with something in the worker's place that is located, but is no worker. Returns the worker's folder."""
+    folder = cache.worker_folder()
+    binary = write_executable(folder / cache.BINARY, RUNS)
+    shutil.copy(schema_path, folder / cache.SCHEMA)
+    cache.Manifest(cache.worker_version(), "built", cache.sha256_of(binary), cache.recipe_hash()).write(folder)
+    return folder

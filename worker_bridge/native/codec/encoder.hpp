@@ -69,7 +69,8 @@ class Encoder {
     Py_ssize_t size;
     const char *s = PyUnicode_AsUTF8AndSize(v, &size);
     if (!s) fail(at, "not encodable as UTF-8");
-    if (memchr(s, 0, size)) fail(at, "contains a NUL, where the worker would cut it");
+    // Allowed by the schema, but it ends a C string: of the worker, of its libraries, of whoever reads its logs.
+    if (memchr(s, 0, size)) fail(at, "contains a NUL");
     room(size, at);
     return fbb_.CreateString(s, size).o;
   }

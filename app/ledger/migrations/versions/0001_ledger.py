@@ -127,18 +127,24 @@ def money() -> None:
 def events() -> None:
     op.create_table(
         "events",
-        sa.Column("seq", ROW_ID, primary_key=True),
+        sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
         sa.Column("user_id", sa.Text),
         sa.Column("call_id", sa.Text),
         sa.Column("unit_index", sa.Integer),
         sa.Column("type", sa.Text, nullable=False),
         sa.Column("payload", sa.JSON, nullable=False),
         sa.Column("at_ms", sa.BigInteger, nullable=False),
-        sqlite_autoincrement=True,
     )
     op.create_index("ix_events_user", "events", ["user_id", "seq"])
     op.create_index("ix_events_call", "events", ["call_id", "seq"])
     op.create_index("ix_events_at", "events", ["at_ms"])
+    counter = op.create_table(
+        "event_counter",
+        sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("last_seq", sa.BigInteger, nullable=False),
+        sa.CheckConstraint("id = 1", name=op.f("ck_event_counter_one")),
+    )
+    op.bulk_insert(counter, [{"id": 1, "last_seq": 0}])
 
 
 def recovery_log() -> None:

@@ -1,0 +1,134 @@
+"""The ledger, and telling what it has stored: nobody hears of anything before it is a row.
+
+Events that belong to no other change (a producer came, an otomo went) are stored many at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from app.calls.clock import now
+from app.ledger import Ledger
+from app.ledger.errors import LedgerUnavailable
+from app.ledger.values import (
+    Adjusted,
+    CallState,
+    Changed,
+    Charged,
+    ChargeResult,
+    Ended,
+    Event,
+    NewCall,
+    NewEvent,
+    UnitDue,
+)
+
+Publish = Callable[[Sequence[Event]], None]
+
+RETRY_EVERY_S = 0.5
+BACKLOG = 100_000  # events that wait for the ledger; beyond it the oldest are dropped, loudly
+
+logger = logging.getLogger(__name__)
+
+
+class Journal:
+    """Stores, then publishes, in the order of the commits."""
+
+    def __init__(self, ledger: Ledger, publish: Publish, published: int) -> None:
+        """``published`` is the number of the last event that needs no telling any more."""
+        self.ledger = ledger
+        self._hand_out = publish
+        self._published = published
+        self._backlog: list[NewEvent] = []
+        self._wake = asyncio.Event()
+
+    async def open_call(self, call: NewCall, events: Iterable[NewEvent] = ()) -> Changed:
+        changed = await self.ledger.open_call(call, events)
+        await self._publish(changed.events)
+        return changed
+
+    async def move(
+        self, call_id: str, to: CallState, *, cause: str, at_ms: int, events: Iterable[NewEvent] = ()
+    ) -> Changed:
+        changed = await self.ledger.move(call_id, to, cause=cause, at_ms=at_ms, events=events)
+        await self._publish(changed.events)
+        return changed
+
+    async def end_call(
+        self,
+        call_id: str,
+        *,
+        reason: str,
+        cause: str,
+        ended_at_ms: int,
+        duration_seconds: int,
+        events: Iterable[NewEvent],
+    ) -> Ended:
+        ended = await self.ledger.end_call(
+            call_id,
+            reason=reason,
+            cause=cause,
+            ended_at_ms=ended_at_ms,
+            duration_seconds=duration_seconds,
+            events=events,
+        )
+        await self._publish(ended.events)
+        return ended
+
+    async def charge_units(self, due: Sequence[UnitDue]) -> list[ChargeResult]:
+        results = await self.ledger.charge_units(due)
+        await self._publish([event for result in results if isinstance(result, Charged) for event in result.events])
+        return results
+
+    async def adjust(self, user_id: str, amount: int, *, reason: str, idempotency_key: str) -> Adjusted:
+        adjusted = await self.ledger.adjust(
+            user_id, amount, reason=reason, idempotency_key=idempotency_key, at_ms=now().utc_ms
+        )
+        await self._publish(adjusted.events)
+        return adjusted
+
+    def tell(self, event: NewEvent) -> None:
+        """Have an event stored and published soon, after those that were told before it."""
+        if len(self._backlog) >= BACKLOG:
+            logger.error("the ledger is behind: %s is dropped", self._backlog.pop(0))
+        self._backlog.append(event)
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Store what was told; until cancelled."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            await self._flush()
+
+    async def _flush(self) -> None:
+        while self._backlog:
+            batch, self._backlog = self._backlog, []
+            try:
+                await self._publish(await self.ledger.append_events(batch, at_ms=now().utc_ms))
+            except LedgerUnavailable as error:
+                logger.warning("%d events wait for the ledger: %s", len(batch), error)
+                self._backlog = batch + self._backlog
+                await asyncio.sleep(RETRY_EVERY_S)
+
+    async def _publish(self, events: Sequence[Event]) -> None:
+        """Hand out events in the order of their numbers. A gap is somebody's commit whose answer is not here yet, or
+        got lost: what stands in the ledger fills it, so that everything is told, and once."""
+        fresh = sorted((event for event in events if event.seq > self._published), key=lambda event: event.seq)
+        if not fresh:
+            return
+        if [event.seq for event in fresh] != list(range(self._published + 1, self._published + 1 + len(fresh))):
+            stored = await self.ledger.tail(self._published)
+            fresh = [event for event in stored if event.seq > self._published]
+        if fresh:
+            self._published = fresh[-1].seq
+            self._hand_out(fresh)
+
+    async def prove_alive(self, last_rtp_ms: Mapping[str, int]) -> None:
+        """Best effort: what is not stored now is stored by the next one."""
+        try:
+            await self.ledger.prove_alive(last_rtp_ms)
+        except LedgerUnavailable as error:
+            logger.warning("proofs of life were not stored: %s", error)

@@ -1,0 +1,238 @@
+"""How a call moves: the table decides, the ledger stores, the parties are told, in this order.
+
+A call ends once, whatever races: its state says ``ending`` at once; then metering stops, the end is stored and told,
+and the room closes. What a database in trouble can't store now is stored when it can; the sound ends after a grace.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from app.calls import news
+from app.calls.call import CallEvent, EndReason, LiveCall
+from app.calls.clock import Moment, now, shifted
+from app.calls.journal import RETRY_EVERY_S, Journal
+from app.calls.metering import LEDGER_GRACE_S, Meter
+from app.calls.registry import Registry
+from app.calls.room import Released, Room
+from app.calls.tasks import Tasks
+from app.ledger.errors import LedgerUnavailable, StaleState
+from app.ledger.values import CallState, NewEvent
+from worker_bridge.producer import Producer
+from worker_bridge.resource import CloseReason
+
+END_WITHIN_S = 5.0  # how long a command waits for an end to be stored; it goes on without the command
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class CallTimers:
+    """Seconds: how long a call may ring, how long it may take from ``matched`` to its first RTP, and how long it goes
+    on while the ledger can't store anything."""
+
+    ring_s: float = 30.0
+    setup_s: float = 30.0
+    ledger_grace_s: float = LEDGER_GRACE_S
+
+
+class Lifecycle:
+    """The transitions of this node's calls. ``meter`` is set by whoever wires: each needs the other."""
+
+    meter: Meter
+
+    def __init__(self, registry: Registry, journal: Journal, timers: CallTimers) -> None:
+        self._registry = registry
+        self._journal = journal
+        self._timers = timers
+        self._tasks = Tasks()
+
+    # forward
+
+    def ring(self, call: LiveCall) -> None:
+        """It is stored as ringing: give up on the otomo after a while."""
+        self._arm(call, self._timers.ring_s, "nobody answered")
+
+    async def match(self, call: LiveCall, room: Room, cause: str, events: Iterable[NewEvent]) -> None:
+        """Store that both agreed, with the room that is open for them. The lock is the caller's to hold."""
+        step = call.step(CallEvent.ACCEPT)
+        at = now()
+        await self._journal.move(call.id, step.state, cause=cause, at_ms=at.utc_ms, events=events)
+        self.matched(call, room)
+
+    def matched(self, call: LiveCall, room: Room) -> None:
+        """It is stored as matched: from here on the room is the call's."""
+        call.room = room
+        self._listen(call, room)
+        if call.live:  # an end that came meanwhile waits for the lock, and closes the room
+            call.state = CallState.MATCHED
+            self._arm(call, self._timers.setup_s, "no RTP came")
+
+    def _listen(self, call: LiveCall, room: Room) -> None:
+        room.events.on("set_up", lambda _: self._set_up(call))
+        room.events.on("first_packet", lambda user_id, producer, at: self._first_packet(call, user_id, producer, at))
+        room.events.on("closed", lambda reason: self._room_closed(call, reason))
+        for event_type in ("producer_added", "producer_removed", "producer_paused", "producer_resumed"):
+            room.events.on(event_type, self._producer_teller(call, event_type))
+
+    def _producer_teller(self, call: LiveCall, event_type: str) -> Callable[[str, Producer], None]:
+        def tell(user_id: str, producer: Producer) -> None:
+            self._journal.tell(news.producer_event(event_type, call, user_id, producer))
+
+        return tell
+
+    def _set_up(self, call: LiveCall) -> None:
+        if call.state is CallState.MATCHED:
+            self._tasks.start(self._store_set_up(call), f"call {call.id} sets up")
+
+    async def _store_set_up(self, call: LiveCall) -> None:
+        async with call.lock:
+            if call.state is not CallState.MATCHED:
+                return
+            state = call.step(CallEvent.SET_UP).state
+            try:
+                await self._journal.move(call.id, state, cause="the first transport", at_ms=now().utc_ms)
+            except (LedgerUnavailable, StaleState) as error:
+                logger.warning("call %s: setting up is not on its timeline: %s", call.id, error)
+            if call.live:
+                call.state = state
+
+    def _first_packet(self, call: LiveCall, user_id: str, producer: Producer, at: Moment) -> None:
+        """The worker received a producer's first packet; the first of a call is the moment of connection."""
+        call.lives[user_id].last_rtp = at.monotonic
+        if call.connected_at is None and call.live:
+            call.connected_at = at
+            call.stop_timer()
+            self._tasks.start(self._connect(call, at, f"RTP of {user_id}"), f"call {call.id} connects")
+
+    async def _connect(self, call: LiveCall, at: Moment, cause: str) -> None:
+        async with call.lock:
+            while call.live:
+                step = call.step(CallEvent.RTP)
+                try:
+                    events = news.connected(call, at)
+                    await self._journal.move(call.id, step.state, cause=cause, at_ms=at.utc_ms, events=events)
+                except StaleState as error:
+                    if error.state != step.state:  # else an earlier try was stored after all
+                        raise
+                except LedgerUnavailable as error:
+                    logger.warning("call %s: the connection waits for the ledger: %s", call.id, error)
+                    if now().monotonic - at.monotonic > self._timers.ledger_grace_s:
+                        self.end_soon(call, CallEvent.FAIL, EndReason.SYSTEM_ERROR, "the connection can't be stored")
+                    await asyncio.sleep(RETRY_EVERY_S)
+                    continue
+                if call.live:
+                    call.state = step.state
+                    self.meter.start_clock(call)
+                    logger.info("call %s is connected", call.id)
+                return
+
+    def _room_closed(self, call: LiveCall, reason: CloseReason) -> None:
+        if call.live and reason is CloseReason.WORKER_DIED:
+            self.end_soon(call, CallEvent.FAIL, EndReason.WORKER_DIED, "its worker died", at=last_proof(call))
+
+    # the end
+
+    def end_soon(
+        self,
+        call: LiveCall,
+        event: CallEvent,
+        reason: EndReason,
+        cause: str,
+        *,
+        at: Moment | None = None,
+        events: Iterable[NewEvent] = (),
+    ) -> asyncio.Task[Released] | None:
+        """Begin to end a call; from here on it is ``ending`` for everybody. None where it already was."""
+        if not call.live:
+            return None
+        call.state = call.step(event).state
+        call.stop_timer()
+        logger.info("call %s ends: %s (%s)", call.id, reason, cause)
+        work = self._finish(call, reason, cause, at or now(), tuple(events))
+        return self._tasks.start(work, f"call {call.id} ends")
+
+    def end_for(self, call: LiveCall, reason: EndReason, cause: str) -> None:
+        """End it for a reason of the node's own."""
+        self.end_soon(call, CallEvent.FAIL, reason, cause)
+
+    async def end(
+        self, call: LiveCall, event: CallEvent, reason: EndReason, cause: str, *, events: Iterable[NewEvent] = ()
+    ) -> Released:
+        """End it, and return when that is stored and told. InvalidCallState where the event does not belong.
+
+        LedgerUnavailable if it can't be stored for now: the call is ``ending`` all the same, and will be stored.
+        """
+        call.step(event)
+        task = self.end_soon(call, event, reason, cause, events=events)
+        if task is None:
+            raise AssertionError(f"call {call.id} has a step from {call.state} but is not live")
+        done, _ = await asyncio.wait({task}, timeout=END_WITHIN_S)
+        if not done:
+            raise LedgerUnavailable(f"the end of call {call.id} is not stored yet")
+        return task.result()
+
+    async def _finish(
+        self, call: LiveCall, reason: EndReason, cause: str, at: Moment, events: tuple[NewEvent, ...]
+    ) -> Released:
+        async with call.lock:
+            await self._store_end(call, reason, cause, at, events)
+            call.state = call.step(CallEvent.STORED).state
+            released = call.room.close() if call.room is not None else Released(0, 0, 0)
+            self._registry.remove(call)
+            return released
+
+    async def _store_end(
+        self, call: LiveCall, reason: EndReason, cause: str, at: Moment, events: tuple[NewEvent, ...]
+    ) -> None:
+        """Until it is stored. Units that were lived and wait for the ledger go first: they were due before the end."""
+        lived = await self.meter.stop(call)
+        began = now().monotonic
+        while True:
+            try:
+                if lived:
+                    await self._journal.charge_units(lived)
+                    lived = []
+                await self._journal.end_call(
+                    call.id,
+                    reason=reason,
+                    cause=cause,
+                    ended_at_ms=at.utc_ms,
+                    duration_seconds=call.seconds_at(at.monotonic),
+                    events=events,
+                )
+            except LedgerUnavailable as error:
+                logger.warning("call %s: the end waits for the ledger: %s", call.id, error)
+                if call.room is not None and now().monotonic - began > self._timers.ledger_grace_s:
+                    call.room.close()
+                await asyncio.sleep(RETRY_EVERY_S)
+            else:
+                return
+
+    async def close(self, within_s: float) -> None:
+        """The node stops: end every call, and wait for what is under way. What can't be stored now is recovered at the
+        next start."""
+        for call in self._registry:
+            self.end_soon(call, CallEvent.FAIL, EndReason.SYSTEM_ERROR, "the node stops")
+        try:
+            async with asyncio.timeout(within_s):
+                await self._tasks.settle()
+        except TimeoutError:
+            logger.warning("%d calls are left for the next start to end", len(self._registry))
+        await self._tasks.close()
+
+    # timers
+
+    def _arm(self, call: LiveCall, after_s: float, cause: str) -> None:
+        call.stop_timer()
+        call.timer = asyncio.get_running_loop().call_later(
+            after_s, self.end_soon, call, CallEvent.FAIL, EndReason.TIMEOUT, cause
+        )
+
+
+def last_proof(call: LiveCall) -> Moment | None:
+    """The moment of the last RTP of either party, where there was one."""
+    return shifted(now(), call.last_rtp) if call.last_rtp is not None else None

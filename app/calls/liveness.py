@@ -1,0 +1,120 @@
+"""Who is there: packets counted by sweeps, and the rules that follow from what was counted.
+
+One sweep a second asks each worker, in one write, how many packets the producers of its talking calls have received.
+Silence and DTX still send packets. The worker's score does not fall when a single audio stream stops, and ICE consent
+takes half a minute (RFC 7675 §5.1): neither is asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from app.calls.call import EndReason, LiveCall, PartyLife
+from app.calls.room import PartyProducer
+from worker_bridge.channel import Channel
+from worker_bridge.errors import BridgeError
+from worker_bridge.stats import packet_count
+
+SWEEP_EVERY_S = 1.0
+NEVER_SENT_AFTER_S = 30.0  # how long a party may take to its first packet once the other one talks
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class LifeLimits:
+    """Seconds. ``grace_s`` is for a party whose socket or network is gone; the first two are for any party."""
+
+    rtp_stopped_after_s: float = 10.0
+    never_sent_after_s: float = NEVER_SENT_AFTER_S
+    grace_s: float = 5.0
+
+
+def verdict(
+    lives: Iterable[PartyLife], connected_at: float, now: float, online: Callable[[str], bool], limits: LifeLimits
+) -> tuple[EndReason, str] | None:
+    """Why a talking call has to end now, and by whom; None while it need not. The first rule that holds wins.
+
+    1. a party's last RTP is too old, or it never sent any: ``rtp_stopped``
+    2. it has no socket, had one, and its last RTP is older than the grace: ``disconnect``
+    3. its DTLS or ICE has been down for the grace, and its last RTP is as old: ``network_failed``
+    """
+    parties = list(lives)
+    for life in parties:
+        limit = limits.never_sent_after_s if life.last_rtp is None else limits.rtp_stopped_after_s
+        if silent_for(life, connected_at, now) > limit:
+            return EndReason.RTP_STOPPED, life.user_id
+    quiet = [life for life in parties if silent_for(life, connected_at, now) > limits.grace_s]
+    for life in quiet:
+        if life.had_socket and not online(life.user_id):
+            return EndReason.DISCONNECT, life.user_id
+    for life in quiet:
+        if life.bad_since is not None and now - life.bad_since >= limits.grace_s:
+            return EndReason.NETWORK_FAILED, life.user_id
+    return None
+
+
+def silent_for(life: PartyLife, connected_at: float, now: float) -> float:
+    """Seconds since the party's last RTP, or since the connection where it never sent any."""
+    return now - (connected_at if life.last_rtp is None else life.last_rtp)
+
+
+def both_alive(call: LiveCall, at: float, within_s: float) -> bool:
+    """Whether each party's last RTP is that close to a moment: what a unit is charged for. A proof from long after is
+    none, as when the machine slept in between."""
+    return all(life.last_rtp is not None and abs(at - life.last_rtp) <= within_s for life in call.lives.values())
+
+
+class Sweeper:
+    """Keeps the proofs of life of the talking calls up to date."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+
+    async def sweep(self, calls: Iterable[LiveCall]) -> None:
+        """Ask all workers at once. A worker that does not answer proves nothing, and has its own watch."""
+        asked: dict[Channel, list[tuple[PartyLife, PartyProducer]]] = defaultdict(list)
+        for call in calls:
+            room = call.room
+            if room is None:
+                continue
+            self._look_at_transports(call)
+            for owned in room.producers.values():
+                life = call.lives[owned.user_id]
+                if not owned.producer.paused:
+                    asked[room.channel].append((life, owned))
+                elif room.sends_connected(owned):
+                    life.last_rtp = self._clock()
+        await asyncio.gather(*(self._count(channel, producers) for channel, producers in asked.items()))
+
+    async def _count(self, channel: Channel, producers: list[tuple[PartyLife, PartyProducer]]) -> None:
+        try:
+            answers = channel.request_all([("PRODUCER_GET_STATS", owned.producer.id) for _, owned in producers])
+        except BridgeError as error:
+            logger.debug("not counted: %s", error)
+            return
+        await asyncio.wait(answers)
+        now = self._clock()
+        for (life, owned), answer in zip(producers, answers, strict=True):
+            if answer.exception() is not None:  # closed meanwhile
+                continue
+            count = packet_count(answer.result())
+            if count > life.counts.get(owned.producer.id, 0):
+                life.last_rtp = now
+            life.counts[owned.producer.id] = count
+
+    def _look_at_transports(self, call: LiveCall) -> None:
+        """Note since when a party's network is down."""
+        if call.room is None:
+            return
+        down = {one.user_id for one in call.room.transports.values() if one.dead}
+        for user_id, life in call.lives.items():
+            if user_id not in down:
+                life.bad_since = None
+            elif life.bad_since is None:
+                life.bad_since = self._clock()

@@ -1,0 +1,50 @@
+"""What parties are told about a call's course, as it goes over the wire. Ticks and ends are the ledger's to tell."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.calls.call import LiveCall
+from app.calls.clock import Moment, iso
+from app.ledger.values import NewEvent
+from worker_bridge.producer import Producer
+
+
+def incoming_call(call: LiveCall, ring_s: float) -> NewEvent:
+    payload = {
+        "callId": call.id,
+        "userId": call.user_id,
+        "createdAt": call.created_at.iso,
+        "expiresAt": iso(call.created_at.utc_ms + round(ring_s * 1000)),
+        "pricePerMinute": call.price_per_minute,
+    }
+    return NewEvent("incoming_call", payload, call.otomo_id, call.id)
+
+
+def answered(event_type: str, call: LiveCall, to: str, at: Moment, reason: str | None = None) -> NewEvent:
+    """``call_accepted``, ``call_rejected`` or ``call_cancelled``, to the other party."""
+    payload: dict[str, Any] = {"callId": call.id, "userId": call.user_id, "otomoId": call.otomo_id, "at": at.iso}
+    if reason is not None:
+        payload["reason"] = reason
+    return NewEvent(event_type, payload, to, call.id)
+
+
+def connected(call: LiveCall, at: Moment) -> list[NewEvent]:
+    payload = {
+        "callId": call.id,
+        "userId": call.user_id,
+        "otomoId": call.otomo_id,
+        "connectedAt": at.iso,
+        "method": "sfu_rtp_detected",
+    }
+    return [NewEvent("call_connected", payload, party, call.id) for party in call.parties]
+
+
+def producer_event(event_type: str, call: LiveCall, user_id: str, producer: Producer) -> NewEvent:
+    payload = {"callId": call.id, "producerId": producer.id, "userId": user_id, "kind": producer.media_kind}
+    return NewEvent(event_type, payload, call.other_party(user_id), call.id)
+
+
+def otomo_status(otomo_id: str, status: str, at: Moment) -> NewEvent:
+    """To all users."""
+    return NewEvent("otomo_status", {"otomoId": otomo_id, "status": status, "timestamp": at.iso})

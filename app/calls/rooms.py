@@ -1,0 +1,39 @@
+"""Where a call's room is opened: on the worker that carries least."""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping
+
+from app.calls.room import Room, RoomLimits
+from app.errors import WorkerUnavailable
+from worker_bridge.errors import ResourceClosed, WorkerGone
+from worker_bridge.pool import Pool
+from worker_bridge.rtp import RtpCodecCapability
+
+
+class Rooms:
+    """Opens rooms on a pool of workers; ``index`` finds each by the id of anything in it."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        codecs: tuple[RtpCodecCapability, ...],
+        limits: RoomLimits,
+        index: MutableMapping[str, Room],
+    ) -> None:
+        self._pool = pool
+        self._codecs = codecs
+        self._limits = limits
+        self._index = index
+
+    async def open(self, call_id: str, parties: tuple[str, str]) -> Room:
+        """WorkerUnavailable where no worker can take it."""
+        try:
+            slot = self._pool.place()
+            if slot.worker is None or slot.webrtc_server is None:
+                raise WorkerUnavailable(f"worker {slot.index} is restarting")
+            worker, server = slot.worker, slot.webrtc_server
+            router = await worker.create_router(self._codecs)
+        except (WorkerGone, ResourceClosed) as error:
+            raise WorkerUnavailable(str(error)) from error
+        return Room(call_id, parties, router, worker.channel, server, self._limits, self._index)

@@ -1,0 +1,73 @@
+"""The watch over talking calls: once a second it counts packets and ends the calls whose parties are gone."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from app.calls.call import CallEvent, LiveCall
+from app.calls.clock import now, shifted
+from app.calls.journal import Journal
+from app.calls.lifecycle import Lifecycle
+from app.calls.liveness import SWEEP_EVERY_S, LifeLimits, Sweeper, verdict
+from app.calls.registry import Registry
+from app.calls.tasks import Tasks
+
+PROVE_EVERY_S = 5.0  # how far the ledger's last proof of life may lag behind, and so what a crash costs an ended_at
+
+logger = logging.getLogger(__name__)
+
+
+class Watch:
+    """Sweeps, judges, and leaves proofs of life in the ledger for the next start."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        lifecycle: Lifecycle,
+        journal: Journal,
+        online: Callable[[str], bool],
+        limits: LifeLimits,
+    ) -> None:
+        self._registry = registry
+        self._lifecycle = lifecycle
+        self._journal = journal
+        self._online = online
+        self._limits = limits
+        self._sweeper = Sweeper()
+        self._proving = Tasks()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        loop = asyncio.get_running_loop()
+        next_proof = loop.time()
+        try:
+            while True:
+                began = loop.time()
+                calls = self._registry.talking()
+                if calls:
+                    await self._sweeper.sweep(calls)
+                    self._judge(calls)
+                if calls and began >= next_proof:
+                    next_proof = began + PROVE_EVERY_S
+                    self._proving.start(self._journal.prove_alive(proofs(calls)), "proofs of life")
+                await asyncio.sleep(max(0.0, began + SWEEP_EVERY_S - loop.time()))
+        finally:
+            await self._proving.close()
+
+    def _judge(self, calls: list[LiveCall]) -> None:
+        present = now().monotonic
+        for call in calls:
+            if call.connected_at is None or not call.live:
+                continue
+            found = verdict(call.lives.values(), call.connected_at.monotonic, present, self._online, self._limits)
+            if found is not None:
+                reason, user_id = found
+                self._lifecycle.end_soon(call, CallEvent.FAIL, reason, f"{reason} at {user_id}")
+
+
+def proofs(calls: list[LiveCall]) -> dict[str, int]:
+    """When each call's last RTP came, in UTC milliseconds."""
+    present = now()
+    return {call.id: shifted(present, call.last_rtp).utc_ms for call in calls if call.last_rtp is not None}

@@ -1,0 +1,20 @@
+"""Which database a URL means."""
+
+from __future__ import annotations
+
+from contextlib import AbstractAsyncContextManager
+
+from app.ledger.database import Database, database_url
+from app.ledger.postgresql import PostgresDatabase
+from app.ledger.sqlite import SqliteDatabase
+
+
+def open_database(url: str, timeout_s: float) -> AbstractAsyncContextManager[Database]:
+    """The database at ``sqlite:///path`` or ``postgresql://...``; it is not reached before the first work.
+
+    Raises BadDatabaseUrl.
+    """
+    parsed = database_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        return SqliteDatabase.open(parsed, timeout_s)
+    return PostgresDatabase.open(parsed, timeout_s)

@@ -1,0 +1,98 @@
+"""PostgreSQL: a pool of connections, each transaction on its own. What must not cross is locked by the work itself."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+import asyncpg  # type: ignore[import-untyped]  # it has no types of its own
+from sqlalchemy import Connection
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from app.ledger.database import Database, is_trouble, translated, unavailable
+
+T = TypeVar("T")
+
+CONNECTIONS = 10
+ATTEMPTS = 3  # of a transaction that certainly left nothing behind
+NOT_CONNECTED = (asyncpg.PostgresError, asyncpg.InterfaceError)  # raised as they are by a failing connect
+ROLLED_BACK = frozenset({"40001", "40P01"})  # SQLSTATEs: serialization failure, deadlock
+
+log = logging.getLogger(__name__)
+
+
+class PostgresDatabase(Database):
+    """Made by :meth:`open`."""
+
+    def __init__(self, engine: AsyncEngine, timeout_s: float) -> None:
+        self.engine = engine
+        self._timeout_s = timeout_s
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, url: URL, timeout_s: float) -> AsyncIterator[PostgresDatabase]:
+        made = engine(url, timeout_s)
+        try:
+            yield cls(made, timeout_s)
+        finally:
+            await made.dispose()
+
+    async def commit(self, work: Callable[[Connection], T]) -> T:
+        return await self._transact(work, isolation_level="READ COMMITTED")  # what may not change meanwhile, is locked
+
+    async def look(self, work: Callable[[Connection], T]) -> T:
+        return await self._transact(work, isolation_level="REPEATABLE READ", postgresql_readonly=True)
+
+    async def _transact(self, work: Callable[[Connection], T], **options: Any) -> T:
+        for attempt in range(1, ATTEMPTS + 1):
+            committing = False
+            try:
+                async with asyncio.timeout(self._timeout_s), self.engine.connect() as tx:
+                    await tx.execution_options(**options)
+                    transaction = await tx.begin()
+                    result = await tx.run_sync(work)
+                    committing = True
+                    await transaction.commit()
+                    return result
+            except Exception as error:
+                if not (is_trouble(error) or isinstance(error, NOT_CONNECTED)):
+                    meant = translated(error)
+                    raise meant from meant.__cause__
+                if committing or attempt == ATTEMPTS or not left_nothing_behind(error):
+                    raise unavailable(error, outcome_unknown=committing) from error
+                log.info("transaction tried again: %s", error)
+        raise AssertionError("the last attempt returns or raises")
+
+
+def left_nothing_behind(error: Exception) -> bool:
+    """Whether an uncommitted transaction is certainly gone and worth a second try at once.
+
+    It is a deadlock's victim, or its connection, taken from the pool, turned out to be dead.
+    """
+    if not isinstance(error, DBAPIError):
+        return False
+    return error.connection_invalidated or getattr(error.orig, "sqlstate", None) in ROLLED_BACK
+
+
+def engine(url: URL, timeout_s: float) -> AsyncEngine:
+    """An engine whose sessions give up by themselves, should this process stop in the middle of something."""
+    limit_ms = str(round(timeout_s * 1000))
+    return create_async_engine(
+        url,
+        pool_size=CONNECTIONS,
+        max_overflow=0,
+        pool_timeout=timeout_s,
+        connect_args={
+            "timeout": timeout_s,
+            "server_settings": {
+                "application_name": "voiceplane",
+                "lock_timeout": limit_ms,
+                "idle_in_transaction_session_timeout": limit_ms,
+            },
+        },
+    )

@@ -1,0 +1,193 @@
+"""SQLite: one writing connection in a thread of its own, a few reading ones, and many writers' work in one commit.
+
+A commit waits for the disk (``synchronous = FULL``: milliseconds), the work itself hardly. So what comes while a commit
+is under way waits together and is committed together, each piece in its own savepoint: one that fails takes nothing
+with it. Readers see the last commit and are never held up (WAL).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL
+
+from app.ledger.database import Database, is_trouble, translated, unavailable
+
+T = TypeVar("T")
+
+READERS = 4  # connections, each with a thread
+MAX_TOGETHER = 64  # pieces of work in one commit
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Job:
+    """A piece of work that waits for its commit."""
+
+    work: Callable[[Connection], Any]
+    done: asyncio.Future[Any] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    started: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The outcome of work that raised."""
+
+    error: Exception
+
+
+class SqliteDatabase(Database):
+    """Made by :meth:`open`."""
+
+    def __init__(self, writer: Engine, reader: Engine, timeout_s: float) -> None:
+        self.writer = writer
+        self.reader = reader
+        self._timeout_s = timeout_s
+        self._writer_thread = ThreadPoolExecutor(1, thread_name_prefix="ledger writer")
+        self._reader_threads = ThreadPoolExecutor(READERS, thread_name_prefix="ledger reader")
+        self._waiting: list[Job] = []
+        self._committer: asyncio.Task[None] | None = None
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, url: URL, timeout_s: float) -> AsyncIterator[SqliteDatabase]:
+        Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
+        database = cls(engine(url, timeout_s, writes=True), engine(url, timeout_s, writes=False), timeout_s)
+        try:
+            yield database
+        finally:
+            await database._close()
+
+    async def commit(self, work: Callable[[Connection], T]) -> T:
+        job = Job(work)
+        self._waiting.append(job)
+        if self._committer is None:
+            self._committer = asyncio.create_task(self._commit_all(), name="ledger committer")
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                result: T = await job.done
+                return result
+        except TimeoutError as error:
+            raise unavailable(error, outcome_unknown=job.started) from error
+        finally:
+            if not job.started:
+                self._waiting.remove(job)
+
+    async def look(self, work: Callable[[Connection], T]) -> T:
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await loop.run_in_executor(self._reader_threads, self._look, work)
+        except TimeoutError as error:
+            raise unavailable(error) from error
+
+    async def _commit_all(self) -> None:
+        """Commit what waits, and what comes meanwhile, until nothing waits."""
+        loop = asyncio.get_running_loop()
+        try:
+            while self._waiting:
+                jobs, self._waiting = self._waiting[:MAX_TOGETHER], self._waiting[MAX_TOGETHER:]
+                for job in jobs:
+                    job.started = True
+                works = [job.work for job in jobs]
+                outcomes = await loop.run_in_executor(self._writer_thread, self._commit_together, works)
+                for job, outcome in zip(jobs, outcomes, strict=True):
+                    settle(job.done, outcome)
+        finally:
+            self._committer = None
+
+    def _commit_together(self, works: Sequence[Callable[[Connection], Any]]) -> list[Any]:
+        """One outcome for each; runs in the writer's thread and raises nothing."""
+        began = committing = False
+        try:
+            with self.writer.connect() as tx, tx.begin():
+                began = True
+                outcomes = [in_savepoint(tx, work) for work in works]
+                committing = True
+        except Exception as error:
+            if began and not committing and len(works) > 1:  # perhaps it was only one's: a page too many, say
+                return [outcome for work in works for outcome in self._commit_together([work])]
+            log.warning("nothing of %d pieces of work was committed: %s", len(works), error)
+            return [Failed(unavailable(error, outcome_unknown=committing)) for _ in works]
+        return outcomes
+
+    def _look(self, work: Callable[[Connection], T]) -> T:
+        try:
+            with self.reader.connect() as tx, tx.begin():
+                return work(tx)
+        except Exception as error:
+            meant = translated(error)
+            raise meant from meant.__cause__
+
+    async def _close(self) -> None:
+        """Let what is under way finish, as long as a transaction may take; a hanging disk does not hold us longer."""
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                if self._committer is not None:
+                    await self._committer
+                await loop.run_in_executor(self._writer_thread, self.writer.dispose)
+                await loop.run_in_executor(self._reader_threads, self.reader.dispose)
+        except TimeoutError:
+            log.error("the ledger is left open, because its disk does not answer")  # noqa: TRY400  # no trace needed
+        self._writer_thread.shutdown(wait=False)
+        self._reader_threads.shutdown(wait=False)
+
+
+def in_savepoint(tx: Connection, work: Callable[[Connection], Any]) -> Any:
+    """The result of work, or what it failed with and left undone. Trouble is raised: it voids the transaction."""
+    savepoint = tx.begin_nested()
+    try:
+        result = work(tx)
+        savepoint.commit()
+    except Exception as error:
+        if is_trouble(error):
+            raise
+        savepoint.rollback()
+        return Failed(translated(error))
+    return result
+
+
+def settle(done: asyncio.Future[Any], outcome: Any) -> None:
+    if done.done():  # whoever waited has given up, and knows that the outcome is unknown
+        return
+    if isinstance(outcome, Failed):
+        done.set_exception(outcome.error)
+    else:
+        done.set_result(outcome)
+
+
+def engine(url: URL, timeout_s: float, *, writes: bool) -> Engine:
+    """An engine whose transactions begin as writers (``BEGIN IMMEDIATE``), or can't write at all."""
+    made = create_engine(
+        url,
+        pool_size=1 if writes else READERS,
+        max_overflow=0,
+        pool_timeout=timeout_s,
+        pool_reset_on_return=None,  # every transaction is ended where it was begun
+        connect_args={"isolation_level": None, "timeout": timeout_s / 2},  # the wait for another process's lock
+    )
+
+    @event.listens_for(made, "connect")
+    def prepare(connection: Any, _record: object) -> None:
+        connection.execute("PRAGMA foreign_keys = ON")
+        if writes:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")  # a commit is on the disk before anybody is told of it
+        else:
+            connection.execute("PRAGMA query_only = ON")
+
+    @event.listens_for(made, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return made

@@ -1,0 +1,147 @@
+"""Calls as their parties see them: asking, answering, ending, and reading what happened and what it cost."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from aiohttp import web
+
+from app.body import body, created, json_response
+from app.calls.call import LiveCall
+from app.calls.clock import iso
+from app.errors import CallNotFound
+from app.keys import CALLS, LEDGER, claims
+from app.ledger.values import Call
+from app.rest.pages import page_query
+from schemas.base import dump
+from schemas.call import (
+    BilledUnit,
+    Billing,
+    BillingSchema,
+    CallAck,
+    CallAckSchema,
+    CallBody,
+    CallDetail,
+    CallDetailSchema,
+    CallList,
+    CallListSchema,
+    CallRequest,
+    CallRequestSchema,
+    ReasonBody,
+    ReasonBodySchema,
+)
+
+routes = web.RouteTableDef()
+
+
+@routes.post("/calls")
+@body(CallRequestSchema)
+async def request_call(request: web.Request, body: CallRequest) -> web.Response:
+    """Ring an otomo."""
+    return created(ack(await request.app[CALLS].request_call(claims(request), body.otomo_id, body.call_id)))
+
+
+@routes.post("/calls/{call_id}/accept")
+async def accept_call(request: web.Request) -> web.Response:
+    return json_response(ack(await request.app[CALLS].accept(claims(request), request.match_info["call_id"])))
+
+
+@routes.post("/calls/{call_id}/reject")
+@body(ReasonBodySchema)
+async def reject_call(request: web.Request, body: ReasonBody) -> web.Response:
+    call_id = request.match_info["call_id"]
+    return json_response(ack(await request.app[CALLS].reject(claims(request), call_id, body.reason)))
+
+
+@routes.post("/calls/{call_id}/cancel")
+@body(ReasonBodySchema)
+async def cancel_call(request: web.Request, body: ReasonBody) -> web.Response:
+    call_id = request.match_info["call_id"]
+    return json_response(ack(await request.app[CALLS].cancel(claims(request), call_id, body.reason)))
+
+
+@routes.post("/calls/{call_id}/end")
+@body(ReasonBodySchema)
+async def end_call(request: web.Request, body: ReasonBody) -> web.Response:
+    call_id = request.match_info["call_id"]
+    return json_response(ack(await request.app[CALLS].end(claims(request), call_id, body.reason)))
+
+
+@routes.get("/calls")
+async def list_calls(request: web.Request) -> web.Response:
+    """The caller's own calls, newest first; an admin's list is everybody's."""
+    query = page_query(request)
+    party = None if claims(request).is_admin else claims(request).user_id
+    page = await request.app[LEDGER].calls_of(party, limit=query.limit, cursor=query.cursor)
+    listed = CallList(tuple(call_body(call) for call in page.items), page.next_cursor)
+    return json_response(dump(CallListSchema, listed))
+
+
+@routes.get("/calls/{call_id}")
+async def get_call(request: web.Request) -> web.Response:
+    """One call with everything that happened to it, oldest first."""
+    call = await readable_call(request)
+    steps = await request.app[LEDGER].timeline(call.id)
+    units = await request.app[LEDGER].billing(call.id)
+    happened: list[tuple[int, int, dict[str, Any]]] = [
+        *((step.at_ms, 0, {"type": step.state, "cause": step.cause}) for step in steps),
+        *((unit.charged_at_ms, unit.index, {"type": "unit", "index": unit.index, "points": unit.points})
+          for unit in units.units),
+    ]  # fmt: skip
+    happened.sort(key=lambda one: one[:2])
+    timeline = tuple({"at": iso(at_ms), **what} for at_ms, _, what in happened)
+    detail = CallDetail(**body_fields(call), timeline=timeline)
+    return json_response(dump(CallDetailSchema, detail))
+
+
+@routes.get("/calls/{call_id}/billing")
+async def get_billing(request: web.Request) -> web.Response:
+    call = await readable_call(request)
+    billing = await request.app[LEDGER].billing(call.id)
+    units = tuple(BilledUnit(unit.index, unit.points, utc(unit.charged_at_ms)) for unit in billing.units)
+    return json_response(dump(BillingSchema, Billing(call.id, units, billing.total_points)))
+
+
+async def readable_call(request: web.Request) -> Call:
+    """The stored call, for its parties and for admins."""
+    call_id = request.match_info["call_id"]
+    call = await request.app[LEDGER].call(call_id)
+    if call is None:
+        raise CallNotFound(call_id)
+    claims(request).require_reader(call.user_id, call.otomo_id)
+    return call
+
+
+def ack(call: LiveCall) -> dict[str, object]:
+    return dump(CallAckSchema, CallAck(call.id, call.state.value))
+
+
+def call_body(call: Call) -> CallBody:
+    return CallBody(**body_fields(call))
+
+
+def body_fields(call: Call) -> dict[str, Any]:
+    return {
+        "call_id": call.id,
+        "user_id": call.user_id,
+        "otomo_id": call.otomo_id,
+        "state": call.state.value,
+        "price_per_minute": call.price_per_minute,
+        "created_at": utc(call.created_at_ms),
+        "accepted_at": utc_or_none(call.accepted_at_ms),
+        "connected_at": utc_or_none(call.connected_at_ms),
+        "ended_at": utc_or_none(call.ended_at_ms),
+        "end_reason": call.end_reason,
+        "duration_seconds": call.duration_seconds,
+        "billed_units": call.billed_units,
+        "billed_points": call.billed_points,
+    }
+
+
+def utc(at_ms: int) -> datetime:
+    return datetime.fromtimestamp(at_ms // 1000, UTC).replace(microsecond=at_ms % 1000 * 1000)
+
+
+def utc_or_none(at_ms: int | None) -> datetime | None:
+    return None if at_ms is None else utc(at_ms)

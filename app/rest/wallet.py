@@ -1,0 +1,51 @@
+"""Points: a user's balance and statement."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from app.body import json_response
+from app.errors import WalletNotFound
+from app.keys import LEDGER, claims
+from app.ledger.values import Wallet
+from app.rest.calls import utc, utc_or_none
+from app.rest.pages import page_query
+from schemas.base import dump
+from schemas.wallet import Balance, BalanceSchema, Usage, UsageLine, UsageSchema
+
+routes = web.RouteTableDef()
+
+
+@routes.get("/wallet/balance")
+async def get_balance(request: web.Request) -> web.Response:
+    user_id = claims(request).user_id
+    wallet = await request.app[LEDGER].balance(user_id)
+    if wallet is None:
+        raise WalletNotFound(user_id)
+    return balance_response(wallet)
+
+
+@routes.get("/wallet/usage")
+async def get_usage(request: web.Request) -> web.Response:
+    """One line per call that cost something, newest first."""
+    query = page_query(request)
+    user_id = claims(request).user_id
+    page = await request.app[LEDGER].usage(user_id, limit=query.limit, cursor=query.cursor)
+    lines = tuple(
+        UsageLine(
+            line.call_id,
+            line.otomo_id,
+            utc(line.connected_at_ms or line.created_at_ms),
+            utc_or_none(line.ended_at_ms),
+            line.duration_seconds,
+            line.billed_units,
+            line.billed_points,
+        )
+        for line in page.items
+    )
+    return json_response(dump(UsageSchema, Usage(lines, page.next_cursor)))
+
+
+def balance_response(wallet: Wallet) -> web.Response:
+    body = Balance(wallet.user_id, wallet.balance, utc(wallet.updated_at_ms))
+    return json_response(dump(BalanceSchema, body))

@@ -1,0 +1,108 @@
+"""Our server against another over the same worker binary, as ratios: ``python -m bench.compare``.
+
+Needs two things that are not part of this project: a folder with the other server (``server.mjs`` with its packages
+installed, which says "ready" when it is) and a driver (a script for Node that takes ``--base``, ``--secret``,
+``--mode``, ``--seconds`` and ``--concurrency``, and prints one line of JSON with ``perSecond``). They are given as
+``--reference DIR`` and ``--driver FILE``, or as VOICEPLANE_BENCH_REFERENCE and VOICEPLANE_BENCH_DRIVER.
+
+The two take turns, who is first in a round changes, and every run has a fresh server. What both have in common, a noisy
+machine above all, cancels out of a round's ratio; the median of the rounds is the result.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from bench.servers import SECRET, Server, reference, voiceplane
+
+MODES = ("produce", "setup")
+
+Json = dict[str, Any]
+Start = Callable[[], AbstractContextManager[Server]]
+
+
+def main() -> int:
+    """Print one line per mode. Returns the exit code."""
+    args = arguments()
+    if args.reference is None or args.driver is None:
+        sys.stderr.write(
+            "bench.compare needs --reference DIR, a folder with server.mjs and its packages, and --driver FILE, the "
+            "script that drives both (or VOICEPLANE_BENCH_REFERENCE and VOICEPLANE_BENCH_DRIVER).\n"
+        )
+        return 2
+    for mode in args.modes:
+        sys.stdout.write(json.dumps(compare(mode, args)) + "\n")
+        sys.stdout.flush()
+    return 0
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench.compare", description="Compare with another server.")
+    parser.add_argument("--reference", type=Path, default=path_of("VOICEPLANE_BENCH_REFERENCE"), metavar="DIR")
+    parser.add_argument("--driver", type=Path, default=path_of("VOICEPLANE_BENCH_DRIVER"), metavar="FILE")
+    parser.add_argument("--modes", nargs="+", choices=MODES, default=MODES)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=5.0, help="of one run, after its warm-up")
+    parser.add_argument("--concurrency", type=int, default=16)
+    return parser.parse_args()
+
+
+def path_of(variable: str) -> Path | None:
+    value = os.environ.get(variable)
+    return Path(value) if value else None
+
+
+def compare(mode: str, args: argparse.Namespace) -> Json:
+    """Drive both in turn, and report the ratios of what they did a second: above 1 we are the faster."""
+    servers: dict[str, Start] = {"ours": voiceplane, "reference": partial(reference, args.reference)}
+    runs: dict[str, list[Json]] = {name: [] for name in servers}
+    for number in range(args.rounds):
+        for name in sorted(servers, reverse=number % 2 == 1):
+            runs[name].append(run(servers[name], mode, args))
+    ratios = [
+        ours["perSecond"] / theirs["perSecond"] for ours, theirs in zip(runs["ours"], runs["reference"], strict=True)
+    ]
+    return {
+        "bench": "compare",
+        "mode": mode,
+        "ratio": round(statistics.median(ratios), 3),
+        "ratioMin": round(min(ratios), 3),
+        "ratioMax": round(max(ratios), 3),
+        **{name: summary(these) for name, these in runs.items()},
+    }
+
+
+def run(start: Start, mode: str, args: argparse.Namespace) -> Json:
+    """One run on a fresh server: what the driver reports, and the server's own CPU time for it."""
+    with start() as server:
+        command = ["node", str(args.driver), "--base", server.base, "--secret", SECRET, "--mode", mode]
+        command += ["--seconds", str(args.seconds), "--concurrency", str(args.concurrency)]
+        before = server.cpu_seconds()
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        spent = server.cpu_seconds() - before
+    report: Json = json.loads(done.stdout)
+    # The driver's warm-up is in the time, but not in its count: the same few requests for both servers.
+    requests = report["requestsPerSecond"] * args.seconds
+    return report | {"cpuUsPerRequest": spent / requests * 1e6 if requests else 0.0}
+
+
+def summary(runs: list[Json]) -> Json:
+    median = {
+        name: round(statistics.median(run[name] for run in runs), 2)
+        for name in ("perSecond", "p50ms", "p99ms", "cpuUsPerRequest")
+    }
+    return median | {"errors": sum(run["errors"] for run in runs)}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,128 @@
+"""A PostgreSQL of the tests' own: in a temporary folder, on loopback, killed with the process that started it."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+PATIENCE_S = 30.0
+CONFIG = """
+listen_addresses = '127.0.0.1'
+fsync = off
+full_page_writes = off
+max_connections = 60
+shared_buffers = 16MB
+autovacuum = off
+"""
+
+
+class Cluster:
+    """One server. ``start`` and ``stop`` may be called again and again; the data stays."""
+
+    def __init__(self, folder: Path, port: int) -> None:
+        self.folder = folder
+        self.port = port
+        self._databases = 0
+        self._server: subprocess.Popen[bytes] | None = None
+
+    def url(self, database: str = "postgres", port: int | None = None) -> str:
+        return f"postgresql://postgres@127.0.0.1:{port or self.port}/{database}"
+
+    def new_database(self) -> str:
+        """The URL of an empty database."""
+        self._databases += 1
+        name = f"ledger_{self._databases}"
+        subprocess.run(
+            [*as_postgres("createdb"), "-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", name], check=True
+        )
+        return self.url(name)
+
+    def start(self) -> None:
+        with (self.folder / "log").open("ab") as log:
+            command = [*as_postgres("postgres", die_with_parent=True), "-D", self.folder / "data", "-p", str(self.port)]
+            self._server = subprocess.Popen([*command, "-k", self.folder], stdout=log, stderr=log)
+        ready = [program("pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        deadline = time.monotonic() + PATIENCE_S
+        while subprocess.run(ready, check=False).returncode:
+            if self._server.poll() is not None or time.monotonic() > deadline:
+                pytest.fail("PostgreSQL does not start: " + (self.folder / "log").read_text())
+
+    def stop(self, how: signal.Signals = signal.SIGQUIT) -> None:
+        """SIGQUIT is a crash: open transactions are lost, what is committed is replayed at the next start."""
+        if self._server is not None:
+            self._server.send_signal(how)
+            self._server.wait(PATIENCE_S)
+            self._server = None
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """All its processes stand still; connections stay open and are not answered."""
+        assert self._server is not None
+        pids = [self._server.pid, *children_of(self._server.pid)]
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
+
+
+@contextmanager
+def running_cluster() -> Iterator[Cluster]:
+    folder = Path(tempfile.mkdtemp(prefix="ledger-postgres-"))
+    try:
+        if os.geteuid() == 0:  # initdb and postgres refuse to be root
+            postgres = pwd.getpwnam("postgres")
+            os.chown(folder, postgres.pw_uid, postgres.pw_gid)
+        initdb = [*as_postgres("initdb"), "-D", folder / "data", "-U", "postgres", "--auth=trust", "--no-sync"]
+        subprocess.run([*initdb, "--encoding=UTF8", "--locale=C"], check=True, stdout=subprocess.DEVNULL)
+        with (folder / "data" / "postgresql.conf").open("a") as config:
+            config.write(CONFIG)
+        cluster = Cluster(folder, free_port())
+        cluster.start()
+        try:
+            yield cluster
+        finally:
+            cluster.stop()
+    finally:
+        shutil.rmtree(folder)
+
+
+def program(name: str) -> Path:
+    """Debian keeps most of PostgreSQL's programs off the PATH."""
+    places = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda place: int(place.parent.name), reverse=True)
+    found = shutil.which(name, path=os.pathsep.join([*map(str, places), os.environ.get("PATH", "")]))
+    if found is None:
+        pytest.fail(f"the ledger's tests need PostgreSQL, and {name} is not there: apt-get install postgresql")
+    return Path(found)
+
+
+def as_postgres(name: str, *, die_with_parent: bool = False) -> list[str | Path]:
+    """The start of a command line: the program, under a user that it accepts."""
+    options = ["--pdeathsig=KILL"] if die_with_parent else []
+    if os.geteuid() == 0:
+        options += ["--reuid=postgres", "--regid=postgres", "--clear-groups"]
+    return ["setpriv", *options, program(name)] if options else [program(name)]
+
+
+def children_of(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

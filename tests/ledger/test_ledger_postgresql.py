@@ -1,0 +1,157 @@
+"""PostgreSQL's own ways to fail: it stops, stands still, locks, cuts a connection, or its answer is lost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import asyncpg
+import pytest
+from ledger_samples import balance, charged, credit, talking, unit
+from postgres_cluster import Cluster
+
+from app.ledger import Ledger
+from app.ledger.errors import LedgerUnavailable
+from app.ledger.values import Charged
+
+BRIEF_S = 0.5  # a transaction's time limit, where a test waits for it to pass
+
+
+@asynccontextmanager
+async def forgetful_proxy(port: int, words: bytes, *, after: bytes) -> AsyncIterator[int]:
+    """A TCP proxy. Once ``after`` has passed it, it passes ``words`` on too, but hangs up instead of giving the answer."""
+    armed = False
+    done = False
+
+    async def serve(client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
+        nonlocal armed, done
+        server, to_server = await asyncio.open_connection("127.0.0.1", port)
+        hang_up = False
+
+        async def back() -> None:
+            while answer := await server.read(65536):
+                if hang_up:
+                    break
+                to_client.write(answer)
+
+        answers = asyncio.create_task(back())
+        while asked := await client.read(65536):
+            armed = armed or after in asked
+            if armed and not done and words in asked:
+                done = hang_up = True
+            to_server.write(asked)
+            if hang_up:
+                break
+        if not hang_up:
+            to_server.close()
+        await answers
+        for writer in (to_client, to_server):
+            writer.close()
+
+    listener = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with listener:
+        yield listener.sockets[0].getsockname()[1]
+
+
+async def test_a_server_that_stops_is_unavailable_until_it_is_back(own_cluster: Cluster) -> None:
+    async with Ledger.open(own_cluster.new_database()) as ledger:
+        await credit(ledger, 1000)
+        await talking(ledger)
+        charged(await ledger.charge_unit(unit(1)))
+        own_cluster.stop()
+        for _ in range(3):
+            with pytest.raises(LedgerUnavailable):
+                await ledger.charge_unit(unit(2))
+            with pytest.raises(LedgerUnavailable):
+                await ledger.balance("user")
+        own_cluster.start()
+        assert charged(await ledger.charge_unit(unit(1))).already
+        assert not charged(await ledger.charge_unit(unit(2))).already
+        assert await balance(ledger) == 800
+        assert await ledger.audit() == ()
+
+
+async def test_a_server_that_stands_still_is_unavailable_and_nothing_counts_twice(own_cluster: Cluster) -> None:
+    async with Ledger.open(own_cluster.new_database(), timeout_s=BRIEF_S) as ledger:
+        await credit(ledger, 1000)
+        await talking(ledger)
+        with own_cluster.frozen():
+            tries = [
+                ledger.charge_unit(unit(1)),
+                ledger.ping(),
+                ledger.balance("user"),
+                credit(ledger, 1, key="second"),
+            ]
+            for failed in await asyncio.gather(*tries, return_exceptions=True):
+                assert isinstance(failed, LedgerUnavailable), failed
+        charged(await ledger.charge_unit(unit(1)))
+        await credit(ledger, 1, key="second")
+        assert await balance(ledger) == 901
+        assert await ledger.audit() == ()
+
+
+async def test_a_server_that_is_not_there_is_unavailable_at_the_start(own_cluster: Cluster) -> None:
+    url = own_cluster.new_database()
+    own_cluster.stop()
+    with pytest.raises(LedgerUnavailable):
+        async with Ledger.open(url):
+            pass
+
+
+async def test_a_database_that_is_not_there_is_named(cluster: Cluster) -> None:
+    with pytest.raises(LedgerUnavailable, match="nowhere"):
+        async with Ledger.open(cluster.url("nowhere")):
+            pass
+
+
+async def test_a_row_that_somebody_holds_makes_only_its_own_charge_wait(cluster: Cluster) -> None:
+    url = cluster.new_database()
+    async with Ledger.open(url, timeout_s=BRIEF_S) as ledger:
+        await credit(ledger, 1000)
+        await credit(ledger, 1000, "another")
+        await talking(ledger)
+        await talking(ledger, "free", "another")
+        holder = await asyncpg.connect(url)
+        holding = holder.transaction()
+        await holding.start()
+        await holder.execute("SELECT * FROM calls WHERE id = 'call' FOR UPDATE")
+        with pytest.raises(LedgerUnavailable):
+            await ledger.charge_unit(unit(1))
+        charged(await ledger.charge_unit(unit(1, "free")))
+        await holding.rollback()
+        await holder.close()
+        assert not charged(await ledger.charge_unit(unit(1))).already
+
+
+async def test_connections_that_were_cut_while_they_rested_are_not_noticed(cluster: Cluster) -> None:
+    url = cluster.new_database()
+    async with Ledger.open(url) as ledger:
+        await asyncio.gather(*(credit(ledger, 10, f"user-{i}") for i in range(6)))
+        admin = await asyncpg.connect(url)
+        await admin.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        await admin.close()
+        await talking(ledger, user_id="user-1")
+        assert isinstance(await ledger.charge_unit(unit(1)), Charged)
+
+
+async def test_a_charge_whose_answer_was_lost_is_found_by_the_second_try(cluster: Cluster) -> None:
+    url = cluster.new_database()
+    async with Ledger.open(url) as ledger:
+        await credit(ledger, 1000)
+        await talking(ledger)
+    async with (
+        forgetful_proxy(cluster.port, b"COMMIT;", after=b"call_units") as port,
+        Ledger.open(url.replace(f":{cluster.port}/", f":{port}/")) as ledger,
+    ):
+        with pytest.raises(LedgerUnavailable) as failed:
+            await ledger.charge_unit(unit(1))
+        assert failed.value.outcome_unknown
+        again = charged(await ledger.charge_unit(unit(1)))
+        assert again.already
+        assert len(again.events) == 3
+        assert await balance(ledger) == 900
+        assert await ledger.audit() == ()

@@ -1,0 +1,217 @@
+"""SQLite's own ways: many pieces of work in one commit, and what happens when the file can't be written."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from ledger_samples import START, balance, charged, credit, talking, unit
+from sqlalchemy import event
+
+from app.ledger import Ledger
+from app.ledger.errors import BalanceTooLow, LedgerUnavailable
+from app.ledger.sqlite import SqliteDatabase
+from app.ledger.values import NewEvent
+
+BRIEF_S = 0.3  # a transaction's time limit, where a test waits for it to pass
+
+
+@pytest.fixture
+async def ledger(sqlite_url: str) -> AsyncIterator[Ledger]:
+    async with Ledger.open(sqlite_url, timeout_s=BRIEF_S) as opened:
+        yield opened
+
+
+def database_of(ledger: Ledger) -> SqliteDatabase:
+    assert isinstance(ledger._database, SqliteDatabase)
+    return ledger._database
+
+
+def pragma(ledger: Ledger, words: str) -> str:
+    """Ask or tell the writing connection something, between two transactions."""
+    with database_of(ledger).writer.connect() as connection:
+        cursor = connection.connection.cursor()
+        try:
+            return str(cursor.execute(f"PRAGMA {words}").fetchone())
+        finally:
+            cursor.close()
+
+
+@contextmanager
+def slow_disk(ledger: Ledger) -> Iterator[tuple[asyncio.Event, threading.Event]]:
+    """A disk on which commits hang: the first event says that one does, the second one lets them go."""
+    loop, hangs, go = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
+
+    def hang(_connection: object) -> None:
+        loop.call_soon_threadsafe(hangs.set)
+        go.wait()
+
+    engine = database_of(ledger).writer
+    event.listen(engine, "commit", hang)
+    try:
+        yield hangs, go
+    finally:
+        go.set()
+        event.remove(engine, "commit", hang)
+
+
+async def test_a_commit_is_on_the_disk_when_it_is_told(ledger: Ledger) -> None:
+    assert pragma(ledger, "journal_mode") == "('wal',)"
+    assert pragma(ledger, "synchronous") == "(2,)"  # FULL
+    assert pragma(ledger, "foreign_keys") == "(1,)"
+
+
+async def test_what_waits_for_the_disk_is_committed_together(sqlite_url: str) -> None:
+    async with Ledger.open(sqlite_url) as ledger:
+        commits = 0
+
+        def count(_connection: object) -> None:
+            nonlocal commits
+            commits += 1
+
+        event.listen(database_of(ledger).writer, "commit", count)
+        await asyncio.gather(*(credit(ledger, 1, key=str(i)) for i in range(200)))
+        assert await balance(ledger) == 200
+        assert commits <= 5
+
+
+async def test_a_refusal_takes_nothing_with_it_that_was_committed_with_it(ledger: Ledger) -> None:
+    tries = [credit(ledger, amount, key=str(i)) for i, amount in enumerate([5, -100, 7, -100, 1])]
+    results = await asyncio.gather(*tries, return_exceptions=True)
+    assert [isinstance(result, BalanceTooLow) for result in results] == [False, True, False, True, False]
+    assert await balance(ledger) == 13
+    assert await ledger.latest_seq() == 3
+    assert await ledger.audit() == ()
+
+
+async def test_a_database_that_another_process_holds_is_unavailable_until_it_lets_go(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    await credit(ledger, 100)
+    await talking(ledger)
+    holder = sqlite3.connect(tmp_path / "ledger.sqlite", isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    tries = await asyncio.gather(ledger.charge_unit(unit(1)), ledger.ping(), return_exceptions=True)
+    for failed in tries:
+        assert isinstance(failed, LedgerUnavailable)
+        assert not failed.outcome_unknown
+    assert "locked" in str(tries[0])
+    assert isinstance(getattr(tries[0], "__cause__", None), Exception)
+    assert await balance(ledger) == 100  # readers are not held up
+    holder.execute("ROLLBACK")
+    holder.close()
+    assert not charged(await ledger.charge_unit(unit(1))).already
+
+
+async def test_a_full_disk_is_unavailable_and_leaves_nothing_half_done(ledger: Ledger) -> None:
+    await credit(ledger, 1000)
+    await talking(ledger)
+    pages = int(pragma(ledger, "page_count").strip("(,)"))
+    pragma(ledger, f"max_page_count = {pages}")
+    long = NewEvent("long", {"text": "x" * 10_000}, "user")
+    failed = 0
+    index = 0
+    while not failed and index < 500:  # small rows still find room in the pages that are there
+        index += 1
+        results = await asyncio.gather(
+            ledger.charge_unit(unit(index)), ledger.append_events([long], at_ms=START), return_exceptions=True
+        )
+        failed = sum(isinstance(result, LedgerUnavailable) for result in results)
+        assert "full" in "".join(str(result) for result in results if isinstance(result, BaseException)) or not failed
+    assert failed
+    assert await ledger.audit() == ()
+    pragma(ledger, "max_page_count = 1000000")
+    charged(await ledger.charge_unit(unit(index)))
+    assert await ledger.audit() == ()
+    assert (await ledger.billing("call")).units[-1].index == index
+
+
+async def test_one_that_finds_no_room_does_not_keep_the_others_from_being_stored(ledger: Ledger) -> None:
+    await credit(ledger, 1000)
+    pages = int(pragma(ledger, "page_count").strip("(,)"))
+    pragma(ledger, f"max_page_count = {pages + 10}")
+    too_long = NewEvent("long", {"text": "x" * 1_000_000}, "user")
+    results = await asyncio.gather(
+        credit(ledger, 1, key="a"),
+        ledger.append_events([too_long], at_ms=START),
+        credit(ledger, 1, key="b"),
+        return_exceptions=True,
+    )
+    assert [isinstance(result, LedgerUnavailable) for result in results] == [False, True, False]
+    assert await balance(ledger) == 1002
+
+
+async def test_a_read_only_file_is_unavailable(ledger: Ledger) -> None:
+    pragma(ledger, "query_only = ON")
+    with pytest.raises(LedgerUnavailable, match="readonly"):
+        await credit(ledger, 1)
+    assert await balance(ledger) is None
+    pragma(ledger, "query_only = OFF")
+    await credit(ledger, 1)
+
+
+async def test_a_file_that_is_no_database_is_unavailable(tmp_path: Path) -> None:
+    (tmp_path / "ledger.sqlite").write_bytes(b"something else entirely, and not short " * 100)
+    with pytest.raises(LedgerUnavailable, match="not a database"):
+        async with Ledger.open(f"sqlite:///{tmp_path}/ledger.sqlite"):
+            pass
+    with pytest.raises(LedgerUnavailable):
+        async with Ledger.open(f"sqlite:///{tmp_path}/ledger.sqlite/below.sqlite"):
+            pass
+
+
+async def test_the_folder_of_a_new_ledger_is_made(tmp_path: Path) -> None:
+    async with Ledger.open(f"sqlite:///{tmp_path}/not/yet/there/ledger.sqlite") as ledger:
+        await credit(ledger, 1)
+
+
+async def test_a_charge_whose_commit_hung_is_found_by_the_second_try(ledger: Ledger) -> None:
+    await credit(ledger, 1000)
+    await talking(ledger)
+    with slow_disk(ledger) as (_, go):
+        with pytest.raises(LedgerUnavailable, match="in time") as failed:
+            await ledger.charge_unit(unit(1))
+        assert failed.value.outcome_unknown
+        with pytest.raises(LedgerUnavailable) as behind:  # it never got its turn
+            await ledger.charge_unit(unit(1))
+        assert not behind.value.outcome_unknown
+        go.set()
+        again = charged(await ledger.charge_unit(unit(1)))
+    assert again.already
+    assert len(again.events) == 3
+    assert await balance(ledger) == 900
+
+
+async def test_who_gives_up_while_waiting_leaves_nothing_behind(sqlite_url: str) -> None:
+    async with Ledger.open(sqlite_url) as ledger:
+        with slow_disk(ledger) as (hangs, go):
+            under_way = asyncio.create_task(credit(ledger, 1, key="under way"))
+            await hangs.wait()
+            waiting = asyncio.create_task(credit(ledger, 10, key="waiting"))
+            after = asyncio.create_task(credit(ledger, 100, key="after"))
+            await asyncio.sleep(0)  # lets both ask
+            waiting.cancel()
+            under_way.cancel()
+            await asyncio.wait([waiting, under_way])
+            assert waiting.cancelled()
+            assert under_way.cancelled()
+            go.set()
+            await after
+        assert await balance(ledger) == 101  # what was under way is stored, who cancelled it could not know
+
+
+async def test_closing_waits_for_what_is_under_way(sqlite_url: str) -> None:
+    async with Ledger.open(sqlite_url) as ledger:
+        with slow_disk(ledger) as (hangs, go):
+            under_way = asyncio.create_task(credit(ledger, 1))
+            await hangs.wait()
+            under_way.cancel()
+            go.set()
+    async with Ledger.open(sqlite_url) as ledger:
+        assert await balance(ledger) == 1
+    assert under_way.cancelled()

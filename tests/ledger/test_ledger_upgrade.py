@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ledger_samples import balance, credit
+from postgres_cluster import Cluster
+from sqlalchemy import Connection, inspect, text
+
+from app.ledger import Ledger, Upgrade, upgrade
+from app.ledger.backend import open_database
+from app.ledger.database import database_url
+from app.ledger.errors import BadDatabaseUrl, SchemaTooNew
+from app.ledger.tables import metadata
+
+ROOT = Path(__file__).parents[2]
+START_LEDGER = """
+import asyncio, sys
+from app.ledger import Ledger
+
+async def main(url, key):
+    async with Ledger.open(url) as ledger:
+        await ledger.adjust("user", 1, reason="started", idempotency_key=key, at_ms=0)
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+def schema(tx: Connection) -> dict[str, Any]:
+    """Everything that a database says about its tables, in an order that does not depend on how they were made."""
+    inspector = inspect(tx)
+    ask = {
+        "indexes": inspector.get_indexes,
+        "uniques": inspector.get_unique_constraints,
+        "checks": inspector.get_check_constraints,
+        "foreign keys": inspector.get_foreign_keys,
+        "columns": inspector.get_columns,
+    }
+    return {
+        f"{table} {what}": [*sorted(words(one) for one in question(table)), words(inspector.get_pk_constraint(table))]
+        for table in inspector.get_table_names()
+        if table != "alembic_version"
+        for what, question in ask.items()
+    }
+
+
+def words(described: Any) -> str:
+    """A description without the addresses of the SQL texts in it."""
+    options = described.get("dialect_options", {})
+    return repr(described | {"dialect_options": {name: str(value) for name, value in options.items()}})
+
+
+async def test_an_upgrade_makes_the_schema_and_is_done_once(url: str) -> None:
+    assert await upgrade(url) == Upgrade(None, "0001")
+    assert await upgrade(url) == Upgrade("0001", "0001")
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+async def test_the_migrations_make_what_the_tables_say(kind: str, cluster: Cluster, tmp_path: Path) -> None:
+    sqlite = kind == "sqlite"
+    migrated, made = (f"sqlite:///{tmp_path}/{i}" if sqlite else cluster.new_database() for i in range(2))
+    await upgrade(migrated)
+    async with open_database(migrated, 5.0) as database:
+        found = await database.read(schema)
+    async with open_database(made, 5.0) as database:
+        await database.write(metadata.create_all)
+        expected = await database.read(schema)
+    assert found == expected
+    assert len(found) == len(metadata.tables) * 5
+
+
+async def test_starters_at_the_same_moment_do_not_disturb_each_other(url: str) -> None:
+    command = [sys.executable, "-c", START_LEDGER, url]
+    starters = await asyncio.gather(*(asyncio.create_subprocess_exec(*command, str(i), cwd=ROOT) for i in range(4)))
+    assert await asyncio.gather(*(starter.wait() for starter in starters)) == [0, 0, 0, 0]
+    async with Ledger.open(url) as ledger:
+        assert await balance(ledger) == 4
+        assert await ledger.audit() == ()
+
+
+async def test_what_is_stored_is_there_after_a_restart(url: str) -> None:
+    async with Ledger.open(url) as ledger:
+        await credit(ledger, 7)
+    async with Ledger.open(url) as ledger:
+        assert await balance(ledger) == 7
+
+
+async def test_a_database_of_a_later_release_is_left_alone(url: str) -> None:
+    await upgrade(url)
+    async with open_database(url, 5.0) as database:
+        await database.write(lambda tx: tx.execute(text("UPDATE alembic_version SET version_num = '9999'")))
+    with pytest.raises(SchemaTooNew, match="9999"):
+        async with Ledger.open(url):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("given", "used"),
+    [
+        ("sqlite:///data/ledger.sqlite", "sqlite+pysqlite:///data/ledger.sqlite"),
+        ("sqlite:////var/ledger.sqlite", "sqlite+pysqlite:////var/ledger.sqlite"),
+        ("postgresql://me:secret@db/voice", "postgresql+asyncpg://me:secret@db/voice"),
+        ("postgres://db/voice?sslmode=require", "postgresql+asyncpg://db/voice?ssl=require"),
+        ("postgresql+psycopg://db/voice", "postgresql+asyncpg://db/voice"),
+    ],
+)
+def test_a_url_needs_no_driver(given: str, used: str) -> None:
+    assert database_url(given).render_as_string(hide_password=False) == used
+
+
+@pytest.mark.parametrize(
+    "bad", ["", "ledger.sqlite", "sqlite://", "sqlite:///:memory:", "mysql://db/voice", "sqlite:///x?mode=ro"]
+)
+async def test_a_url_that_can_not_hold_a_ledger_is_refused(bad: str) -> None:
+    with pytest.raises(BadDatabaseUrl):
+        async with Ledger.open(bad):
+            pass
