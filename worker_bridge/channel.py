@@ -7,7 +7,6 @@ the whole protocol is tested without them. Call order is wire order: nothing is 
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -72,7 +71,7 @@ class Channel:
         self._alarm = alarm
         self._unclaimed = unclaimed
         self._frames = FrameBuffer()
-        self._ids = itertools.cycle(range(1, LAST_REQUEST_ID + 1))
+        self._last_id = 0
         self._loop = asyncio.get_running_loop()
         self._pending: dict[int, Pending] = {}
         self._listeners: dict[str, Listener] = {}
@@ -98,13 +97,19 @@ class Channel:
         """Many requests without bodies, (method, handler id) each, in one write; their answers' futures in order."""
         if self._failure:
             raise WorkerGone(str(self._failure)) from self._failure
-        frames, answers = [], []
-        for method, handler_id in requests:
-            answer: asyncio.Future[Body] = self._loop.create_future()
-            answers.append(answer)
-            frames.append(self._codec.request(self._open(method, answer), method, handler_id))
-        if frames:
-            self._write(b"".join(frames))
+        answers: list[asyncio.Future[Body]] = [self._loop.create_future() for _ in requests]
+        opened = [self._open(method, answer) for (method, _), answer in zip(requests, answers, strict=True)]
+        try:
+            frames = [
+                self._codec.request(request_id, method, handler_id)
+                for request_id, (method, handler_id) in zip(opened, requests, strict=True)
+            ]
+            if frames:
+                self._write(b"".join(frames))
+        except BaseException:
+            for request_id in opened:
+                del self._pending[request_id]
+            raise
         return answers
 
     def post(self, method: str, handler_id: str = "", body: Body | None = None) -> None:
@@ -136,7 +141,7 @@ class Channel:
         return None
 
     def feed(self, data: bytes) -> None:
-        """Bytes from the worker. A notification is delivered a turn of the loop later, after whoever awaits an answer."""
+        """Bytes from the worker. A notification is delivered one turn later, after whoever awaits an answer."""
         if self._failure:
             return  # what a worker says after its end answers nobody
         try:
@@ -167,9 +172,10 @@ class Channel:
             raise
 
     def _open(self, method: str, answer: asyncio.Future[Body] | None) -> int:
-        request_id = next(self._ids)
+        request_id = self._last_id % LAST_REQUEST_ID + 1
         while request_id in self._pending:
-            request_id = next(self._ids)
+            request_id = request_id % LAST_REQUEST_ID + 1
+        self._last_id = request_id
         self._pending[request_id] = (method, self._loop.time(), answer)
         return request_id
 

@@ -64,16 +64,24 @@ class WorkerProcess:
             environment = {**os.environ, "MEDIASOUP_VERSION": version}
             argv = [str(binary), *arguments]
             pid = os.posix_spawn(binary, argv, environment, file_actions=actions, setpgroup=0, setsigmask=[])
-        except OSError as error:
+        except (OSError, ValueError) as error:
             for descriptor in (ours_write, ours_read, out_read, err_read):
                 if descriptor >= 0:
                     os.close(descriptor)
-            raise NativeError(f"{binary} can't be started: {error.strerror}") from error
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise NativeError(f"{binary} can't be started: {reason}") from error
         finally:
             for descriptor in theirs:
                 os.close(descriptor)
         process = cls(pid, os.pidfd_open(pid))
-        await process._connect(ours_write, ours_read, out_read, err_read, receive)
+        connecting = asyncio.ensure_future(process._connect(ours_write, ours_read, out_read, err_read, receive))
+        try:
+            await asyncio.shield(connecting)
+        except BaseException:  # cancelled: nobody else could end it
+            process.kill()
+            await asyncio.wait([connecting])
+            await process.stop()
+            raise
         return process
 
     def write(self, frame: bytes) -> None:

@@ -41,6 +41,7 @@ class Router(Resource):
         initial_available_outgoing_bitrate: int = INITIAL_OUTGOING_BITRATE,
     ) -> WebRtcTransport:
         """A transport on a server's shared port, or on sockets of its own. ``ice_consent_timeout_s`` 0 turns it off."""
+        self._require_open()
         if not isinstance(listen, WebRtcServer):
             if not listen:
                 raise InvalidParameters("a transport needs a server or something to listen on")

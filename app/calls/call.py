@@ -152,8 +152,8 @@ class LiveCall:
         return self.otomo_id if user_id == self.user_id else self.user_id
 
     def seconds_at(self, monotonic: float) -> int:
-        """Whole seconds of sound by then; 0 before the first packet."""
-        return max(0, int(monotonic - self.connected_at.monotonic)) if self.connected_at else 0
+        """Whole seconds of sound by then; 0 before the first packet. A float's last bit takes no second away."""
+        return max(0, int(round(monotonic - self.connected_at.monotonic, 6))) if self.connected_at else 0
 
     def stop_timer(self) -> None:
         if self.timer is not None:

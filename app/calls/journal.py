@@ -106,12 +106,31 @@ class Journal:
     async def _flush(self) -> None:
         while self._backlog:
             batch, self._backlog = self._backlog, []
+            await self._store(batch)
+
+    async def _store(self, batch: list[NewEvent]) -> None:
+        """Until it is stored and told. A try that was cut off may have been stored: it is looked for before the next."""
+        before, at_ms, perhaps_stored = self._published, now().utc_ms, False
+        while True:
             try:
-                await self._publish(await self.ledger.append_events(batch, at_ms=now().utc_ms))
+                found = await self._find(batch[0], at_ms, before) if perhaps_stored else ()
+                stored = found or await self.ledger.append_events(batch, at_ms=at_ms)
+                perhaps_stored = True
+                await self._publish(stored)
             except LedgerUnavailable as error:
                 logger.warning("%d events wait for the ledger: %s", len(batch), error)
-                self._backlog = batch + self._backlog
+                perhaps_stored = perhaps_stored or error.outcome_unknown
                 await asyncio.sleep(RETRY_EVERY_S)
+            else:
+                return
+
+    async def _find(self, first: NewEvent, at_ms: int, after: int) -> Sequence[Event]:
+        """What stands behind the number ``after``, if the batch that begins with ``first`` is there; else nothing."""
+        await self.ledger.ping()  # waits its turn behind a commit that is still under way
+        behind = await self.ledger.tail(after, limit=BACKLOG)
+        wanted = (at_ms, first.type, first.payload, first.user_id, first.call_id)
+        there = ((one.at_ms, one.type, one.payload, one.user_id, one.call_id) == wanted for one in behind)
+        return behind if any(there) else ()
 
     async def _publish(self, events: Sequence[Event]) -> None:
         """Hand out events in the order of their numbers. A gap is somebody's commit whose answer is not here yet, or

@@ -2,14 +2,15 @@
 
 Seen in pymediasoup 1.5.0 on aiortc 1.16.0 and aioice 0.13.0:
 
-1. `Transport` passes "connect" on without awaiting it and loses its error, so DTLS may start before RTC-03 is answered;
-   the worker drops that first flight, and the sound comes a retransmission (1 s) late. The handler's own "@connect" is
-   awaited and raises: `party.py` listens there.
+1. `Transport` passes "connect" on without awaiting it, so DTLS may start before RTC-03 is answered, and a refusal of it
+   does not reach whoever produces or consumes. The handler's own "@connect" is awaited and raises: `party.py` listens
+   there.
 2. The DTLS role is fixed (server when sending, client when receiving). `dtls_role` chooses it: aiortc follows the
    `a=setup` of the remote description, and `RemoteSdp` writes actpass into every offer.
 3. aioice never gathers 127.0.0.1, so a machine without a network has no candidate at all. Where all of the server's
    addresses are loopback, so is ours.
-4. Closing a peer connection cancels its tasks without awaiting them; `close` waits for their end.
+4. A peer connection that is closed while it connects goes on connecting: it starts ICE's consent checks, or a receiver
+   with its thread, after the moment at which they would have been stopped. Its tasks are kept here, and ended first.
 5. `Consumer` never learns its receiver and `Transport.getStats` returns a coroutine: `packets_lost` asks aiortc itself.
 
 (And without ICE servers aiortc asks a public STUN server: `party.py` always gives a list, if need be an empty one.)
@@ -29,8 +30,6 @@ from pymediasoup.handlers.sdp.remote_sdp import RemoteSdp
 from pymediasoup.models.transport import DtlsRole as AnyDtlsRole
 
 DtlsRole = Literal["client", "server"]
-CLOSE_TIMEOUT_S = 2.0
-CLOSE_POLL_S = 0.005
 LOOPBACK = "127.0.0.1"
 
 
@@ -41,9 +40,11 @@ class PartyHandler(AiortcHandler):
         super().__init__()
         self._dtls_role = dtls_role
         self._on_loopback = False
+        self._connecting: set[asyncio.Future[None]] = set()
 
     def run(self, *args: Any, **options: Any) -> None:
         super().run(*args, **options)
+        self._keep_connecting_tasks()
         self._on_loopback = all(_is_loopback(candidate.ip) for candidate in options["iceCandidates"])
         if self._dtls_role == "server" and self._direction == "recv":
             self._remoteSdp = cast(RemoteSdp, _ActiveSdp(self.remoteSdp))
@@ -62,12 +63,10 @@ class PartyHandler(AiortcHandler):
     async def close(self) -> None:
         if self._pc is None:
             return
-        started = [dtls for dtls in self._dtls_transports() if dtls.transport.state != "new"]
+        await _ended(self._connecting)
+        pumps = {dtls._task for dtls in self._dtls_transports() if dtls._task is not None}  # noqa: SLF001
         await self._pc.close()
-        async with asyncio.timeout(CLOSE_TIMEOUT_S):
-            # polled, because closing removes every listener
-            while any(dtls.state not in ("closed", "failed") for dtls in started):  # noqa: ASYNC110
-                await asyncio.sleep(CLOSE_POLL_S)
+        await _ended(pumps)
 
     def fall_silent(self) -> None:
         """From now on nothing leaves the machine, as if its cable had been pulled: not even a goodbye."""
@@ -87,6 +86,20 @@ class PartyHandler(AiortcHandler):
         """Packets that RTP's sequence numbers say we should have received, and have not."""
         report = await self.pc.getStats()
         return sum(stats.packetsLost for stats in report.values() if isinstance(stats, RTCInboundRtpStreamStats))
+
+    def _keep_connecting_tasks(self) -> None:
+        name = "_RTCPeerConnection__connect"  # private to its class, and started as a task without an owner
+        connect = getattr(self.pc, name)
+
+        async def kept() -> None:
+            task = cast(asyncio.Task[None], asyncio.current_task())
+            self._connecting.add(task)
+            try:
+                await connect()
+            finally:
+                self._connecting.discard(task)
+
+        vars(self.pc)[name] = kept
 
     def _dtls_transports(self) -> list[RTCDtlsTransport]:
         if self._pc is None:
@@ -121,6 +134,15 @@ def _is_loopback(address: str) -> bool:
         return ipaddress.ip_address(address).is_loopback
     except ValueError:  # a host name, as VOICEPLANE_RTC_ANNOUNCED_ADDRESS may be
         return False
+
+
+async def _ended(tasks: set[asyncio.Future[None]]) -> None:
+    """Cancel them, and return when they are no more."""
+    tasks = set(tasks)
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks)
 
 
 async def _into_the_void(_: bytes) -> None:

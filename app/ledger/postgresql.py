@@ -40,7 +40,7 @@ class PostgresDatabase(Database):
         try:
             yield cls(made, timeout_s)
         finally:
-            await made.dispose()
+            await close(made, timeout_s)
 
     async def commit(self, work: Callable[[Connection], T]) -> T:
         return await self._transact(work, isolation_level="READ COMMITTED")  # what may not change meanwhile, is locked
@@ -67,6 +67,15 @@ class PostgresDatabase(Database):
                     raise unavailable(error, outcome_unknown=committing) from error
                 log.info("transaction tried again: %s", error)
         raise AssertionError("the last attempt returns or raises")
+
+
+async def close(engine: AsyncEngine, timeout_s: float) -> None:
+    """Say goodbye to the server; one that does not answer is left without."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            await engine.dispose()
+    except TimeoutError:
+        log.warning("PostgreSQL does not answer: its connections are cut")
 
 
 def left_nothing_behind(error: Exception) -> bool:

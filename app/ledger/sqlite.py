@@ -60,7 +60,10 @@ class SqliteDatabase(Database):
     @classmethod
     @asynccontextmanager
     async def open(cls, url: URL, timeout_s: float) -> AsyncIterator[SqliteDatabase]:
-        Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
+        try:
+            Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise unavailable(error) from error
         database = cls(engine(url, timeout_s, writes=True), engine(url, timeout_s, writes=False), timeout_s)
         try:
             yield database

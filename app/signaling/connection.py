@@ -70,7 +70,7 @@ class Connection:
         self._held: Backlog | None = Backlog(limits.outbox_frames, limits.outbox_bytes)
         self._replayed: set[int] = set()
         self._closing = False
-        self._heard_at = self._ping_at = self._loop.time()
+        self._heard_at = self._ping_at = self._beat_at = self._loop.time()
         self._timer: asyncio.TimerHandle | None = None
 
     def __repr__(self) -> str:
@@ -89,6 +89,7 @@ class Connection:
             writer = asyncio.create_task(self._write(), name=f"websocket writer of {self.claims.user_id}")
             try:
                 self._ping_at += self._limits.ping_every_s
+                self._beat_at = self._loop.time()
                 if not self._closing:
                     self._beat()
                 await self._catch_up(replay, since)
@@ -140,6 +141,7 @@ class Connection:
     def _beat(self) -> None:
         """Ping, or close an expired or silent socket, and come back when the next of these can be due."""
         now, valid_s = self._loop.time(), self.claims.expires_at - self._clock()
+        self._heard_at += now - self._beat_at  # while our loop stood still nobody could be heard
         silent_at = self._heard_at + self._limits.silent_after_s
         if valid_s <= 0:
             self.close(CloseCode.TOKEN_EXPIRED)
@@ -151,8 +153,8 @@ class Connection:
             self._ping_at = now + self._limits.ping_every_s
             self._send(Frame(b"", WSMsgType.PING))
         if not self._closing:  # which a ping too many would have made it
-            wait = min(self._ping_at - now, silent_at - now, valid_s)
-            self._timer = self._loop.call_later(max(wait, _SOONEST_S), self._beat)
+            self._beat_at = now + max(min(self._ping_at - now, silent_at - now, valid_s), _SOONEST_S)
+            self._timer = self._loop.call_at(self._beat_at, self._beat)
 
     async def _write(self) -> None:
         try:

@@ -159,6 +159,20 @@ async def test_keys_that_lie_behind_a_redirect_are_not_fetched() -> None:
         assert server.fetches == 2
 
 
+async def test_an_impatient_client_does_not_end_the_fetch_for_the_others() -> None:
+    async with KeyServer.running(rsa_jwk()) as (server, url), by_url(url, Clock()) as authenticator:
+        server.document = jwks(ec_jwk())
+        server.hold = asyncio.Event()
+        impatient, patient = (asyncio.create_task(authenticator.authenticate(es256(kid="e1"))) for _ in range(2))
+        await server.holding.wait()
+        impatient.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await impatient
+        server.hold.set()
+        assert (await patient).user_id == "ann"
+        assert server.fetches == 2
+
+
 @pytest.mark.parametrize("status", [500, 404])
 async def test_the_last_good_keys_stay_while_the_source_is_down(status: int, caplog: pytest.LogCaptureFixture) -> None:
     async with KeyServer.running(rsa_jwk()) as (server, url), by_url(url, Clock()) as authenticator:

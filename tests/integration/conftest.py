@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -28,6 +29,22 @@ class OpenCall:
 OpenCallFactory = Callable[[], Awaitable[OpenCall]]
 
 
+async def open_call_on(server: Any, http: aiohttp.ClientSession) -> OpenCall:
+    """A free call between strangers."""
+    mark = secrets.token_hex(4)
+    user_id, otomo_id = f"user-{mark}", f"otomo-{mark}"
+    admin = Api(http, server.base, server.token("root", "admin"))
+    call_id = await admin.open_call(f"call-{mark}", user_id, otomo_id, price_per_minute=0)
+    return OpenCall(
+        call_id=call_id,
+        user_id=user_id,
+        otomo_id=otomo_id,
+        admin=admin,
+        user=Api(http, server.base, server.token(user_id, "user")),
+        otomo=Api(http, server.base, server.token(otomo_id, "otomo")),
+    )
+
+
 @pytest.fixture
 async def http() -> AsyncIterator[aiohttp.ClientSession]:
     async with aiohttp.ClientSession() as session:
@@ -36,23 +53,7 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
 
 @pytest.fixture
 def open_call(server: Any, http: aiohttp.ClientSession) -> OpenCallFactory:
-    """Makes calls between strangers, free of charge."""
-
-    async def make() -> OpenCall:
-        mark = secrets.token_hex(4)
-        user_id, otomo_id = f"user-{mark}", f"otomo-{mark}"
-        admin = Api(http, server.base, server.token("root", "admin"))
-        call_id = await admin.open_call(f"call-{mark}", user_id, otomo_id, price_per_minute=0)
-        return OpenCall(
-            call_id=call_id,
-            user_id=user_id,
-            otomo_id=otomo_id,
-            admin=admin,
-            user=Api(http, server.base, server.token(user_id, "user")),
-            otomo=Api(http, server.base, server.token(otomo_id, "otomo")),
-        )
-
-    return make
+    return partial(open_call_on, server, http)
 
 
 @pytest.fixture

@@ -17,7 +17,8 @@ from app.client.conversation import OTOMO_HZ, conversation
 from app.client.errors import Refused
 from app.client.party import Party, Voice
 from app.client.tone import FRAMES_PER_SECOND
-from tests.integration.conftest import OpenCall, worker_holds_nothing
+from tests.conftest import eventually, serving
+from tests.integration.conftest import OpenCall, open_call_on, worker_holds_nothing
 
 STRANGER = Path(__file__).with_name("stranger.py")
 REPOSITORY = STRANGER.parents[2]
@@ -61,6 +62,24 @@ async def test_a_party_whose_network_is_gone_takes_nobody_with_it(call, server):
         await is_intact(call, talk.user)
         assert await call.user.cleanup(call.call_id) == Released(transports=4, producers=2, consumers=2)
     await worker_holds_nothing(server)
+
+
+async def test_a_party_that_stays_away_ends_the_call(settings_with, http):
+    """By what the worker counted: nobody said that the party is gone, and the other one goes on sending."""
+    async with serving(settings_with(rtp_stopped_after_s=2.0)) as server:
+        call = await open_call_on(server, http)
+        async with conversation(call.user, call.otomo, call.call_id) as talk:
+            await talk.heard(FRAMES_PER_SECOND)
+            talk.otomo.vanish()
+
+            async def goes_on() -> str | None:
+                state: str = (await call.user.request("GET", f"/calls/{call.call_id}"))["state"]
+                return state if state != "ended" else None
+
+            await eventually(goes_on)
+        ended = await call.user.request("GET", f"/calls/{call.call_id}")
+        assert ended["endReason"] == "rtp_stopped"
+        await worker_holds_nothing(server)
 
 
 async def test_a_party_that_leaves_in_order_can_come_back(call, server):

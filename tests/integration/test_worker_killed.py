@@ -37,6 +37,8 @@ async def test_a_call_ends_with_its_worker_and_the_next_one_has_sound(call, open
                     await ask()
             assert (refusal.value.status, refusal.value.code) in GONE
 
+    ended = await call.user.request("GET", f"/calls/{call.call_id}")
+    assert (ended["state"], ended["endReason"]) == ("ended", "worker_died")
     await eventually(lambda: slot.worker is None or slot.worker.pid == first_pid, within_s=BACK_WITHIN_S)
     next_call = await open_call()
     async with conversation(next_call.user, next_call.otomo, next_call.call_id) as talk:

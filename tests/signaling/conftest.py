@@ -11,9 +11,21 @@ import uvloop
 from signaling_node import Node, serving
 
 
-def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Every test runs on both loops: transports are theirs, and a node runs on uvloop."""
-    return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+LOOPS: Mapping[str, Callable[[], asyncio.AbstractEventLoop]] = {
+    "uvloop": uvloop.new_event_loop,  # what a node runs on
+    "asyncio": asyncio.new_event_loop,
+}
+BOTH = frozenset({"test_connection", "test_endpoint"})  # what closes and cuts transports, which are the loops' own
+
+
+def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    return LOOPS if item.path.stem in BOTH else {"uvloop": LOOPS["uvloop"]}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def libuv_is_loaded() -> None:
+    """It keeps one pipe per process from its first loop on, which is nothing that a test left behind."""
+    uvloop.new_event_loop().close()
 
 
 @pytest.fixture(autouse=True)

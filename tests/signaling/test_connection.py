@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 
 import orjson
@@ -158,7 +159,8 @@ async def test_who_does_not_read_is_closed_and_the_others_get_everything(tmp_pat
         assert received[-1] == close_frame(CloseCode.TOO_SLOW)
         seqs = [orjson.loads(message)["seq"] for opcode, message in received[:-1] if opcode == TEXT]
         assert seqs == list(range(1, len(seqs) + 1))
-        assert published - len(seqs) <= limits.outbox_frames + 1  # what waited in the outbox was dropped
+        dropped = published - len(seqs)  # what waited in the outbox; what TCP had taken could not be taken back
+        assert limits.outbox_bytes * 0.8 < dropped * len(filling) <= limits.outbox_bytes
         node.tell()
         assert (await next_message(fast))["seq"] == published + 1
         await fast.close()
@@ -197,9 +199,18 @@ async def test_who_is_silent_is_pinged_and_then_closed(tmp_path: Path) -> None:
         async with RawClient.connected(node) as client:
             frames = await client.receive_all()
         assert frames[-1] == close_frame(CloseCode.SILENT)
-        assert 3 <= len(frames[:-1]) <= 4
         assert set(frames[:-1]) == {(PING, b"")}
         assert not node.hub.online("ann")
+
+
+async def test_a_loop_that_stood_still_takes_nobody_for_silent(tmp_path: Path) -> None:
+    async with serving(tmp_path, limits=Limits(ping_every_s=0.1, silent_after_s=0.2)) as node:
+        socket = await node.connect()
+        assert (await ask(socket, "ping"))["type"] == "pong"
+        await socket.send_str('{"type":"ping"}')
+        time.sleep(0.4)  # noqa: ASYNC251 -- the stall itself
+        assert (await next_message(socket))["type"] == "pong"
+        await socket.close()
 
 
 async def test_a_command_that_takes_long_is_no_silence(tmp_path: Path) -> None:
@@ -238,6 +249,13 @@ async def test_a_clients_ping_is_answered_with_its_content(node: Node) -> None:
         assert await client.receive() == (PONG, b"are you there")
 
 
+async def test_who_waits_for_the_end_of_tcp_gets_it_right_after_the_close_frame(node: Node) -> None:
+    async with RawClient.connected(node) as client:
+        node.hub.close_all(CloseCode.GOING_AWAY)
+        async with asyncio.timeout(Limits().close_within_s / 2):
+            assert await client.receive_all() == [close_frame(CloseCode.GOING_AWAY)]
+
+
 @pytest.mark.parametrize(("sent", "answered"), [(b"", 1000), (b"\x03\xe8", 1000), (b"\x0f\xa0bye", 4000)])
 async def test_a_clients_close_is_answered_and_ends_tcp(node: Node, sent: bytes, answered: int) -> None:
     async with RawClient.connected(node) as client:
@@ -260,23 +278,20 @@ async def test_fragments_count_together(node: Node) -> None:
     async with RawClient.connected(node) as client:
         await client.send(TEXT, b"x" * 40_000, fin=False)
         await client.send(0, b"x" * 40_000)
-        assert close_frame(CloseCode.MESSAGE_TOO_BIG)[1] in [frame[1][:2] for frame in await client.receive_all()]
+        assert await client.receive_all() == [close_frame(CloseCode.MESSAGE_TOO_BIG)]
 
 
 @pytest.mark.parametrize("size", [100_000, 1_000_000, 10_000_000])
 async def test_who_sends_far_too_much_still_learns_why_it_is_closed(node: Node, size: int) -> None:
     async with RawClient.connected(node) as client:
-        sending = asyncio.create_task(client.send(TEXT, b"x" * size))
-        frames = await client.receive_all()
-        await asyncio.wait([sending])
-        sending.exception()
-        assert [frame[1][:2] for frame in frames] == [close_frame(CloseCode.MESSAGE_TOO_BIG)[1]]
+        await client.send(TEXT, b"x" * size)  # a client that reads only when it has sent
+        assert await client.receive_all() == [close_frame(CloseCode.MESSAGE_TOO_BIG)]
 
 
 async def test_text_that_is_not_utf_8_is_1007_as_the_protocol_demands(node: Node) -> None:
     async with RawClient.connected(node) as client:
         await client.send(TEXT, b'{"type":"\xff"}')
-        assert [frame[1][:2] for frame in await client.receive_all()] == [(1007).to_bytes(2, "big")]
+        assert await client.receive_all() == [close_frame(1007)]
 
 
 async def test_a_flood_that_reads_nothing_back_holds_up_itself_until_it_counts_as_silent(tmp_path: Path) -> None:
@@ -290,12 +305,15 @@ async def test_a_flood_that_reads_nothing_back_holds_up_itself_until_it_counts_a
             while True:
                 await client.send(TEXT, message)
 
+        waiting: list[int] = []
+        node.hub.on_presence(lambda user, _online: waiting.append(len(connection._outbox)))
+        other = await node.connect()
+        waiting.clear()
         flooding = asyncio.create_task(flood())
-        other, most = await node.connect(), 0
         while node.hub.online("flooding"):
             assert (await ask(other, "ping"))["type"] == "pong"
-            most = max(most, len(connection._outbox))
-        assert 0 < most <= ANSWERS_AHEAD + 2  # the answer that was one too many, and a ping
+        pings = limits.silent_after_s / limits.ping_every_s
+        assert 0 < waiting[0] <= ANSWERS_AHEAD + 1 + pings
         await other.close()
         with pytest.raises(ConnectionError):
             await flooding

@@ -39,6 +39,9 @@ async def test_users_are_listed_by_role(node: Node) -> None:
     assert node.hub.users("user") == ["ann"]
     assert node.hub.users("otomo") == ["bob"]
     assert node.hub.users("admin") == []
+    assert node.hub.online_as("ann", "user")
+    assert not node.hub.online_as("ann", "otomo")
+    assert not node.hub.online_as("nobody", "user")
     for socket in sockets:
         await socket.close()
 

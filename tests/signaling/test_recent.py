@@ -53,12 +53,15 @@ async def test_the_number_kept_per_user_is_bounded_and_the_latest_stay() -> None
 async def test_users_who_are_told_nothing_any_more_are_forgotten() -> None:
     clock = Clock()
     recent = RecentEvents(1, clock)
+    recent.append("a", "call_end", {})  # the first to come, and one who stays
     for number in range(1000):
         recent.append(f"user-{number}", "call_end", {})
+    clock.now = 1.0
+    recent.append("a", "call_end", {})
     clock.now = KEEP_S
     for _ in range(500):
         recent.append("a", "call_end", {})
-    assert len(recent) == 500
+    assert len(recent) == 501
 
 
 def test_a_new_process_goes_on_above_the_former_ones_numbers() -> None:

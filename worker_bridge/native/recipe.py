@@ -1,6 +1,7 @@
 """The worker from source, in named steps, with the system's libraries in place of those that its build would fetch.
 
-Each step checks what it relies on and fails in one sentence. The result is one binary that needs libc and libm only.
+Each step checks what it relies on and fails in one sentence. The result is one binary that needs libc and libm only, or
+the system's libsrtp as well where its sources could not be had.
 """
 
 from __future__ import annotations
@@ -145,7 +146,7 @@ def compile_all(out: Path, progress: Progress) -> None:
             progress(f"compiling {count[1]}")
 
     command = ["nice", ninja, "-C", str(out), "mediasoup-worker"]
-    tools.run("compiling the worker", command, folder=out, lines=tell)
+    tools.run("compiling the worker", command, folder=out, lines=tell, env={"NINJA_STATUS": "[%f/%t] "})
 
 
 def take(built: Path, target: Path) -> None:

@@ -1,0 +1,100 @@
+"""What one sweep over all talking calls costs the control plane: CPU time per sweep, and as a share of one core.
+
+Real worker, real RTP streams: each party's producer has received packets, so that its statistics are full. Prints one
+JSON line per number of calls. ``python -m bench.sweep [--calls 100 500 1000 2000]``
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import socket
+import statistics
+import time
+
+import uvloop
+
+from app.calls.call import LiveCall
+from app.calls.clock import now
+from app.calls.liveness import SWEEP_EVERY_S, LifeLimits, Sweeper, verdict
+from app.calls.media import codecs_of
+from app.calls.room import PartyProducer, Room, RoomLimits
+from worker_bridge import native
+from worker_bridge.connectivity import ListenInfo
+from worker_bridge.pool import Pool, PoolSettings, Slot
+from worker_bridge.rtp import RtcpParameters, RtpCodecParameters, RtpEncodingParameters, RtpParameters
+
+SWEEPS = 20
+PORT = 45900
+OPUS = (RtpCodecParameters("audio/opus", 111, 48000, 2),)
+
+
+def packet(ssrc: int, sequence: int) -> bytes:
+    """One RTP packet with a few bytes of payload (RFC 3550 §5.1)."""
+    header = bytes([0x80, 111]) + sequence.to_bytes(2, "big") + (sequence * 960).to_bytes(4, "big")
+    return header + ssrc.to_bytes(4, "big") + b"voice"
+
+
+async def talking_call(slot: Slot, number: int, sender: socket.socket) -> LiveCall:
+    """A call whose two producers have received RTP."""
+    assert slot.worker is not None
+    assert slot.webrtc_server is not None
+    call = LiveCall(f"bench_{number}", f"user_{number}", f"otomo_{number}", 0, now())
+    router = await slot.worker.create_router(codecs_of({"audio"}))
+    room = Room(call.id, call.parties, router, slot.worker.channel, slot.webrtc_server, RoomLimits(1, 1), {})
+    transport = await router.create_plain_transport(ListenInfo("udp", "127.0.0.1"), comedia=True)
+    for index, user_id in enumerate(call.parties):
+        ssrc = number * 10 + index + 1
+        encodings = (RtpEncodingParameters(ssrc=ssrc),)
+        parameters = RtpParameters(OPUS, encodings=encodings, rtcp=RtcpParameters(f"{user_id}"))
+        producer = await transport.produce("audio", parameters)
+        key = (transport.id, producer.media_kind, None, ssrc)
+        room.producers[producer.id] = PartyProducer(producer, user_id, parameters, key)
+        for sequence in range(3):
+            sender.sendto(packet(ssrc, sequence), ("127.0.0.1", transport.tuple.local_port))
+    call.room, call.connected_at = room, now()
+    return call
+
+
+async def measure(slot: Slot, calls: list[LiveCall]) -> dict[str, object]:
+    sweeper, limits = Sweeper(), LifeLimits()
+    await sweeper.sweep(calls)
+    spent, took = [], []
+    for _ in range(SWEEPS):
+        cpu, wall = time.process_time(), time.perf_counter()
+        await sweeper.sweep(calls)
+        present = now().monotonic
+        for call in calls:
+            assert call.connected_at is not None
+            verdict(call.lives.values(), call.connected_at.monotonic, present, lambda _: True, limits)
+        spent.append((time.process_time() - cpu) * 1000)
+        took.append((time.perf_counter() - wall) * 1000)
+    alive = sum(life.last_rtp is not None for call in calls for life in call.lives.values())
+    median = statistics.median(spent)
+    return {
+        "bench": "sweep",
+        "calls": len(calls),
+        "producers": 2 * len(calls),
+        "producersSeen": alive,
+        "cpuMsPerSweep": round(median, 2),
+        "cpuMsPerSweepMinMax": [round(min(spent), 2), round(max(spent), 2)],
+        "wallMsPerSweep": round(statistics.median(took), 2),
+        "percentOfOneCore": round(median / (SWEEP_EVERY_S * 10), 2),
+    }
+
+
+async def main(counts: list[int]) -> None:
+    async with Pool.running(native.locate(), PoolSettings(workers=1, first_port=PORT)) as pool:
+        calls: list[LiveCall] = []
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            for count in sorted(counts):
+                while len(calls) < count:
+                    calls.append(await talking_call(pool.slots[0], len(calls), sender))
+                print(json.dumps(await measure(pool.slots[0], calls)), flush=True)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--calls", type=int, nargs="+", default=[100, 500, 1000, 2000])
+    uvloop.run(main(parser.parse_args().calls))

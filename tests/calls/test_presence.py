@@ -1,0 +1,125 @@
+"""Who is there and who is free, as users are told: on the real hub, with sockets that only count."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import pytest
+
+from app.auth import Claims, Role
+from app.calls.call import LiveCall
+from app.calls.clock import now
+from app.calls.presence import Presence
+from app.ledger.values import NewEvent
+from app.signaling.hub import Hub
+from tests.calls.conftest import Desk
+from tests.conftest import eventually
+
+FOR_EVER = 2.0**40  # seconds since 1970
+
+
+class Seat:
+    """A socket of one user, as far as the hub sees it."""
+
+    def __init__(self, hub: Hub, user_id: str, role: Role) -> None:
+        self.claims = Claims(user_id, role, FOR_EVER)
+        self._hub = hub
+        hub.join(self)
+
+    def deliver(self, seq: int, message: bytes) -> None:
+        """Nobody reads."""
+
+    def close(self, code: int = 1000) -> None:
+        self._hub.leave(self)
+
+
+@dataclass
+class Stage:
+    desk: Desk
+    hub: Hub
+    presence: Presence
+
+    def seat(self, user_id: str, role: Role = "otomo") -> Seat:
+        return Seat(self.hub, user_id, role)
+
+    def call(self, call_id: str = "call") -> LiveCall:
+        call = LiveCall(call_id, "user", "otomo", 100, now())
+        self.desk.registry.add(call)
+        return call
+
+    async def told(self, *expected: str) -> None:
+        """All that was told of the otomo since the beginning is this."""
+        self.desk.journal.tell(NewEvent("mark", {}))
+        await eventually(lambda: "mark" not in self.desk.audience.types()[-1:] and "the mark was not told")
+        statuses = self.desk.audience.payloads("otomo_status")
+        assert [one["status"] for one in statuses] == list(expected)
+        assert {one["otomoId"] for one in statuses} <= {"otomo"}
+
+
+@pytest.fixture
+async def stage(desk: Desk) -> AsyncIterator[Stage]:
+    hub = Hub()
+    presence = Presence(hub, desk.registry, desk.journal)
+    hub.on_presence(presence.socket_changed)
+    yield Stage(desk, hub, presence)
+    for call in desk.registry:
+        desk.registry.remove(call)
+
+
+async def test_an_otomo_is_online_from_the_first_socket_to_the_last(stage):
+    first, second = stage.seat("otomo"), stage.seat("otomo")
+    first.close()
+    await stage.told("online")
+    assert stage.presence.status("otomo") == "online"
+    second.close()
+    await stage.told("online", "offline")
+    assert stage.presence.status("otomo") == "offline"
+
+
+async def test_users_and_admins_have_no_status(stage):
+    for role in ("user", "admin"):
+        stage.seat("somebody", role).close()
+    await stage.told()
+    stage.seat("somebody", "user")
+    assert stage.presence.status("somebody") == "offline"
+    assert stage.presence.online("somebody")
+    assert not stage.presence.is_otomo("somebody")
+
+
+async def test_a_call_makes_an_otomo_busy_until_the_last_one_ends(stage):
+    stage.seat("otomo")
+    first, second = stage.call("first"), stage.call("second")
+    stage.desk.registry.remove(first)
+    assert stage.presence.status("otomo") == "busy"
+    stage.desk.registry.remove(second)
+    await stage.told("online", "busy", "online")
+
+
+async def test_a_busy_otomo_who_loses_the_socket_is_offline_and_comes_back_busy(stage):
+    socket = stage.seat("otomo")
+    call = stage.call()
+    socket.close()
+    stage.seat("otomo")
+    stage.desk.registry.remove(call)
+    await stage.told("online", "busy", "offline", "busy", "online")
+
+
+async def test_an_otomo_without_a_socket_is_offline_whatever_calls_there_are(stage):
+    stage.desk.registry.remove(stage.call())
+    await stage.told()
+
+
+async def test_the_status_is_told_to_all_users_and_says_when(stage):
+    before = now()
+    stage.seat("otomo")
+    await stage.told("online")
+    [event] = [one for one in stage.desk.audience.events if one.type == "otomo_status"]
+    assert event.user_id is None
+    assert before.iso <= event.payload["timestamp"] <= now().iso
+
+
+async def test_a_socket_during_the_call_is_remembered_for_its_owner_alone(stage):
+    call = stage.call()
+    stage.seat("user", "user").close()
+    assert (call.lives["user"].had_socket, call.lives["otomo"].had_socket) == (True, False)

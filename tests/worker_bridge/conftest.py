@@ -1,0 +1,69 @@
+"""A worker of each test's own, with a router on it; workers that misbehave; and far ends for media."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rtp_peer import RtpPeer
+from rtp_samples import OPUS, VP8
+
+from worker_bridge.native import NativeWorker
+from worker_bridge.router import Router
+from worker_bridge.worker import Worker
+
+REPOSITORY = Path(__file__).parents[2]
+FAKE = Path(__file__).with_name("fake_worker.py")
+
+
+@pytest.fixture
+async def worker(native_worker: NativeWorker) -> AsyncIterator[Worker]:
+    async with Worker.running(native_worker) as running:
+        yield running
+
+
+@pytest.fixture
+async def router(worker: Worker) -> Router:
+    return await worker.create_router([OPUS, VP8])
+
+
+@pytest.fixture
+def script(tmp_path: Path, native_worker: NativeWorker) -> Callable[[str], NativeWorker]:
+    """A worker that is a shell script."""
+
+    def make(text: str) -> NativeWorker:
+        binary = tmp_path / "worker"
+        binary.write_text(f"#!/bin/sh\n{text}\n")
+        binary.chmod(0o755)
+        return replace(native_worker, binary=binary)
+
+    return make
+
+
+@pytest.fixture
+def fake(script: Callable[[str], NativeWorker], native_worker: NativeWorker) -> Callable[[str], NativeWorker]:
+    """The worker that misbehaves in the mode of that name: see ``fake_worker``."""
+
+    def make(mode: str) -> NativeWorker:
+        command = shlex.join([sys.executable, str(FAKE), str(native_worker.schema), mode])
+        return script(f'PYTHONPATH={shlex.quote(str(REPOSITORY))} exec {command} "$@"')
+
+    return make
+
+
+@pytest.fixture
+def peers() -> Iterator[Callable[[], RtpPeer]]:
+    """Makes far ends of plain transports, and closes them."""
+    made: list[RtpPeer] = []
+
+    def make() -> RtpPeer:
+        made.append(RtpPeer())
+        return made[-1]
+
+    yield make
+    for peer in made:
+        peer.close()

@@ -1,0 +1,202 @@
+"""Workers that are kept: placed on, replaced, given up; and none left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from rtp_samples import OPUS
+
+from tests.conftest import children, eventually, free_ports
+from worker_bridge import pool as pool_module
+from worker_bridge.errors import NativeError, RequestRefused, WorkerGone
+from worker_bridge.native import NativeWorker
+from worker_bridge.pool import Pool, PoolSettings
+from worker_bridge.resource import CloseReason
+from worker_bridge.worker import Worker, WorkerSettings
+
+Script = Callable[[str], NativeWorker]
+UNSTARTABLE = 1  # exit code of the worker that no longer starts
+
+
+def settings(workers: int) -> PoolSettings:
+    return PoolSettings(workers, first_port=free_ports(workers))
+
+
+async def ports(worker_index: int, pool: Pool) -> set[int]:
+    server = pool.slots[worker_index].webrtc_server
+    assert server is not None
+    dump = await server.dump()
+    return {socket["port"] for socket in (*dump["udp_sockets"], *dump["tcp_servers"])}
+
+
+async def replaced(pool: Pool, index: int, old: Worker) -> Worker:
+    """The worker after ``old``."""
+    slot = pool.slots[index]
+    while slot.worker is None or slot.worker is old:
+        await pool.wait_changed()
+    return slot.worker
+
+
+def worker_of(pool: Pool, index: int) -> Worker:
+    worker = pool.slots[index].worker
+    assert worker is not None
+    return worker
+
+
+@pytest.fixture
+def fleeting(script: Script, native_worker: NativeWorker, tmp_path: Path) -> NativeWorker:
+    """A real worker that starts twice, for the check and for the pool, and never again."""
+    starts = tmp_path / "starts"
+    return script(
+        f'echo x >>{starts}; [ $(wc -l <{starts}) -le 2 ] || exit {UNSTARTABLE}; exec {native_worker.binary} "$@"'
+    )
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A crash loop in a second, not in half a minute."""
+    monkeypatch.setattr(pool_module, "FIRST_DELAY_S", 0.001)
+    monkeypatch.setattr(pool_module, "LONGEST_DELAY_S", 0.01)
+
+
+async def test_routers_go_where_there_is_least(native_worker: NativeWorker) -> None:
+    async with Pool.running(native_worker, settings(2)) as pool:
+        placed = []
+        for _ in range(6):
+            slot = pool.place()
+            assert slot.worker is not None
+            placed.append((slot.index, await slot.worker.create_router([OPUS])))
+        assert sorted(index for index, _ in placed) == [0, 0, 0, 1, 1, 1]
+        for index, router in placed:
+            if index == 1:
+                router.close()
+        assert pool.place().index == 1
+
+
+async def test_each_worker_has_its_port_and_a_replacement_takes_it_over(native_worker: NativeWorker) -> None:
+    chosen = settings(2)
+    async with Pool.running(native_worker, chosen) as pool:
+        survivor = await worker_of(pool, 1).create_router([OPUS])
+        victim = worker_of(pool, 0)
+        lost = await victim.create_router([OPUS])
+        assert await ports(0, pool) == {chosen.first_port}
+        assert await ports(1, pool) == {chosen.first_port + 1}
+
+        os.kill(victim.pid, signal.SIGKILL)
+        await victim.wait_gone()
+        assert lost.close_reason is CloseReason.WORKER_DIED
+        fresh = await replaced(pool, 0, victim)
+
+        assert fresh.pid != victim.pid
+        assert await ports(0, pool) == {chosen.first_port}
+        assert pool.slots[0].restarts == 1
+        assert pool.slots[1].restarts == 0
+        assert pool.slots[0].failure is None
+        assert (await survivor.dump())["id"] == survivor.id
+        assert pool.place().index == 0, "it is the emptier one"
+
+
+async def test_a_worker_that_hangs_is_replaced(native_worker: NativeWorker) -> None:
+    impatient = PoolSettings(1, first_port=free_ports(1), worker=WorkerSettings(hang_after_s=0.3, heartbeat_s=0.1))
+    async with Pool.running(native_worker, impatient) as pool:
+        victim = worker_of(pool, 0)
+        os.kill(victim.pid, signal.SIGSTOP)
+        fresh = await replaced(pool, 0, victim)
+        assert await fresh.dump()
+        assert "hangs" in str(victim.failure)
+
+
+async def test_with_no_worker_up_there_is_no_place(fleeting: NativeWorker) -> None:
+    async with Pool.running(fleeting, settings(1)) as pool:
+        os.kill(worker_of(pool, 0).pid, signal.SIGKILL)
+        while pool.slots[0].worker is not None:
+            await pool.wait_changed()
+        with pytest.raises(WorkerGone, match="no worker is up"):
+            pool.place()
+
+
+@pytest.mark.usefixtures("hasty")
+async def test_a_crash_loop_is_given_up_loudly(fleeting: NativeWorker, caplog: pytest.LogCaptureFixture) -> None:
+    async with Pool.running(fleeting, settings(1)) as pool:
+        slot = pool.slots[0]
+        os.kill(worker_of(pool, 0).pid, signal.SIGKILL)
+        await eventually(lambda: f"{slot} is still tried" if not slot.gave_up else None)
+        assert slot.starts == pool_module.GIVE_UP_AFTER
+        assert slot.worker is None
+        assert slot.failure is not None
+        assert f"exit code {UNSTARTABLE}" in slot.failure
+    assert [record.levelname for record in caplog.records if "gave up" in record.message] == ["CRITICAL"]
+
+
+@pytest.mark.usefixtures("hasty")
+async def test_a_worker_that_lived_long_has_not_failed_at_its_start(
+    native_worker: NativeWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool_module, "STABLE_AFTER_S", 0.0)
+    monkeypatch.setattr(pool_module, "GIVE_UP_AFTER", 2)
+    async with Pool.running(native_worker, settings(1)) as pool:
+        for _ in range(3):
+            worker = worker_of(pool, 0)
+            os.kill(worker.pid, signal.SIGKILL)
+            await replaced(pool, 0, worker)
+        assert pool.slots[0].restarts == 3
+
+
+# ---------------------------------------------------------------- starts that fail, and ends
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    """The second of two ports, which somebody else has."""
+    first = free_ports(2)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(("127.0.0.1", first + 1))
+        yield first
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+async def test_a_port_that_is_taken_ends_the_start(native_worker: NativeWorker, taken: int, workers: int) -> None:
+    before = children()
+    async with asyncio.timeout(10):
+        with pytest.raises(RequestRefused, match="in use"):
+            async with Pool.running(native_worker, PoolSettings(workers, first_port=taken)):
+                pytest.fail("it is not running")
+    assert children() == before
+
+
+async def test_a_binary_that_is_no_worker_ends_the_start(script: Script) -> None:
+    with pytest.raises(NativeError):
+        async with Pool.running(script("exit 1"), settings(2)):
+            pytest.fail("it is not running")
+
+
+@pytest.mark.parametrize("turns", [5, 50, 500])
+async def test_a_start_that_is_cancelled_leaves_nothing(native_worker: NativeWorker, turns: int) -> None:
+    before = children()
+
+    async def run() -> None:
+        async with Pool.running(native_worker, settings(2)):
+            await asyncio.Event().wait()
+
+    running = asyncio.create_task(run())
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    await eventually(lambda: children() - before)  # of the check, which is in a thread of its own
+
+
+async def test_it_can_be_closed_while_it_restarts(fleeting: NativeWorker) -> None:
+    async with Pool.running(fleeting, settings(1)) as pool:
+        slot = pool.slots[0]
+        os.kill(worker_of(pool, 0).pid, signal.SIGKILL)
+        await eventually(lambda: f"{slot} has not failed again" if slot.starts < 3 else None)
+    assert slot.worker is None
+    assert not slot.gave_up
