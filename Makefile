@@ -3,9 +3,13 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PIP_INSTALL := $(BIN)/pip install -q --disable-pip-version-check
+
+# Debian's names, and the programs to look for where there is no dpkg.
 SYSTEM := g++ make pkg-config libflatbuffers-dev flatbuffers-compiler libuv1-dev libssl-dev dpkg-dev
 SYSTEM_TEST := chromium postgresql libasan8 libubsan1
-AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
+PROGRAMS := g++ make pkg-config flatc
+PROGRAMS_TEST := npm
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-test run test lint types test-sanitize bench demo clean
@@ -18,17 +22,17 @@ setup: $(VENV)/.ready ## System packages where it may, the virtual environment, 
 
 setup-test: setup $(VENV)/.ready-test ## What the tests need besides: a browser, PostgreSQL, linters
 
-run: setup ## Start the control plane over a native worker
+run: setup ## Start the control plane over native workers
 	$(BIN)/voiceplane serve
 
 test: setup-test ## Run all tests, on the real worker
 	$(BIN)/python -m pytest
 
-lint: setup-test ## Check format and style
+lint: $(VENV)/.ready-test ## Check format and style
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 
-types: setup-test ## Check types
+types: $(VENV)/.ready-test ## Check types
 	$(BIN)/mypy
 
 test-sanitize: setup-test ## Fuzz the codec under the address and undefined-behaviour sanitizers
@@ -40,26 +44,47 @@ bench: setup-test ## Measure; prints JSON
 demo: setup ## Start a server, and let two parties talk through it
 	$(BIN)/python -m app.demo
 
-clean: ## Remove what was built in this folder; the worker stays in the per-user cache
-	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache worker_bridge/*.so
-
-# A package that is there already costs one dpkg-query; one that is not costs an apt-get, where we may.
-define install_system
-@missing=$$(for p in $(1); do dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \
-if [ -n "$$missing" ]; then \
-  if command -v apt-get >/dev/null && { [ "$$(id -u)" = 0 ] || [ -n "$(AS_ROOT)" ]; }; then \
-    $(AS_ROOT) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(AS_ROOT) apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
-  else echo "Please install these packages first:" $$missing >&2; exit 1; fi; \
-fi
-endef
+clean: ## Remove what was built in this folder; data/ stays, and so does the worker in the per-user cache
+	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis worker_bridge/*.so
+	find . -name __pycache__ -prune -exec rm -rf {} +
 
 $(VENV)/.ready: pyproject.toml setup.py $(wildcard worker_bridge/native/codec/*)
-	$(call install_system,$(SYSTEM))
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	  || { echo "$(PYTHON) is not Python 3.11 or newer: install one, or name one with make PYTHON=..." >&2; exit 1; }
+	$(call install_system,$(SYSTEM),$(PROGRAMS),$(missing_python))
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install -q --disable-pip-version-check -e '.[call,build]'
+	@echo "Installing the Python packages and building the codec: about a minute ..."
+	@$(PIP_INSTALL) -e '.[call,build]'
 	@touch $@
 
 $(VENV)/.ready-test: $(VENV)/.ready
-	$(call install_system,$(SYSTEM_TEST))
-	$(BIN)/pip install -q --disable-pip-version-check -e '.[dev]'
+	$(call install_system,$(SYSTEM_TEST),$(PROGRAMS_TEST),command -v npm >/dev/null || echo npm)
+	@echo "Installing what the tests need ..."
+	@$(PIP_INSTALL) -e '.[dev]'
 	@touch $@
+
+# What Debian splits off its Python: asked of the Python, because another one brings both.
+define missing_python
+$(PYTHON) -c 'import ensurepip' 2>/dev/null || echo python3-venv; \
+$(PYTHON) -c 'import sysconfig; open(sysconfig.get_path("include") + "/Python.h").close()' 2>/dev/null || echo python3-dev
+endef
+
+# $(1) packages, $(2) programs, $(3) a command that prints further packages. What is there already costs one dpkg-query;
+# what is not costs an apt-get, where we may.
+define install_system
+@if command -v dpkg-query >/dev/null; then \
+  missing=$$(for p in $(1); do dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done; $(3)); \
+else \
+  missing=$$(for p in $(2); do command -v $$p >/dev/null || echo $$p; done); \
+fi; \
+missing=$$(echo $$missing); \
+[ -n "$$missing" ] || exit 0; \
+if [ "$$(id -u)" = 0 ]; then as_root=; elif command -v sudo >/dev/null; then as_root=sudo; else as_root=none; fi; \
+if [ "$$as_root" = none ] || ! command -v apt-get >/dev/null; then \
+  echo "Please install these first: $$missing" >&2; exit 1; \
+fi; \
+echo "Installing system packages: $$missing"; \
+{ $$as_root apt-get update -qq && \
+  $$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; } \
+  || { echo "apt-get could not install $$missing: please install these first" >&2; exit 1; }
+endef

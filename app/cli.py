@@ -23,7 +23,8 @@ from aiohttp import web
 from app import logs
 from app.jwks import JwksError
 from app.settings import Settings, SettingsError, variable
-from worker_bridge.errors import NativeError
+from app.ledger.errors import LedgerError
+from worker_bridge.errors import BridgeError
 
 SHUTDOWN_TIMEOUT_S = 10.0  # for requests under way; whoever stops us kills us not much later
 BACKLOG = 1024  # connections that wait to be accepted
@@ -48,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         settings = Settings.from_env()
         logs.configure(settings.log_level, settings.log_format)
         code: int = args.run(args, settings)
-    except (CommandError, SettingsError, JwksError, NativeError) as error:
+    except (CommandError, SettingsError, JwksError, BridgeError, LedgerError) as error:
         sys.stderr.write(f"voiceplane: {str(error).rstrip('.')}.\n")
         return 1
     except BrokenPipeError:  # `voiceplane ... | head`: nobody reads on, and nobody reads a sentence about it either
@@ -85,6 +86,11 @@ def parser() -> argparse.ArgumentParser:
     build.add_argument("--force", action="store_true", help="even where they are there")
     leaf(worker, "path", path_command, "print which worker binary would be run")
     leaf(worker, "check", check_command, "start the worker once and see that it does what we need")
+
+    database = commands.add_parser("db", help="care for the database").add_subparsers(
+        title="commands", required=True, metavar="COMMAND"
+    )
+    leaf(database, "upgrade", upgrade_command, "bring the database to this release's schema, as every start does")
 
     call = leaf(commands, "call", call_command, "let two parties talk through a server, and check what each one hears")
     client.add_arguments(call)
@@ -245,6 +251,17 @@ def check_command(_args: argparse.Namespace, settings: Settings) -> int:
     what = f"{report.path} is mediasoup {report.version} ({report.origin})"
     sys.stdout.write(f"{what}, and answered {report.milliseconds:.0f} ms after its start\n")
     return 0
+
+
+def upgrade_command(_args: argparse.Namespace, settings: Settings) -> int:
+    from app.ledger import upgrade
+
+    async def bring_up() -> int:
+        done = await upgrade(settings.database_url)
+        sys.stdout.write(f"the database's schema is {done.after}; it was {done.before or 'none'}\n")
+        return 0
+
+    return run_async(bring_up())
 
 
 def given_worker(settings: Settings) -> str | None:

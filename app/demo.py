@@ -9,11 +9,9 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from aiohttp import web
-
 from app import logs
 from app.application import create_app
-from app.cli import listen, run_async
+from app.cli import listen, make_runner, run_async
 from app.client import call as client
 from app.client.errors import ClientError
 from app.jwks import JwksError
@@ -26,7 +24,7 @@ SECONDS = 5.0
 
 async def demo(settings: Settings) -> int:
     """Serve, call, stop. The exit code of ``voiceplane call``."""
-    runner = web.AppRunner(create_app(settings), access_log=None)
+    runner = make_runner(create_app(settings))
     try:
         await runner.setup()
         base = await listen(runner, settings)

@@ -16,7 +16,7 @@ import orjson
 LogFormat = Literal["text", "json"]
 
 TOKEN = re.compile(r"\beyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)*")  # `{"` in base64url starts with eyJ
-CHATTY = ("alembic.runtime.plugins",)  # tells at info what it always tells
+CHATTY = ("alembic",)  # tells at info what it always tells; the ledger says itself when it upgrades
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 

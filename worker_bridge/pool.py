@@ -88,8 +88,8 @@ class Pool:
             await asyncio.gather(*started)
             yield pool
         finally:
-            for keeper in keepers:
-                keeper.cancel()
+            for one in (*keepers, *started):  # a keeper that is cancelled says nothing of its start any more
+                one.cancel()
             await asyncio.gather(*keepers, *started, return_exceptions=True)
 
     def place(self) -> Slot:
@@ -112,7 +112,7 @@ class Pool:
             slot.starts += 1
             try:
                 await self._run_one(slot, first)
-            except BridgeError as error:
+            except (BridgeError, OSError) as error:
                 if not first.done():
                     first.set_exception(error)
                     return

@@ -109,7 +109,7 @@ class Journal:
             await self._store(batch)
 
     async def _store(self, batch: list[NewEvent]) -> None:
-        """Until it is stored and told. A try that was cut off may have been stored: it is looked for before the next."""
+        """Until it is stored and told. What a try that was cut off may have stored is looked for before the next."""
         before, at_ms, perhaps_stored = self._published, now().utc_ms, False
         while True:
             try:

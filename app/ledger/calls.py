@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, bindparam, func, insert, or_, select, update
+from sqlalchemy import Connection, RowMapping, Update, bindparam, func, insert, or_, select, update
 
 from app.ledger import events, news
 from app.ledger.errors import CallExists, PartyBusy, StaleState, UnknownCall
@@ -29,6 +30,9 @@ from app.ledger.values import (
     Transition,
     Unit,
 )
+
+LOCK = select(calls).where(calls.c.id.in_(bindparam("call_ids", expanding=True))).order_by(calls.c.id).with_for_update()
+ADD_TRANSITION = insert(call_transitions)
 
 TIME_OF = {CallState.MATCHED: "accepted_at_ms", CallState.TALKING: "connected_at_ms"}  # which time a state sets
 
@@ -90,7 +94,7 @@ def move(tx: Connection, call_id: str, to: CallState, cause: str, at_ms: int, to
         changes[TIME_OF[to]] = at_ms
     if to is CallState.TALKING:
         changes["last_rtp_at_ms"] = at_ms  # the first packet is what connects a call
-    tx.execute(update(calls).where(calls.c.id == call_id).values(changes))
+    update_many(tx, [{"id": call_id, **changes}])
     _add_transitions(tx, [(call_id, to, cause, at_ms)])
     return Changed(replace(call, **changes), events.append(tx, events.drafts(told, at_ms)))
 
@@ -131,16 +135,18 @@ def end_all(tx: Connection, endings: Sequence[tuple[Call, End]]) -> list[Call]:
 def update_many(tx: Connection, rows: Sequence[dict[str, Any]]) -> None:
     """Set the columns that the rows name, each row by its ``id``, in one round trip. The rows must be locked."""
     if rows:
-        changed = [name for name in rows[0] if name != "id"]
-        statement = update(calls).where(calls.c.id == bindparam("row_id"))
-        statement = statement.values({name: bindparam(f"new_{name}") for name in changed})
-        tx.execute(statement, [{"row_id": row["id"]} | {f"new_{name}": row[name] for name in changed} for row in rows])
+        tx.execute(_update(tuple(rows[0])), [{f"new_{name}": value for name, value in row.items()} for row in rows])
+
+
+@cache
+def _update(names: tuple[str, ...]) -> Update:
+    changed = {name: bindparam(f"new_{name}") for name in names if name != "id"}
+    return update(calls).where(calls.c.id == bindparam("new_id")).values(changed)
 
 
 def lock(tx: Connection, call_ids: Collection[str]) -> dict[str, Call]:
     """The calls that exist, locked until the commit, in the order of their ids so that two lockers don't cross."""
-    query = select(calls).where(calls.c.id.in_(call_ids)).order_by(calls.c.id).with_for_update()
-    return {row["id"]: call_of(row) for row in tx.execute(query).mappings()}
+    return {row["id"]: call_of(row) for row in tx.execute(LOCK, {"call_ids": list(call_ids)}).mappings()}
 
 
 def call(tx: Connection, call_id: str) -> Call | None:
@@ -194,4 +200,4 @@ def _totals(tx: Connection, call_ids: Collection[str]) -> dict[str, tuple[int, i
 
 def _add_transitions(tx: Connection, steps: Iterable[tuple[str, CallState, str, int]]) -> None:
     names = ("call_id", "state", "cause", "at_ms")
-    tx.execute(insert(call_transitions), [dict(zip(names, step, strict=True)) for step in steps])
+    tx.execute(ADD_TRANSITION, [dict(zip(names, step, strict=True)) for step in steps])

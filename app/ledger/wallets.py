@@ -12,6 +12,18 @@ from app.ledger.paging import page
 from app.ledger.tables import calls, insert_unless_there, point_transactions, wallets
 from app.ledger.values import MAX_POINTS, Adjusted, Page, Usage, Wallet
 
+LOCK = (
+    select(wallets)
+    .where(wallets.c.user_id.in_(bindparam("user_ids", expanding=True)))
+    .order_by(wallets.c.user_id)
+    .with_for_update()
+)
+PUT = (
+    update(wallets)
+    .where(wallets.c.user_id == bindparam("owner"))
+    .values(balance=bindparam("new_balance"), updated_at_ms=bindparam("at_ms"))
+)
+
 ADJUSTMENT = "adjustment"
 
 
@@ -61,19 +73,13 @@ def wallet(tx: Connection, user_id: str) -> Wallet | None:
 
 def lock(tx: Connection, user_ids: Collection[str]) -> dict[str, Wallet]:
     """The wallets that exist, locked until the commit, in the order of their owners so that two lockers don't cross."""
-    query = select(wallets).where(wallets.c.user_id.in_(user_ids)).order_by(wallets.c.user_id).with_for_update()
-    return {row["user_id"]: Wallet(**row) for row in tx.execute(query).mappings()}
+    return {row["user_id"]: Wallet(**row) for row in tx.execute(LOCK, {"user_ids": list(user_ids)}).mappings()}
 
 
 def put(tx: Connection, changed: Sequence[Wallet]) -> None:
     """Store the balances of wallets that are locked."""
-    statement = (
-        update(wallets)
-        .where(wallets.c.user_id == bindparam("owner"))
-        .values(balance=bindparam("new_balance"), updated_at_ms=bindparam("at_ms"))
-    )
     rows = [{"owner": one.user_id, "new_balance": one.balance, "at_ms": one.updated_at_ms} for one in changed]
-    tx.execute(statement, rows)
+    tx.execute(PUT, rows)
 
 
 def usage(tx: Connection, user_id: str, limit: int, cursor: str | None) -> Page[Usage]:

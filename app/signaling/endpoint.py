@@ -99,22 +99,3 @@ def since_of(request: web.Request) -> int | None:
     if len(given) > 1 or not SEQ.fullmatch(given[0]) or int(given[0]) > MAX_SEQ:
         raise BadRequest.at("since", f"must be a whole number from 0 to {MAX_SEQ}")
     return int(given[0])
-
-
-def setup(
-    app: web.Application,
-    hub: Hub,
-    dispatcher: Dispatcher,
-    replay: Replay,
-    limits: Limits = Limits(),  # noqa: B008 -- frozen
-    clock: Callable[[], float] = time.time,
-) -> Endpoint:
-    """Add ``GET /ws`` to an application, and its end to the application's shutdown.
-
-    The application brings the ``edge`` middleware with its authenticator and rate limiter. ``replay(user_id, since)``
-    must know an event before the hub publishes it.
-    """
-    endpoint = Endpoint(hub, dispatcher, replay, limits, clock)
-    app.router.add_get(PATH, endpoint.handle, allow_head=False)
-    app.on_shutdown.append(endpoint.shut_down)
-    return endpoint

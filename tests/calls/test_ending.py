@@ -15,7 +15,6 @@ from app.errors import InvalidCallState
 from app.ledger.errors import LedgerUnavailable
 from app.ledger.values import CallState, NewCall
 from tests.calls.conftest import PRICE, Desk, ended, prove_alive
-from tests.conftest import eventually
 
 IMPATIENT_S = 0.4  # the ledger's timeout, where a test has the database locked
 

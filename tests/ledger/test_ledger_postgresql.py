@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 
-import asyncpg
+import asyncpg  # type: ignore[import-untyped]
 import pytest
 from ledger_samples import balance, charged, credit, talking, unit
 from postgres_cluster import Cluster

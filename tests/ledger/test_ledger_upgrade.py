@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ asyncio.run(main(*sys.argv[1:]))
 def schema(tx: Connection) -> dict[str, Any]:
     """Everything that a database says about its tables, in an order that does not depend on how they were made."""
     inspector = inspect(tx)
-    ask = {
+    ask: dict[str, Callable[[str], Any]] = {
         "indexes": inspector.get_indexes,
         "uniques": inspector.get_unique_constraints,
         "checks": inspector.get_check_constraints,

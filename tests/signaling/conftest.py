@@ -10,12 +10,11 @@ import pytest
 import uvloop
 from signaling_node import Node, serving
 
-
 LOOPS: Mapping[str, Callable[[], asyncio.AbstractEventLoop]] = {
     "uvloop": uvloop.new_event_loop,  # what a node runs on
     "asyncio": asyncio.new_event_loop,
 }
-BOTH = frozenset({"test_connection", "test_endpoint"})  # what closes and cuts transports, which are the loops' own
+BOTH = frozenset({"test_connection"})  # what closes and cuts transports, which are the loops' own
 
 
 def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:

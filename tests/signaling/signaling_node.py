@@ -17,7 +17,6 @@ import aiohttp
 import orjson
 from aiohttp import WSMsgType, web
 
-from app import signaling
 from app.auth import Authenticator, Claims, Keyring, Rules, issue_token
 from app.errors import CallNotFound, Forbidden, InvalidCallState, OtomoOffline
 from app.keys import AUTHENTICATOR, RATE_LIMITER
@@ -27,7 +26,7 @@ from app.settings import Settings
 from app.signaling.commands import build_commands
 from app.signaling.connection import Replay
 from app.signaling.dispatch import Dispatcher
-from app.signaling.endpoint import Endpoint
+from app.signaling.endpoint import PATH, Endpoint
 from app.signaling.hub import Event, Hub
 from app.signaling.limits import SOCKETS_PER_USER, Limits
 from app.signaling.recent import RecentEvents
@@ -140,7 +139,9 @@ async def serving(
     app[RATE_LIMITER] = RateLimiter(0)
     dispatcher = Dispatcher(build_commands(desk), limiter)
     read = recent.replay if replay is None else replay(recent)
-    endpoint = signaling.setup(app, hub, dispatcher, read, limits or Limits(), clock)
+    endpoint = Endpoint(hub, dispatcher, read, limits or Limits(), clock)
+    app.router.add_get(PATH, endpoint.handle, allow_head=False)
+    app.on_shutdown.append(endpoint.shut_down)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()

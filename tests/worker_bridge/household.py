@@ -1,4 +1,4 @@
-"""Every kind of object on one worker, in every relation that the cascade knows, with a record of what closed and why."""
+"""Every kind of object on one worker, in every relation that the cascade knows: what closed, and why."""
 
 from __future__ import annotations
 
@@ -47,7 +47,11 @@ class Household:
             await home._produce(name, f"{name}'s voice", number)
         producer = await home.members["caller"].produce("video", camera())  # type: ignore[attr-defined]
         home._add("caller's face", producer, "caller")
-        for listener, heard in (("caller", "callee's voice"), ("callee", "caller's voice"), ("gateway", "caller's voice")):
+        for listener, heard in (
+            ("caller", "callee's voice"),
+            ("callee", "caller's voice"),
+            ("gateway", "caller's voice"),
+        ):
             await home._consume(listener, heard, router)
         await home._consume("callee", "caller's face", router)
         await home._consume("caller", "caller's voice", router)  # one's own echo
@@ -99,7 +103,9 @@ class Household:
         member.events.on("close", record)
 
     async def _server(self, name: str) -> WebRtcServer:
-        server = await self.worker.create_webrtc_server([ListenInfo("udp", "127.0.0.1"), ListenInfo("tcp", "127.0.0.1")])
+        server = await self.worker.create_webrtc_server(
+            [ListenInfo("udp", "127.0.0.1"), ListenInfo("tcp", "127.0.0.1")]
+        )
         self._add(name, server)
         return server
 

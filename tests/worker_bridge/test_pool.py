@@ -52,9 +52,9 @@ def worker_of(pool: Pool, index: int) -> Worker:
 @pytest.fixture
 def fleeting(script: Script, native_worker: NativeWorker, tmp_path: Path) -> NativeWorker:
     """A real worker that starts twice, for the check and for the pool, and never again."""
-    starts = tmp_path / "starts"
     return script(
-        f'echo x >>{starts}; [ $(wc -l <{starts}) -le 2 ] || exit {UNSTARTABLE}; exec {native_worker.binary} "$@"'
+        f"""for start in checked pooled; do mkdir {tmp_path}/$start 2>&- && exec {native_worker.binary} "$@"; done
+        exit {UNSTARTABLE}"""
     )
 
 
@@ -174,6 +174,20 @@ async def test_a_binary_that_is_no_worker_ends_the_start(script: Script) -> None
     with pytest.raises(NativeError):
         async with Pool.running(script("exit 1"), settings(2)):
             pytest.fail("it is not running")
+
+
+async def test_one_that_fails_ends_the_start_of_one_that_never_gets_ready(
+    script: Script, native_worker: NativeWorker, tmp_path: Path
+) -> None:
+    native = script(
+        f"""mkdir {tmp_path}/checked 2>&- && exec {native_worker.binary} "$@"
+        mkdir {tmp_path}/silent 2>&- && exec cat <&3
+        exit {UNSTARTABLE}"""
+    )
+    async with asyncio.timeout(10):
+        with pytest.raises(NativeError, match=f"exit code {UNSTARTABLE}"):
+            async with Pool.running(native, settings(2)):
+                pytest.fail("it is not running")
 
 
 @pytest.mark.parametrize("turns", [5, 50, 500])
