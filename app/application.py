@@ -42,7 +42,7 @@ from app.ledger.errors import LedgerUnavailable
 from app.ledger.values import Event as StoredEvent
 from app.middleware import edge
 from app.ratelimit import RateLimiter
-from app.rest import admin, calls, health, rtc, wallet
+from app.rest import admin, calls, docs, health, rtc, wallet
 from app.settings import Settings
 from app.signaling.commands import build_commands
 from app.signaling.connection import Replay
@@ -77,7 +77,7 @@ def create_app(settings: Settings) -> web.Application:
     app[HUB] = Hub()
     capabilities = Capabilities(capabilities_of(settings.media_kinds))
     app[CAPABILITIES] = orjson.dumps(dump(CapabilitiesSchema, capabilities))
-    for routes in (rtc.routes, calls.routes, wallet.routes, admin.routes, health.routes):
+    for routes in (rtc.routes, calls.routes, wallet.routes, admin.routes, health.routes, docs.routes):
         app.add_routes(routes)
     app.router.add_get(SOCKET_PATH, serve_socket, allow_head=False)
     app.cleanup_ctx.extend([authenticator, ledger, workers, live_calls])

@@ -27,7 +27,7 @@ from app.errors import (
 )
 from app.keys import AUTHENTICATOR, CLAIMS, RATE_LIMITER
 
-PUBLIC_ROUTES = frozenset({"/docs", "/openapi.json", "/demo"})
+PUBLIC_ROUTES = frozenset({"/docs", "/openapi.json", "/asyncapi.json", "/demo"})
 PUBLIC_PREFIXES = ("/health/", "/docs/", "/demo/")
 WEBSOCKET_ROUTE = "/ws"
 

@@ -19,7 +19,7 @@ from app.calls.metering import LEDGER_GRACE_S, Meter
 from app.calls.registry import Registry
 from app.calls.room import Released, Room
 from app.calls.tasks import Tasks
-from app.ledger.errors import LedgerUnavailable, StaleState
+from app.ledger.errors import LedgerUnavailable, StaleState, UnknownCall
 from app.ledger.values import CallState, NewEvent
 from worker_bridge.producer import Producer
 from worker_bridge.resource import CloseReason
@@ -60,7 +60,11 @@ class Lifecycle:
         """Store that both agreed, with the room that is open for them. The lock is the caller's to hold."""
         step = call.step(CallEvent.ACCEPT)
         at = now()
-        await self._journal.move(call.id, step.state, cause=cause, at_ms=at.utc_ms, events=events)
+        try:
+            await self._journal.move(call.id, step.state, cause=cause, at_ms=at.utc_ms, events=events)
+        except StaleState as error:
+            if error.state != step.state:  # else an earlier try was stored after all
+                raise
         self.matched(call, room)
 
     def matched(self, call: LiveCall, room: Room) -> None:
@@ -70,6 +74,8 @@ class Lifecycle:
         if call.live:  # an end that came meanwhile waits for the lock, and closes the room
             call.state = CallState.MATCHED
             self._arm(call, self._timers.setup_s, "no RTP came")
+            if room.router.close_reason is not None:  # its worker died while the call was being stored
+                self._room_closed(call, room.router.close_reason)
 
     def _listen(self, call: LiveCall, room: Room) -> None:
         room.events.on("set_up", lambda _: self._set_up(call))
@@ -204,6 +210,8 @@ class Lifecycle:
                     duration_seconds=call.seconds_at(at.monotonic),
                     events=events,
                 )
+            except UnknownCall:  # its opening was cut off, and was not stored after all
+                return
             except LedgerUnavailable as error:
                 logger.warning("call %s: the end waits for the ledger: %s", call.id, error)
                 if call.room is not None and now().monotonic - began > self._timers.ledger_grace_s:

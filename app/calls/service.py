@@ -25,7 +25,7 @@ from app.errors import (
     OtomoNotFound,
     OtomoOffline,
 )
-from app.ledger.errors import CallExists, PartyBusy, StaleState
+from app.ledger.errors import CallExists, LedgerUnavailable, PartyBusy, StaleState
 from app.ledger.values import CallState, NewCall, NewEvent
 
 
@@ -116,12 +116,14 @@ class CallService:
 
     async def reject(self, claims: Claims, call_id: str, reason: str | None = None) -> LiveCall:
         call = await self._call_of(claims, call_id, otomo=True)
+        await no_answer_under_way(call)
         told = news.answered("call_rejected", call, call.user_id, now(), reason)
         await self._end(call, CallEvent.REJECT, EndReason.REJECTED, reason or f"rejected by {claims.user_id}", [told])
         return call
 
     async def cancel(self, claims: Claims, call_id: str, reason: str | None = None) -> LiveCall:
         call = await self._call_of(claims, call_id, caller=True)
+        await no_answer_under_way(call)
         told = news.answered("call_cancelled", call, call.otomo_id, now(), reason)
         cause = reason or f"cancelled by {claims.user_id}"
         await self._end(call, CallEvent.CANCEL, EndReason.CANCELLED, cause, [told])
@@ -204,6 +206,12 @@ class CallService:
         )
         try:
             await self._journal.open_call(new, events or ())
+        except LedgerUnavailable as error:
+            if error.outcome_unknown:  # it may be stored, and would keep its parties busy
+                self._lifecycle.end_for(call, EndReason.SYSTEM_ERROR, "its opening was cut off")
+            else:
+                self._registry.remove(call)
+            raise
         except BaseException as error:
             self._registry.remove(call)
             match error:
@@ -214,6 +222,12 @@ class CallService:
                 case PartyBusy():
                     raise CallerBusy(str(error)) from error
             raise
+
+
+async def no_answer_under_way(call: LiveCall) -> None:
+    """Wait until an accept that is being stored is: of it and what would end the ringing, one succeeds."""
+    async with call.lock:
+        pass
 
 
 def refuse_oneself(user_id: str, otomo_id: str, path: str = "otomoId") -> None:

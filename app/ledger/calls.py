@@ -140,7 +140,7 @@ def update_many(tx: Connection, rows: Sequence[dict[str, Any]]) -> None:
 
 @cache
 def _update(names: tuple[str, ...]) -> Update:
-    changed = {name: bindparam(f"new_{name}") for name in names if name != "id"}
+    changed: dict[str, Any] = {name: bindparam(f"new_{name}") for name in names if name != "id"}
     return update(calls).where(calls.c.id == bindparam("new_id")).values(changed)
 
 

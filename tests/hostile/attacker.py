@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import json
 import secrets
-from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -120,7 +120,7 @@ class Attacker:
 
         ``headers`` are added, with ``_`` for ``-``; by default the body says that it is JSON.
         """
-        raw = body if body is None or isinstance(body, bytes) else orjson.dumps(body)
+        raw = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         told = {name.replace("_", "-"): value for name, value in headers.items()}
         if raw is not None:
             told = {"Content-Type": "application/json", **told}
@@ -226,7 +226,7 @@ class Scene:
                 "consumers": [entry["key"] for entry in dump["map_consumer_id_producer_id"]],
             }
             for kind, ids in in_worker.items():
-                if Counter(ids) != Counter(getattr(room, kind)):
+                if sorted(ids) != sorted(getattr(room, kind)):
                     return f"{room!r} holds {kind} {list(getattr(room, kind))}, the worker {ids}"
                 index |= dict.fromkeys(ids, room)
         if index != registry.rooms_by_object:

@@ -5,9 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
+
+from app.client.api import Api
+from app.client.errors import Refused
+from tests.conftest import Server
 
 PATIENCE_S = 20.0
 
@@ -97,3 +102,28 @@ async def connected(
         finally:
             await client.close()
             await listening
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody with a token: their REST client and, where they are online, their socket."""
+
+    user_id: str
+    api: Api
+    socket: Client
+
+    async def refused(self, method: str, path: str, body: Message | None = None) -> tuple[int, str]:
+        """(status, code) of a request that has to be refused."""
+        try:
+            answer = await self.api.request(method, path, body)
+        except Refused as error:
+            return error.status, error.code
+        raise AssertionError(f"{method} {path} was answered with {answer}")
+
+
+@asynccontextmanager
+async def person(server: Server, http: aiohttp.ClientSession, user_id: str, role: str) -> AsyncIterator[Person]:
+    """Somebody who is online until the block is left."""
+    token = server.token(user_id, role)
+    async with connected(http, server.base, token) as socket:
+        yield Person(user_id, Api(http, server.base, token), socket)

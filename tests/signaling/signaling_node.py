@@ -29,7 +29,7 @@ from app.signaling.dispatch import Dispatcher
 from app.signaling.endpoint import PATH, Endpoint
 from app.signaling.hub import Event, Hub
 from app.signaling.limits import SOCKETS_PER_USER, Limits
-from app.signaling.recent import RecentEvents
+from recent_events import RecentEvents
 
 SECRET = "a secret of the tests, long enough for HS256"
 PATIENCE_S = 10.0

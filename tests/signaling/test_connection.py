@@ -15,7 +15,7 @@ from app.signaling.connection import Replay
 from app.signaling.hub import Event
 from app.signaling.limits import CloseCode, Limits
 from app.signaling.outbox import ANSWERS_AHEAD
-from app.signaling.recent import RecentEvents
+from recent_events import RecentEvents
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 

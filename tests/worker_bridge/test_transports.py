@@ -176,20 +176,20 @@ async def test_an_unknown_producer_is_not_found(router: Router, plain: PlainTran
         await plain.consume("nobody", router.rtp_capabilities)
 
 
-async def test_an_ssrc_that_is_taken_is_refused_whole(worker: Worker, router: Router, plain: PlainTransport) -> None:
-    first = await plain.produce("audio", voice(1))
-    heard: list[object] = []
-    plain.events.on("newproducer", heard.append)
-    for again in (voice(1), changed(voice(7), "mid", "0")):
-        if again.mid is not None:
-            await plain.produce("audio", again)
-            again = changed(again, "encodings.0.ssrc", 8)  # noqa: PLW2901 -- the mid is taken, the SSRC is not
-        before = await worker.dump()
-        with pytest.raises(RequestRefused, match="already exists"):
-            await plain.produce("audio", again)
-        assert await worker.dump() == before
-    assert len(router.producers) == len(heard) + 1 == 2
-    assert first.id in router.producers
+@pytest.mark.parametrize("taken", ["ssrc", "mid"])
+async def test_a_stream_that_is_there_already_is_refused_whole(
+    worker: Worker, router: Router, plain: PlainTransport, taken: str
+) -> None:
+    first = await plain.produce("audio", changed(voice(1), "mid", "0"))
+    again = voice(1) if taken == "ssrc" else changed(voice(2), "mid", "0")
+    told: list[object] = []
+    plain.events.on("newproducer", told.append)
+    before = await worker.dump(), await plain.dump()
+    with pytest.raises(RequestRefused, match=f"(?i){taken} already exists"):
+        await plain.produce("audio", again)
+    assert (await worker.dump(), await plain.dump()) == before
+    assert list(router.producers) == list(plain._children) == [first.id]
+    assert not told
 
 
 INVALID: dict[str, tuple[str, Any]] = {

@@ -1,0 +1,43 @@
+"""Events: a listener's failure is its own."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.conftest import eventually
+from worker_bridge.emitter import Emitter
+
+
+async def test_a_listener_that_raises_hurts_neither_the_next_nor_who_emits(caplog: pytest.LogCaptureFixture) -> None:
+    heard: list[int] = []
+
+    def broken(_: int) -> None:
+        raise ZeroDivisionError
+
+    emitter = Emitter()
+    emitter.on("score", broken)
+    emitter.on("score", heard.append)
+    assert emitter.emit("score", 7)
+    assert heard == [7]
+    [record] = caplog.records
+    assert record.exc_info is not None
+    assert record.exc_info[0] is ZeroDivisionError
+
+
+async def test_a_coroutine_listener_that_fails_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    async def broken() -> None:
+        await asyncio.sleep(0)
+        raise ZeroDivisionError
+
+    emitter = Emitter()
+    emitter.on("close", broken)
+    emitter.emit("close")
+    await eventually(lambda: "nothing was logged" if not caplog.records else None)
+    assert caplog.records[0].exc_info is not None
+
+
+async def test_an_event_without_listeners_is_nothing_special(caplog: pytest.LogCaptureFixture) -> None:
+    assert not Emitter().emit("close", "REQUESTED")
+    assert not caplog.records

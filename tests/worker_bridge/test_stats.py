@@ -1,0 +1,61 @@
+"""The worker's nested answers as flat records."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from worker_bridge.stats import packet_count, stream_stats, transport_stats
+
+BASE = {"timestamp": 5, "ssrc": 1, "kind": "VIDEO", "mime_type": "video/VP8", "rid": "", "rtx_ssrc": None, "score": 0}
+TUPLE = {"local_address": "h", "local_port": 1, "remote_ip": "r", "remote_port": 2, "protocol": "UDP"}
+
+
+def stream(kind: str = "RecvStats", **fields: Any) -> dict[str, Any]:
+    return {"data_type": kind, "data": {"base": {"data": dict(BASE)}, **fields}}
+
+
+def test_a_stream_is_flat_and_what_is_absent_is_not_written() -> None:
+    layers = [{"layer": "0.0", "bitrate": 5}, {"layer": "0.1", "bitrate": 7}]
+    [received, sent] = stream_stats(
+        {"stats": [stream(packet_count=0, bitrate_by_layer=layers), stream("SendStats", packet_count=3)]}
+    )
+    assert received == {
+        "type": "inbound-rtp",
+        "packet_count": 0,
+        "bitrate_by_layer": {"0.0": 5, "0.1": 7},
+        "timestamp": 5,
+        "ssrc": 1,
+        "kind": "video",
+        "mime_type": "video/VP8",
+        "score": 0,
+    }
+    assert (sent["type"], sent["packet_count"]) == ("outbound-rtp", 3)
+
+
+def test_packets_are_summed_over_all_streams() -> None:
+    assert packet_count({"stats": []}) == 0
+    assert packet_count({"stats": [stream(packet_count=3), stream(packet_count=4)]}) == 7
+
+
+def test_a_transport_is_flat_down_to_its_tuples() -> None:
+    answer = {
+        "base": {"transport_id": "T", "bytes_sent": 0, "sctp_state": None, "rtp_packet_loss_sent": None},
+        "dtls_state": "CONNECTED",
+        "ice_state": "COMPLETED",
+        "ice_selected_tuple": dict(TUPLE),
+    }
+    assert transport_stats(answer, "webrtc-transport") == [
+        {
+            "type": "webrtc-transport",
+            "transport_id": "T",
+            "bytes_sent": 0,
+            "dtls_state": "connected",
+            "ice_state": "completed",
+            "ice_selected_tuple": {**TUPLE, "protocol": "udp"},
+        }
+    ]
+
+
+def test_text_in_capitals_that_is_no_enum_is_left_alone() -> None:
+    [stats] = transport_stats({"base": {"transport_id": "ABC"}}, "plain-rtp-transport")
+    assert stats["transport_id"] == "ABC"
