@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import logging
 import os
 import re
@@ -22,8 +23,8 @@ from aiohttp import web
 
 from app import logs
 from app.jwks import JwksError
-from app.settings import Settings, SettingsError, variable
 from app.ledger.errors import LedgerError
+from app.settings import Settings, SettingsError, variable
 from worker_bridge.errors import BridgeError
 
 SHUTDOWN_TIMEOUT_S = 10.0  # for requests under way; whoever stops us kills us not much later
@@ -163,6 +164,7 @@ async def serve(app: web.Application, settings: Settings, started: Callable[[str
     with stop_signals() as stop:
         try:
             await runner.setup()
+            calm_collector()
             url = await listen(runner, settings)
             _log.info("listening on %s", url)
             started(url)
@@ -170,6 +172,16 @@ async def serve(app: web.Application, settings: Settings, started: Callable[[str
         finally:
             await runner.cleanup()
     return 0
+
+
+def calm_collector() -> None:
+    """Have the garbage collector leave alone what was there at the start, and look less often at what came since.
+
+    A request makes many objects and hardly a cycle; at Python's own thresholds a third of the CPU went into looking.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
 
 
 def make_runner(app: web.Application) -> web.AppRunner:

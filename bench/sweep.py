@@ -7,7 +7,6 @@ JSON line per number of calls. ``python -m bench.sweep [--calls 100 500 1000 200
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import socket
 import statistics

@@ -7,7 +7,7 @@ import gc
 import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -158,7 +158,11 @@ def open_channels() -> set[str]:
 
 def children() -> set[int]:
     """Processes whose parent we are, dead ones that nobody asked for included."""
-    return {int(pid) for task in Path("/proc/self/task").iterdir() for pid in (task / "children").read_text().split()}
+    found: set[int] = set()
+    for task in Path("/proc/self/task").iterdir():
+        with suppress(FileNotFoundError, ProcessLookupError):  # a thread that ended while we looked
+            found.update(int(pid) for pid in (task / "children").read_text().split())
+    return found
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from collections.abc import MutableMapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-from app.calls.clock import Moment, at_worker_time
+from app.calls.clock import at_worker_time
 from app.errors import (
     AlreadyConnected,
     AlreadyResumed,
@@ -27,7 +27,7 @@ from app.errors import (
 )
 from schemas.consumer import ConsumeRequest
 from schemas.producer import ProduceRequest
-from worker_bridge.channel import Channel
+from worker_bridge.channel import Body, Channel
 from worker_bridge.connectivity import DtlsParameters, IceParameters
 from worker_bridge.consumer import Consumer
 from worker_bridge.emitter import Emitter
@@ -261,8 +261,7 @@ class Room:
             before = party.consumers.get(key)
             if before is not None and before.capabilities == capabilities:
                 return before.consumer
-            if not self.router.can_consume(request.producer_id, capabilities):
-                raise CannotConsume(request.producer_id)
+            self._require_consumable(request.producer_id, capabilities)
             if before is not None:
                 before.consumer.close()
             try:
@@ -297,6 +296,14 @@ class Room:
 
     # inside
 
+    def _require_consumable(self, producer_id: str, capabilities: RtpCapabilities) -> None:
+        try:
+            matches = self.router.can_consume(producer_id, capabilities)
+        except InvalidParameters as error:
+            raise BadRequest.within("rtpCapabilities", error) from error
+        if not matches:
+            raise CannotConsume(producer_id)
+
     async def _produce(self, transport: WebRtcTransport, request: ProduceRequest) -> Producer:
         """Produce, with the worker tracing RTP until the first packet has come."""
         try:
@@ -305,11 +312,12 @@ class Room:
             raise BadRequest.at("rtpParameters", error.reason) from error
         except (InvalidParameters, Unsupported) as error:
             raise BadRequest.within("rtpParameters", error) from error
-        producer.events.once("trace", lambda _, body: self._first_packet(producer, at_worker_time(body["timestamp"])))
+        producer.on_trace(self._first_packet)
         return producer
 
-    def _first_packet(self, producer: Producer, moment: Moment) -> None:
+    def _first_packet(self, producer: Producer, _: str, trace: Body) -> None:
         producer.stop_tracing()
+        moment = at_worker_time(trace["timestamp"])
         owned = self.producers.get(producer.id)
         if owned is not None:
             self.events.emit("first_packet", owned.user_id, producer, moment)

@@ -134,6 +134,7 @@ class SqliteDatabase(Database):
     async def _close(self) -> None:
         """Let what is under way finish, as long as a transaction may take; a hanging disk does not hold us longer."""
         loop = asyncio.get_running_loop()
+        hanging = False
         try:
             async with asyncio.timeout(self._timeout_s):
                 if self._committer is not None:
@@ -141,9 +142,10 @@ class SqliteDatabase(Database):
                 await loop.run_in_executor(self._writer_thread, self.writer.dispose)
                 await loop.run_in_executor(self._reader_threads, self.reader.dispose)
         except TimeoutError:
+            hanging = True
             log.error("the ledger is left open, because its disk does not answer")  # noqa: TRY400  # no trace needed
-        self._writer_thread.shutdown(wait=False)
-        self._reader_threads.shutdown(wait=False)
+        self._writer_thread.shutdown(wait=not hanging)
+        self._reader_threads.shutdown(wait=not hanging)
 
 
 def in_savepoint(tx: Connection, work: Callable[[Connection], Any]) -> Any:

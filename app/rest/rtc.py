@@ -194,7 +194,11 @@ def room_with(request: web.Request, object_id: str, missing: CallError, call_id:
     """The room that holds the object. Naming another call than the object's is naming no object."""
     registry = request.app[REGISTRY]
     room = registry.room_with(object_id)
-    if room is None or (call_id is not None and registry.room(call_id) is not room):
+    if call_id is not None:
+        named = registry.room(call_id)
+        named.party(claims(request).user_id)
+        room = named if room is named else None
+    if room is None:
         raise missing
     return room
 

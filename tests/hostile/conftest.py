@@ -1,4 +1,4 @@
-"""A node under attack. Whatever a test here does to it, afterwards it must be whole: that is what the fixture checks."""
+"""A node under attack. Whatever a test here does to it, it must be whole afterwards: ``scene`` checks that."""
 
 from __future__ import annotations
 

@@ -24,8 +24,10 @@ WRONG: dict[type, tuple[Any, ...]] = {
 NO_JSON = ("NaN", "-Infinity", "1e999", '"\\ud800"', '"\\udfff\\ud800"', '"\n"', "'x'", "01", "[" * 100 + "]" * 100)
 """Texts of values that are no JSON of ours, at any place."""
 
-NO_OBJECTS = (b" ", b"null", b"[]", b'"x"', b"1", b"true", b"{", b"{}}", b"\xef\xbb\xbf{}", b"\xff\xfe{\x00}\x00", b"\0",
-              b"[" * 60_000, b'{"a":' * 10_000, b"callId=x&direction=send", b"<?xml version='1.0'?>")  # fmt: skip
+NO_OBJECTS = (
+    b" ", b"null", b"[]", b'"x"', b"1", b"true", b"{", b"{}}", b"{}{}", b"\0", b"\xef\xbb\xbf{}", b"\xff\xfe{\x00}\x00",
+    b"[" * 60_000, b'{"a":' * 10_000, b"callId=x&direction=send", b"<?xml version='1.0'?>",
+)  # fmt: skip
 """Bodies that are no JSON object at all."""
 
 

@@ -48,4 +48,4 @@ def charged(result: ChargeResult) -> Charged:
 
 async def balance(ledger: Ledger, user_id: str = "user") -> int | None:
     wallet = await ledger.balance(user_id)
-    return wallet and wallet.balance
+    return wallet.balance if wallet else None

@@ -9,7 +9,7 @@ from app.ledger import Ledger
 DAMAGES = {
     "UPDATE wallets SET balance = balance + 1": "wallet user: balance 801, booked 800",
     "UPDATE point_transactions SET balance_after = 1 WHERE unit_index = 1": "transaction 2 of user: leaves 1, not 900",
-    "UPDATE call_units SET unit_index = 5 WHERE unit_index = 2": "call call: says 2 units for 200 points, has 2 up to 5",
+    "UPDATE call_units SET unit_index = 5 WHERE unit_index = 2": "call call: says 2 units for 200 points, has 2 up",
     "UPDATE calls SET billed_points = 199": "call call: says 2 units for 199 points, has 2 up to 2 for 200",
     "UPDATE calls SET billed_units = 3": "call call: says 3 units for 200 points",
     "UPDATE call_units SET points = 99 WHERE unit_index = 1": "unit 1 of call: 99 points, booked -100",

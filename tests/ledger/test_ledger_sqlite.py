@@ -79,10 +79,12 @@ async def test_what_waits_for_the_disk_is_committed_together(sqlite_url: str) ->
 
 
 async def test_a_refusal_takes_nothing_with_it_that_was_committed_with_it(ledger: Ledger) -> None:
-    tries = [credit(ledger, amount, key=str(i)) for i, amount in enumerate([5, -100, 7, -100, 1])]
+    changes = [("user", 5), ("user", -100), ("user", 7), ("stranger", -100), ("user", 1)]
+    tries = [credit(ledger, amount, user, key=str(i)) for i, (user, amount) in enumerate(changes)]
     results = await asyncio.gather(*tries, return_exceptions=True)
     assert [isinstance(result, BalanceTooLow) for result in results] == [False, True, False, True, False]
     assert await balance(ledger) == 13
+    assert await ledger.balance("stranger") is None  # its wallet had been made when the debit was refused
     assert await ledger.latest_seq() == 3
     assert await ledger.audit() == ()
 

@@ -73,6 +73,11 @@ async def test_the_migrations_make_what_the_tables_say(kind: str, cluster: Clust
     assert len(found) == len(metadata.tables) * 5
 
 
+async def test_of_many_upgrades_at_once_one_does_it(url: str) -> None:
+    upgrades = await asyncio.gather(*(upgrade(url) for _ in range(6)))
+    assert sorted(upgrades, key=lambda one: one.before or "") == [Upgrade(None, "0001"), *[Upgrade("0001", "0001")] * 5]
+
+
 async def test_starters_at_the_same_moment_do_not_disturb_each_other(url: str) -> None:
     command = [sys.executable, "-c", START_LEDGER, url]
     starters = await asyncio.gather(*(asyncio.create_subprocess_exec(*command, str(i), cwd=ROOT) for i in range(4)))

@@ -425,7 +425,7 @@ def test_any_life_of_any_call_ends_once_with_the_right_money(rig: Rig) -> None:
     run_state_machine_as_test(
         CallMachine,
         settings=settings(
-            max_examples=30,
+            max_examples=20,
             stateful_step_count=30,
             deadline=None,
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from rtp_peer import LOOPBACK
-from rtp_samples import OPUS, VP8, camera, changed, microphone
+from rtp_samples import OPUS, VP8, camera, microphone
 
 from worker_bridge.connectivity import ListenInfo
 from worker_bridge.resource import CASCADE, CloseReason, Resource
 from worker_bridge.router import Router
-from worker_bridge.rtp import RtpParameters
+from worker_bridge.rtp import RtpEncodingParameters, RtpParameters
 from worker_bridge.webrtc_server import WebRtcServer
 from worker_bridge.worker import Worker
 
@@ -18,7 +19,8 @@ Closed = dict[str, CloseReason]
 
 
 def voice(ssrc: int) -> RtpParameters:
-    return changed(changed(microphone(), "encodings.0.ssrc", ssrc), "mid", None)
+    """Opus on an SSRC of its own, without a mid, of which a transport takes each but once."""
+    return replace(microphone(), encodings=(RtpEncodingParameters(ssrc=ssrc),), mid=None)
 
 
 class Household:

@@ -3,117 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
 import tracemalloc
-from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from memory_wire import Wire, cut, framed
 
-from worker_bridge._codec import Codec
-from worker_bridge.channel import FRAME_LIMIT, LAST_REQUEST_ID, PREFIX, Channel, FrameBuffer
-from worker_bridge.codec import ROOT, MessageCodec
+from worker_bridge.channel import FRAME_LIMIT, LAST_REQUEST_ID, PREFIX
+from worker_bridge.codec import MessageCodec
 from worker_bridge.errors import InvalidMessage, NotFound, RequestRefused, WorkerGone
 from worker_bridge.native import locate
-
-SCORE = {"scores": [{"encoding_idx": 0, "ssrc": 1, "rid": None, "score": 7}]}
-USAGE = ("ru_utime", "ru_stime", "ru_maxrss")
-
-
-def framed(payload: bytes) -> bytes:
-    return len(payload).to_bytes(PREFIX, "little") + payload
-
-
-def cut(stream: bytes, places: list[int]) -> Iterator[bytes]:
-    edges = [0, *sorted(place % (len(stream) + 1) for place in places), len(stream)]
-    return (stream[start:end] for start, end in itertools.pairwise(edges))
-
-
-# ---------------------------------------------------------------- frames
-
-
-@given(payloads=st.lists(st.binary(max_size=300), max_size=8), places=st.lists(st.integers(0, 3000), max_size=20))
-def test_frames_do_not_depend_on_how_the_stream_is_cut(payloads: list[bytes], places: list[int]) -> None:
-    frames = [framed(payload) for payload in payloads]
-    buffer = FrameBuffer()
-    found = [bytes(frame) for chunk in cut(b"".join(frames), places) for frame in buffer.feed(chunk)]
-    assert found == frames
-
-
-@given(payload=st.binary(max_size=40), kept=st.integers(0, 43))
-def test_a_part_of_a_frame_is_kept_until_the_rest_comes(payload: bytes, kept: int) -> None:
-    frame, buffer = framed(payload), FrameBuffer()
-    kept = min(kept, len(frame) - 1)
-    assert not list(buffer.feed(frame[:kept]))
-    assert [bytes(found) for found in buffer.feed(frame[kept:])] == [frame]
-
-
-def test_a_frame_of_exactly_the_limit_passes_and_one_byte_more_does_not() -> None:
-    fits = framed(b"x" * 12)
-    assert len(list(FrameBuffer(limit=len(fits)).feed(fits))) == 1
-    with pytest.raises(InvalidMessage, match="limit of 15"):
-        list(FrameBuffer(limit=len(fits) - 1).feed(fits))
-
-
-def test_a_frame_that_is_too_long_is_refused_by_its_prefix_alone() -> None:
-    with pytest.raises(InvalidMessage):
-        list(FrameBuffer().feed((FRAME_LIMIT - PREFIX + 1).to_bytes(PREFIX, "little")))
-    assert not list(FrameBuffer().feed((FRAME_LIMIT - PREFIX).to_bytes(PREFIX, "little")))
-
-
-def test_frames_before_one_that_is_too_long_are_still_delivered() -> None:
-    frames = FrameBuffer(limit=16).feed(framed(b"good") + framed(b"x" * 100))
-    assert bytes(next(frames)) == framed(b"good")
-    with pytest.raises(InvalidMessage):
-        next(frames)
-
-
-# ---------------------------------------------------------------- the channel, with a wire in memory
-
-
-class Wire:
-    """A channel and the far end of it: what was written, and a way to answer."""
-
-    def __init__(self, schema: bytes) -> None:
-        self._codec = MessageCodec(schema)
-        self._encode = Codec(schema, ROOT, FRAME_LIMIT).encode
-        self.writes: list[bytes] = []
-        self.alarms: list[Exception] = []
-        self.unclaimed: list[str] = []
-        self.channel = Channel(
-            self._codec, self.writes.append, self.alarms.append, lambda event, _: self.unclaimed.append(event)
-        )
-
-    @property
-    def sent(self) -> list[dict[str, Any]]:
-        return [self._codec.decode(frame)["data"] for frame in FrameBuffer().feed(b"".join(self.writes))]
-
-    @property
-    def names(self) -> list[str]:
-        return [message.get("method") or message["event"] for message in self.sent]
-
-    def response(self, request_id: int, **response: Any) -> bytes:
-        return self._encode({"data_type": "Response", "data": {"id": request_id, **response}})
-
-    def usage(self, request_id: int, utime: int) -> bytes:
-        body = dict.fromkeys(USAGE, utime)
-        return self.response(request_id, accepted=True, body_type="Worker_ResourceUsageResponse", body=body)
-
-    def notification(self, handler_id: str, event: str, body_type: str | None = None, body: Any = None) -> bytes:
-        content = {"handler_id": handler_id, "event": event, "body_type": body_type, "body": body}
-        return self._encode({"data_type": "Notification", "data": content})
-
-    def score(self, handler_id: str) -> bytes:
-        return self.notification(handler_id, "PRODUCER_SCORE", "Producer_ScoreNotification", SCORE)
-
-    def log(self, text: str) -> bytes:
-        return self._encode({"data_type": "Log", "data": {"data": text}})
-
-    def accept_all(self) -> None:
-        self.channel.feed(b"".join(self.response(sent["id"], accepted=True) for sent in self.sent if "id" in sent))
 
 
 @pytest.fixture(scope="module")
@@ -373,8 +276,12 @@ async def test_a_notification_comes_behind_whoever_awaits_an_answer_of_the_same_
 
 async def test_notifications_keep_their_order_and_find_their_listener(wire: Wire) -> None:
     heard: list[tuple[str, str]] = []
+
+    def hear(handler_id: str, event: str, _: object) -> None:
+        heard.append((handler_id, event))
+
     for handler_id in ("a", "b"):
-        wire.channel.listen(handler_id, lambda event, _, me=handler_id: heard.append((me, event)))
+        wire.channel.listen(handler_id, partial(hear, handler_id))
     wire.channel.feed(
         wire.notification("a", "CONSUMER_PRODUCER_PAUSE")
         + wire.notification("b", "CONSUMER_PRODUCER_PAUSE")

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import pytest
 from household import Household, voice
@@ -56,7 +57,7 @@ async def test_closing_closes_what_the_table_says_and_nothing_else(home: Househo
         before = len(home.closings)
         home.members[name].close()
         left = await home.in_worker()  # the worker's notifications come before this answer
-        await eventually(lambda expected=expected: None if home.closed == expected else difference(home, expected))
+        await eventually(partial(difference, home, expected))
         assert left == home.members.keys() - expected.keys(), "the worker agrees"
         assert dict(home.closings[before:]).items() <= expected.items(), "events carry the same reason"
     assert len(home.closings) == len(home.closed), "one event each"
