@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 
 import orjson
 from aiohttp import web
@@ -129,10 +130,10 @@ async def live_calls(app: web.Application) -> AsyncIterator[None]:
     app[ENDPOINT] = Endpoint(hub, dispatcher, replayer(app[LEDGER], hub), SocketLimits())
     hub.on_presence(presence.socket_changed)
     background = Tasks()
-    background.start(journal.run(), "journal")
-    background.start(meter.run(), "meter")
-    background.start(watch.run(), "watch")
-    background.start(prune(app[LEDGER]), "prune")
+    background.keep(journal.run, "journal")
+    background.keep(meter.run, "meter")
+    background.keep(watch.run, "watch")
+    background.keep(partial(prune, app[LEDGER]), "prune")
     yield
     await background.close()
 

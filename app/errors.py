@@ -232,7 +232,7 @@ ANSWERS: Mapping[type[Exception], Answer] = MappingProxyType(
         TransportNotFound: Answer("TRANSPORT_NOT_FOUND", 404, "Transportが存在しません。"),
         ProducerNotFound: Answer("PRODUCER_NOT_FOUND", 404, "Producerが存在しません。"),
         ConsumerNotFound: _NO_CONSUMER,
-        NotFound: _NO_CONSUMER,  # only consumers close in the worker first, with their producer, and we hear of it later
+        NotFound: _NO_CONSUMER,  # closed with its producer, in the worker, which has yet to tell us
         CallNotFound: Answer("CALL_NOT_FOUND", 404, "通話が見つかりません。"),
         OtomoNotFound: Answer("OTOMO_NOT_FOUND", 404, "おともはんが見つかりません。"),
         WalletNotFound: Answer("WALLET_NOT_FOUND", 404, "ウォレットが見つかりません。"),

@@ -12,11 +12,13 @@ from datetime import UTC, datetime
 from typing import Literal, TextIO
 
 import orjson
+from aiohttp.http_exceptions import HttpProcessingError
 
 LogFormat = Literal["text", "json"]
 
 TOKEN = re.compile(r"\beyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)*")  # `{"` in base64url starts with eyJ
 CHATTY = ("alembic",)  # tells at info what it always tells; the ledger says itself when it upgrades
+HTTP = "aiohttp.server"
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -35,11 +37,17 @@ def configure(level: str = "info", form: LogFormat | None = None, stream: TextIO
     root.setLevel(level.upper())
     for name in CHATTY:
         logging.getLogger(name).setLevel(max(root.level, logging.WARNING))
+    logging.getLogger(HTTP).addFilter(is_our_error)  # which adds it once only
     logging.captureWarnings(capture=True)
 
 
 def fitting(stream: TextIO) -> LogFormat:
     return "text" if stream.isatty() else "json"
+
+
+def is_our_error(record: logging.LogRecord) -> bool:
+    """Not what is no HTTP: aiohttp logs it as an error with a traceback, so that any port scanner could fill a log."""
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
 
 
 def extras(record: logging.LogRecord) -> dict[str, object]:

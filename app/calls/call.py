@@ -111,6 +111,7 @@ class LiveCall:
     created_at: Moment
     state: CallState = CallState.REQUESTING
     connected_at: Moment | None = None
+    lived_until: float | None = None  # when the last unit was due at which both parties were there
     room: Room | None = None
     timer: asyncio.TimerHandle | None = None
     ending: asyncio.Task[None] | None = None

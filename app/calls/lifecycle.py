@@ -155,10 +155,12 @@ class Lifecycle:
         """Begin to end a call; from here on it is ``ending`` for everybody. None where it already was."""
         if not call.live:
             return None
+        at = at or now()
+        self.meter.settle(at)
         call.state = call.step(event).state
         call.stop_timer()
         logger.info("call %s ends: %s (%s)", call.id, reason, cause)
-        work = self._finish(call, reason, cause, at or now(), tuple(events))
+        work = self._finish(call, reason, cause, at, tuple(events))
         return self._tasks.start(work, f"call {call.id} ends")
 
     def end_for(self, call: LiveCall, reason: EndReason, cause: str) -> None:
@@ -185,10 +187,12 @@ class Lifecycle:
         self, call: LiveCall, reason: EndReason, cause: str, at: Moment, events: tuple[NewEvent, ...]
     ) -> Released:
         async with call.lock:
-            await self._store_end(call, reason, cause, at, events)
-            call.state = call.step(CallEvent.STORED).state
-            released = call.room.close() if call.room is not None else Released(0, 0, 0)
-            self._registry.remove(call)
+            try:
+                await self._store_end(call, reason, cause, at, events)
+                call.state = call.step(CallEvent.STORED).state
+            finally:  # what can't be stored at all is ended by the next start; nothing of it stays open here
+                released = call.room.close() if call.room is not None else Released(0, 0, 0)
+                self._registry.remove(call)
             return released
 
     async def _store_end(
@@ -242,5 +246,7 @@ class Lifecycle:
 
 
 def last_proof(call: LiveCall) -> Moment | None:
-    """The moment of the last RTP of either party, where there was one."""
-    return shifted(now(), call.last_rtp) if call.last_rtp is not None else None
+    """The moment of the last RTP of either party, where there was one; not before the last unit that both lived."""
+    if call.last_rtp is None:
+        return None
+    return shifted(now(), max(call.last_rtp, call.lived_until or call.last_rtp))

@@ -16,11 +16,13 @@ from dataclasses import dataclass
 
 from app.calls.call import EndReason, LiveCall, PartyLife
 from app.calls.room import PartyProducer
+from app.calls.tasks import Tasks
 from worker_bridge.channel import Channel
 from worker_bridge.errors import BridgeError
 from worker_bridge.stats import packet_count
 
 SWEEP_EVERY_S = 1.0
+ANSWER_WITHIN_S = 0.5  # how long a sweep waits for the slowest worker
 NEVER_SENT_AFTER_S = 30.0  # how long a party may take to its first packet once the other one talks
 
 logger = logging.getLogger(__name__)
@@ -75,9 +77,15 @@ class Sweeper:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
+        self._counting: dict[Channel, asyncio.Task[None]] = {}
+        self._tasks = Tasks()
 
     async def sweep(self, calls: Iterable[LiveCall]) -> None:
-        """Ask all workers at once. A worker that does not answer proves nothing, and has its own watch."""
+        """Ask all workers at once, and give them a moment to answer: one that hangs holds up no other one's calls.
+
+        A late answer counts when it comes, and nobody is asked again before. A worker that does not answer proves
+        nothing, and has its own watch.
+        """
         asked: dict[Channel, list[tuple[PartyLife, PartyProducer]]] = defaultdict(list)
         for call in calls:
             room = call.room
@@ -90,7 +98,16 @@ class Sweeper:
                     asked[room.channel].append((life, owned))
                 elif room.sends_connected(owned):
                     life.last_rtp = self._clock()
-        await asyncio.gather(*(self._count(channel, producers) for channel, producers in asked.items()))
+        self._counting = {channel: task for channel, task in self._counting.items() if not task.done()}
+        for channel, producers in asked.items():
+            if channel not in self._counting:
+                self._counting[channel] = self._tasks.start(self._count(channel, producers), "packets are counted")
+        if self._counting:
+            await asyncio.wait(self._counting.values(), timeout=ANSWER_WITHIN_S)
+
+    async def close(self) -> None:
+        """Wait for no answer any more."""
+        await self._tasks.close()
 
     async def _count(self, channel: Channel, producers: list[tuple[PartyLife, PartyProducer]]) -> None:
         try:

@@ -68,6 +68,11 @@ class Meter:
         self._schedule(call, 1)
         self._wake.set()
 
+    def settle(self, until: Moment) -> None:
+        """Decide what was due until then, before a call stops to talk: the meter may be waiting for the ledger."""
+        self._collect(until)
+        self._wake.set()
+
     async def stop(self, call: LiveCall) -> list[UnitDue]:
         """Charge no more for a call that is ending. Returns the units that it lived and that are not stored yet."""
         async with self._storing:
@@ -85,7 +90,6 @@ class Meter:
                 await self._store()
 
     async def _sleep(self) -> None:
-        self._wake.clear()
         wait_s = max(0.0, self._due[0].at - now().monotonic) if self._due else None
         if self._waiting:
             wait_s = min(RETRY_EVERY_S, wait_s) if wait_s is not None else RETRY_EVERY_S
@@ -94,6 +98,7 @@ class Meter:
                 await self._wake.wait()
         except TimeoutError:
             pass  # a unit is due, or it is time to try again
+        self._wake.clear()
 
     def _schedule(self, call: LiveCall, slot: int) -> None:
         if call.connected_at is not None:
@@ -110,6 +115,7 @@ class Meter:
                 late_ms = round((present.monotonic - due.at) * 1000)
                 moment = Moment(due.at, present.utc_ms - late_ms)
                 self._waiting.setdefault(due.call.id, Waiting(due.call)).moments.append(moment)
+                due.call.lived_until = due.at
             else:
                 logger.info("call %s: unit of time %d is free: a party was not there", due.call.id, due.slot)
 

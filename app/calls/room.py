@@ -261,7 +261,8 @@ class Room:
             before = party.consumers.get(key)
             if before is not None and before.capabilities == capabilities:
                 return before.consumer
-            self._require_consumable(request.producer_id, capabilities)
+            if not self.router.can_consume(request.producer_id, capabilities):
+                raise CannotConsume(request.producer_id)
             if before is not None:
                 before.consumer.close()
             try:
@@ -295,14 +296,6 @@ class Room:
         return found
 
     # inside
-
-    def _require_consumable(self, producer_id: str, capabilities: RtpCapabilities) -> None:
-        try:
-            matches = self.router.can_consume(producer_id, capabilities)
-        except InvalidParameters as error:
-            raise BadRequest.within("rtpCapabilities", error) from error
-        if not matches:
-            raise CannotConsume(producer_id)
 
     async def _produce(self, transport: WebRtcTransport, request: ProduceRequest) -> Producer:
         """Produce, with the worker tracing RTP until the first packet has come."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
+
+BEGIN_AGAIN_S = 1.0
 
 logger = logging.getLogger(__name__)
 
@@ -21,6 +23,19 @@ class Tasks:
         self._tasks.add(task)
         task.add_done_callback(self._done)
         return task
+
+    def keep(self, loop: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
+        """Run what never ends; if it fails, which nothing in it should, it is logged and begins again."""
+
+        async def run() -> None:
+            while True:
+                try:
+                    await loop()
+                except Exception:
+                    logger.exception("%s failed, and begins again", name)
+                    await asyncio.sleep(BEGIN_AGAIN_S)
+
+        self.start(run(), name)
 
     async def settle(self) -> None:
         """Wait until nothing is under way, not even what that started."""

@@ -55,6 +55,7 @@ class Watch:
                 await asyncio.sleep(max(0.0, began + SWEEP_EVERY_S - loop.time()))
         finally:
             await self._proving.close()
+            await self._sweeper.close()
 
     def _judge(self, calls: list[LiveCall]) -> None:
         present = now().monotonic

@@ -112,7 +112,7 @@ def end_call(tx: Connection, call_id: str, end: End, told: Iterable[NewEvent]) -
 
 def end_all(tx: Connection, endings: Sequence[tuple[Call, End]]) -> list[Call]:
     """End calls whose rows are locked. The totals are the sums of the stored units; nobody is told yet."""
-    totals = _totals(tx, [call.id for call, _ in endings])
+    totals = _totals(tx, [call.id for call, _ in endings if call.connected_at_ms is not None])
     ended = [
         replace(
             call,
@@ -192,7 +192,9 @@ def unit_of(row: RowMapping) -> Unit:
 
 
 def _totals(tx: Connection, call_ids: Collection[str]) -> dict[str, tuple[int, int]]:
-    """How many units each call has, and their sum."""
+    """How many units each call has, and their sum; of calls that were connected, since others have none."""
+    if not call_ids:
+        return {}
     counted = select(call_units.c.call_id, func.count(), func.sum(call_units.c.points)).group_by(call_units.c.call_id)
     rows = tx.execute(counted.where(call_units.c.call_id.in_(call_ids)))
     return {call_id: (units, int(points)) for call_id, units, points in rows}

@@ -1,17 +1,18 @@
 """SQLite: one writing connection in a thread of its own, a few reading ones, and many writers' work in one commit.
 
 A commit waits for the disk (``synchronous = FULL``: milliseconds), the work itself hardly. So what comes while a commit
-is under way waits together and is committed together, each piece in its own savepoint: one that fails takes nothing
-with it. Readers see the last commit and are never held up (WAL).
+is under way waits together and is committed together, and one that fails takes nothing with it. Readers see the last
+commit and are never held up (WAL).
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,6 +26,8 @@ T = TypeVar("T")
 
 READERS = 4  # connections, each with a thread
 MAX_TOGETHER = 64  # pieces of work in one commit
+
+ATTEMPTS = 50  # at switching a new file to WAL while others do the same
 
 log = logging.getLogger(__name__)
 
@@ -108,15 +111,20 @@ class SqliteDatabase(Database):
         finally:
             self._committer = None
 
-    def _commit_together(self, works: Sequence[Callable[[Connection], Any]]) -> list[Any]:
-        """One outcome for each; runs in the writer's thread and raises nothing."""
+    def _commit_together(self, works: Sequence[Callable[[Connection], Any]], *, apart: bool = False) -> list[Any]:
+        """One outcome for each; runs in the writer's thread and raises nothing.
+
+        ``apart`` gives each a savepoint, which costs as much as the work itself: only where one of them has failed.
+        """
         began = committing = False
         try:
             with self.writer.connect() as tx, tx.begin():
                 began = True
-                outcomes = [in_savepoint(tx, work) for work in works]
+                outcomes = [in_savepoint(tx, work) for work in works] if apart else [work(tx) for work in works]
                 committing = True
         except Exception as error:
+            if not apart and not is_trouble(error):  # one of them is refused, which is rare: again, each on its own
+                return self._commit_together(works, apart=True)
             if began and not committing and len(works) > 1:  # perhaps it was only one's: a page too many, say
                 return [outcome for work in works for outcome in self._commit_together([work])]
             log.warning("nothing of %d pieces of work was committed: %s", len(works), error)
@@ -171,6 +179,20 @@ def settle(done: asyncio.Future[Any], outcome: Any) -> None:
         done.set_result(outcome)
 
 
+def switch_to_wal(connection: sqlite3.Connection) -> None:
+    """Make the file one with a write-ahead log, where it is none yet.
+
+    SQLite does not wait for another starter's lock when it switches, but it does when a transaction begins.
+    """
+    for _ in range(ATTEMPTS):
+        with suppress(sqlite3.OperationalError):
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("ROLLBACK")
+    connection.execute("PRAGMA journal_mode = WAL")
+
+
 def engine(url: URL, timeout_s: float, *, writes: bool) -> Engine:
     """An engine whose transactions begin as writers (``BEGIN IMMEDIATE``), or can't write at all."""
     made = create_engine(
@@ -186,7 +208,7 @@ def engine(url: URL, timeout_s: float, *, writes: bool) -> Engine:
     def prepare(connection: Any, _record: object) -> None:
         connection.execute("PRAGMA foreign_keys = ON")
         if writes:
-            connection.execute("PRAGMA journal_mode = WAL")
+            switch_to_wal(connection)
             connection.execute("PRAGMA synchronous = FULL")  # a commit is on the disk before anybody is told of it
         else:
             connection.execute("PRAGMA query_only = ON")

@@ -7,7 +7,7 @@ import os
 import signal
 import sqlite3
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 
@@ -481,24 +481,30 @@ async def test_of_an_accept_that_is_being_stored_and_a_cancel_one_succeeds(stage
         assert stage.user.socket.story(command) == ["call_accepted", "call_end"]
 
 
-@asynccontextmanager
-async def commits_that_outlast_patience(stage: Stage, monkeypatch) -> AsyncIterator[asyncio.Event]:
-    """What is written first in here is committed, but only when the block is left; whoever wrote it has given up."""
-    database, disk_answers = stage.server.ledger._database, threading.Event()
+async def cut_off(stage: Stage, monkeypatch, asked: Coroutine[object, object, object]) -> tuple[int, str]:
+    """What a request is answered with whose commit succeeds, but later than the node waits for it."""
+    database, disk_is_free, disk_answers = stage.server.ledger._database, threading.Event(), threading.Event()
     monkeypatch.setattr(database, "_timeout_s", 0.4)
-    stall = asyncio.create_task(database.write(lambda _: disk_answers.wait()))
-    try:
-        yield
-    finally:
-        disk_answers.set()
-        await asyncio.wait([stall])
-        monkeypatch.undo()
+    busy = asyncio.create_task(database.write(lambda _: disk_is_free.wait()))
+    await eventually(lambda: database._committer is None and "nothing is being written")
+    asking = asyncio.create_task(asked)
+    await eventually(lambda: not database._waiting and "the request has nothing to write yet")
+    slow = asyncio.create_task(database.write(lambda _: disk_answers.wait()))
+    await eventually(lambda: len(database._waiting) < 2 and "they are not written together")
+    disk_is_free.set()
+    with pytest.raises(Refused) as refusal:
+        await asking
+    monkeypatch.undo()
+    disk_answers.set()
+    await asyncio.gather(busy, slow, return_exceptions=True)
+    return refusal.value.status, refusal.value.code
 
 
 async def test_an_accept_whose_storing_was_cut_off_succeeds_at_the_next_try(stage, monkeypatch):
     await stage.ring()
-    async with commits_that_outlast_patience(stage, monkeypatch):
-        assert await stage.otomo.refused("POST", "/calls/call/accept") == (503, "DATABASE_UNAVAILABLE")
+    accept = stage.otomo.api.request("POST", "/calls/call/accept")
+    assert await cut_off(stage, monkeypatch, accept) == (503, "DATABASE_UNAVAILABLE")
+    assert (await stage.user.api.request("GET", "/calls/call"))["state"] == "matched", "it was stored"
     await stage.accept()
     assert await stage.user.api.create_transport("call", "send")
     await stage.user.api.request("POST", "/calls/call/end")
@@ -508,9 +514,8 @@ async def test_an_accept_whose_storing_was_cut_off_succeeds_at_the_next_try(stag
 
 
 async def test_a_call_whose_storing_was_cut_off_keeps_nobody_busy(stage, monkeypatch):
-    async with commits_that_outlast_patience(stage, monkeypatch):
-        asked = {"otomoId": "otomo", "callId": "lost"}
-        assert await stage.user.refused("POST", "/calls", asked) == (503, "DATABASE_UNAVAILABLE")
+    ask = stage.user.api.request("POST", "/calls", {"otomoId": "otomo", "callId": "lost"})
+    assert await cut_off(stage, monkeypatch, ask) == (503, "DATABASE_UNAVAILABLE")
     assert (await stage.both_hear_the_end("lost"))["reason"] == "system_error"
     await eventually(lambda: "lost" in stage.server.registry and "the call is there")
     await stage.ring()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -20,10 +21,14 @@ Message = dict[str, Any]
 
 
 class Client:
-    """One open socket. ``told`` are the server's events so far, whole, in the order in which they came."""
+    """One open socket. ``told`` are the server's events so far, whole, in the order in which they came.
+
+    ``came_ms`` says when each came, by its number, in UTC milliseconds.
+    """
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self.told: list[Message] = []
+        self.came_ms: dict[int, int] = {}
         self._socket = socket
         self._answers: dict[str, asyncio.Future[Message]] = {}
         self._changed = asyncio.Condition()
@@ -82,6 +87,7 @@ class Client:
             if waiting is not None:
                 waiting.set_result(said)
                 continue
+            self.came_ms[said["seq"]] = time.time_ns() // 1_000_000
             self.told.append(said)
             async with self._changed:
                 self._changed.notify_all()

@@ -44,7 +44,7 @@ class Cluster:
         self._databases += 1
         name = f"ledger_{self._databases}"
         where = ["-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres"]
-        subprocess.run([*as_postgres("createdb"), *where, name], check=True)
+        subprocess.run(as_postgres("createdb") + [*where, name], check=True)
         return self.url(name)
 
     def start(self) -> None:

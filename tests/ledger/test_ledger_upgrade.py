@@ -18,15 +18,17 @@ from app.ledger.errors import BadDatabaseUrl, SchemaTooNew
 from app.ledger.tables import metadata
 
 ROOT = Path(__file__).parents[2]
-START_LEDGER = """
+START_LEDGERS = """
 import asyncio, sys
 from app.ledger import Ledger
 
-async def main(url, key):
+async def start(url, key):
     async with Ledger.open(url) as ledger:
         await ledger.adjust("user", 1, reason="started", idempotency_key=key, at_ms=0)
+    print("started", flush=True)
 
-asyncio.run(main(*sys.argv[1:]))
+for line in sys.stdin:
+    asyncio.run(start(line.strip(), sys.argv[1]))
 """
 
 
@@ -78,13 +80,24 @@ async def test_of_many_upgrades_at_once_one_does_it(url: str) -> None:
     assert sorted(upgrades, key=lambda one: one.before or "") == [Upgrade(None, "0001"), *[Upgrade("0001", "0001")] * 5]
 
 
-async def test_starters_at_the_same_moment_do_not_disturb_each_other(url: str) -> None:
-    command = [sys.executable, "-c", START_LEDGER, url]
-    starters = await asyncio.gather(*(asyncio.create_subprocess_exec(*command, str(i), cwd=ROOT) for i in range(4)))
-    assert await asyncio.gather(*(starter.wait() for starter in starters)) == [0, 0, 0, 0]
-    async with Ledger.open(url) as ledger:
-        assert await balance(ledger) == 4
-        assert await ledger.audit() == ()
+@pytest.mark.parametrize(("kind", "rounds"), [("sqlite", 40), ("postgresql", 4)])
+async def test_starters_at_the_same_moment_do_not_disturb_each_other(
+    kind: str, rounds: int, cluster: Cluster, tmp_path: Path
+) -> None:
+    pipes = {"stdin": asyncio.subprocess.PIPE, "stdout": asyncio.subprocess.PIPE}
+    command = [sys.executable, "-c", START_LEDGERS]
+    starters = [await asyncio.create_subprocess_exec(*command, str(i), cwd=ROOT, **pipes) for i in range(4)]
+    for turn in range(rounds):
+        url = f"sqlite:///{tmp_path}/{turn}" if kind == "sqlite" else cluster.new_database()
+        for starter in starters:
+            assert starter.stdin is not None
+            starter.stdin.write(f"{url}\n".encode())
+        assert [await starter.stdout.readline() for starter in starters if starter.stdout] == [b"started\n"] * 4
+        async with Ledger.open(url) as ledger:
+            assert await balance(ledger) == 4
+            assert await ledger.audit() == ()
+    for starter in starters:
+        await starter.communicate()
 
 
 async def test_what_is_stored_is_there_after_a_restart(url: str) -> None:

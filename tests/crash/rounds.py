@@ -1,0 +1,229 @@
+"""Rounds of calls that end with the node's death: each has a call in every stage of its life, and is checked afterwards.
+
+The people are the same in every round, and so are their wallets; their sockets go on with ``since`` where the last ones
+broke off, so that at the end each has heard everything, once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+
+import aiohttp
+
+from app.client.api import Api
+from app.client.conversation import OTOMO_HZ, USER_HZ
+from app.client.errors import Unreachable
+from app.client.party import Party
+from app.settings import Settings
+from tests.crash.books import Books, books_at, books_left_at, discrepancies
+from tests.crash.killed_node import Node, started
+from tests.integration.ws import Client, Message, connected
+
+START_POINTS = 1_000_000
+UNIT_S = 0.5
+PRICE = 7
+STAGES = ("ringing", "matched", "connecting", "talking", "ending")
+HEARD_IN = ("ringing", "talking", "ending")  # the stages whose people have sockets
+SPOKEN_IN = ("talking", "ending")
+
+TALK_FOR_S = 4.0  # at most, from the last set-up to the kill
+END_TAKES_S = 0.01  # about: the kill falls into the middle of an end
+START_TAKES_S = 1.5  # about: some starts are killed too
+CHANCE_TO_CONNECT = 0.8  # else the kill may come before the first RTP
+CHANCE_OF_A_KILLED_START = 0.25
+
+
+@dataclass
+class Person:
+    """Somebody through all rounds. ``heard`` is everything that any of their sockets said."""
+
+    user_id: str
+    role: str
+    heard: list[Message] = field(default_factory=list)
+
+    @asynccontextmanager
+    async def online(self, node: Node, http: aiohttp.ClientSession) -> AsyncIterator[Client]:
+        since = self.heard[-1]["seq"] if self.heard else 0
+        async with connected(http, node.base, node.token(self.user_id, self.role), since=since) as client:
+            try:
+                yield client
+            finally:
+                await client.close()
+                self.heard += client.told
+
+
+@dataclass(frozen=True)
+class Death:
+    """How a run ended, and what it left."""
+
+    before: Books
+    killed_at_ms: int
+    workers_gone_s: float
+    end_was_answered: bool
+    start_killed: bool  # the next start was killed as well
+
+
+@dataclass(frozen=True)
+class Survived:
+    """One kill, and what the next start made of it. ``wrong`` should be empty."""
+
+    open_calls: int
+    units: int
+    units_after: int
+    workers_gone_s: float
+    ready_s: float
+    start_killed: bool
+    end_lags_ms: tuple[int, ...]  # by how much the stored ends of connected calls are before the kill
+    wrong: tuple[str, ...]
+
+
+class Crowd:
+    """A user and an otomo for each stage, and their calls on one folder and database."""
+
+    def __init__(self, settings: Settings, chance: random.Random) -> None:
+        self._settings = settings
+        self._chance = chance
+        self._people = {
+            name: Person(name, role) for stage in STAGES for role in ("user", "otomo") for name in (f"{role}-{stage}",)
+        }
+        self._users = [name for name, person in self._people.items() if person.role == "user"]
+        self._round = 0
+
+    async def survive(self, kills: int) -> AsyncIterator[Survived]:
+        """Live and be killed so often; then everybody hears what they missed, and the node is asked to stop."""
+        death: Death | None = None
+        clock = asyncio.get_running_loop().time
+        for number in range(kills + 1):
+            began = clock()
+            async with started(self._settings) as node, aiohttp.ClientSession() as http:
+                if death is not None:
+                    yield await self._examine(node, http, death, clock() - began)
+                if number < kills:
+                    self._round += 1
+                    death = await self._live_and_be_killed(node, http)
+                else:
+                    await self._catch_up(node, http)
+
+    # a life
+
+    async def _live_and_be_killed(self, node: Node, http: aiohttp.ClientSession) -> Death:
+        async with AsyncExitStack() as stack:
+            listening = [person for person in self._people.values() if person.user_id.endswith(HEARD_IN)]
+            sockets = {one.user_id: await stack.enter_async_context(one.online(node, http)) for one in listening}
+            await self._begin_calls(node, http, stack)
+            if self._chance.random() < CHANCE_TO_CONNECT:
+                await sockets["user-talking"].until("call_connected", self._call("talking"))
+            # Any moment has to do, so none is waited for.
+            await asyncio.sleep(self._chance.uniform(0, TALK_FOR_S))
+            ending = asyncio.create_task(self._end(self._api(node, http, "user-ending")), name="an end")
+            await asyncio.sleep(self._chance.uniform(0, END_TAKES_S))
+            workers_gone_s = await node.kill()
+            end_was_answered = await ending
+        before = await books_left_at(self._settings.database_url, self._users)
+        start_killed = self._chance.random() < CHANCE_OF_A_KILLED_START
+        if start_killed:
+            async with started(self._settings, ready=False) as starting:
+                await asyncio.sleep(self._chance.uniform(0, START_TAKES_S))
+                await starting.kill()
+        return Death(before, node.killed_at_ms, workers_gone_s, end_was_answered, start_killed)
+
+    async def _begin_calls(self, node: Node, http: aiohttp.ClientSession, stack: AsyncExitStack) -> None:
+        admin = node.api(http, "root", "admin")
+        for user_id in self._users:  # the same key every time: it counts once
+            gift = {"amount": START_POINTS, "reason": "gift", "idempotencyKey": user_id}
+            await admin.request("POST", f"/admin/wallets/{user_id}/adjust", gift)
+        asked = {"otomoId": "otomo-ringing", "callId": self._call("ringing")}
+        await self._api(node, http, "user-ringing").request("POST", "/calls", asked)
+        for stage in STAGES[1:]:
+            await admin.open_call(self._call(stage), f"user-{stage}", f"otomo-{stage}", PRICE)
+        await self._api(node, http, "user-connecting").create_transport(self._call("connecting"), "send")
+        for stage in SPOKEN_IN:
+            for name, hz in ((f"user-{stage}", USER_HZ), (f"otomo-{stage}", OTOMO_HZ)):
+                joined = Party.joined(self._api(node, http, name), self._call(stage))
+                await (await stack.enter_async_context(joined)).send(hz)
+
+    async def _end(self, api: Api) -> bool:
+        """Whether the node lived long enough to answer."""
+        try:
+            answer = await api.request("POST", f"/calls/{self._call('ending')}/end")
+        except Unreachable:
+            return False
+        return bool(answer["state"] == "ended")
+
+    def _call(self, stage: str) -> str:
+        return f"{stage}-{self._round}"
+
+    def _api(self, node: Node, http: aiohttp.ClientSession, name: str) -> Api:
+        return node.api(http, name, self._people[name].role)
+
+    # what is left of it
+
+    async def _examine(self, node: Node, http: aiohttp.ClientSession, death: Death, ready_s: float) -> Survived:
+        before, after = death.before, await books_at(self._settings.database_url, self._users)
+        ended = [after.calls[call_id] for call_id in sorted(before.open_calls())]
+        wrong = [
+            *discrepancies(before, after, death.killed_at_ms, START_POINTS),
+            *self._told_too_early(before),
+            *await self._said_wrongly(node, http, death),
+        ]
+        if death.end_was_answered and after.calls[self._call("ending")].end_reason != "manual":
+            wrong.append(f"{self._call('ending')} was said to have ended, and is recovered")
+        return Survived(
+            open_calls=len(ended),
+            units=before.unit_count(),
+            units_after=after.unit_count(),
+            workers_gone_s=death.workers_gone_s,
+            ready_s=ready_s,
+            start_killed=death.start_killed,
+            end_lags_ms=tuple(
+                death.killed_at_ms - (call.ended_at_ms or 0) for call in ended if call.connected_at_ms is not None
+            ),
+            wrong=tuple(wrong),
+        )
+
+    def _told_too_early(self, before: Books) -> Iterator[str]:
+        """What somebody heard from the dead run, and it had not stored."""
+        stored = {event.seq: event for event in before.events}
+        for person in self._people.values():
+            for message in person.heard:
+                event = stored.get(message["seq"])
+                if event is None or (event.type, event.payload) != (message["type"], message["payload"]):
+                    yield f"{person.user_id} was told {message}, but stored is {event}"
+
+    async def _said_wrongly(self, node: Node, http: aiohttp.ClientSession, death: Death) -> list[str]:
+        """What the log and the admins' list do not say about the calls that were recovered."""
+        answer = await node.api(http, "root", "admin").request("GET", "/admin/recovery")
+        listed = {line["callId"] for line in answer["recovered"]}
+        wrong = [f"{call_id} is not listed as recovered" for call_id in death.before.open_calls() - listed]
+        if not death.start_killed:  # else the start that was killed said it, if it came so far
+            warned = " ".join(node.log("warning"))
+            wrong += [f"the log does not name {one}" for one in death.before.open_calls() if one not in warned]
+        return wrong
+
+    async def _catch_up(self, node: Node, http: aiohttp.ClientSession) -> None:
+        """A last call goes well, and everybody has heard all that was for them: each thing once, in its order."""
+        async with AsyncExitStack() as stack:
+            listening = [person for person in self._people.values() if person.user_id.endswith(HEARD_IN)]
+            sockets = {one.user_id: await stack.enter_async_context(one.online(node, http)) for one in listening}
+            self._round += 1
+            await self._begin_calls(node, http, stack)
+            for name in ("user-talking", "otomo-talking"):
+                await sockets[name].until("call_tick", self._call("talking"))
+            for call_id in map(self._call, STAGES):
+                await node.api(http, "root", "admin").request("POST", f"/admin/calls/{call_id}/end")
+            for name, client in sockets.items():
+                end = await client.until("call_end", self._call(name.partition("-")[2]))
+                assert end["reason"] == "admin"
+        books = await books_at(self._settings.database_url, self._users)
+        assert books.audit == ()
+        for person in listening:
+            heard = [message["seq"] for message in person.heard]
+            due = books.seqs_for(person.user_id, broadcasts=person.role == "user")
+            assert heard == due[: len(heard)], f"{person.user_id} heard {heard}, and was to hear {due}"
+            ends = [one["payload"]["callId"] for one in person.heard if one["type"] == "call_end"]
+            mine = [call.id for call in books.calls.values() if person.user_id in (call.user_id, call.otomo_id)]
+            assert sorted(ends) == sorted(mine)

@@ -1,0 +1,29 @@
+"""The whole node, killed at any moment: nothing that was lived is lost, and nothing is charged that was not."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+from app.settings import Settings
+from tests.crash.rounds import Crowd
+from tests.ledger.postgres_cluster import running_cluster
+
+KILLS = 5
+KILLS_ON_POSTGRESQL = 2
+
+
+async def killed(settings: Settings, kills: int, seed: int) -> None:
+    survived = [one async for one in Crowd(settings, random.Random(seed)).survive(kills)]
+    assert [sentence for one in survived for sentence in one.wrong] == []
+    assert len(survived) == kills
+    assert survived[-1].units > 0, "no unit was charged: this proves nothing"
+
+
+async def test_a_killed_node_is_put_in_order_by_its_next_start(own_settings: Callable[..., Settings]) -> None:
+    await killed(own_settings(), KILLS, seed=7)
+
+
+async def test_so_it_is_on_postgresql(own_settings: Callable[..., Settings]) -> None:
+    with running_cluster() as cluster:
+        await killed(own_settings(database_url=cluster.new_database()), KILLS_ON_POSTGRESQL, seed=8)
