@@ -19,6 +19,7 @@ from app.calls.liveness import LifeLimits
 from app.calls.media import capabilities_of, codecs_of
 from app.calls.metering import Meter
 from app.calls.presence import Presence
+from app.calls.rates import Rates
 from app.calls.registry import Registry
 from app.calls.room import RoomLimits
 from app.calls.rooms import Rooms
@@ -35,6 +36,7 @@ from app.keys import (
     LIFECYCLE,
     POOL,
     RATE_LIMITER,
+    RATES,
     REGISTRY,
     SETTINGS,
 )
@@ -119,13 +121,14 @@ async def live_calls(app: web.Application) -> AsyncIterator[None]:
     settings, registry, journal, hub = app[SETTINGS], app[REGISTRY], app[JOURNAL], app[HUB]
     timers = CallTimers(settings.ring_timeout_s, settings.setup_timeout_s)
     limits = RoomLimits(settings.max_transports_per_direction, settings.max_producers_per_party)
+    app[RATES] = Rates(app[LEDGER], settings.price_per_minute)
     rooms = Rooms(app[POOL], codecs_of(settings.media_kinds), limits, registry.rooms_by_object)
     presence = Presence(hub, registry, journal)
     lifecycle = app[LIFECYCLE] = Lifecycle(registry, journal, timers)
     meter = lifecycle.meter = Meter(journal, lifecycle.end_for, settings.unit_seconds, settings.rtp_stopped_after_s)
     life = LifeLimits(settings.rtp_stopped_after_s, grace_s=settings.rtp_grace_s)
     watch = Watch(registry, lifecycle, journal, hub.online, life)
-    app[CALLS] = CallService(registry, lifecycle, rooms, journal, presence, timers, settings.price_per_minute)
+    app[CALLS] = CallService(registry, lifecycle, rooms, journal, presence, timers, app[RATES])
     dispatcher = Dispatcher(build_commands(app[CALLS]), app[RATE_LIMITER])
     app[ENDPOINT] = Endpoint(hub, dispatcher, replayer(app[LEDGER], hub), SocketLimits())
     hub.on_presence(presence.socket_changed)

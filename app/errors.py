@@ -40,7 +40,7 @@ from app.ledger.errors import (
     Unstorable,
 )
 from schemas.problem import InvalidBody, Problem
-from worker_bridge.errors import InvalidParameters, NotFound, ResourceClosed, Unsupported, WorkerGone
+from worker_bridge.errors import InvalidParameters, ResourceClosed, Unsupported, WorkerGone
 
 RETRY_AFTER_S = 5  # a dead worker is back within seconds, and a draining node is replaced by another
 LEADING_PATH = re.compile(r"([A-Za-z][^:\s]*): ")  # the bridge names what is wrong first, as the wire spells it
@@ -213,7 +213,6 @@ METHOD_NOT_ALLOWED = Answer("METHOD_NOT_ALLOWED", 405, "このURLでは使用で
 
 _RETRY = (("Retry-After", str(RETRY_AFTER_S)),)
 _NOT_NOW = Answer("INVALID_CALL_STATE", 409, "現在この操作はできません。")
-_NO_CONSUMER = Answer("CONSUMER_NOT_FOUND", 404, "Consumerが存在しません。")
 _NO_WORKER = Answer("WORKER_UNAVAILABLE", 503, "メディアサーバーを利用できません。", _RETRY)
 
 ANSWERS: Mapping[type[Exception], Answer] = MappingProxyType(
@@ -231,8 +230,7 @@ ANSWERS: Mapping[type[Exception], Answer] = MappingProxyType(
         RoomNotFound: Answer("ROOM_NOT_FOUND", 404, "Roomが見つかりません。"),
         TransportNotFound: Answer("TRANSPORT_NOT_FOUND", 404, "Transportが存在しません。"),
         ProducerNotFound: Answer("PRODUCER_NOT_FOUND", 404, "Producerが存在しません。"),
-        ConsumerNotFound: _NO_CONSUMER,
-        NotFound: _NO_CONSUMER,  # closed with its producer, in the worker, which has yet to tell us
+        ConsumerNotFound: Answer("CONSUMER_NOT_FOUND", 404, "Consumerが存在しません。"),
         CallNotFound: Answer("CALL_NOT_FOUND", 404, "通話が見つかりません。"),
         OtomoNotFound: Answer("OTOMO_NOT_FOUND", 404, "おともはんが見つかりません。"),
         WalletNotFound: Answer("WALLET_NOT_FOUND", 404, "ウォレットが見つかりません。"),

@@ -7,6 +7,7 @@ from aiohttp import web
 from app.auth import Authenticator, Claims
 from app.calls.journal import Journal
 from app.calls.lifecycle import Lifecycle
+from app.calls.rates import Rates
 from app.calls.registry import Registry
 from app.calls.service import CallService
 from app.ledger import Ledger
@@ -22,6 +23,7 @@ LEDGER = web.AppKey("ledger", Ledger)
 JOURNAL = web.AppKey("journal", Journal)
 REGISTRY = web.AppKey("registry", Registry)
 LIFECYCLE = web.AppKey("lifecycle", Lifecycle)
+RATES = web.AppKey("rates", Rates)
 CALLS = web.AppKey("calls", CallService)
 POOL = web.AppKey("pool", Pool)
 CAPABILITIES: web.AppKey[bytes] = web.AppKey("capabilities", bytes)

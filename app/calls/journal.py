@@ -50,9 +50,16 @@ class Journal:
         return changed
 
     async def move(
-        self, call_id: str, to: CallState, *, cause: str, at_ms: int, events: Iterable[NewEvent] = ()
+        self,
+        call_id: str,
+        to: CallState,
+        *,
+        cause: str,
+        at_ms: int,
+        events: Iterable[NewEvent] = (),
+        hurry: bool = True,
     ) -> Changed:
-        changed = await self.ledger.move(call_id, to, cause=cause, at_ms=at_ms, events=events)
+        changed = await self.ledger.move(call_id, to, cause=cause, at_ms=at_ms, events=events, hurry=hurry)
         await self._publish(changed.events)
         return changed
 

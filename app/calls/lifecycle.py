@@ -100,7 +100,7 @@ class Lifecycle:
                 return
             state = call.step(CallEvent.SET_UP).state
             try:
-                await self._journal.move(call.id, state, cause="the first transport", at_ms=now().utc_ms)
+                await self._journal.move(call.id, state, cause="the first transport", at_ms=now().utc_ms, hurry=False)
             except (LedgerUnavailable, StaleState) as error:
                 logger.warning("call %s: setting up is not on its timeline: %s", call.id, error)
             if call.live:

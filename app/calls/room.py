@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import MutableMapping
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -74,8 +75,9 @@ class PartyTransport:
         return transport.closed or transport.dtls_state in DEAD_DTLS or transport.ice_state in DEAD_ICE
 
 
-RetryKey = tuple[str, MediaKind, str | None, int | None]
-"""Transport, kind, MID and first SSRC: two requests that differ in these are not the same request."""
+RetryKey = tuple[str, MediaKind, str | None, int | str | None]
+"""Transport, kind, MID, and the first SSRC or RID: two requests that differ in these are not the same request, and of
+those that do not the worker takes one only."""
 
 
 @dataclass(slots=True, eq=False)
@@ -280,13 +282,15 @@ class Room:
             consumer = self.consumer_of(user_id, consumer_id).consumer
             if not consumer.paused:
                 raise AlreadyResumed(consumer_id)
-            await consumer.resume()
+            with unless_gone(consumer_id):
+                await consumer.resume()
 
     async def pause_consumer(self, user_id: str, consumer_id: str) -> None:
         async with self.party(user_id).lock:
             consumer = self.consumer_of(user_id, consumer_id).consumer
             if not consumer.paused:
-                await consumer.pause()
+                with unless_gone(consumer_id):
+                    await consumer.pause()
 
     def consumer_of(self, user_id: str, consumer_id: str) -> PartyConsumer:
         self.party(user_id)
@@ -337,6 +341,17 @@ class Room:
         self.events.emit("closed", self.router.close_reason)
 
 
+@contextmanager
+def unless_gone(consumer_id: str) -> Iterator[None]:
+    """What is asked of a consumer. It closes with its producer, in the worker first, and we hear of it a moment later:
+    until then the worker's refusal is all that says so, and it is ConsumerNotFound here."""
+    try:
+        yield
+    except NotFound as error:
+        raise ConsumerNotFound(consumer_id) from error
+
+
 def _retry_key(request: ProduceRequest) -> RetryKey:
     encodings = request.rtp_parameters.encodings
-    return request.transport_id, request.kind, request.rtp_parameters.mid, encodings[0].ssrc if encodings else None
+    stream = (encodings[0].ssrc or encodings[0].rid) if encodings else None
+    return request.transport_id, request.kind, request.rtp_parameters.mid, stream

@@ -11,6 +11,7 @@ from app.calls.clock import now
 from app.calls.journal import Journal
 from app.calls.lifecycle import CallTimers, Lifecycle
 from app.calls.presence import Presence
+from app.calls.rates import Rates
 from app.calls.registry import Registry
 from app.calls.room import Released
 from app.calls.rooms import Rooms
@@ -40,7 +41,7 @@ class CallService:
         journal: Journal,
         presence: Presence,
         timers: CallTimers,
-        price_per_minute: int,
+        rates: Rates,
     ) -> None:
         self.draining = False
         self._registry = registry
@@ -49,7 +50,7 @@ class CallService:
         self._journal = journal
         self._presence = presence
         self._timers = timers
-        self._price_per_minute = price_per_minute
+        self._rates = rates
 
     @property
     def live_calls(self) -> int:
@@ -65,7 +66,7 @@ class CallService:
             raise OtomoBusy(otomo_id)
         if self._registry.busy(claims.user_id):
             raise CallerBusy(claims.user_id)
-        price = await self._price(otomo_id, None)
+        price = await self._rates.of(otomo_id)
         wallet = await self._journal.ledger.balance(claims.user_id) if price else None
         if price and (wallet is None or wallet.balance < price):
             raise InsufficientPoints(claims.user_id)
@@ -83,7 +84,7 @@ class CallService:
     ) -> LiveCall:
         """A call that another system has matched: its room is open when this returns."""
         refuse_oneself(user_id, otomo_id, "otomoId")
-        price = await self._price(otomo_id, price_per_minute)
+        price = await self._rates.of(otomo_id) if price_per_minute is None else price_per_minute
         call = self._new_call(user_id, otomo_id, call_id, price)
         async with call.lock:
             try:
@@ -166,12 +167,6 @@ class CallService:
         if claims is not None:
             claims.require_party(stored.user_id, stored.otomo_id)
         raise InvalidCallState(f"call {call_id} is {stored.state}")
-
-    async def _price(self, otomo_id: str, given: int | None) -> int:
-        if given is not None:
-            return given
-        rate = await self._journal.ledger.rate(otomo_id)
-        return self._price_per_minute if rate is None else rate
 
     def _new_call(self, user_id: str, otomo_id: str, call_id: str | None, price: int) -> LiveCall:
         """Registered from here on, so that nobody else takes the id or the parties while it is stored."""

@@ -28,6 +28,7 @@ from app.ledger.errors import BadDatabaseUrl, LedgerError, LedgerUnavailable
 P = ParamSpec("P")
 T = TypeVar("T")
 
+ALONG_S = 0.02  # far below what anybody notices, and several commits long
 TIMEOUT_S = 5.0  # for a whole transaction, with the wait for its turn; after it, LedgerUnavailable
 
 
@@ -41,13 +42,17 @@ class Database(ABC):
         """
         return await self.commit(lambda tx: work(tx, *args, **kwargs))
 
+    async def write_along(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """As :meth:`write`, for what nobody waits for: it may be held back a moment, to share another's commit."""
+        return await self.commit(lambda tx: work(tx, *args, **kwargs), hurry=False)
+
     async def read(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run ``work``, which only reads, on one state of what is committed. Raises LedgerUnavailable."""
         return await self.look(lambda tx: work(tx, *args, **kwargs))
 
     @abstractmethod
-    async def commit(self, work: Callable[[Connection], T]) -> T:
-        """:meth:`write` without arguments."""
+    async def commit(self, work: Callable[[Connection], T], *, hurry: bool = True) -> T:
+        """:meth:`write`, or :meth:`write_along`, without arguments."""
 
     @abstractmethod
     async def look(self, work: Callable[[Connection], T]) -> T:

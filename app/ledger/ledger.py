@@ -80,16 +80,25 @@ class Ledger:
         return await self._database.write(calls.open_call, self._node, call, tuple(events))
 
     async def move(
-        self, call_id: str, to: CallState, *, cause: str, at_ms: int, events: Iterable[NewEvent] = ()
+        self,
+        call_id: str,
+        to: CallState,
+        *,
+        cause: str,
+        at_ms: int,
+        events: Iterable[NewEvent] = (),
+        hurry: bool = True,
     ) -> Changed:
         """Move a call forward, to any state before ``ending``; of several who ask for one state, one succeeds.
 
         ``matched`` sets ``accepted_at_ms``; ``talking`` sets ``connected_at_ms`` and is the first proof of life.
-        Raises UnknownCall, StaleState (which names the state that the call is in).
+        Without ``hurry`` it may wait a moment for another's commit. Raises UnknownCall, StaleState (which names the
+        state that the call is in).
         """
         if to in (CallState.ENDING, CallState.ENDED):
             raise ValueError("a call is ended by end_call")
-        return await self._database.write(calls.move, call_id, to, cause, at_ms, tuple(events))
+        write = self._database.write if hurry else self._database.write_along
+        return await write(calls.move, call_id, to, cause, at_ms, tuple(events))
 
     async def end_call(
         self,
@@ -188,8 +197,8 @@ class Ledger:
     # Events
 
     async def append_events(self, new: Iterable[NewEvent], *, at_ms: int) -> tuple[Event, ...]:
-        """Store what is to be told and belongs to no other change."""
-        return await self._database.write(events.append, events.drafts(new, at_ms))
+        """Store what is to be told and belongs to no other change; it may wait a moment for another's commit."""
+        return await self._database.write_along(events.append, events.drafts(new, at_ms))
 
     async def events_since(
         self, user_id: str, seq: int, *, broadcasts: bool = True, limit: int = events.REPLAY_LIMIT

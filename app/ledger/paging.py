@@ -49,6 +49,6 @@ def read_cursor(cursor: str) -> tuple[int, str]:
         at_ms = int(at)
     except ValueError:
         raise BadCursor("not a cursor of this ledger") from None
-    if not dot or not row_id or not 0 <= at_ms < MAX_MS:
+    if not dot or not row_id or "\0" in row_id or not 0 <= at_ms < MAX_MS:
         raise BadCursor("not a cursor of this ledger")
     return at_ms, row_id

@@ -42,7 +42,7 @@ class PostgresDatabase(Database):
         finally:
             await close(made, timeout_s)
 
-    async def commit(self, work: Callable[[Connection], T]) -> T:
+    async def commit(self, work: Callable[[Connection], T], *, hurry: bool = True) -> T:
         return await self._transact(work, isolation_level="READ COMMITTED")  # what may not change meanwhile, is locked
 
     async def look(self, work: Callable[[Connection], T]) -> T:

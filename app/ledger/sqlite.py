@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
 
-from app.ledger.database import Database, is_trouble, translated, unavailable
+from app.ledger.database import ALONG_S, Database, is_trouble, translated, unavailable
 
 T = TypeVar("T")
 
@@ -73,11 +73,13 @@ class SqliteDatabase(Database):
         finally:
             await database._close()
 
-    async def commit(self, work: Callable[[Connection], T]) -> T:
+    async def commit(self, work: Callable[[Connection], T], *, hurry: bool = True) -> T:
         job = Job(work)
         self._waiting.append(job)
-        if self._committer is None:
-            self._committer = asyncio.create_task(self._commit_all(), name="ledger committer")
+        if hurry:
+            self._start_committing()
+        else:
+            asyncio.get_running_loop().call_later(ALONG_S, self._start_committing)
         try:
             async with asyncio.timeout(self._timeout_s):
                 result: T = await job.done
@@ -95,6 +97,10 @@ class SqliteDatabase(Database):
                 return await loop.run_in_executor(self._reader_threads, self._look, work)
         except TimeoutError as error:
             raise unavailable(error) from error
+
+    def _start_committing(self) -> None:
+        if self._waiting and self._committer is None:
+            self._committer = asyncio.create_task(self._commit_all(), name="ledger committer")
 
     async def _commit_all(self) -> None:
         """Commit what waits, and what comes meanwhile, until nothing waits."""

@@ -10,7 +10,7 @@ from marshmallow import ValidationError
 from app.body import body, created, json_response
 from app.calls.clock import iso, now
 from app.errors import BadRequest
-from app.keys import CALLS, JOURNAL, LEDGER, claims
+from app.keys import CALLS, JOURNAL, LEDGER, RATES, claims
 from app.ledger.values import Recovered
 from app.rest.calls import ack
 from app.rest.wallet import balance_response
@@ -57,7 +57,7 @@ async def set_rate(request: web.Request, body: RateRequest) -> web.Response:
     """The price of the otomo's calls from now on."""
     claims(request).require_admin()
     otomo_id = user_id_of(request, "otomo_id")
-    await request.app[LEDGER].set_rate(otomo_id, body.price_per_minute, at_ms=now().utc_ms)
+    await request.app[RATES].set(otomo_id, body.price_per_minute, at_ms=now().utc_ms)
     return json_response(dump(RateSchema, Rate(otomo_id, body.price_per_minute)))
 
 

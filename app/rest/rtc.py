@@ -10,7 +10,7 @@ from typing import Any
 from aiohttp import web
 
 from app.body import body, created, json_response
-from app.calls.room import Room
+from app.calls.room import Room, unless_gone
 from app.errors import BadRequest, CallError, ConsumerNotFound, ProducerNotFound, TransportNotFound
 from app.keys import CALLS, CAPABILITIES, ICE_SERVERS, REGISTRY, SETTINGS, claims
 from schemas.base import camel_case, dump
@@ -187,7 +187,8 @@ async def get_consumer_stats(request: web.Request) -> web.Response:
     consumer = room.consumers.get(object_id)
     if consumer is None or not may_read(request, room, consumer.user_id):
         raise ConsumerNotFound(object_id)
-    return stats_response(await consumer.consumer.get_stats())
+    with unless_gone(object_id):
+        return stats_response(await consumer.consumer.get_stats())
 
 
 def room_with(request: web.Request, object_id: str, missing: CallError, call_id: str | None = None) -> Room:

@@ -8,6 +8,7 @@ import pytest
 
 from app.calls.call import CallEvent, EndReason, LiveCall
 from app.calls.clock import Moment, now, shifted
+from app.calls.lifecycle import last_proof
 from app.ledger.values import CallState
 from tests.calls.conftest import PRICE, Desk, ended, prove_alive
 from tests.conftest import eventually
@@ -227,6 +228,17 @@ async def test_a_call_whose_units_cannot_be_stored_ends_after_the_grace_with_all
         assert desk.audience.types(call.user_id)[-1] == "call_end"
         [end] = desk.audience.payloads("call_end", call.user_id)
         assert (end["reason"], end["totalChargedPoints"]) == ("system_error", 2 * PRICE)
+
+
+async def test_a_unit_that_was_lived_proves_life_until_it_was_due(still_desk):
+    """So that no call is shorter than its units where it ends at the last proof, because its worker died."""
+    call = await started(still_desk)
+    prove_alive(call, call.connected_at.monotonic + 52)
+    await time_is(still_desk, call, 60, alive=False)
+    assert await units(still_desk, call) == [(1, PRICE, 60)]
+    assert call.seconds_at(last_proof(call).monotonic) == 60
+    prove_alive(call, call.connected_at.monotonic + 64)
+    assert call.seconds_at(last_proof(call).monotonic) == 64
 
 
 async def test_the_clock_ticks_by_itself(desk_with):

@@ -1,4 +1,4 @@
-"""A node as a process of its own, on a data folder that outlives it: started, looked at from outside, ended by a signal.
+"""A node as a process of its own, on a data folder that outlives it: started, watched from outside, ended by a signal.
 
 Knows processes, ports and the log. What a node has to have kept is the business of ``books.py``.
 """

@@ -1,4 +1,4 @@
-"""Rounds of calls that end with the node's death: each has a call in every stage of its life, and is checked afterwards.
+"""Rounds of calls that end with the node's death: each has a call in every stage of its life, and is judged afterwards.
 
 The people are the same in every round, and so are their wallets; their sockets go on with ``since`` where the last ones
 broke off, so that at the end each has heard everything, once.

@@ -9,20 +9,29 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.conftest import Server, eventually, serving
-from tests.hostile.attacker import Media, Scene, Victim
+from app.application import create_app
+from app.cli import listen, make_runner
+from app.settings import Settings
+from tests.conftest import Server, eventually
+from tests.hostile.attacker import PATIENT, Media, Scene, Victim
 
 
 @pytest.fixture
 def node_settings() -> dict[str, Any]:
     """How the node under attack differs from others; a test module may say it otherwise."""
-    return {"rate_limit": 0.0}
+    return PATIENT
 
 
 @pytest.fixture
-async def server(settings_with: Callable[..., Any], node_settings: dict[str, Any]) -> AsyncIterator[Server]:
-    async with serving(settings_with(**node_settings)) as running:
-        yield running
+async def server(settings_with: Callable[..., Settings], node_settings: dict[str, Any]) -> AsyncIterator[Server]:
+    """The node behind the HTTP server that ``serve`` runs, with its options."""
+    settings = settings_with(**node_settings)
+    runner = make_runner(create_app(settings))
+    await runner.setup()
+    try:
+        yield Server(await listen(runner, settings), settings, runner.app)
+    finally:
+        await runner.cleanup()
 
 
 @pytest.fixture

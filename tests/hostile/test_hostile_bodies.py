@@ -177,7 +177,7 @@ async def test_other_content_types_are_refused_before_the_body_is_read(targets: 
             answer.refused("UNSUPPORTED_MEDIA_TYPE")
         for encoding in ("gzip", "deflate", "br", "zstd", "nonsense"):
             answer = await target.who(target.method, target.path, raw, Content_Encoding=encoding)
-            assert answer.code in ("UNSUPPORTED_MEDIA_TYPE", "BAD_REQUEST"), answer
+            answer.refused("UNSUPPORTED_MEDIA_TYPE")
         for content_type in JSON_TYPES:
             answer = await target.who(target.method, target.path, b"{", Content_Type=content_type)
             answer.refused("BAD_REQUEST", "")

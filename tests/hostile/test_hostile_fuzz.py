@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.hostile.attacker import GOOD_AUDIO, GOOD_DTLS, Answer, Json, Media, Scene, Victim
+from tests.hostile.attacker import GOOD_AUDIO, GOOD_DTLS, PATIENT, Answer, Json, Media, Scene, Victim
 from tests.hostile.test_hostile_media import H264, RTX, VIDEO, VP8
 from tests.hostile.wrong_bodies import Path, at, places
 from tests.schemas.sample_bodies import CAPABILITIES, CHROME_SIMULCAST, opus
@@ -66,15 +66,14 @@ def mutated(draw: st.DrawFn, good: st.SearchStrategy[Json]) -> Json:
 
 @pytest.fixture
 def node_settings() -> dict[str, Any]:
-    return {
-        "rate_limit": 0.0,
+    return PATIENT | {
         "media_kinds": frozenset({"audio", "video"}),
         "max_producers_per_party": 10_000,
         "max_transports_per_direction": 16,
     }
 
 
-async def fuzz(body: st.SearchStrategy[Any], attack: Callable[[Any], Awaitable[None]]) -> None:
+async def fuzz(body: st.SearchStrategy[Any], attack: Callable[[Any], Coroutine[Any, Any, None]]) -> None:
     """Hypothesis has a thread, and the attack this loop."""
     loop = asyncio.get_running_loop()
 

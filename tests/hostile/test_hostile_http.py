@@ -20,6 +20,11 @@ HOSTILE_IDS = (
     "'%20or%201=1--", "%22", "%5C", "%7Bcall_id%7D", "*", "null", "0", "-1", "x" * 7000, "%E8%AA%9E" * 800, "a;b=c",
 )  # fmt: skip
 
+HOSTILE_CURSORS = (
+    "x", "%00", "%ED%A0%80", "9" * 513, "..", "W10", "e30", "null", "MTIz", "%5B1%2C%22x%22%5D",
+    *("NS5hAGI", "LTEuYQ", "MWU5LmE", "OTk5OTk5OTk5OTk5OTk5OTk5OTkuYQ", "NS4", "LmE", "NS7_"),  # base 64 of nonsense
+)  # fmt: skip
+
 # Every route with an id in its path, and what an id of nothing is answered with.
 BY_ID = (
     ("POST", "/rtc/transports/{}/connect", "TRANSPORT_NOT_FOUND"),
@@ -76,7 +81,7 @@ async def test_queries_may_be_anything(victim: Victim) -> None:
     for path in ("/calls", "/wallet/usage"):
         for wrong in ("0", "-1", "201", "1e1", "1.0", "", "%00", "x", "%EF%BC%91", "9" * 5000, "%2B1", "%201"):
             (await victim.user("GET", f"{path}?limit={wrong}")).refused("BAD_REQUEST", "limit")
-        for wrong in ("x", "%00", "%ED%A0%80", "9" * 513, "..", "W10", "e30", "null", "MTIz", "%5B1%2C%22x%22%5D"):
+        for wrong in HOSTILE_CURSORS:
             (await victim.user("GET", f"{path}?cursor={wrong}")).refused("BAD_REQUEST", "cursor")
         (await victim.user("GET", f"{path}?limit=200&cursor=&nonsense=%00")).done()
     for query in ("callId=%00", "callId=x&callId=y", "%ED%A0%80=%FF", "x" * 7000):
@@ -204,6 +209,15 @@ async def test_bodies_that_end_early_or_are_badly_framed_are_refused_or_dropped(
         request = request_line(scene, "Content-Type: application/json", header) + body
         answer = await sent(scene, request, ends=ends)
         assert answer is None or answer[0] == 400, (request, answer)
+
+
+async def test_nobody_is_waited_for_without_end(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.body.ARRIVES_WITHIN_S", 0.2)
+    for header, start in (("Content-Length: 100", b"{"), ("Transfer-Encoding: chunked", b"1\r\n{\r\n")):
+        answer = await sent(scene, request_line(scene, "Content-Type: application/json", header) + start)
+        assert answer is not None
+        assert answer[0] == 400
+        assert orjson.loads(answer[2])["details"][0]["problem"].startswith("did not arrive within")
 
 
 async def test_each_of_many_requests_in_one_breath_is_answered_for_itself(scene: Scene) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.hostile.attacker import GOOD_AUDIO, GOOD_DTLS, Json, Scene, Victim
+from tests.hostile.attacker import GOOD_AUDIO, GOOD_DTLS, PATIENT, Json, Scene, Victim
 from tests.schemas.sample_bodies import CAPABILITIES, CHROME_SIMULCAST, SHA_256, extension, opus
 
 VP8, RTX = CHROME_SIMULCAST["codecs"]
@@ -25,10 +25,10 @@ def video_codec(name: str, payload_type: int, **changed: Any) -> Json:
 
 @pytest.fixture
 def node_settings() -> dict[str, Any]:
-    return {"rate_limit": 0.0, "media_kinds": frozenset({"audio", "video"}), "max_producers_per_party": 100}
+    return PATIENT | {"media_kinds": frozenset({"audio", "video"}), "max_producers_per_party": 100}
 
 
-BAD_AUDIO = {
+BAD_AUDIO: dict[str, Json] = {
     "a scalability mode without end": {"encodings": [{"ssrc": 1, "scalabilityMode": "L1T1" + "x" * 30_000}]},
     "a scalability mode of many digits": {"encodings": [{"ssrc": 1, "scalabilityMode": "L" + "9" * 30 + "T1"}]},
     "layers of audio": {"encodings": [{"ssrc": 1, "scalabilityMode": "L3T3"}]},
@@ -61,7 +61,7 @@ BAD_AUDIO = {
     "a header extension of nobody": {"headerExtensions": [extension("urn:nobody", 1)]},
 }
 
-BAD_VIDEO = {
+BAD_VIDEO: dict[str, Json] = {
     "RED without apt": {"codecs": [VP8, video_codec("red", 100)]},
     "ULPFEC without apt": {"codecs": [VP8, video_codec("ulpfec", 101)]},
     "RED and its RTX": {"codecs": [VP8, video_codec("red", 100), video_codec("rtx", 101, parameters={"apt": 100})]},
@@ -87,7 +87,7 @@ BAD_VIDEO = {
     "audio": {"codecs": [opus(111)]},
 }
 
-BAD_DTLS = {
+BAD_DTLS: dict[str, Json] = {
     "no fingerprint": {"fingerprints": []},
     "too many fingerprints": {"fingerprints": GOOD_DTLS["fingerprints"] * 9},
     "an empty fingerprint": {"fingerprints": [{"algorithm": "sha-256", "value": ""}]},
@@ -138,15 +138,38 @@ async def test_what_the_transport_knows_already_is_refused_and_the_room_stays_wh
     (await victim.user.produce(victim.call_id, sender, same_mid | {"mid": "8"})).done(201)
 
 
+async def test_each_of_several_producers_can_be_retried_and_closed_for_itself(scene: Scene, victim: Victim) -> None:
+    """Whatever their packets are recognised by: a MID, an SSRC or a RID."""
+    sender = await victim.user.transport(victim.call_id, "send")
+    bodies: tuple[Json, ...] = (
+        {"mid": "1", "encodings": []},
+        {"mid": "2", "encodings": [{}]},
+        {"mid": None, "encodings": [{"ssrc": 1}]},
+        {"mid": None, "encodings": [{"ssrc": 2}]},
+        {"mid": None, "encodings": [{"rid": "a"}]},
+        {"mid": None, "encodings": [{"rid": "b"}]},
+    )
+    produced = [await victim.user.produce(victim.call_id, sender, GOOD_AUDIO | body) for body in bodies]
+    made = [answer.done(201)["producerId"] for answer in produced]
+    assert len(set(made)) == len(bodies)
+    for producer, body in zip(made, bodies, strict=True):
+        again = await victim.user.produce(victim.call_id, sender, GOOD_AUDIO | body)
+        assert again.done(201)["producerId"] == producer
+        (await victim.user("DELETE", f"/rtc/producers/{producer}")).done()
+    assert scene.server.registry.room(victim.call_id).producers == {}
+
+
 async def test_whatever_video_is_taken_can_be_consumed_by_whatever_asks(scene: Scene, victim: Victim) -> None:
     sender = await victim.user.transport(victim.call_id, "send")
     receiver = await victim.otomo.transport(victim.call_id, "recv")
-    red = {"kind": "video", "mimeType": "video/red", "clockRate": 90000, "preferredPayloadType": 100}
+    red: Json = {"kind": "video", "mimeType": "video/red", "clockRate": 90000, "preferredPayloadType": 100}
     fec = red | {"mimeType": "video/ulpfec", "preferredPayloadType": 101}
     rtx = red | {"mimeType": "video/rtx", "preferredPayloadType": 102}
     vp8 = red | {"mimeType": "video/VP8", "preferredPayloadType": 103}
-    lists = ([red], [fec], [rtx], [vp8], [vp8, rtx], [vp8, rtx | {"parameters": {"apt": 103}}], [vp8, red, fec, rtx])
-    lists += ([vp8 | {"parameters": {"apt": "x"}}], [vp8] * 128, [red | {"parameters": {"apt": 100}}, vp8], [])
+    lists: tuple[list[Json], ...] = (
+        [], [red], [fec], [rtx], [vp8], [vp8, rtx], [vp8, rtx | {"parameters": {"apt": 103}}], [vp8, red, fec, rtx],
+        [vp8 | {"parameters": {"apt": "x"}}], [vp8] * 128, [red | {"parameters": {"apt": 100}}, vp8],
+    )  # fmt: skip
     simulcast = [{"rid": "a", "scalabilityMode": "L1T3"}, {"rid": "b", "maxBitrate": 0}]
     for mid, encodings in (("1", [{"ssrc": 5, "rtx": {"ssrc": 6}}]), ("2", simulcast), ("3", [{}]), ("4", [])):
         video = VIDEO | {"mid": mid, "encodings": encodings}

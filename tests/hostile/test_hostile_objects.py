@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.hostile.attacker import GOOD_AUDIO, GOOD_DTLS, Answer, Attacker, Media, Scene, Victim
+from tests.hostile.attacker import GOOD_AUDIO, GOOD_DTLS, Answer, Attacker, Json, Media, Scene, Victim
 from tests.schemas.sample_bodies import CAPABILITIES
 
 NOBODYS = "00000000-0000-4000-8000-000000000000"
@@ -185,7 +185,8 @@ async def test_nobody_but_an_admin_does_what_admins_do(victim: Victim) -> None:
 
 async def test_the_same_produce_is_a_retry_and_any_other_is_one_too_many(victim: Victim, media: Media) -> None:
     assert (await victim.user.produce(victim.call_id, media.sender)).done(201)["producerId"] == media.producer
-    for other in ({"mid": "8"}, {"encodings": [{"ssrc": 3}]}, {"rtcp": {"cname": "x"}}, {"headerExtensions": []}):
+    others: tuple[Json, ...] = ({"mid": "8"}, {"encodings": [{"ssrc": 3}]}, {"rtcp": {"cname": "x"}})
+    for other in (*others, {"headerExtensions": []}):
         answer = await victim.user.produce(victim.call_id, media.sender, GOOD_AUDIO | other)
         answer.refused("PRODUCER_ALREADY_EXISTS")
     again = await victim.otomo.consume(victim.call_id, media.receiver, media.producer)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -67,7 +68,10 @@ class Scene:
         return call.state if call else "gone"
 
     async def ends(self, *reasons: str) -> Message:
-        """Both are told of an end for one of these reasons; returns its payload. What they were told before adds up with the ledger."""
+        """Both are told of an end for one of these reasons, and all that they were told adds up with the ledger.
+
+        Returns the payload of ``call_end``.
+        """
         end = await self.user.socket.until("call_end", self.call_id)
         assert await self.otomo.socket.until("call_end", self.call_id) == end
         assert end["reason"] in reasons
@@ -202,6 +206,30 @@ async def test_the_first_packet_connects_and_is_told_at_once(server: Server) -> 
         await call.ends("manual")
 
 
+async def test_a_connection_that_cannot_be_stored_is_told_later_and_was_when_it_was(
+    server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(server.ledger._database, "_timeout_s", 1.0)
+    async with scene(server) as call:
+        path = server.settings.data_dir / "voiceplane.sqlite"
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            async with conversation(call.user.api, call.otomo.api, call.call_id) as talk:
+                await talk.heard()
+                await eventually(lambda: "the connection waits" not in caplog.text and "storing has not failed yet")
+                assert call.state == "connecting"
+                assert call.user.socket.payloads("call_connected") == []
+                locked_until_ms = time.time() * 1000
+                other.execute("ROLLBACK")
+                await call.connected()
+                await call.charged(1)
+                await hang_up(call)
+        end = await call.ends("manual")
+        connected_ms = milliseconds(call.user.socket.payloads("call_connected")[0]["connectedAt"])
+        assert connected_ms < locked_until_ms
+        assert end["durationSeconds"] == (milliseconds(end["endedAt"]) - connected_ms) // 1000
+
+
 @pytest.mark.parametrize("leave", [Party.stop_sending, Party.vanish])
 async def test_a_party_falls_silent(server: Server, leave: Callable[[Party], None]) -> None:
     async with talking(server) as (call, talk):
@@ -219,8 +247,8 @@ async def test_a_party_falls_silent(server: Server, leave: Callable[[Party], Non
 async def test_a_party_loses_its_socket_and_stops(server: Server) -> None:
     async with talking(server) as (call, talk):
         await call.charged(1)
-        heard = call.user.socket.told[-1]["seq"]
         await call.user.socket.close()
+        heard = call.user.socket.told[-1]["seq"]
         talk.user.stop_sending()
         assert (await call.otomo.socket.until("call_end"))["reason"] == "disconnect"
         token = server.token(call.user.user_id, "user")
@@ -236,8 +264,8 @@ async def test_a_party_loses_its_socket_and_stops(server: Server) -> None:
 async def test_lost_sockets_alone_end_nothing(server: Server) -> None:
     async with talking(server) as (call, _):
         await call.charged(1)
-        heard = call.user.socket.told[-1]["seq"]
         await call.user.socket.close()
+        heard = call.user.socket.told[-1]["seq"]
         await call.otomo.socket.close()
         await call.charged(1 + round(KEPT_UP_S / UNIT_S))
         assert call.state == "talking"
@@ -309,8 +337,18 @@ async def test_sound_in_one_direction_is_never_charged(server: Server) -> None:
     async with scene(server) as call, Party.joined(call.user.api, call.call_id) as user:
         voice = await user.send(440.0)
         await call.connected()
+        added = await call.otomo.socket.until("producer_added")
+        assert added == {
+            "callId": call.call_id,
+            "producerId": voice.producer_id,
+            "userId": call.user.user_id,
+            "kind": "audio",
+        }
         await voice.tone.sent(voice.tone.frames + round(KEPT_UP_S * FRAMES_PER_SECOND))
         assert call.state == "talking", "the other one has 30 s to come"
+        await call.user.api.request("DELETE", f"/rtc/producers/{voice.producer_id}")
+        assert await call.otomo.socket.until("producer_removed") == added
+        assert call.user.socket.payloads("producer_added") == [], "it knows what it did"
         await hang_up(call)
         end = await call.ends("manual")
         assert (end["totalChargedPoints"], call.user.socket.payloads("call_tick")) == (0, [])

@@ -9,13 +9,15 @@ import sqlite3
 import threading
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import aiohttp
 import pytest
 
+from app.calls import lifecycle as lifecycle_module
 from app.client.api import Api
 from app.client.errors import Refused
+from app.keys import LIFECYCLE
 from tests.conftest import Server, eventually, serving
 from tests.integration.conftest import worker_holds_nothing
 from tests.integration.ws import Person, connected, person
@@ -481,6 +483,11 @@ async def test_of_an_accept_that_is_being_stored_and_a_cancel_one_succeeds(stage
         assert stage.user.socket.story(command) == ["call_accepted", "call_end"]
 
 
+async def no_room(stage: Stage) -> str | None:
+    """Why it can't be said that a room is open: the worker itself is asked."""
+    return None if (await stage.server.worker_dump())["router_ids"] else "no room is open"
+
+
 async def cut_off(stage: Stage, monkeypatch, asked: Coroutine[object, object, object]) -> tuple[int, str]:
     """What a request is answered with whose commit succeeds, but later than the node waits for it."""
     database, disk_is_free, disk_answers = stage.server.ledger._database, threading.Event(), threading.Event()
@@ -504,7 +511,12 @@ async def test_an_accept_whose_storing_was_cut_off_succeeds_at_the_next_try(stag
     await stage.ring()
     accept = stage.otomo.api.request("POST", "/calls/call/accept")
     assert await cut_off(stage, monkeypatch, accept) == (503, "DATABASE_UNAVAILABLE")
-    assert (await stage.user.api.request("GET", "/calls/call"))["state"] == "matched", "it was stored"
+
+    async def not_stored() -> str | None:
+        state = (await stage.user.api.request("GET", "/calls/call"))["state"]
+        return None if state == "matched" else f"it is {state}"
+
+    await eventually(not_stored)
     await stage.accept()
     assert await stage.user.api.create_transport("call", "send")
     await stage.user.api.request("POST", "/calls/call/end")
@@ -528,9 +540,30 @@ async def test_a_call_whose_worker_dies_before_it_is_stored_ends_with_it(stage):
         opening = asyncio.create_task(
             stage.admin.request("POST", "/admin/calls", {"userId": "user", "otomoId": "otomo", "callId": "call"})
         )
-        await eventually(lambda: "call" not in stage.server.registry and "nobody asked for the call")
-        await eventually(lambda: slot.worker.load < 2 and "the room is not open")
+        await eventually(lambda: no_room(stage))
         os.kill(pid, signal.SIGKILL)
         await eventually(lambda: slot.worker is None or slot.worker.pid == pid)
     await opening
     assert (await stage.both_hear_the_end())["reason"] == "worker_died"
+
+
+async def test_an_end_that_cannot_be_stored_closes_the_room_after_a_grace(stage, monkeypatch):
+    lifecycle = stage.server.app[LIFECYCLE]
+    monkeypatch.setattr(lifecycle_module, "END_WITHIN_S", 0.2)
+    monkeypatch.setattr(lifecycle, "_timers", replace(lifecycle._timers, ledger_grace_s=0.1))
+    monkeypatch.setattr(stage.server.ledger._database, "_timeout_s", 0.4)
+    await stage.ring()
+    await stage.accept()
+    async with database_locked(stage):
+        end = ("POST", "/calls/call/end")
+        assert await stage.user.refused(*end) == (503, "DATABASE_UNAVAILABLE")
+        assert await stage.user.refused(*end) == (409, "INVALID_CALL_STATE")
+        refused = await stage.otomo.refused("POST", "/rtc/transports", {"callId": "call", "direction": "send"})
+        assert refused == (404, "ROOM_NOT_FOUND"), "whoever comes now comes too late"
+
+        async def room_is_open() -> bool:
+            return not await no_room(stage)
+
+        await eventually(room_is_open)
+        assert stage.user.socket.payloads("call_end") == []
+    assert (await stage.both_hear_the_end())["reason"] == "manual"

@@ -33,6 +33,7 @@ class Client:
         self._answers: dict[str, asyncio.Future[Message]] = {}
         self._changed = asyncio.Condition()
         self._last_id = 0
+        self._ended = asyncio.Event()
 
     async def command(self, command: str, **payload: Any) -> Message:
         """Send a command, its payload in the wire's spelling, and return its answer."""
@@ -77,10 +78,18 @@ class Client:
         return numbers == sorted(set(numbers))
 
     async def close(self) -> None:
+        """Leave; ``told`` is complete then."""
         await self._socket.close()
+        await self._ended.wait()
 
     async def listen(self) -> None:
         """Until the socket closes."""
+        try:
+            await self._listen()
+        finally:
+            self._ended.set()
+
+    async def _listen(self) -> None:
         async for message in self._socket:
             said = message.json()
             waiting = self._answers.get(said.get("requestId", ""))

@@ -43,8 +43,9 @@ class Cluster:
         """The URL of an empty database."""
         self._databases += 1
         name = f"ledger_{self._databases}"
-        where = ["-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres"]
-        subprocess.run(as_postgres("createdb") + [*where, name], check=True)
+        command = as_postgres("createdb")
+        command += ["-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", name]
+        subprocess.run(command, check=True)
         return self.url(name)
 
     def start(self) -> None:

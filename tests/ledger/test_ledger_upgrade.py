@@ -84,9 +84,13 @@ async def test_of_many_upgrades_at_once_one_does_it(url: str) -> None:
 async def test_starters_at_the_same_moment_do_not_disturb_each_other(
     kind: str, rounds: int, cluster: Cluster, tmp_path: Path
 ) -> None:
-    pipes = {"stdin": asyncio.subprocess.PIPE, "stdout": asyncio.subprocess.PIPE}
     command = [sys.executable, "-c", START_LEDGERS]
-    starters = [await asyncio.create_subprocess_exec(*command, str(i), cwd=ROOT, **pipes) for i in range(4)]
+    starters = [
+        await asyncio.create_subprocess_exec(
+            *command, str(i), cwd=ROOT, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+        )
+        for i in range(4)
+    ]
     for turn in range(rounds):
         url = f"sqlite:///{tmp_path}/{turn}" if kind == "sqlite" else cluster.new_database()
         for starter in starters:

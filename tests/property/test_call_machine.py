@@ -1,4 +1,4 @@
-"""Random lives of random calls against a reference model: whatever is done to a call, it ends once and the money is right.
+"""Random lives of random calls against a reference model: whatever is done to one, it ends once with the right money.
 
 The services, the ledger and the native worker are the real ones. Time is stepped: both clocks of the process, and the
 event loop's, read the machine's plus an offset. Who sends RTP is said by the machine instead of by packets.
@@ -30,6 +30,7 @@ from app.calls.liveness import LifeLimits
 from app.calls.media import codecs_of
 from app.calls.metering import Meter
 from app.calls.presence import Presence
+from app.calls.rates import Rates
 from app.calls.registry import Registry
 from app.calls.room import RoomLimits
 from app.calls.rooms import Rooms
@@ -128,7 +129,7 @@ class World:
         self.meter = self.lifecycle.meter = Meter(self.journal, self.lifecycle.end_for, UNIT_S, ALIVE_WITHIN_S)
         self.watch = Watch(self.registry, self.lifecycle, self.journal, self.sockets.online, LIMITS)
         self.calls = CallService(
-            self.registry, self.lifecycle, rooms, self.journal, self.presence, timers, PRICE
+            self.registry, self.lifecycle, rooms, self.journal, self.presence, timers, Rates(self.ledger, PRICE)
         )
         self.tasks = Tasks()
         self.tasks.start(self.journal.run(), "journal")
@@ -403,7 +404,9 @@ class CallMachine(RuleBasedStateMachine):
     def wallets_changed_by_what_was_charged(self) -> None:
         for user_id in USERS:
             wallet = self.run(self.world.ledger.balance(user_id))
-            mine = [self.run(self.world.ledger.billing(one.id)) for one in self.model.values() if one.user_id == user_id]
+            mine = [
+                self.run(self.world.ledger.billing(one.id)) for one in self.model.values() if one.user_id == user_id
+            ]
             assert wallet is not None
             assert wallet.balance == 5 * PRICE // 2 - sum(billing.total_points for billing in mine)
 

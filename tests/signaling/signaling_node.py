@@ -16,6 +16,7 @@ from typing import Any
 import aiohttp
 import orjson
 from aiohttp import WSMsgType, web
+from recent_events import RecentEvents
 
 from app.auth import Authenticator, Claims, Keyring, Rules, issue_token
 from app.errors import CallNotFound, Forbidden, InvalidCallState, OtomoOffline
@@ -29,7 +30,6 @@ from app.signaling.dispatch import Dispatcher
 from app.signaling.endpoint import PATH, Endpoint
 from app.signaling.hub import Event, Hub
 from app.signaling.limits import SOCKETS_PER_USER, Limits
-from recent_events import RecentEvents
 
 SECRET = "a secret of the tests, long enough for HS256"
 PATIENCE_S = 10.0

@@ -9,13 +9,13 @@ from pathlib import Path
 import orjson
 import pytest
 from aiohttp import WSMsgType
+from recent_events import RecentEvents
 from signaling_node import Node, RawClient, ask, close_code, next_message, serving
 
 from app.signaling.connection import Replay
 from app.signaling.hub import Event
 from app.signaling.limits import CloseCode, Limits
 from app.signaling.outbox import ANSWERS_AHEAD
-from recent_events import RecentEvents
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 
