@@ -114,7 +114,6 @@ class LiveCall:
     lived_until: float | None = None  # when the last unit was due at which both parties were there
     room: Room | None = None
     timer: asyncio.TimerHandle | None = None
-    ending: asyncio.Task[None] | None = None
     lives: dict[str, PartyLife] = field(default_factory=dict)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 

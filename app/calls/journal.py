@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from app.calls.clock import now
 from app.ledger import Ledger
@@ -43,9 +44,11 @@ class Journal:
         self._published = published
         self._backlog: list[NewEvent] = []
         self._wake = asyncio.Event()
+        self._in_doubt = False  # whether an answer got lost, and with it perhaps something to tell
 
     async def open_call(self, call: NewCall, events: Iterable[NewEvent] = ()) -> Changed:
-        changed = await self.ledger.open_call(call, events)
+        with self._noting_doubt():
+            changed = await self.ledger.open_call(call, events)
         await self._publish(changed.events)
         return changed
 
@@ -59,7 +62,8 @@ class Journal:
         events: Iterable[NewEvent] = (),
         hurry: bool = True,
     ) -> Changed:
-        changed = await self.ledger.move(call_id, to, cause=cause, at_ms=at_ms, events=events, hurry=hurry)
+        with self._noting_doubt():
+            changed = await self.ledger.move(call_id, to, cause=cause, at_ms=at_ms, events=events, hurry=hurry)
         await self._publish(changed.events)
         return changed
 
@@ -90,9 +94,10 @@ class Journal:
         return results
 
     async def adjust(self, user_id: str, amount: int, *, reason: str, idempotency_key: str) -> Adjusted:
-        adjusted = await self.ledger.adjust(
-            user_id, amount, reason=reason, idempotency_key=idempotency_key, at_ms=now().utc_ms
-        )
+        with self._noting_doubt():
+            adjusted = await self.ledger.adjust(
+                user_id, amount, reason=reason, idempotency_key=idempotency_key, at_ms=now().utc_ms
+            )
         await self._publish(adjusted.events)
         return adjusted
 
@@ -109,6 +114,7 @@ class Journal:
             await self._wake.wait()
             self._wake.clear()
             await self._flush()
+            await self._catch_up()
 
     async def _flush(self) -> None:
         while self._backlog:
@@ -130,6 +136,28 @@ class Journal:
                 await asyncio.sleep(RETRY_EVERY_S)
             else:
                 return
+
+    @contextmanager
+    def _noting_doubt(self) -> Iterator[None]:
+        try:
+            yield
+        except LedgerUnavailable as error:
+            if error.outcome_unknown:
+                self._in_doubt = True
+                self._wake.set()
+            raise
+
+    async def _catch_up(self) -> None:
+        """Tell what was stored by a commit whose answer got lost: whoever asked for it may never ask again."""
+        while self._in_doubt:
+            try:
+                await self.ledger.ping()  # waits its turn behind a commit that is still under way
+                self._in_doubt = False
+                await self._publish(await self.ledger.tail(self._published))
+            except LedgerUnavailable as error:
+                logger.warning("what to tell is not known yet: %s", error)
+                self._in_doubt = True
+                await asyncio.sleep(RETRY_EVERY_S)
 
     async def _find(self, first: NewEvent, at_ms: int, after: int) -> Sequence[Event]:
         """What stands behind the number ``after``, if the batch that begins with ``first`` is there; else nothing."""

@@ -447,6 +447,41 @@ async def test_of_two_who_ask_for_one_otomo_one_gets_her(stage):
     assert len(stage.otomo.socket.payloads("incoming_call")) == ROUNDS, "the loser's call never rang"
 
 
+async def test_of_two_who_ask_for_one_call_id_one_gets_it(stage):
+    async with (
+        person(stage.server, stage.http, "rival", "user") as rival,
+        person(stage.server, stage.http, "other", "otomo"),
+    ):
+        await stage.give("rival", POINTS)
+        for number in range(ROUNDS):
+            call_id = f"call-{number}"
+            found = await outcomes(
+                stage.user.api.request("POST", "/calls", {"otomoId": "otomo", "callId": call_id}),
+                rival.api.request("POST", "/calls", {"otomoId": "other", "callId": call_id}),
+            )
+            assert sorted(found) == ["INVALID_CALL_STATE", "ok"]
+            winner = (stage.user, rival)[found.index("ok")]
+            assert (await winner.api.request("GET", f"/calls/{call_id}"))["userId"] == winner.user_id
+            await winner.api.request("POST", f"/calls/{call_id}/cancel")
+
+
+async def test_who_was_refused_by_the_database_is_free_to_ask_again(stage, monkeypatch):
+    monkeypatch.setattr(stage.server.ledger._database, "_timeout_s", 0.4)
+    async with database_locked(stage):
+        asked = {"otomoId": "otomo", "callId": "first"}
+        assert await stage.user.refused("POST", "/calls", asked) == (503, "DATABASE_UNAVAILABLE")
+        opened = {"userId": "user", "otomoId": "otomo", "callId": "second"}
+        with pytest.raises(Refused, match="503 DATABASE_UNAVAILABLE"):
+            await stage.admin.request("POST", "/admin/calls", opened)
+    await eventually(lambda: len(stage.server.registry) and "what may have been stored is being ended")
+    await worker_holds_nothing(stage.server)
+    await stage.ring()
+    await stage.user.api.request("POST", "/calls/call/cancel")
+    await stage.both_hear_the_end()
+    assert stage.otomo.socket.story("call") == ["incoming_call", "call_cancelled", "call_end"]
+    assert await stage.server.ledger.open_calls() == ()
+
+
 async def test_of_two_accepts_one_succeeds_and_one_room_is_open(stage):
     for number in range(5):
         call_id = f"call-{number}"
