@@ -11,7 +11,7 @@ from app.calls import journal as journal_module
 from app.calls.journal import Journal
 from app.calls.tasks import Tasks
 from app.ledger import Ledger
-from app.ledger.values import NewEvent
+from app.ledger.values import NewEvent, UnitDue
 from tests.calls.conftest import Desk
 from tests.conftest import eventually
 
@@ -93,6 +93,15 @@ async def test_a_repeated_adjustment_is_not_told_again(desk):
     for _ in range(2):
         await desk.journal.adjust("user", 5, reason="gift", idempotency_key="one")
     assert [one["balance"] for one in desk.audience.payloads("wallet_update")] == [5]
+
+
+async def test_a_unit_that_is_charged_again_is_not_told_again(desk):
+    call = await desk.talking(price=0)
+    due = UnitDue(call.id, 1, SOON_MS, 60)
+    [first], [again] = await desk.journal.charge_units([due]), await desk.journal.charge_units([due])
+    assert (first.already, again.already) == (False, True)
+    assert again.events == first.events
+    assert desk.audience.types() == ["call_tick", "call_tick"]
 
 
 async def test_events_wait_for_a_database_that_is_locked(desk_with, caplog):

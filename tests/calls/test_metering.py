@@ -103,6 +103,7 @@ async def test_only_a_talking_call_is_charged(still_desk, state):
     call.state = state
     await time_is(still_desk, call, 60)
     call.state = CallState.TALKING
+    await time_is(still_desk, call, 61)
     assert await units(still_desk, call) == []
 
 
@@ -228,6 +229,21 @@ async def test_a_call_whose_units_cannot_be_stored_ends_after_the_grace_with_all
         assert desk.audience.types(call.user_id)[-1] == "call_end"
         [end] = desk.audience.payloads("call_end", call.user_id)
         assert (end["reason"], end["totalChargedPoints"]) == ("system_error", 2 * PRICE)
+
+
+async def test_each_trouble_of_the_ledger_has_a_grace_of_its_own(desk_with):
+    async with desk_with(timeout_s=IMPATIENT_S, grace_s=IMPATIENT_S / 4, runs=False) as desk:
+        call = await started(desk)
+        with desk.locked():
+            await time_is(desk, call, 121)  # the first unit was slept through; the second one waits
+            prove_alive(call, call.connected_at.monotonic + 180)
+            desk.meter._collect(shifted(call.connected_at, call.connected_at.monotonic + 180))
+        async with desk.meter._storing:
+            await desk.meter._store()
+        assert [number for number, _, _ in await units(desk, call)] == [1], "the third one waits still"
+        with desk.locked():
+            await time_is(desk, call, 181)
+            assert call.live, "it has waited for less than a grace"
 
 
 async def test_a_unit_that_was_lived_proves_life_until_it_was_due(still_desk):

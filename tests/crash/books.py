@@ -111,12 +111,12 @@ def discrepancies(before: Books, after: Books, killed_at_ms: int, start_points: 
         if was.state is CallState.ENDED and call != was:
             yield f"{was} had ended, and is {call}"
         elif was.state is not CallState.ENDED:
-            yield from wrongs_of(call, after.units[call_id], killed_at_ms)
+            yield from wrongs_of(was, call, after.units[call_id], killed_at_ms)
     yield from wrong_ends(after)
     yield from wrong_balances(after, start_points)
 
 
-def wrongs_of(call: Call, units: tuple[Unit, ...], killed_at_ms: int) -> Iterator[str]:
+def wrongs_of(was: Call, call: Call, units: tuple[Unit, ...], killed_at_ms: int) -> Iterator[str]:
     """What is wrong about the end of a call that was open when its node was killed."""
     if (call.state, call.end_reason) != (CallState.ENDED, "system_error"):
         yield f"{call.id} is {call.state}, {call.end_reason}"
@@ -126,13 +126,14 @@ def wrongs_of(call: Call, units: tuple[Unit, ...], killed_at_ms: int) -> Iterato
     if call.connected_at_ms is None:
         if call.duration_seconds != 0 or units:
             yield f"{call.id} was never connected, and lasted {call.duration_seconds} s with {len(units)} units"
-    elif not call.connected_at_ms <= ended_at_ms <= killed_at_ms:
-        yield f"{call.id} ended at {ended_at_ms}: not between {call.connected_at_ms} and {killed_at_ms}"
-    elif ended_at_ms < killed_at_ms - PROOF_LAG_MS or any(unit.charged_at_ms > ended_at_ms for unit in units):
-        yield f"{call.id} ended at {ended_at_ms}, but lived longer: killed at {killed_at_ms}, {units}"
-    elif call.duration_seconds != max(
-        (ended_at_ms - call.connected_at_ms) // 1000, *(unit.duration_seconds for unit in units), 0
-    ):
+        return
+    proofs = [call.connected_at_ms, was.last_rtp_at_ms or 0, *(unit.charged_at_ms for unit in units)]
+    if ended_at_ms != max(proofs):
+        yield f"{call.id} ended at {ended_at_ms}, but it was last proven at {max(proofs)}"
+    if not max(call.connected_at_ms, killed_at_ms - PROOF_LAG_MS) <= ended_at_ms <= killed_at_ms:
+        yield f"{call.id} from {call.connected_at_ms} ended at {ended_at_ms}, its node at {killed_at_ms}"
+    lived = [(ended_at_ms - call.connected_at_ms) // 1000, *(unit.duration_seconds for unit in units)]
+    if call.duration_seconds != max(lived):
         yield f"{call.id} lasted {call.duration_seconds} s from {call.connected_at_ms} to {ended_at_ms}"
 
 

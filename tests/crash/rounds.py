@@ -74,6 +74,7 @@ class Survived:
     open_calls: int
     units: int
     units_after: int
+    proven: int  # calls of which a later RTP than the first was stored
     workers_gone_s: float
     ready_s: float
     start_killed: bool
@@ -176,6 +177,7 @@ class Crowd:
             open_calls=len(ended),
             units=before.unit_count(),
             units_after=after.unit_count(),
+            proven=sum((call.last_rtp_at_ms or 0) > (call.connected_at_ms or 0) for call in ended),
             workers_gone_s=death.workers_gone_s,
             ready_s=ready_s,
             start_killed=death.start_killed,

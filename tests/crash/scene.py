@@ -102,7 +102,9 @@ class Scene:
 
     async def adds_up(self, call: LiveCall) -> None:
         """Every unit of the call's life was charged, when it was due, and told once it was stored; it has ended."""
+        told = {event["seq"] for client in (self.user, self.otomo) for event in client.told}
         books = await read_books(self.server.ledger, ["user"])
+        assert told <= {event.seq for event in books.events}
         assert books.audit == ()
         stored, units = books.calls[call.id], books.units[call.id]
         assert call.connected_at is not None
@@ -118,8 +120,6 @@ class Scene:
             assert [tick["tickNumber"] for tick in ticks] == [unit.index for unit in units]
             assert client.story(call.id)[-1] == "call_end"
             assert client.reads_in_order()
-            told = [one["seq"] for one in client.told]
-            assert set(told) <= {event.seq for event in books.events}
 
 
 @asynccontextmanager

@@ -18,6 +18,7 @@ async def killed(settings: Settings, kills: int, seed: int) -> None:
     assert [sentence for one in survived for sentence in one.wrong] == []
     assert len(survived) == kills
     assert survived[-1].units > 0, "no unit was charged: this proves nothing"
+    assert sum(one.proven for one in survived) > 0, "no call was proven to live on"
 
 
 async def test_a_killed_node_is_put_in_order_by_its_next_start(own_settings: Callable[..., Settings]) -> None:

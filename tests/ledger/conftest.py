@@ -31,9 +31,14 @@ def sqlite_url(tmp_path: Path) -> str:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, cluster: Cluster, sqlite_url: str) -> str:
+def url(request: pytest.FixtureRequest, cluster: Cluster, sqlite_url: str) -> Iterator[str]:
     """An empty database."""
-    return sqlite_url if request.param == "sqlite" else cluster.new_database()
+    if request.param == "sqlite":
+        yield sqlite_url
+    else:
+        url = cluster.new_database()
+        yield url
+        cluster.give_back(url)
 
 
 @pytest.fixture

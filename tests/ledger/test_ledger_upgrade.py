@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,7 @@ async def test_of_many_upgrades_at_once_one_does_it(url: str) -> None:
     assert sorted(upgrades, key=lambda one: one.before or "") == [Upgrade(None, "0001"), *[Upgrade("0001", "0001")] * 5]
 
 
-@pytest.mark.parametrize(("kind", "rounds"), [("sqlite", 40), ("postgresql", 4)])
+@pytest.mark.parametrize(("kind", "rounds"), [("sqlite", 20), ("postgresql", 3)])
 async def test_starters_at_the_same_moment_do_not_disturb_each_other(
     kind: str, rounds: int, cluster: Cluster, tmp_path: Path
 ) -> None:
@@ -91,17 +92,21 @@ async def test_starters_at_the_same_moment_do_not_disturb_each_other(
         )
         for i in range(4)
     ]
-    for turn in range(rounds):
-        url = f"sqlite:///{tmp_path}/{turn}" if kind == "sqlite" else cluster.new_database()
+    try:
+        for turn in range(rounds):
+            url = f"sqlite:///{tmp_path}/{turn}" if kind == "sqlite" else cluster.new_database()
+            for starter in starters:
+                assert starter.stdin is not None
+                starter.stdin.write(f"{url}\n".encode())
+            assert [await starter.stdout.readline() for starter in starters if starter.stdout] == [b"started\n"] * 4
+            async with Ledger.open(url) as ledger:
+                assert await balance(ledger) == 4
+                assert await ledger.audit() == ()
+    finally:
         for starter in starters:
-            assert starter.stdin is not None
-            starter.stdin.write(f"{url}\n".encode())
-        assert [await starter.stdout.readline() for starter in starters if starter.stdout] == [b"started\n"] * 4
-        async with Ledger.open(url) as ledger:
-            assert await balance(ledger) == 4
-            assert await ledger.audit() == ()
-    for starter in starters:
-        await starter.communicate()
+            with suppress(ProcessLookupError):  # it died, and the assertion above says so
+                starter.kill()
+            await starter.communicate()
 
 
 async def test_what_is_stored_is_there_after_a_restart(url: str) -> None:
