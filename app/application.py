@@ -142,7 +142,8 @@ async def live_calls(app: web.Application) -> AsyncIterator[None]:
 
 
 async def stop_calls(app: web.Application) -> None:
-    """Calls end before the sockets close, so that their parties hear of it."""
+    """Calls end before the sockets close, so that their parties hear of it; and no new one begins meanwhile."""
+    app[CALLS].draining = True
     await app[LIFECYCLE].close(END_CALLS_WITHIN_S)
     await app[ENDPOINT].shut_down()
 

@@ -174,7 +174,13 @@ class Journal:
         if not fresh:
             return
         if [event.seq for event in fresh] != list(range(self._published + 1, self._published + 1 + len(fresh))):
-            stored = await self.ledger.tail(self._published)
+            try:
+                stored = await self.ledger.tail(self._published)
+            except LedgerUnavailable as error:  # what was asked for is stored all the same: telling it catches up
+                logger.warning("%d events are told later: %s", len(fresh), error)
+                self._in_doubt = True
+                self._wake.set()
+                return
             fresh = [event for event in stored if event.seq > self._published]
         if fresh:
             self._published = fresh[-1].seq
