@@ -15,6 +15,7 @@ import logging
 import math
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from aiohttp import WebSocketError, WSCloseCode, WSMsgType, web
 
@@ -163,7 +164,8 @@ class Connection:
             self.close(CloseCode.INTERNAL_ERROR)  # where it ended otherwise than by a close
             transport = self._request.transport
             if transport is not None and not transport.is_closing() and transport.can_write_eof():
-                transport.write_eof()  # nothing follows a Close frame; who waits for TCP's end gets it
+                with suppress(OSError):  # the client is gone already
+                    transport.write_eof()  # nothing follows a Close frame; who waits for TCP's end gets it
 
     async def _catch_up(self, replay: Replay, since: int | None) -> None:
         """Send what the user missed, then what was held back meanwhile, each event once and in the order of ``seq``."""
