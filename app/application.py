@@ -125,7 +125,9 @@ async def live_calls(app: web.Application) -> AsyncIterator[None]:
     rooms = Rooms(app[POOL], codecs_of(settings.media_kinds), limits, registry.rooms_by_object)
     presence = Presence(hub, registry, journal)
     lifecycle = app[LIFECYCLE] = Lifecycle(registry, journal, timers)
-    meter = lifecycle.meter = Meter(journal, lifecycle.end_for, settings.unit_seconds, settings.rtp_stopped_after_s)
+    meter = lifecycle.meter = Meter(
+        journal, lifecycle.end_for, settings.unit_seconds, settings.rtp_stopped_after_s, timers.ledger_grace_s
+    )
     life = LifeLimits(settings.rtp_stopped_after_s, grace_s=settings.rtp_grace_s)
     watch = Watch(registry, lifecycle, journal, hub.online, life)
     app[CALLS] = CallService(registry, lifecycle, rooms, journal, presence, timers, app[RATES])

@@ -153,7 +153,9 @@ class Journal:
             try:
                 await self.ledger.ping()  # waits its turn behind a commit that is still under way
                 self._in_doubt = False
-                await self._publish(await self.ledger.tail(self._published))
+                untold = await self.ledger.tail(self._published)
+                await self.ledger.ping()  # whoever asked for a part of it meanwhile gets to know it first
+                await self._publish(untold)
             except LedgerUnavailable as error:
                 logger.warning("what to tell is not known yet: %s", error)
                 self._in_doubt = True
