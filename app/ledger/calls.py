@@ -11,11 +11,12 @@ from dataclasses import asdict, dataclass, replace
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Update, bindparam, func, insert, or_, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, func, insert, or_, select, update
 
 from app.ledger import events, news
 from app.ledger.errors import CallExists, PartyBusy, StaleState, UnknownCall
 from app.ledger.paging import page
+from app.ledger.prepared import Prepared
 from app.ledger.tables import call_transitions, call_units, calls, insert_unless_there
 from app.ledger.values import (
     LIVE_STATES,
@@ -32,7 +33,9 @@ from app.ledger.values import (
 )
 
 LOCK = select(calls).where(calls.c.id.in_(bindparam("call_ids", expanding=True))).order_by(calls.c.id).with_for_update()
-ADD_TRANSITION = insert(call_transitions)
+LOCK_ONE = Prepared(lambda _: select(calls).where(calls.c.id == bindparam("call_id")).with_for_update())
+ADD = Prepared(lambda dialect: insert_unless_there(dialect, calls).returning(calls.c.id))
+ADD_TRANSITION = Prepared(lambda _: insert(call_transitions))
 
 TIME_OF = {CallState.MATCHED: "accepted_at_ms", CallState.TALKING: "connected_at_ms"}  # which time a state sets
 
@@ -67,7 +70,7 @@ def open_call(tx: Connection, node: str, new: NewCall, told: Iterable[NewEvent])
 
 def _insert(tx: Connection, call: Call) -> bool:
     """False where a unique index stands against it: the id's, or one of the busy rule's."""
-    return tx.scalar(insert_unless_there(tx, calls).returning(calls.c.id), asdict(call)) is not None
+    return ADD(tx, [asdict(call)]).scalar() is not None
 
 
 def _refuse(tx: Connection, call: Call) -> None:
@@ -135,18 +138,23 @@ def end_all(tx: Connection, endings: Sequence[tuple[Call, End]]) -> list[Call]:
 def update_many(tx: Connection, rows: Sequence[dict[str, Any]]) -> None:
     """Set the columns that the rows name, each row by its ``id``, in one round trip. The rows must be locked."""
     if rows:
-        tx.execute(_update(tuple(rows[0])), [{f"new_{name}": value for name, value in row.items()} for row in rows])
+        _update(tuple(rows[0]))(tx, [{f"new_{name}": value for name, value in row.items()} for row in rows])
 
 
 @cache
-def _update(names: tuple[str, ...]) -> Update:
+def _update(names: tuple[str, ...]) -> Prepared:
     changed: dict[str, Any] = {name: bindparam(f"new_{name}") for name in names if name != "id"}
-    return update(calls).where(calls.c.id == bindparam("new_id")).values(changed)
+    return Prepared(lambda _: update(calls).where(calls.c.id == bindparam("new_id")).values(changed))
 
 
 def lock(tx: Connection, call_ids: Collection[str]) -> dict[str, Call]:
     """The calls that exist, locked until the commit, in the order of their ids so that two lockers don't cross."""
-    return {row["id"]: call_of(row) for row in tx.execute(LOCK, {"call_ids": list(call_ids)}).mappings()}
+    if len(call_ids) == 1:
+        [call_id] = call_ids
+        found = LOCK_ONE(tx, [{"call_id": call_id}])
+    else:
+        found = tx.execute(LOCK, {"call_ids": list(call_ids)})
+    return {row["id"]: call_of(row) for row in found.mappings()}
 
 
 def call(tx: Connection, call_id: str) -> Call | None:
@@ -184,7 +192,7 @@ def billing(tx: Connection, call_id: str) -> Billing:
 
 
 def call_of(row: RowMapping) -> Call:
-    return Call(**{**row, "state": CallState(row["state"])})
+    return Call(**{**row, "state": CallState(row["state"]), "exclusive": bool(row["exclusive"])})
 
 
 def unit_of(row: RowMapping) -> Unit:
@@ -202,4 +210,4 @@ def _totals(tx: Connection, call_ids: Collection[str]) -> dict[str, tuple[int, i
 
 def _add_transitions(tx: Connection, steps: Iterable[tuple[str, CallState, str, int]]) -> None:
     names = ("call_id", "state", "cause", "at_ms")
-    tx.execute(ADD_TRANSITION, [dict(zip(names, step, strict=True)) for step in steps])
+    ADD_TRANSITION(tx, [dict(zip(names, step, strict=True)) for step in steps])

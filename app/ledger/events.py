@@ -14,15 +14,18 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Connection, Select, bindparam, delete, insert, or_, select, update
 
+from app.ledger.prepared import Prepared
 from app.ledger.tables import event_counter, events
 from app.ledger.values import Event, NewEvent
 
-DRAW = (
-    update(event_counter)
-    .values(last_seq=event_counter.c.last_seq + bindparam("how_many", type_=BigInteger))
-    .returning(event_counter.c.last_seq)
+DRAW = Prepared(
+    lambda _: (
+        update(event_counter)
+        .values(last_seq=event_counter.c.last_seq + bindparam("how_many", type_=BigInteger))
+        .returning(event_counter.c.last_seq)
+    )
 )
-ADD = insert(events)
+ADD = Prepared(lambda _: insert(events))
 
 REPLAY_LIMIT = 1000  # events in one answer
 
@@ -44,12 +47,12 @@ def append(tx: Connection, new: Sequence[Draft]) -> tuple[Event, ...]:
     """Store events, in their order. Must be the last thing in the transaction (see above)."""
     if not new:
         return ()
-    first_seq = int(tx.execute(DRAW, {"how_many": len(new)}).scalar_one()) - len(new) + 1
+    first_seq = int(DRAW(tx, [{"how_many": len(new)}]).scalar_one()) - len(new) + 1
     stored = tuple(
         Event(seq, draft.event.type, draft.event.payload, draft.event.user_id, draft.event.call_id, draft.at_ms)
         for seq, draft in enumerate(new, first_seq)
     )
-    tx.execute(ADD, [_row(event, draft.unit_index) for event, draft in zip(stored, new, strict=True)])
+    ADD(tx, [_row(event, draft.unit_index) for event, draft in zip(stored, new, strict=True)])
     return stored
 
 

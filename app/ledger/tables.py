@@ -202,17 +202,17 @@ recovery_log = Table(
 )
 
 
-def insert_unless_there(tx: Connection, table: Table) -> Any:
+def insert_unless_there(dialect: Dialect, table: Table) -> Any:
     """An insert that does nothing where any unique index stands against the row."""
-    return _insert(tx, table).on_conflict_do_nothing()
+    return _insert(dialect, table).on_conflict_do_nothing()
 
 
 def insert_or_replace(tx: Connection, table: Table) -> Any:
     """An insert that takes the place of the row with the same primary key."""
-    insert = _insert(tx, table)
+    insert = _insert(tx.dialect, table)
     others = {column.name: insert.excluded[column.name] for column in table.c if not column.primary_key}
     return insert.on_conflict_do_update(index_elements=list(table.primary_key), set_=others)
 
 
-def _insert(tx: Connection, table: Table) -> Any:
-    return sqlite.insert(table) if tx.dialect.name == "sqlite" else postgresql.insert(table)
+def _insert(dialect: Dialect, table: Table) -> Any:
+    return sqlite.insert(table) if dialect.name == "sqlite" else postgresql.insert(table)

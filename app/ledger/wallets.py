@@ -29,7 +29,7 @@ ADJUSTMENT = "adjustment"
 
 def adjust(tx: Connection, user_id: str, amount: int, reason: str, key: str, at_ms: int) -> Adjusted:
     new = {"user_id": user_id, "balance": 0, "updated_at_ms": at_ms}
-    tx.execute(insert_unless_there(tx, wallets), new)
+    tx.execute(insert_unless_there(tx.dialect, wallets), new)
     wallet = (lock(tx, [user_id]))[user_id]
     earlier = _earlier(tx, user_id, amount, reason, key)
     if earlier is not None:
@@ -49,7 +49,7 @@ def adjust(tx: Connection, user_id: str, amount: int, reason: str, key: str, at_
         "balance_after": balance,
         "at_ms": at_ms,
     }
-    stored = insert_unless_there(tx, point_transactions).returning(point_transactions.c.id)
+    stored = insert_unless_there(tx.dialect, point_transactions).returning(point_transactions.c.id)
     if tx.scalar(stored, row) is None:
         raise KeyReused(key)  # by another user's adjustment, that was committed since we looked
     told = [news.wallet_changed(user_id, balance, ADJUSTMENT, at_ms)]
