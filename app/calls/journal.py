@@ -23,6 +23,7 @@ from app.ledger.values import (
     Event,
     NewCall,
     NewEvent,
+    Noted,
     UnitDue,
 )
 
@@ -43,6 +44,7 @@ class Journal:
         self._hand_out = publish
         self._published = published
         self._backlog: list[NewEvent] = []
+        self._notes: dict[str, Noted] = {}  # by call
         self._wake = asyncio.Event()
         self._in_doubt = False  # whether an answer got lost, and with it perhaps something to tell
 
@@ -60,10 +62,11 @@ class Journal:
         cause: str,
         at_ms: int,
         events: Iterable[NewEvent] = (),
-        hurry: bool = True,
     ) -> Changed:
         with self._noting_doubt():
-            changed = await self.ledger.move(call_id, to, cause=cause, at_ms=at_ms, events=events, hurry=hurry)
+            before = self._notes.get(call_id)
+            changed = await self.ledger.move(call_id, to, cause=cause, at_ms=at_ms, events=events, before=before)
+        self._notes.pop(call_id, None)
         await self._publish(changed.events)
         return changed
 
@@ -84,7 +87,9 @@ class Journal:
             ended_at_ms=ended_at_ms,
             duration_seconds=duration_seconds,
             events=events,
+            before=self._notes.get(call_id),
         )
+        self._notes.pop(call_id, None)
         await self._publish(ended.events)
         return ended
 
@@ -108,6 +113,11 @@ class Journal:
         self._backlog.append(event)
         self._wake.set()
 
+    def note(self, noted: Noted) -> None:
+        """Have a step that nobody waits for stored soon, or with the call's next one."""
+        self._notes[noted.call_id] = noted
+        self._wake.set()
+
     async def run(self) -> None:
         """Store what was told; until cancelled."""
         while True:
@@ -117,21 +127,22 @@ class Journal:
             await self._catch_up()
 
     async def _flush(self) -> None:
-        while self._backlog:
+        while self._backlog or self._notes:
             batch, self._backlog = self._backlog, []
-            await self._store(batch)
+            notes, self._notes = list(self._notes.values()), {}
+            await self._store(batch, notes)
 
-    async def _store(self, batch: list[NewEvent]) -> None:
+    async def _store(self, batch: list[NewEvent], notes: list[Noted]) -> None:
         """Until it is stored and told. What a try that was cut off may have stored is looked for before the next."""
         before, at_ms, perhaps_stored = self._published, now().utc_ms, False
         while True:
             try:
-                found = await self._find(batch[0], at_ms, before) if perhaps_stored else ()
-                stored = found or await self.ledger.append_events(batch, at_ms=at_ms)
+                found = await self._find(batch[0], at_ms, before) if perhaps_stored and batch else ()
+                stored = found or await self.ledger.note(notes, batch, at_ms=at_ms)
                 perhaps_stored = True
                 await self._publish(stored)
             except LedgerUnavailable as error:
-                logger.warning("%d events wait for the ledger: %s", len(batch), error)
+                logger.warning("%d events and %d notes wait for the ledger: %s", len(batch), len(notes), error)
                 perhaps_stored = perhaps_stored or error.outcome_unknown
                 await asyncio.sleep(RETRY_EVERY_S)
             else:

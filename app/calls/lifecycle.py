@@ -20,7 +20,7 @@ from app.calls.registry import Registry
 from app.calls.room import Released, Room
 from app.calls.tasks import Tasks
 from app.ledger.errors import LedgerUnavailable, StaleState, UnknownCall
-from app.ledger.values import CallState, NewEvent
+from app.ledger.values import CallState, NewEvent, Noted
 from worker_bridge.producer import Producer
 from worker_bridge.resource import CloseReason
 
@@ -92,19 +92,8 @@ class Lifecycle:
 
     def _set_up(self, call: LiveCall) -> None:
         if call.state is CallState.MATCHED:
-            self._tasks.start(self._store_set_up(call), f"call {call.id} sets up")
-
-    async def _store_set_up(self, call: LiveCall) -> None:
-        async with call.lock:
-            if call.state is not CallState.MATCHED:
-                return
-            state = call.step(CallEvent.SET_UP).state
-            try:
-                await self._journal.move(call.id, state, cause="the first transport", at_ms=now().utc_ms, hurry=False)
-            except (LedgerUnavailable, StaleState) as error:
-                logger.warning("call %s: setting up is not on its timeline: %s", call.id, error)
-            if call.live:
-                call.state = state
+            call.state = call.step(CallEvent.SET_UP).state
+            self._journal.note(Noted(call.id, call.state, "the first transport", now().utc_ms))
 
     def _first_packet(self, call: LiveCall, user_id: str, producer: Producer, at: Moment) -> None:
         """The worker received a producer's first packet; the first of a call is the moment of connection."""

@@ -7,7 +7,7 @@ want to move a call one finds it moved.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from typing import Any
 
@@ -16,7 +16,7 @@ from sqlalchemy import Connection, RowMapping, bindparam, func, insert, or_, sel
 from app.ledger import events, news
 from app.ledger.errors import CallExists, PartyBusy, StaleState, UnknownCall
 from app.ledger.paging import page
-from app.ledger.prepared import Prepared
+from app.ledger.prepared import Prepared, Row
 from app.ledger.tables import call_transitions, call_units, calls, insert_unless_there
 from app.ledger.values import (
     LIVE_STATES,
@@ -25,8 +25,10 @@ from app.ledger.values import (
     CallState,
     Changed,
     Ended,
+    Event,
     NewCall,
     NewEvent,
+    Noted,
     Page,
     Transition,
     Unit,
@@ -37,6 +39,7 @@ LOCK_ONE = Prepared(lambda _: select(calls).where(calls.c.id == bindparam("call_
 ADD = Prepared(lambda dialect: insert_unless_there(dialect, calls).returning(calls.c.id))
 ADD_TRANSITION = Prepared(lambda _: insert(call_transitions))
 
+COLUMNS = tuple(one.name for one in fields(Call))
 TIME_OF = {CallState.MATCHED: "accepted_at_ms", CallState.TALKING: "connected_at_ms"}  # which time a state sets
 
 
@@ -70,7 +73,7 @@ def open_call(tx: Connection, node: str, new: NewCall, told: Iterable[NewEvent])
 
 def _insert(tx: Connection, call: Call) -> bool:
     """False where a unique index stands against it: the id's, or one of the busy rule's."""
-    return ADD(tx, [asdict(call)]).scalar() is not None
+    return bool(ADD(tx, [{name: getattr(call, name) for name in COLUMNS}]))
 
 
 def _refuse(tx: Connection, call: Call) -> None:
@@ -86,10 +89,38 @@ def _refuse(tx: Connection, call: Call) -> None:
         raise PartyBusy("otomo", call.otomo_id, busy_otomo)
 
 
-def move(tx: Connection, call_id: str, to: CallState, cause: str, at_ms: int, told: Iterable[NewEvent]) -> Changed:
+def note(tx: Connection, noted: Sequence[Noted], told: Sequence[events.Draft]) -> tuple[Event, ...]:
+    """Take steps that nobody waits for. A call that is gone, or past the step already, stays as it is."""
+    if noted:
+        locked = lock(tx, [one.call_id for one in noted])
+        due = [one for one in noted if one.call_id in locked and locked[one.call_id].state.precedes(one.state)]
+        if due:
+            update_many(tx, [{"id": one.call_id, "state": one.state} for one in due])
+            _add_transitions(tx, [(one.call_id, one.state, one.cause, one.at_ms) for one in due])
+    return events.append(tx, told)
+
+
+def _with_noted(tx: Connection, call: Call, before: Noted | None) -> Call:
+    """The call with a noted step that comes before the one that is asked for."""
+    if before is None or not call.state.precedes(before.state):
+        return call
+    _add_transitions(tx, [(call.id, before.state, before.cause, before.at_ms)])
+    return replace(call, state=before.state)
+
+
+def move(
+    tx: Connection,
+    call_id: str,
+    to: CallState,
+    cause: str,
+    at_ms: int,
+    told: Iterable[NewEvent],
+    before: Noted | None = None,
+) -> Changed:
     call = (lock(tx, [call_id])).get(call_id)
     if call is None:
         raise UnknownCall(call_id)
+    call = _with_noted(tx, call, before)
     if not call.state.precedes(to):
         raise StaleState(call_id, call.state)
     changes: dict[str, Any] = {"state": to}
@@ -102,12 +133,13 @@ def move(tx: Connection, call_id: str, to: CallState, cause: str, at_ms: int, to
     return Changed(replace(call, **changes), events.append(tx, events.drafts(told, at_ms)))
 
 
-def end_call(tx: Connection, call_id: str, end: End, told: Iterable[NewEvent]) -> Ended:
+def end_call(tx: Connection, call_id: str, end: End, told: Iterable[NewEvent], before: Noted | None = None) -> Ended:
     call = (lock(tx, [call_id])).get(call_id)
     if call is None:
         raise UnknownCall(call_id)
     if call.state is CallState.ENDED:
         return Ended(call, events.of_type(tx, call_id, news.CALL_END), already=True)
+    call = _with_noted(tx, call, before)
     [ended] = end_all(tx, [(call, end)])
     last_words = [*told, *news.call_ended(ended)]
     return Ended(ended, events.append(tx, events.drafts(last_words, end.ended_at_ms)))
@@ -151,10 +183,8 @@ def lock(tx: Connection, call_ids: Collection[str]) -> dict[str, Call]:
     """The calls that exist, locked until the commit, in the order of their ids so that two lockers don't cross."""
     if len(call_ids) == 1:
         [call_id] = call_ids
-        found = LOCK_ONE(tx, [{"call_id": call_id}])
-    else:
-        found = tx.execute(LOCK, {"call_ids": list(call_ids)})
-    return {row["id"]: call_of(row) for row in found.mappings()}
+        return {row["id"]: call_of(row) for row in LOCK_ONE(tx, [{"call_id": call_id}])}
+    return {row["id"]: call_of(row) for row in tx.execute(LOCK, {"call_ids": list(call_ids)}).mappings()}
 
 
 def call(tx: Connection, call_id: str) -> Call | None:
@@ -191,7 +221,7 @@ def billing(tx: Connection, call_id: str) -> Billing:
     return Billing(call_id, units, sum(unit.points for unit in units))
 
 
-def call_of(row: RowMapping) -> Call:
+def call_of(row: RowMapping | Row) -> Call:
     return Call(**{**row, "state": CallState(row["state"]), "exclusive": bool(row["exclusive"])})
 
 

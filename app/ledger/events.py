@@ -47,7 +47,7 @@ def append(tx: Connection, new: Sequence[Draft]) -> tuple[Event, ...]:
     """Store events, in their order. Must be the last thing in the transaction (see above)."""
     if not new:
         return ()
-    first_seq = int(DRAW(tx, [{"how_many": len(new)}]).scalar_one()) - len(new) + 1
+    first_seq = int(DRAW(tx, [{"how_many": len(new)}])[0]["last_seq"]) - len(new) + 1
     stored = tuple(
         Event(seq, draft.event.type, draft.event.payload, draft.event.user_id, draft.event.call_id, draft.at_ms)
         for seq, draft in enumerate(new, first_seq)

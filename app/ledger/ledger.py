@@ -37,6 +37,7 @@ from app.ledger.values import (
     Event,
     NewCall,
     NewEvent,
+    Noted,
     Page,
     Recovered,
     Recovery,
@@ -87,18 +88,17 @@ class Ledger:
         cause: str,
         at_ms: int,
         events: Iterable[NewEvent] = (),
-        hurry: bool = True,
+        before: Noted | None = None,
     ) -> Changed:
         """Move a call forward, to any state before ``ending``; of several who ask for one state, one succeeds.
 
         ``matched`` sets ``accepted_at_ms``; ``talking`` sets ``connected_at_ms`` and is the first proof of life.
-        Without ``hurry`` it may wait a moment for another's commit. Raises UnknownCall, StaleState (which names the
-        state that the call is in).
+        ``before`` is a noted step that was not stored yet. Raises UnknownCall, StaleState (which names the state that
+        the call is in).
         """
         if to in (CallState.ENDING, CallState.ENDED):
             raise ValueError("a call is ended by end_call")
-        write = self._database.write if hurry else self._database.write_along
-        return await write(calls.move, call_id, to, cause, at_ms, tuple(events))
+        return await self._database.write(calls.move, call_id, to, cause, at_ms, tuple(events), before)
 
     async def end_call(
         self,
@@ -109,6 +109,7 @@ class Ledger:
         duration_seconds: int,
         cause: str | None = None,
         events: Iterable[NewEvent] = (),
+        before: Noted | None = None,
     ) -> Ended:
         """End a call, from whatever state, exactly once: a second end returns what the first one stored.
 
@@ -116,7 +117,11 @@ class Ledger:
         reason where it is not given. Raises UnknownCall.
         """
         return await self._database.write(
-            calls.end_call, call_id, calls.End(reason, cause or reason, ended_at_ms, duration_seconds), tuple(events)
+            calls.end_call,
+            call_id,
+            calls.End(reason, cause or reason, ended_at_ms, duration_seconds),
+            tuple(events),
+            before,
         )
 
     async def call(self, call_id: str) -> Call | None:
@@ -198,7 +203,11 @@ class Ledger:
 
     async def append_events(self, new: Iterable[NewEvent], *, at_ms: int) -> tuple[Event, ...]:
         """Store what is to be told and belongs to no other change; it may wait a moment for another's commit."""
-        return await self._database.write_along(events.append, events.drafts(new, at_ms))
+        return await self.note((), new, at_ms=at_ms)
+
+    async def note(self, noted: Sequence[Noted], events_: Iterable[NewEvent], *, at_ms: int) -> tuple[Event, ...]:
+        """As :meth:`append_events`, and take the noted steps of calls that are not past them already."""
+        return await self._database.write_along(calls.note, noted, events.drafts(events_, at_ms))
 
     async def events_since(
         self, user_id: str, seq: int, *, broadcasts: bool = True, limit: int = events.REPLAY_LIMIT

@@ -9,11 +9,13 @@ A prepared statement gives rows as the driver does: whoever reads them converts 
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, CursorResult, Dialect
+from sqlalchemy import Connection, Dialect
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql import ClauseElement
 
 Row = dict[str, Any]
@@ -27,8 +29,23 @@ class Compiled:
     text: str
     parameters: tuple[tuple[str, Convert | None], ...]
 
-    def values(self, row: Row) -> tuple[Any, ...]:
-        return tuple(convert(row[name]) if convert else row[name] for name, convert in self.parameters)
+    def run(self, tx: Connection, rows: Sequence[Row]) -> list[Row]:
+        values = [self._values(row) for row in rows]
+        driver: sqlite3.Connection = tx.connection.driver_connection  # type: ignore[assignment]
+        try:
+            if len(values) > 1:
+                driver.executemany(self.text, values)
+                return []
+            cursor = driver.execute(self.text, values[0])
+            if cursor.description is None:
+                return []
+            names = [column[0] for column in cursor.description]
+            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        except sqlite3.Error as error:  # as SQLAlchemy raises it
+            raise DBAPIError.instance(self.text, None, error, sqlite3.Error, dialect=tx.dialect) from error
+
+    def _values(self, row: Row) -> tuple[Any, ...]:
+        return tuple([convert(row[name]) if convert else row[name] for name, convert in self.parameters])
 
 
 class Prepared:
@@ -38,14 +55,14 @@ class Prepared:
         self._statement = statement
         self._compiled: Compiled | None = None
 
-    def __call__(self, tx: Connection, rows: Sequence[Row]) -> CursorResult[Any]:
-        """Execute it for one row of parameters, or for many that all have the same names."""
+    def __call__(self, tx: Connection, rows: Sequence[Row]) -> list[Row]:
+        """Execute it for one row of parameters, or for many that all have the same names. Returns what it returns."""
         if tx.dialect.name != "sqlite":
-            return tx.execute(self._statement(tx.dialect), list(rows) if len(rows) > 1 else rows[0])
+            result = tx.execute(self._statement(tx.dialect), list(rows) if len(rows) > 1 else rows[0])
+            return [dict(row) for row in result.mappings()] if result.returns_rows else []
         if self._compiled is None:
             self._compiled = compiled(self._statement(tx.dialect), tx.dialect, tuple(rows[0]))
-        values = [self._compiled.values(row) for row in rows]
-        return tx.exec_driver_sql(self._compiled.text, values if len(values) > 1 else values[0])
+        return self._compiled.run(tx, rows)
 
 
 def compiled(statement: ClauseElement, dialect: Dialect, names: tuple[str, ...]) -> Compiled:

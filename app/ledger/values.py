@@ -113,6 +113,16 @@ class Transition:
 
 
 @dataclass(frozen=True, slots=True)
+class Noted:
+    """A step that nobody waits for: stored soon, with others, or with the call's next step."""
+
+    call_id: str
+    state: CallState
+    cause: str
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Changed:
     """A call after a change, and what has to be told about it."""
 
