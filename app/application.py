@@ -166,7 +166,8 @@ def publisher(hub: Hub) -> Publish:
     def publish(events: Sequence[StoredEvent]) -> None:
         for event in events:
             for user_id in hub.users("user") if event.user_id is None else (event.user_id,):
-                hub.publish(Event(event.seq, user_id, event.type, dict(event.payload)))
+                if hub.online(user_id):  # whoever is not gets it from the ledger, by `since`
+                    hub.publish(Event(event.seq, user_id, event.type, dict(event.payload)))
 
     return publish
 
