@@ -29,7 +29,6 @@ from worker_bridge.errors import BridgeError
 
 SHUTDOWN_TIMEOUT_S = 10.0  # for requests under way; whoever stops us kills us not much later
 BACKLOG = 1024  # connections that wait to be accepted
-SWITCH_INTERVAL_S = 0.0005  # between the loop and the ledger's thread; Python's own 5 ms would be added to every commit
 LINGERING_S = 2.0  # how long the rest of a refused body is read and dropped before the connection is closed
 UNITS_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 MAX_TTL_S = 10 * 365 * 86400
@@ -166,7 +165,6 @@ async def serve(app: web.Application, settings: Settings, started: Callable[[str
         try:
             await runner.setup()
             calm_collector()
-            sys.setswitchinterval(SWITCH_INTERVAL_S)
             url = await listen(runner, settings)
             _log.info("listening on %s", url)
             started(url)

@@ -25,7 +25,6 @@ from app.ledger.database import ALONG_S, Database, is_trouble, translated, unava
 T = TypeVar("T")
 
 READERS = 4  # connections, each with a thread
-GATHER_S = 0.004  # between two commits while there is always somebody who waits: a commit costs more than what is in it
 MAX_TOGETHER = 64  # pieces of work in one commit
 
 ATTEMPTS = 50  # at switching a new file to WAL while others do the same
@@ -115,8 +114,6 @@ class SqliteDatabase(Database):
                 outcomes = await loop.run_in_executor(self._writer_thread, self._commit_together, works)
                 for job, outcome in zip(jobs, outcomes, strict=True):
                     settle(job.done, outcome)
-                if self._waiting:
-                    await asyncio.sleep(GATHER_S)
         finally:
             self._committer = None
 
