@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
+import itertools
 import json
 import os
 import sys
@@ -83,6 +84,7 @@ class Node:
     """The measured server as its clients see it."""
 
     def __init__(self, process: asyncio.subprocess.Process, http: aiohttp.ClientSession, settings: Settings) -> None:
+        self.numbers = itertools.count()  # of calls: the ledger takes no id twice
         self._process = process
         self._http = http
         self._headers = {
@@ -139,15 +141,16 @@ async def server(what: str) -> AsyncIterator[Node]:
 
 async def cycle(node: Node, calls: int) -> tuple[int, int]:
     """Open calls, measure, end them, measure."""
-    numbers = iter(range(calls))
+    numbers = [next(node.numbers) for _ in range(calls)]
+    waiting = iter(numbers)
 
     async def opener() -> None:
-        for number in numbers:
+        for number in waiting:
             await open_call(node, number)
 
     await asyncio.gather(*(opener() for _ in range(AT_ONCE)))
     during = await node.bytes_held()
-    for number in range(calls):
+    for number in numbers:
         await node.ask("user", "DELETE", f"/rtc/rooms/{call_id(number)}/cleanup")
     return during, await node.bytes_held()
 
