@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from app.calls.clock import Moment
 from app.calls.room import Room
-from app.errors import Forbidden, InvalidCallState
+from app.errors import InvalidCallState
 from app.ledger.values import CallState
 
 
@@ -143,10 +143,6 @@ class LiveCall:
         if step is None:
             raise InvalidCallState(f"call {self.id} is {self.state}: no {event}")
         return step
-
-    def require_party(self, user_id: str) -> None:
-        if user_id not in self.parties:
-            raise Forbidden(f"{user_id} is no party of call {self.id}")
 
     def other_party(self, user_id: str) -> str:
         return self.otomo_id if user_id == self.user_id else self.user_id

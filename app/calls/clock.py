@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
+
+from app.ledger.news import iso
 
 WORKER_CLOCK_SKEW_S = 5.0  # a worker's stamp further off than this is not of our monotonic clock
 
@@ -36,11 +37,6 @@ def at_worker_time(stamp_ms: int) -> Moment:
     if not 0 <= ago <= WORKER_CLOCK_SKEW_S:
         return present
     return Moment(present.monotonic - ago, present.utc_ms - round(ago * 1000))
-
-
-def iso(utc_ms: int) -> str:
-    moment = datetime.fromtimestamp(utc_ms / 1000, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def shifted(moment: Moment, monotonic: float) -> Moment:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from app.calls.call import LiveCall
-from app.calls.clock import Moment, iso
+from app.calls.clock import Moment
+from app.ledger.news import iso
 from app.ledger.values import NewEvent
 from worker_bridge.producer import Producer
 

@@ -6,7 +6,6 @@ Asks who may do what to which object; knows no HTTP, no money and no state of th
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import Counter
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
@@ -42,8 +41,6 @@ from worker_bridge.webrtc_transport import WebRtcTransport
 Direction = Literal["send", "recv"]
 DEAD_DTLS = frozenset({"failed", "closed"})
 DEAD_ICE = frozenset({"disconnected", "closed"})
-
-logger = logging.getLogger(__name__)
 
 
 class Released(NamedTuple):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 
 from app.calls.call import CallEvent, LiveCall
@@ -15,8 +14,6 @@ from app.calls.registry import Registry
 from app.calls.tasks import Tasks
 
 PROVE_EVERY_S = 5.0  # how far the ledger's last proof of life may lag behind, and so what a crash costs an ended_at
-
-logger = logging.getLogger(__name__)
 
 
 class Watch:

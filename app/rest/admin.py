@@ -8,9 +8,10 @@ from aiohttp import web
 from marshmallow import ValidationError
 
 from app.body import body, created, json_response
-from app.calls.clock import iso, now
+from app.calls.clock import now
 from app.errors import BadRequest
 from app.keys import CALLS, JOURNAL, LEDGER, RATES, claims
+from app.ledger.news import iso
 from app.ledger.values import Recovered
 from app.rest.calls import ack
 from app.rest.wallet import balance_response

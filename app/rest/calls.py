@@ -9,9 +9,9 @@ from aiohttp import web
 
 from app.body import body, created, json_response
 from app.calls.call import LiveCall
-from app.calls.clock import iso
 from app.errors import CallNotFound
 from app.keys import CALLS, LEDGER, claims
+from app.ledger.news import iso
 from app.ledger.values import Call
 from app.rest.pages import page_query
 from schemas.base import dump
