@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Literal
 
 from worker_bridge.codec import MessageCodec
 from worker_bridge.errors import InvalidMessage, NotFound, RequestRefused, WorkerGone
@@ -18,8 +19,12 @@ Body = dict[str, Any]
 Listener = Callable[[str, Body], None]
 """Gets an event's name and body (empty where the event has none)."""
 
+Outcome = Literal["accepted", "refused", "gone"]
+Observer = Callable[[str, float, Outcome], None]
+"""Gets an answered request's method, the seconds that its answer took to reach us, and what the answer was."""
+
 Pending = tuple[str, float, asyncio.Future[Body] | None]
-"""A request's method, the loop time at which it was sent, and its answer's future, where anybody waits for it."""
+"""A request's method, the monotonic time at which it was sent, and its answer's future, where anybody waits for it."""
 
 FRAME_LIMIT = 8 * 1024 * 1024  # bytes, with the four of the length: what the worker accepts and sends at most
 PREFIX = 4
@@ -75,6 +80,7 @@ class Channel:
         self._loop = asyncio.get_running_loop()
         self._pending: dict[int, Pending] = {}
         self._listeners: dict[str, Listener] = {}
+        self._observers: tuple[Observer, ...] = ()
         self._failure: Exception | None = None
 
     async def request(self, method: str, handler_id: str = "", body: Body | None = None) -> Body:
@@ -129,13 +135,17 @@ class Channel:
     def unlisten(self, handler_id: str) -> None:
         self._listeners.pop(handler_id, None)
 
+    def observe(self, observer: Observer) -> None:
+        """Have every answer told to ``observer``, which must be quick and raise nothing; a posted request's, too."""
+        self._observers = (*self._observers, observer)
+
     @property
     def pending(self) -> int:
         return len(self._pending)
 
     @property
     def oldest_pending(self) -> tuple[int, str, float] | None:
-        """(id, method, loop time at which it was sent) of the request that waits longest."""
+        """(id, method, monotonic time at which it was sent) of the request that waits longest."""
         for request_id, (method, since, _) in self._pending.items():
             return request_id, method, since
         return None
@@ -156,7 +166,8 @@ class Channel:
             return
         self._failure = failure
         pending, self._pending = self._pending, {}
-        for method, _, answer in pending.values():
+        for method, since, answer in pending.values():
+            self._tell_observers(method, since, "gone")
             if answer is not None and not answer.done():
                 gone = WorkerGone(f"{method}: {failure}")
                 gone.__cause__ = failure
@@ -176,7 +187,7 @@ class Channel:
         while request_id in self._pending:
             request_id = request_id % LAST_REQUEST_ID + 1
         self._last_id = request_id
-        self._pending[request_id] = (method, self._loop.time(), answer)
+        self._pending[request_id] = (method, time.monotonic(), answer)
         return request_id
 
     def _receive(self, message: Body) -> None:
@@ -197,7 +208,9 @@ class Channel:
         if pending is None:
             logger.warning("an answer to request %s that nobody sent", response["id"])
             return
-        method, _, answer = pending
+        method, since, answer = pending
+        if self._observers:
+            self._tell_observers(method, since, "accepted" if response["accepted"] else "refused")
         if answer is None:
             if not response["accepted"]:
                 logger.debug("%s was not needed: %s", method, _reason(response))
@@ -208,6 +221,11 @@ class Channel:
         else:
             kind = NotFound if response["error"] == "NotFoundError" else RequestRefused
             answer.set_exception(kind(method, _reason(response)))
+
+    def _tell_observers(self, method: str, since: float, outcome: Outcome) -> None:
+        seconds = time.monotonic() - since
+        for observe in self._observers:
+            observe(method, seconds, outcome)
 
     def _deliver(self, handler_id: str, event: str, body: Body) -> None:
         listener = self._listeners.get(handler_id, self._unclaimed)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Self
@@ -68,6 +68,7 @@ class Pool:
         self.slots = [Slot(index) for index in range(settings.workers)]
         self._settings = settings
         self._changed = asyncio.Condition()
+        self._greeters: list[Callable[[Slot], None]] = []
 
     @classmethod
     @asynccontextmanager
@@ -99,6 +100,13 @@ class Pool:
             raise WorkerGone("no worker is up")
         return min(up, key=_load)
 
+    def greet(self, greeter: Callable[[Slot], None]) -> None:
+        """Have ``greeter`` called with the slot of each worker that is up, and of each one that will come up."""
+        self._greeters.append(greeter)
+        for slot in self.slots:
+            if slot.worker is not None:
+                greeter(slot)
+
     async def wait_changed(self) -> None:
         """Returns when a worker has come up or gone next."""
         async with self._changed:
@@ -129,6 +137,8 @@ class Pool:
             server = await worker.create_webrtc_server(self._settings.listen_infos(slot.index))
             slot.worker, slot.webrtc_server, slot.failure = worker, server, None
             try:
+                for greeter in self._greeters:
+                    greeter(slot)
                 await self._tell()
                 if not first.done():
                     first.set_result(None)

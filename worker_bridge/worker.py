@@ -190,7 +190,7 @@ class Worker:
                 asked.add_done_callback(self._note_usage)
             await asyncio.sleep(self._settings.heartbeat_s)
             oldest = self._channel.oldest_pending
-            now = asyncio.get_running_loop().time()
+            now = time.monotonic()
             if oldest is None or now - oldest[2] < self._settings.hang_after_s:
                 overdue = 0
             elif overdue != oldest[0]:

@@ -377,3 +377,21 @@ async def test_after_the_end_the_rest_of_the_garbage_is_nobodys_business(
     wire.channel.feed(framed(b"\xff" * 64) + wire.response(9, accepted=True))
     assert len(wire.alarms) == 1
     assert not caplog.records
+
+
+async def test_observers_are_told_of_every_answer_and_of_those_that_never_come(wire: Wire) -> None:
+    channel, told = wire.channel, []
+    channel.observe(lambda method, seconds, outcome: told.append((method, outcome, 0 <= seconds < 60)))
+    asked, refused = channel.send("WORKER_DUMP"), channel.send("ROUTER_DUMP", "a")
+    channel.post("WORKER_CLOSE_ROUTER", "", {"router_id": "b"})
+    lost = channel.send("PRODUCER_DUMP", "c")
+    for request_id, accepted in ((1, True), (2, False), (3, True)):
+        channel.feed(wire.response(request_id, accepted=accepted))
+    channel.fail(WorkerGone("it is gone"))
+    await asyncio.gather(asked, refused, lost, return_exceptions=True)
+    assert told == [
+        ("WORKER_DUMP", "accepted", True),
+        ("ROUTER_DUMP", "refused", True),
+        ("WORKER_CLOSE_ROUTER", "accepted", True),
+        ("PRODUCER_DUMP", "gone", True),
+    ]
