@@ -17,8 +17,9 @@ PROGRAMS_TEST := npm
 help: ## Show what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(VENV)/.ready ## System packages where it may, the virtual environment, the codec, the native worker
+setup: $(VENV)/.ready ## System packages where it may, the virtual environment, the codec, the worker, the pages
 	@$(BIN)/voiceplane worker path >/dev/null 2>&1 || $(BIN)/voiceplane worker build
+	@$(BIN)/python -m app.web.build
 
 setup-test: setup $(VENV)/.ready-test ## What the tests need besides: a browser, PostgreSQL, linters
 
@@ -45,7 +46,7 @@ demo: setup ## Start a server, and let two parties talk through it
 	$(BIN)/python -m app.demo
 
 clean: ## Remove what was built in this folder; data/ stays, and so does the worker in the per-user cache
-	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis worker_bridge/*.so
+	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis worker_bridge/*.so app/web/built
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 $(VENV)/.ready: pyproject.toml setup.py $(wildcard worker_bridge/native/codec/*)

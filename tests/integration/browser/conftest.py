@@ -1,17 +1,12 @@
 """Headless Chromium with mediasoup-client in a page, and the proxy that serves the page beside the node's REST.
 
-The page is bundled once per lock file, into the user's cache: nothing of npm's gets into the checkout. The proxy stands
-for what a deployment does: it gives the page and the API one origin, as the node answers no other one.
+The page is bundled as the node's own pages are. The proxy stands for what a deployment does: it gives the page and the
+API one origin, as the node answers no other one.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import os
-import shutil
-import subprocess
-import tempfile
 import wave
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -24,9 +19,9 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from playwright.async_api import Browser, Page, async_playwright
 
+from app.web import build
+
 HERE = Path(__file__).parent
-BUNDLED_FROM = ("package.json", "package-lock.json", "page.js")
-BUNDLING_TIMEOUT_S = 180  # npm over a slow line
 CHROMIUM = "/usr/bin/chromium"
 MICROPHONE_HZ = 700.0
 CHROMIUM_FLAGS = (
@@ -49,31 +44,15 @@ OpenPage = Callable[[], Awaitable[Page]]
 
 
 @pytest.fixture(scope="session")
-def page_script() -> Path:
+def page_script(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bundled page script."""
-    stamp = hashlib.sha256(b"".join((HERE / name).read_bytes() for name in BUNDLED_FROM)).hexdigest()[:16]
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "voiceplane" / "test-browser"
-    bundle = cache / stamp / "bundle.js"
-    if not bundle.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cache) as scratch:
-            build_bundle(Path(scratch))
-            bundle.parent.mkdir(exist_ok=True)
-            (Path(scratch) / "bundle.js").replace(bundle)  # whole or not at all, whoever else bundles now
-    return bundle
+    script = tmp_path_factory.mktemp("page") / "bundle.js"
+    build.bundle(HERE / "page.js", script, build.packages(quiet), form="iife")
+    return script
 
 
-def build_bundle(folder: Path) -> None:
-    for name in BUNDLED_FROM:
-        shutil.copy(HERE / name, folder)
-    for command in (
-        ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
-        ["node_modules/.bin/esbuild", "page.js", "--bundle", "--format=iife", "--outfile=bundle.js"],
-    ):
-        done = subprocess.run(
-            command, cwd=folder, capture_output=True, text=True, timeout=BUNDLING_TIMEOUT_S, check=False
-        )
-        assert done.returncode == 0, f"{' '.join(command)} failed:\n{done.stderr}"
+def quiet(_: str) -> None:
+    """Takes progress that nobody looks at."""
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,136 @@
+"""``python -m app.web.build [FOLDER]``: what the browser pages need of other people, from npm into ``built/``.
+
+The demo is bundled with mediasoup-client, and Swagger UI's few files are copied. Nothing built is committed, nothing of
+npm's gets into the checkout (packages lie in the per-user cache, by their lock file), and no package's script is run.
+Knows nothing of how the pages are served.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from worker_bridge.errors import NativeError
+from worker_bridge.native import tools
+from worker_bridge.native.cache import cache_root
+from worker_bridge.native.package import npm
+from worker_bridge.native.tools import Progress
+
+HERE: Final = Path(__file__).parent
+BUILT: Final = HERE / "built"
+DEMO: Final = HERE / "demo" / "demo.js"
+MANIFESTS: Final = ("package.json", "package-lock.json")
+SWAGGER_UI: Final = ("swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png", "LICENSE", "NOTICE")
+LICENSES: Final = "licenses.txt"
+STAMP: Final = "stamp"  # names what the folder was built from
+TIMEOUT_S: Final = 300  # npm over a slow line
+
+
+def build(progress: Progress, folder: Path = BUILT) -> None:
+    """Fill ``folder``, unless it holds what would come out. Raises ``NativeError`` where it can't be done."""
+    stamp = stamp_of([Path(__file__), *(HERE / name for name in MANIFESTS), *DEMO.parent.glob("*.js")])
+    if (folder / STAMP).is_file() and (folder / STAMP).read_text() == stamp:
+        return
+    modules = packages(progress)
+    progress("bundling the browser pages")
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".built-") as scratch:
+        fresh = Path(scratch) / "built"
+        used = bundle(DEMO, fresh / "demo.js", modules)
+        (fresh / LICENSES).write_text(licenses(modules / name for name in used), encoding="utf-8")
+        copy_swagger_ui(modules / "swagger-ui-dist", fresh / "swagger-ui")
+        (fresh / STAMP).write_text(stamp)
+        shutil.rmtree(folder, ignore_errors=True)
+        fresh.rename(folder)
+
+
+def stamp_of(files: Iterable[Path]) -> str:
+    digest = hashlib.sha256()
+    for file in sorted(files):
+        digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+def packages(progress: Progress, *, for_tests: bool = False) -> Path:
+    """The ``node_modules`` of our lock file, installed once for each of its versions; complete or not at all."""
+    stamp = stamp_of(HERE / name for name in MANIFESTS)
+    kept = cache_root().with_name("web") / (f"{stamp}-tests" if for_tests else stamp) / "node_modules"
+    if kept.is_dir():
+        return kept
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=kept.parent) as scratch:
+        install(Path(scratch), ["--include=dev"] if for_tests else ["--omit=dev"], progress)
+        if not kept.is_dir():  # else somebody else was as quick
+            (Path(scratch) / "node_modules").rename(kept)
+    return kept
+
+
+def install(folder: Path, choice: list[str], progress: Progress) -> None:
+    for name in MANIFESTS:
+        shutil.copy(HERE / name, folder)
+    progress("fetching the packages of the browser pages with npm")
+    command = [*npm(folder, progress), "ci", "--ignore-scripts", "--no-audit", "--no-fund", *choice]
+    tools.run("fetching the packages of the browser pages", command, folder=folder, timeout=TIMEOUT_S)
+
+
+def bundle(source: Path, target: Path, modules: Path, form: str = "esm") -> list[str]:
+    """One file of a script and all that it imports. Returns the names of the packages that went into it.
+
+    esbuild is run as the program that it is: what npm puts on the path is a script, which wants a node.
+    """
+    program = next(modules.glob("@esbuild/*/bin/esbuild"), None)
+    if program is None:
+        raise NativeError(f"esbuild has no program for this machine in {modules}: delete that folder and build again")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(suffix=".json") as meta:
+        options = ["--bundle", f"--format={form}", "--target=es2022", "--minify", "--legal-comments=none"]
+        command = [str(program), str(source), *options, f"--outfile={target}", f"--metafile={meta.name}"]
+        tools.run(f"bundling {source.name}", command, folder=source.parent, env={"NODE_PATH": str(modules)})
+        inputs = json.loads(Path(meta.name).read_bytes())["inputs"]
+    return sorted({package_of(path) for path in inputs if "node_modules/" in path})
+
+
+def package_of(path: str) -> str:
+    """``.../node_modules/@scope/name/lib/x.js`` is of ``@scope/name``."""
+    parts = path.rpartition("node_modules/")[2].split("/")
+    return "/".join(parts[: 2 if parts[0].startswith("@") else 1])
+
+
+def licenses(folders: Iterable[Path]) -> str:
+    """The licenses of what is in the bundle, which goes wherever the bundle goes."""
+    texts = []
+    for folder in folders:
+        stated = json.loads((folder / "package.json").read_bytes())
+        files = sorted(path for path in folder.iterdir() if path.name.lower().startswith(("license", "licence")))
+        text = "\n".join(path.read_text(encoding="utf-8").strip() for path in files)
+        texts.append(f"{stated['name']} {stated['version']} ({stated.get('license')})\n\n{text}\n")
+    return "\n\n".join(texts)
+
+
+def copy_swagger_ui(package: Path, target: Path) -> None:
+    target.mkdir(parents=True)
+    for name in SWAGGER_UI:
+        shutil.copyfile(package / name, target / name)
+
+
+def main() -> int:
+    folder = Path(sys.argv[1]).absolute() if sys.argv[1:] else BUILT
+    try:
+        build(say, folder)
+    except NativeError as error:
+        sys.stderr.write(f"the browser pages can't be built: {str(error).rstrip('.')}.\n")
+        return 1
+    return 0
+
+
+def say(line: str) -> None:
+    sys.stderr.write(f"{line} ...\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
