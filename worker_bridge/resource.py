@@ -40,10 +40,11 @@ class Kind(NamedTuple):
 CASCADE: dict[str, Kind] = {
     "worker": Kind("", "", ("webrtc_server", "router")),  # ends as a process, not by a request
     "webrtc_server": Kind("WORKER_WEBRTCSERVER_CLOSE", "web_rtc_server_id", ("transport",)),
-    "router": Kind("WORKER_CLOSE_ROUTER", "router_id", ("transport",)),
+    "router": Kind("WORKER_CLOSE_ROUTER", "router_id", ("transport", "rtp_observer")),
     "transport": Kind("ROUTER_CLOSE_TRANSPORT", "transport_id", ("producer", "consumer")),
     "producer": Kind("TRANSPORT_CLOSE_PRODUCER", "producer_id", ("consumer",)),
     "consumer": Kind("TRANSPORT_CLOSE_CONSUMER", "consumer_id"),
+    "rtp_observer": Kind("ROUTER_CLOSE_RTPOBSERVER", "rtp_observer_id"),
 }
 """A consumer of a closed producer closes with PRODUCER_CLOSED, by the worker's own notification; every other child
 with OWNER_CLOSED; everything with WORKER_DIED when the worker dies."""

@@ -12,6 +12,7 @@ from worker_bridge.plain_transport import PlainTransport, SrtpCryptoSuite
 from worker_bridge.producer import Producer
 from worker_bridge.resource import Resource, new_id
 from worker_bridge.rtp import RtpCapabilities
+from worker_bridge.rtp_observer import ActiveSpeakerObserver, AudioLevelObserver, RtpObserver, audio_level_options
 from worker_bridge.transport import RouterSide
 from worker_bridge.webrtc_server import WebRtcServer
 from worker_bridge.webrtc_transport import WebRtcTransport
@@ -24,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 
 class Router(Resource):
-    """Events: ``newtransport(transport)``, ``close(reason)``."""
+    """Events: ``newtransport(transport)``, ``newrtpobserver(observer)``, ``close(reason)``."""
 
     kind = "router"
 
@@ -95,6 +96,22 @@ class Router(Resource):
         self._emit("newtransport", transport)
         return transport
 
+    async def create_active_speaker_observer(self, *, interval_ms: int = 300) -> ActiveSpeakerObserver:
+        """Who speaks most, looked at every ``interval_ms`` (the worker takes 100 to 5000 of it)."""
+        observer = ActiveSpeakerObserver(new_id(), self._channel, self._side())
+        await self._create_observer(observer, "ROUTER_CREATE_ACTIVESPEAKEROBSERVER", {"interval": interval_ms})
+        return observer
+
+    async def create_audio_level_observer(
+        self, *, max_entries: int = 1, threshold: int = -80, interval_ms: int = 1000
+    ) -> AudioLevelObserver:
+        """How loud the ``max_entries`` loudest producers are of those at ``threshold`` dBov (-127 to 0) or over, on
+        average of ``interval_ms`` (the worker takes 250 to 5000 of it)."""
+        options = audio_level_options(max_entries, threshold, interval_ms)
+        observer = AudioLevelObserver(new_id(), self._channel, self._side())
+        await self._create_observer(observer, "ROUTER_CREATE_AUDIOLEVELOBSERVER", options)
+        return observer
+
     def can_consume(self, producer_id: str, rtp_capabilities: RtpCapabilities) -> bool:
         """Whether an endpoint with these capabilities can receive that producer. Never raises."""
         producer = self.producers.get(producer_id)
@@ -109,6 +126,10 @@ class Router(Resource):
 
     async def dump(self) -> Body:
         return await self._request("ROUTER_DUMP")
+
+    async def _create_observer(self, observer: RtpObserver, method: str, options: Body) -> None:
+        await self._create(observer, method, {"rtp_observer_id": observer.id, "options": options})
+        self._emit("newrtpobserver", observer)
 
     def _side(self) -> RouterSide:
         return RouterSide(self.id, self.rtp_capabilities, self.producers)

@@ -57,6 +57,9 @@ class Household:
             await home._consume(listener, heard, router)
         await home._consume("callee", "caller's face", router)
         await home._consume("caller", "caller's voice", router)  # one's own echo
+        observer = await router.create_audio_level_observer()
+        await observer.add_producer(home.members["caller's voice"].id)
+        home._add("observer", observer, "router")
         return home
 
     def expected(self, name: str) -> Closed:

@@ -16,6 +16,9 @@ RTCP_TYPES = range(192, 224)  # what an RTP packet's second byte never is: RFC 5
 HEADER = struct.Struct("!BBHII")
 FRAME_TICKS = 960  # 20 ms of Opus at its clock rate of 48 kHz
 PACKET_LIMIT = 2048
+HAS_EXTENSION = 0x10
+ONE_BYTE_EXTENSIONS = b"\xbe\xde\x00\x01"  # and one word of them: RFC 8285 §4.2
+SPEECH = 0x80  # the V bit: RFC 6464 §3
 
 
 class Rtp(NamedTuple):
@@ -40,11 +43,22 @@ class RtpPeer:
     def close(self) -> None:
         self._socket.close()
 
-    def send(self, to: TransportTuple, payload: bytes = b"voice", *, ssrc: int, payload_type: int) -> int:
-        """Send one packet; returns its sequence number."""
+    def send(
+        self,
+        to: TransportTuple,
+        payload: bytes = b"voice",
+        *,
+        ssrc: int,
+        payload_type: int,
+        level: int | None = None,
+    ) -> int:
+        """Send one packet, with its audio ``level`` in dBov as header extension 1; returns its sequence number."""
         number = self._next
         self._next += 1
-        header = HEADER.pack(VERSION_2, payload_type, number, number * FRAME_TICKS, ssrc)
+        first = VERSION_2 if level is None else VERSION_2 | HAS_EXTENSION
+        header = HEADER.pack(first, payload_type, number, number * FRAME_TICKS, ssrc)
+        if level is not None:
+            header += ONE_BYTE_EXTENSIONS + bytes([1 << 4, SPEECH | -level, 0, 0])
         self._socket.sendto(header + payload, (to.local_address, to.local_port))
         return number
 
@@ -55,6 +69,6 @@ class RtpPeer:
             packet = await loop.sock_recv(self._socket, PACKET_LIMIT)
             if packet[1] not in RTCP_TYPES:
                 first, second, number, _, ssrc = HEADER.unpack_from(packet)
-                extension = packet[HEADER.size :] if first & 0x10 else b""
+                extension = packet[HEADER.size :] if first & HAS_EXTENSION else b""
                 skipped = HEADER.size + (4 + 4 * int.from_bytes(extension[2:4], "big") if extension else 0)
                 return Rtp(second & ~MARKER, number, ssrc, packet[skipped:])

@@ -1,0 +1,113 @@
+"""Who speaks, and how loud: observers that read the level that audio packets carry (RFC 6464) and open no sound.
+
+A producer without the ``ssrc-audio-level`` header extension is silent to them. One that closes leaves by itself; one
+that is paused is not heard until it resumes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from worker_bridge.channel import Body, Channel
+from worker_bridge.errors import InvalidParameters, NotFound
+from worker_bridge.producer import Producer
+from worker_bridge.resource import Resource
+from worker_bridge.transport import RouterSide
+
+THRESHOLDS = range(-127, 1)  # dBov: RFC 6464 §3
+
+
+class RtpObserver(Resource):
+    """Events: ``addproducer(producer)``, ``removeproducer(producer)``, ``pause()``, ``resume()``, ``close(reason)``."""
+
+    kind = "rtp_observer"
+    type: ClassVar[str]
+
+    def __init__(self, observer_id: str, channel: Channel, router: RouterSide) -> None:
+        super().__init__(observer_id, channel, router.id)
+        self.paused = False
+        self._producers = router.producers
+
+    async def add_producer(self, producer_id: str) -> None:
+        """Observe an audio producer of this router. NotFound if it has none of that id, RequestRefused for video."""
+        method = "RTPOBSERVER_ADD_PRODUCER"
+        producer = self._producer(method, producer_id)
+        await self._request(method, {"producer_id": producer_id})
+        self._emit("addproducer", producer)
+
+    async def remove_producer(self, producer_id: str) -> None:
+        """Observe it no longer; does nothing if it was not observed. NotFound if the router has none of that id."""
+        method = "RTPOBSERVER_REMOVE_PRODUCER"
+        producer = self._producer(method, producer_id)
+        await self._request(method, {"producer_id": producer_id})
+        self._emit("removeproducer", producer)
+
+    async def pause(self) -> None:
+        """Nothing more is told until it resumes; what was heard so far is forgotten."""
+        await self._request("RTPOBSERVER_PAUSE")
+        self._set_paused(True)
+
+    async def resume(self) -> None:
+        await self._request("RTPOBSERVER_RESUME")
+        self._set_paused(False)
+
+    def _producer(self, method: str, producer_id: str) -> Producer:
+        self._require_open()
+        producer = self._producers.get(producer_id)
+        if producer is None:
+            raise NotFound(method, f"no producer {producer_id} in router {self._owner_id}")
+        return producer
+
+    def _set_paused(self, paused: bool) -> None:
+        if self.paused != paused:
+            self.paused = paused
+            self._emit("pause" if paused else "resume")
+
+
+class ActiveSpeakerObserver(RtpObserver):
+    """Events: ``dominantspeaker(producer)`` when another one speaks most, and an observer's own."""
+
+    type = "activespeaker"
+
+    def _notified(self, event: str, body: Body) -> None:
+        if event != "ACTIVESPEAKEROBSERVER_DOMINANT_SPEAKER":
+            super()._notified(event, body)
+        elif producer := self._producers.get(body["producer_id"]):  # else it closed meanwhile
+            self._emit("dominantspeaker", producer)
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """How loud a producer was on average, from -127 (silence) to 0 dBov (as loud as can be; RFC 6464 §3)."""
+
+    producer: Producer
+    volume: int
+
+
+class AudioLevelObserver(RtpObserver):
+    """Events: ``volumes(tuple[Volume, ...])``, loudest first, for each interval in which somebody was at the threshold
+    or over; ``silence()`` once when nobody is any more; and an observer's own."""
+
+    type = "audiolevel"
+
+    def _notified(self, event: str, body: Body) -> None:
+        match event:
+            case "AUDIOLEVELOBSERVER_VOLUMES":
+                heard = ((self._producers.get(entry["producer_id"]), entry["volume"]) for entry in body["volumes"])
+                volumes = tuple(Volume(producer, volume) for producer, volume in heard if producer is not None)
+                if volumes:  # else all of them closed meanwhile
+                    self._emit("volumes", volumes)
+            case "AUDIOLEVELOBSERVER_SILENCE":
+                self._emit("silence")
+            case _:
+                super()._notified(event, body)
+
+
+def audio_level_options(max_entries: int, threshold: int, interval_ms: int) -> Body:
+    """Raises InvalidParameters for what the worker would take without doing anything sensible with it."""
+    if max_entries < 1:
+        raise InvalidParameters(f"max_entries {max_entries} is less than 1")
+    if threshold not in THRESHOLDS:
+        raise InvalidParameters(f"threshold {threshold} dBov is not within -127..0")
+    return {"max_entries": max_entries, "threshold": threshold, "interval": interval_ms}
