@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import argparse
 import socket
 import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+import click
+
 from app import logs
 from app.application import create_app
-from app.cli import listen, make_runner, run_async
-from app.client import call as client
-from app.client.errors import ClientError
-from app.jwks import JwksError
-from app.settings import Settings, SettingsError
-from worker_bridge.errors import BridgeError
+from app.cli.call import quiet, verdict
+from app.cli.root import failures
+from app.client.call import Identity, run_call
+from app.server import listen, make_runner, run_async
+from app.settings import Settings
 
 SECRET = "a secret for the demo alone, thrown away with it"  # noqa: S105  nothing else ever trusts it
-SECONDS = 5.0
 
 
 async def demo(settings: Settings) -> int:
@@ -28,9 +27,9 @@ async def demo(settings: Settings) -> int:
     try:
         await runner.setup()
         base = await listen(runner, settings)
-        sys.stdout.write(f"a node is up on {base}\n")
-        parser = client_arguments()
-        return await client.run(parser.parse_args(["--base", base, "--seconds", str(SECONDS)]), settings)
+        click.echo(f"a node is up on {base}")
+        admin, user, otomo = (Identity.signed(who, settings) for who in ("admin", "user", "otomo"))
+        return verdict(await run_call(base, admin.token, user, otomo, say=click.echo), as_json=False)
     finally:
         await runner.cleanup()
 
@@ -43,21 +42,16 @@ def free_port() -> int:
         return port
 
 
-def client_arguments() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser()
-    client.add_arguments(parser)
-    return parser
-
-
 def main() -> int:
     logs.configure("warning", "text")
     with tempfile.TemporaryDirectory(prefix="voiceplane-demo-") as folder:
         try:
             own = replace(Settings.from_env(), port=0, workers=1, data_dir=Path(folder), jwt_secret=SECRET)
             settings = replace(own, jwt_jwks=None, rtc_port=free_port(), database_url=f"sqlite:///{folder}/demo.sqlite")
+            quiet(settings)
             return run_async(demo(settings))
-        except (SettingsError, JwksError, BridgeError, ClientError) as error:
-            sys.stderr.write(f"voiceplane: {str(error).rstrip('.')}.\n")
+        except failures() as error:
+            click.echo(f"voiceplane: {str(error).rstrip('.')}.", err=True)
             return 1
 
 

@@ -19,9 +19,9 @@ from app.application import create_app
 from app.auth import issue_token
 from app.calls.registry import Registry
 from app.calls.service import CallService
-from app.cli import make_runner
 from app.keys import CALLS, LEDGER, POOL, REGISTRY
 from app.ledger import Ledger
+from app.server import make_runner
 from app.settings import Settings
 from worker_bridge import native
 from worker_bridge.native import NativeWorker

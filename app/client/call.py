@@ -1,19 +1,14 @@
-"""`voiceplane call`: two parties talk through a server for some seconds, and what each of them heard is judged.
+"""Two parties talk through a server for some seconds, and what each of them heard is judged. Prints nothing.
 
-Owns the verdict and what is printed. Signs its own tokens where it is given none; the media libraries are imported only
-once a call is made, so that the command can be listed without them.
+The media libraries are imported only once a call is made, so that what belongs to it can be named without them.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import base64
-import dataclasses
 import json
-import logging
 import secrets
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -24,7 +19,7 @@ import aiohttp
 from app.auth import issue_token
 from app.client.api import Api, Released
 from app.client.errors import ClientError
-from app.settings import Settings, SettingsError
+from app.settings import Settings
 
 if TYPE_CHECKING:
     from app.client.party import Hearing, Voice
@@ -46,6 +41,22 @@ class Identity:
 
     user_id: str
     token: str
+
+    @classmethod
+    def signed(cls, who: str, settings: Settings) -> Identity:
+        """Somebody new of that role, with a token of our own. :raises SettingsError: where others sign."""
+        user_id = f"check-{who}-{secrets.token_hex(4)}"
+        return cls(user_id, issue_token(settings, user_id, who, TOKEN_TTL_S))
+
+    @classmethod
+    def of(cls, token: str) -> Identity:
+        """Whom a token names; if it is any good is the server's to say. :raises ValueError: where it names nobody."""
+        try:
+            payload = token.split(".")[1]
+            claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+            return cls(str(claims.get("sub") or claims["userId"]), token)
+        except (IndexError, ValueError, KeyError, AttributeError) as error:
+            raise ValueError("no JWT with a user id in it") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,79 +173,3 @@ async def _cleaned_up_on_error(api: Api, call_id: str) -> AsyncIterator[None]:
         with suppress(ClientError):  # the first error is the one to tell
             await api.cleanup(call_id)
         raise
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `voiceplane call`."""
-    parser.add_argument(
-        "--base", required=True, type=_url, metavar="URL", help="the server, as in http://127.0.0.1:8080"
-    )
-    parser.add_argument("--seconds", type=_seconds, default=5.0, help="how long to talk (default: 5)")
-    parser.add_argument("--token-secret", metavar="SECRET", help="sign tokens with this; else with the server's own")
-    for who in ("admin", "user", "otomo"):
-        parser.add_argument(f"--{who}-token", metavar="JWT", help=f"the {who}'s token, instead of signing one")
-
-
-async def run(args: argparse.Namespace, settings: Settings) -> int:
-    """Make the call and print the verdict.
-
-    :return: the exit code: 0 where both heard the other's tone, else 1 with one sentence on stderr.
-    """
-    if settings.log_level != "debug":
-        logging.getLogger("aioice").setLevel(logging.WARNING)  # it tells every ICE check at info
-    try:
-        admin, user, otomo = (_identity(who, args, settings) for who in ("admin", "user", "otomo"))
-        report = await run_call(args.base, admin.token, user, otomo, seconds=args.seconds, say=_print)
-    except ImportError as error:
-        return _fail(f"a call needs the media libraries ({error.name} is missing): pip install 'voiceplane[call]'.")
-    except (ClientError, SettingsError) as error:
-        return _fail(f"the call failed: {str(error).rstrip('.')}.")
-    _print(str(report.to_otomo))
-    _print(str(report.to_user))
-    if fault := report.fault():
-        return _fail(f"the call is not good: {fault}")
-    _print("The call is good: each party heard the other's tone.")
-    return 0
-
-
-def _identity(who: str, args: argparse.Namespace, settings: Settings) -> Identity:
-    token: str | None = getattr(args, f"{who}_token")
-    if token is not None:
-        return Identity(_subject(who, token), token)
-    if args.token_secret is not None:
-        settings = dataclasses.replace(settings, jwt_secret=args.token_secret, jwt_jwks=None)
-    user_id = f"check-{who}-{secrets.token_hex(4)}"
-    return Identity(user_id, issue_token(settings, user_id, who, TOKEN_TTL_S))
-
-
-def _subject(who: str, token: str) -> str:
-    """The user id inside a token; whether the token is any good is the server's to say."""
-    try:
-        payload = token.split(".")[1]
-        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-        return str(claims.get("sub") or claims["userId"])
-    except (IndexError, ValueError, KeyError, AttributeError) as error:
-        raise SettingsError(f"--{who}-token is not a JWT with a user id in it") from error
-
-
-def _url(text: str) -> str:
-    if not text.startswith(("http://", "https://")):
-        raise argparse.ArgumentTypeError("must start with http:// or https://")
-    return text
-
-
-def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 1 <= seconds <= MAX_SECONDS:
-        raise argparse.ArgumentTypeError(f"must be 1 to {MAX_SECONDS:g} seconds")
-    return seconds
-
-
-def _print(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()  # progress is worth nothing later
-
-
-def _fail(sentence: str) -> int:
-    sys.stderr.write(f"voiceplane: {sentence}\n")
-    return 1

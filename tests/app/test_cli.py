@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import os
+import pty
+import re
 import signal
 import socket
 import subprocess
 import sys
-from argparse import ArgumentTypeError
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from importlib import metadata
 from pathlib import Path
 
 import aiohttp
+import click
 import pytest
 
 from app.auth import Authenticator, Claims
-from app.cli import duration, main
+from app.cli import main
+from app.cli.command import Duration
+from app.cli.progress import steps
+from app.cli.root import cli
 from app.settings import Settings
+from worker_bridge.native import NativeWorker
 
 ROOT = Path(__file__).parents[2]
 SECRET = "0123456789abcdef0123456789abcdef"
@@ -28,7 +36,7 @@ SECRET = "0123456789abcdef0123456789abcdef"
 SERVED = """
 import asyncio, sys
 from aiohttp import web
-from app.cli import CommandError, run_async, serve
+from app.server import CannotListen, run_async, serve
 from app.settings import Settings
 
 async def slow(request):
@@ -55,7 +63,7 @@ async def on_shutdown(app):
 app.on_shutdown.append(on_shutdown)
 try:
     code = run_async(serve(app, Settings(port=int(sys.argv[1])), lambda url: print(url, flush=True)))
-except CommandError as error:
+except CannotListen as error:
     sys.exit(f"refused: {error}")
 sys.exit(code)
 """
@@ -121,52 +129,181 @@ def test_what_cannot_be_done_is_one_sentence_and_exit_code_1(
     assert err.endswith(".\n")
 
 
-@pytest.mark.parametrize(
-    "argv", [[], ["nonsense"], ["token"], ["token", "--sub", "a", "--role", "root"], ["worker"], ["call"]]
-)
-def test_wrong_arguments_exit_with_2_and_the_usage(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(argv)
-    assert ended.value.code == 2
-    assert "usage: voiceplane" in capsys.readouterr().err
+COMMANDS = [
+    *([], ["serve"], ["token"], ["worker"], ["worker", "build"], ["worker", "path"], ["worker", "check"]),
+    *(["db"], ["db", "upgrade"], ["call"]),
+]
 
 
 @pytest.mark.parametrize(
     "argv",
-    [[], ["serve"], ["token"], ["worker"], ["worker", "build"], ["worker", "path"], ["worker", "check"], ["call"]],
+    [
+        *(["nonsense"], ["token"], ["token", "--sub", "a", "--role", "root"], ["worker", "nonsense"], ["call"]),
+        ["token", "--sub", "a", "--role", "user", "--ttl", "1w"],
+        ["call", "--base", "127.0.0.1:8080"],
+        ["call", "--base", "http://127.0.0.1:8080", "--seconds", "0"],
+        ["serve", "now"],
+    ],
 )
-def test_every_command_explains_itself(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main([*argv, "--help"])
-    assert ended.value.code == 0
-    assert " ".join(["usage: voiceplane", *argv]) in capsys.readouterr().out
+def test_wrong_arguments_exit_with_2_and_the_usage(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(argv) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("Usage: voiceplane")
+    assert "\nError: " in err
+
+
+@pytest.mark.parametrize("argv", [[], ["worker"], ["db"]])
+def test_a_group_alone_shows_its_help_and_exits_with_2(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(argv) == 2
+    assert "\nCommands:\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("argv", COMMANDS)
+def test_every_command_explains_itself_and_gives_examples(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*argv, "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith(" ".join(["Usage: voiceplane", *argv]))
+    _, _, examples = shown.partition("\nExamples:\n")
+    assert " ".join(["  voiceplane", *argv]) in examples
+
+
+def test_these_are_all_commands() -> None:
+    def below(command: click.Command, path: list[str]) -> Iterator[list[str]]:
+        yield path
+        for name, one in getattr(command, "commands", {}).items():
+            yield from below(one, [*path, name])
+
+    assert sorted(below(cli, [])) == sorted(COMMANDS)
 
 
 def test_the_help_of_serve_names_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        main(["serve", "--help"])
-    shown = capsys.readouterr().out
-    assert [name for name in Settings.__dataclass_fields__ if f"VOICEPLANE_{name.upper()} " not in shown] == []
-    assert "(default: 8080)" in shown
+    assert main(["serve", "--help"]) == 0
+    shown = capsys.readouterr().out.split()
+    assert [name for name in Settings.__dataclass_fields__ if f"VOICEPLANE_{name.upper()}" not in shown] == []
+    assert "8080)" in shown
 
 
-def test_help_needs_neither_the_media_libraries_nor_the_worker() -> None:
-    script = "import sys; from app.cli import parser; parser(); print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert not {"pymediasoup", "aiortc", "av", "worker_bridge.pool", "app.application"} & set(done.stdout.split())
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"voiceplane {metadata.version('voiceplane')}\n"
+
+
+@pytest.mark.parametrize("argv", [["--help"], ["call", "--help"], ["worker", "build", "--help"]])
+def test_help_needs_neither_http_nor_the_media_libraries_nor_the_worker(argv: list[str]) -> None:
+    script = "import sys; from app.cli import main; main(sys.argv[1:]); print(*sys.modules)"
+    command = [sys.executable, "-c", script, *argv]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.splitlines()[-1].split())
+    assert "app.cli.call" in loaded
+    assert not {"pymediasoup", "av", "numpy", "aiohttp", "sqlalchemy", "rich", "worker_bridge"} & loaded
 
 
 @pytest.mark.parametrize(
     ("text", "seconds"), [("90", 90), ("90s", 90), ("30m", 1800), ("1h", 3600), ("1.5h", 5400), ("7d", 604800)]
 )
 def test_durations(text: str, seconds: float) -> None:
-    assert duration(text) == seconds
+    assert Duration()(text) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "h", "0", "-1h", "1w", "1 h", "99999d", "1e9", "nan", "1h30m"])
 def test_what_is_no_duration(text: str) -> None:
-    with pytest.raises(ArgumentTypeError):
-        duration(text)
+    with pytest.raises(click.BadParameter):
+        Duration()(text)
+
+
+def test_a_token_for_a_script(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("VOICEPLANE_JWT_SECRET", SECRET)
+    assert main(["token", "--sub", "ann", "--role", "user", "--ttl", "90s", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["token"].count(".") == 2
+    assert told | {"token": ""} == {"token": "", "sub": "ann", "role": "user", "expiresInSeconds": 90}
+
+
+def test_a_worker_for_a_script(capsys: pytest.CaptureFixture[str], native_worker: NativeWorker) -> None:
+    assert main(["worker", "path", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["path"], found["version"]) == (str(native_worker.binary), native_worker.version)
+    assert main(["worker", "check", "--json"]) == 0
+    checked = json.loads(capsys.readouterr().out)
+    assert checked.pop("answeredAfterMs") > 0
+    assert checked == found
+
+
+def test_a_worker_that_is_there_is_not_built_again(
+    capsys: pytest.CaptureFixture[str], native_worker: NativeWorker
+) -> None:
+    assert main(["worker", "build"]) == 0
+    assert capsys.readouterr() == (f"{native_worker.binary}\n", "")
+
+
+def test_a_database_is_brought_up_once(tmp_path: Path) -> None:
+    def run(*options: str) -> str:
+        command = [sys.executable, "-m", "app", "db", "upgrade", *options]
+        env = {**os.environ, "PYTHONPATH": str(ROOT)}
+        return subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=True).stdout
+
+    first = json.loads(run("--json"))
+    assert first["before"] is None
+    assert run() == f"the database's schema is {first['after']}; it was {first['after']}\n"
+
+
+def test_a_reader_that_leaves_early_is_no_failure_to_tell() -> None:
+    command = [sys.executable, "-m", "app", "serve", "--help"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        said = process.stderr.read()
+    assert (process.returncode, said) == (1, b"")
+
+
+def test_the_steps_of_a_build_are_plain_lines_where_nobody_looks(capsys: pytest.CaptureFixture[str]) -> None:
+    with steps() as step:
+        step("configuring")
+        step("compiling 1/2")
+    assert capsys.readouterr() == ("", "configuring\ncompiling 1/2\n")
+
+
+def test_the_steps_of_a_build_are_drawn_on_a_terminal() -> None:
+    shown = on_a_terminal(
+        "from app.cli.progress import steps\nwith steps() as s:\n for i in ('a', 'b 1/2', 'b 2/2'): s(i)"
+    )
+    assert "a\r\n" in shown
+    assert "\x1b[2K" in shown, "the live line is taken away at the end"
+
+
+def test_news_stands_above_the_live_line_on_a_terminal() -> None:
+    shown = on_a_terminal("from app.cli.progress import news\nwith news('talking') as n: n('it [rings]')")
+    assert "it [rings]\r\n" in shown
+    assert "talking" in shown
+
+
+def test_no_colour_where_none_is_wanted() -> None:
+    script = "from app.cli.progress import steps\nwith steps() as s: s('a'); s('b')"
+    coloured = re.compile(r"\x1b\[[0-9;]*3[0-9]m")
+    assert coloured.search(on_a_terminal(script))
+    assert not coloured.search(on_a_terminal(script, NO_COLOR="1"))
+
+
+def on_a_terminal(script: str, **environment: str) -> str:
+    """What a script writes that runs on a terminal of its own."""
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-c", script]
+    env = {**os.environ, "TERM": "xterm-256color", **environment}
+    try:
+        with subprocess.Popen(command, cwd=ROOT, env=env, stdin=theirs, stdout=theirs, stderr=theirs):
+            os.close(theirs)
+            return b"".join(read_all(ours)).decode()
+    finally:
+        os.close(ours)
+
+
+def read_all(terminal: int) -> Iterator[bytes]:
+    """Until the last program on the other side has closed it, which a terminal tells as an error (EIO)."""
+    with suppress(OSError):
+        while piece := os.read(terminal, 4096):
+            yield piece
 
 
 @asynccontextmanager
@@ -236,4 +373,4 @@ async def test_a_port_in_use_is_one_sentence() -> None:
 
 def test_python_m_app_is_the_command() -> None:
     done = subprocess.run([sys.executable, "-m", "app", "--help"], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout.startswith("usage: voiceplane")
+    assert done.stdout.startswith("Usage: voiceplane")

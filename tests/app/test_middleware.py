@@ -18,11 +18,11 @@ from signed_tokens import SECRET
 
 from app.auth import WEBSOCKET_BEARER, Authenticator, issue_token
 from app.body import MAX_BODY_BYTES, body, created, json_response, schema_of
-from app.cli import make_runner
 from app.errors import ProducerAlreadyExists, TransportNotFound
 from app.keys import AUTHENTICATOR, RATE_LIMITER, claims
 from app.middleware import edge
 from app.ratelimit import RateLimiter
+from app.server import make_runner
 from app.settings import Settings
 from schemas.base import Schema
 from schemas.fields import Text

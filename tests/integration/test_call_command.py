@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
+import json
 import os
 import sys
 from asyncio.subprocess import PIPE
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from app.client.call import Identity, add_arguments, run, run_call
+from app.client.call import Identity, run_call
 from app.client.errors import NoMedia
 from tests.conftest import SECRET, serving
 from tests.integration.conftest import worker_holds_nothing
@@ -21,26 +21,33 @@ COMMAND_TIMEOUT_S = 60.0
 
 
 async def test_a_good_call_is_told_and_exits_with_0(server, tmp_path):
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "app", "call", "--base", server.base, "--seconds", "1"),
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "VOICEPLANE_JWT_SECRET": SECRET},
-        stdout=PIPE,
-        stderr=PIPE,
-    )
-    async with asyncio.timeout(COMMAND_TIMEOUT_S):
-        out, err = (text.decode() for text in await process.communicate())
-    assert process.returncode == 0, err
+    code, out, err = await command(server, tmp_path)
+    assert code == 0, err
     assert "closed 4 transports, 2 producers, 2 consumers" in out
     assert out.endswith("The call is good: each party heard the other's tone.\n")
     assert err == ""
     await worker_holds_nothing(server)
 
 
-async def test_a_refusal_is_told_and_exits_with_1(server, settings_with, capsys):
-    assert await command(server.base, "--token-secret", SECRET[::-1], settings=settings_with()) == 1
-    captured = capsys.readouterr()
-    assert captured.err == "voiceplane: the call failed: POST /admin/calls was refused with 401 UNAUTHORIZED.\n"
+async def test_a_script_gets_the_call_as_json(server, tmp_path):
+    code, out, err = await command(server, tmp_path, "--json")
+    assert (code, err) == (0, "")
+    told = json.loads(out)
+    assert (told["good"], told["fault"], told["released"]["transports"]) == (True, None, 4)
+    assert [one["framesSent"] for one in told["directions"]] == [50, 50]
+
+
+async def test_a_refusal_is_told_and_exits_with_1(server, tmp_path):
+    code, out, err = await command(server, tmp_path, "--token-secret", SECRET[::-1])
+    assert (code, out) == (1, "")
+    assert err == "voiceplane: the call failed: POST /admin/calls was refused with 401 UNAUTHORIZED.\n"
+
+
+async def test_given_tokens_need_no_secret_of_ours(server, tmp_path):
+    tokens = [word for who in ("admin", "user", "otomo") for word in (f"--{who}-token", server.token(who, who))]
+    code, out, err = await command(server, tmp_path, *tokens, VOICEPLANE_JWT_JWKS="keys.json", VOICEPLANE_JWT_SECRET="")
+    assert (code, err) == (0, "")
+    assert "The call is good" in out
 
 
 async def test_a_node_whose_media_address_is_wrong_lets_no_sound_through(settings_with):
@@ -53,7 +60,15 @@ async def test_a_node_whose_media_address_is_wrong_lets_no_sound_through(setting
         await worker_holds_nothing(server)
 
 
-async def command(base, *options, settings):
-    parser = argparse.ArgumentParser()
-    add_arguments(parser)
-    return await run(parser.parse_args(["--base", base, "--seconds", "1", *options]), settings)
+async def command(server, folder, *options, **environment):
+    """The exit code, stdout and stderr of a call for one second."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "app", "call", "--base", server.base, "--seconds", "1", *options),
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "VOICEPLANE_JWT_SECRET": SECRET, **environment},
+        stdout=PIPE,
+        stderr=PIPE,
+    )
+    async with asyncio.timeout(COMMAND_TIMEOUT_S):
+        out, err = await process.communicate()
+    return process.returncode, out.decode(), err.decode()

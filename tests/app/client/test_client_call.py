@@ -1,16 +1,16 @@
-"""The verdict on a call, and how its command reads what it was given."""
+"""The verdict on a call, how it is told, and who its parties are."""
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
+import json
 
 import pytest
 
-from app.auth import issue_token
+from app.cli import main
+from app.cli.call import verdict
 from app.client.api import Released
-from app.client.call import CallReport, Direction, add_arguments, run
-from app.settings import Settings
+from app.client.call import CallReport, Direction
 
 GOOD = Direction("user", "otomo", 440.0, 441.0, 250, 240, 3, 130.0)
 SECRET = "a secret of the tests, long enough for HS256"
@@ -20,10 +20,12 @@ def report(**changed: object) -> CallReport:
     return CallReport("check-1", 50.0, dataclasses.replace(GOOD, **changed), GOOD, Released(4, 2, 2))
 
 
-def arguments(*given: str) -> argparse.Namespace:
-    parser = argparse.ArgumentParser()
-    add_arguments(parser)
-    return parser.parse_args(given)
+@pytest.fixture
+def bare(monkeypatch, tmp_path):
+    """An empty current folder, and a secret as the only setting."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("VOICEPLANE_JWT_SECRET", SECRET)
+    return monkeypatch
 
 
 def test_a_call_with_nearly_all_frames_and_the_right_tone_is_good():
@@ -45,26 +47,24 @@ def test_either_direction_can_spoil_a_call():
     assert CallReport("check-1", 50.0, GOOD, bad, Released(4, 2, 2)).fault() is not None
 
 
-@pytest.mark.parametrize("given", [["--base", "127.0.0.1:8080"], ["--base", "http://a", "--seconds", "0"], []])
-def test_arguments_that_cannot_work_are_refused(given, capsys):
-    with pytest.raises(SystemExit) as ended:
-        arguments(*given)
-    assert ended.value.code == 2
-    assert "error:" in capsys.readouterr().err
+def test_a_good_call_exits_with_0_and_a_bad_one_with_1_and_a_sentence(capsys):
+    assert verdict(report(), as_json=False) == 0
+    assert capsys.readouterr().out.endswith("The call is good: each party heard the other's tone.\n")
+    assert verdict(report(frames_received=0), as_json=False) == 1
+    out, err = capsys.readouterr()
+    assert out.count("\n") == 2
+    assert err == "voiceplane: the call is not good: otomo received only 0.0% of user's 250 frames.\n"
+
+
+def test_a_bad_call_as_json_names_its_fault(capsys):
+    assert verdict(report(frames_received=0), as_json=True) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert (told["good"], told["callId"]) == (False, "check-1")
+    assert told["fault"] == "otomo received only 0.0% of user's 250 frames."
+    assert [one["receiver"] for one in told["directions"]] == ["otomo", "otomo"]
 
 
 @pytest.mark.parametrize("token", ["nonsense", "a.b.c", "e30.e30.e30", "a.MQ.c"])
-async def test_a_token_that_names_nobody_is_refused_before_anything_is_sent(token, tmp_path, capsys):
-    settings = Settings(jwt_secret=SECRET, data_dir=tmp_path)
-    assert await run(arguments("--base", "http://127.0.0.1:1", "--user-token", token), settings) == 1
-    assert capsys.readouterr().err == "voiceplane: the call failed: --user-token is not a JWT with a user id in it.\n"
-
-
-async def test_given_tokens_need_no_secret_of_ours(tmp_path, capsys):
-    elsewhere = Settings(jwt_secret=SECRET, data_dir=tmp_path)
-    ours = Settings(jwt_jwks="keys.json", data_dir=tmp_path)
-    tokens = [
-        word for who in ("admin", "user", "otomo") for word in (f"--{who}-token", issue_token(elsewhere, who, who, 60))
-    ]
-    assert await run(arguments("--base", "http://127.0.0.1:1", *tokens), ours) == 1
-    assert capsys.readouterr().err.startswith("voiceplane: the call failed: no answer from http://127.0.0.1:1")
+def test_a_token_that_names_nobody_is_refused_before_anything_is_sent(token, bare, capsys):
+    assert main(["call", "--base", "http://127.0.0.1:1", "--user-token", token]) == 1
+    assert capsys.readouterr().err == "voiceplane: --user-token is no JWT with a user id in it.\n"
