@@ -12,7 +12,7 @@ PROGRAMS := g++ make pkg-config flatc
 PROGRAMS_TEST := npm
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test run test lint types test-sanitize bench demo clean
+.PHONY: help setup setup-test run test lint types test-debug test-sanitize bench demo clean
 
 help: ## Show what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ lint: $(VENV)/.ready-test ## Check format and style
 
 types: $(VENV)/.ready-test ## Check types
 	$(BIN)/mypy
+
+test-debug: setup-test ## Run the bridge's tests on a worker that logs everything it does
+	WORKER_LOG=debug $(BIN)/python -m pytest tests/worker_bridge
 
 test-sanitize: setup-test ## Fuzz the codec under the address and undefined-behaviour sanitizers
 	$(BIN)/python -m tests.sanitize

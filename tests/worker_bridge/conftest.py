@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -14,15 +15,24 @@ from rtp_samples import OPUS, VP8
 
 from worker_bridge.native import NativeWorker
 from worker_bridge.router import Router
-from worker_bridge.worker import Worker
+from worker_bridge.worker import Worker, WorkerSettings
 
 REPOSITORY = Path(__file__).parents[2]
+LOG_TAGS = ("info", "ice", "dtls", "rtp", "srtp", "rtcp", "rtx", "bwe", "score", "simulcast", "svc", "sctp", "message")
 FAKE = Path(__file__).with_name("fake_worker.py")
 
 
 @pytest.fixture
-async def worker(native_worker: NativeWorker) -> AsyncIterator[Worker]:
-    async with Worker.running(native_worker) as running:
+def worker_settings() -> WorkerSettings:
+    """The usual ones; with ``WORKER_LOG=debug`` a worker that logs all it does. Tests have to pass either way."""
+    if os.environ.get("WORKER_LOG") == "debug":
+        return WorkerSettings(log_level="debug", log_tags=LOG_TAGS)
+    return WorkerSettings()
+
+
+@pytest.fixture
+async def worker(native_worker: NativeWorker, worker_settings: WorkerSettings) -> AsyncIterator[Worker]:
+    async with Worker.running(native_worker, worker_settings) as running:
         yield running
 
 
