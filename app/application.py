@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
+from importlib.metadata import version
 
 import orjson
 from aiohttp import web
@@ -30,22 +31,28 @@ from app.keys import (
     AUTHENTICATOR,
     CALLS,
     CAPABILITIES,
+    HTTP_OBSERVERS,
     ICE_SERVERS,
     JOURNAL,
     LEDGER,
     LIFECYCLE,
+    METRICS,
     POOL,
     RATE_LIMITER,
     RATES,
     REGISTRY,
     SETTINGS,
+    STANDING,
+    HttpObserver,
 )
 from app.ledger import Ledger
 from app.ledger.errors import LedgerUnavailable
 from app.ledger.values import Event as StoredEvent
 from app.middleware import edge
+from app.ops.metrics import Metrics
+from app.ops.standing import Standing
 from app.ratelimit import RateLimiter
-from app.rest import admin, calls, docs, health, rtc, wallet
+from app.rest import admin, calls, docs, health, metrics, rtc, wallet
 from app.settings import Settings
 from app.signaling.commands import build_commands
 from app.signaling.connection import Replay
@@ -78,9 +85,12 @@ def create_app(settings: Settings) -> web.Application:
     app[ICE_SERVERS] = ice_servers(settings)
     app[REGISTRY] = Registry()
     app[HUB] = Hub()
+    app[METRICS] = Metrics.made()
+    observers: list[HttpObserver] = [app[METRICS].request_answered]
+    app[HTTP_OBSERVERS] = observers
     capabilities = Capabilities(capabilities_of(settings.media_kinds))
     app[CAPABILITIES] = orjson.dumps(dump(CapabilitiesSchema, capabilities))
-    for routes in (rtc.routes, calls.routes, wallet.routes, admin.routes, health.routes, docs.routes):
+    for routes in (rtc.routes, calls.routes, wallet.routes, admin.routes, health.routes, metrics.routes, docs.routes):
         app.add_routes(routes)
     app.router.add_get(SOCKET_PATH, serve_socket, allow_head=False)
     app.cleanup_ctx.extend([authenticator, ledger, workers, live_calls])
@@ -96,6 +106,7 @@ async def authenticator(app: web.Application) -> AsyncIterator[None]:
 async def ledger(app: web.Application) -> AsyncIterator[None]:
     """The ledger, with the calls ended that a crash left open."""
     async with Ledger.open(app[SETTINGS].database_url) as app[LEDGER]:
+        app[METRICS].watch_ledger(app[LEDGER])
         recovered = await app[LEDGER].recover(now_ms=now().utc_ms)
         for line in recovered.calls:
             logger.warning("call %s was open when the node ended: ended with %d units", line.call_id, line.billed_units)
@@ -113,6 +124,7 @@ async def workers(app: web.Application) -> AsyncIterator[None]:
         first_port=settings.rtc_port,
     )
     async with Pool.running(worker, pool_settings) as app[POOL]:
+        app[METRICS].watch_workers(app[POOL])
         yield
 
 
@@ -134,6 +146,10 @@ async def live_calls(app: web.Application) -> AsyncIterator[None]:
     dispatcher = Dispatcher(build_commands(app[CALLS]), app[RATE_LIMITER])
     app[ENDPOINT] = Endpoint(hub, dispatcher, replayer(app[LEDGER], hub), SocketLimits())
     hub.on_presence(presence.socket_changed)
+    app[METRICS].watch_calls(lifecycle, journal, watch)
+    app[METRICS].watch_sockets(hub, dispatcher)
+    app[STANDING] = Standing(version("voiceplane"), registry, app[CALLS], hub, app[POOL])
+    app[METRICS].registry.register(app[STANDING])
     background = Tasks()
     background.keep(journal.run, "journal")
     background.keep(meter.run, "meter")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from aiohttp import web
 
 from app.auth import Authenticator, Claims
@@ -11,10 +13,15 @@ from app.calls.rates import Rates
 from app.calls.registry import Registry
 from app.calls.service import CallService
 from app.ledger import Ledger
+from app.ops.metrics import Metrics
+from app.ops.standing import Standing
 from app.ratelimit import RateLimiter
 from app.settings import Settings
 from app.turn import IceServersFor
 from worker_bridge.pool import Pool
+
+HttpObserver = Callable[[str, str, int, float], None]
+"""Gets a request's method, its route's template (empty where none matched), the answer's status, and seconds."""
 
 SETTINGS = web.AppKey("settings", Settings)
 AUTHENTICATOR = web.AppKey("authenticator", Authenticator)
@@ -26,7 +33,10 @@ LIFECYCLE = web.AppKey("lifecycle", Lifecycle)
 RATES = web.AppKey("rates", Rates)
 CALLS = web.AppKey("calls", CallService)
 POOL = web.AppKey("pool", Pool)
+METRICS = web.AppKey("metrics", Metrics)
+STANDING = web.AppKey("standing", Standing)
 CAPABILITIES: web.AppKey[bytes] = web.AppKey("capabilities", bytes)
+HTTP_OBSERVERS: web.AppKey[list[HttpObserver]] = web.AppKey("http_observers", list)
 ICE_SERVERS: web.AppKey[IceServersFor] = web.AppKey("ice_servers", IceServersFor)  # type: ignore[arg-type]
 
 CLAIMS = web.RequestKey("claims", Claims)

@@ -7,6 +7,9 @@ refused request costs its header only; aiohttp drains what it can of the rest, o
 from __future__ import annotations
 
 import logging
+import math
+import secrets
+import time
 import uuid
 
 from aiohttp import web
@@ -25,11 +28,12 @@ from app.errors import (
     UnsupportedMediaType,
     answer_to,
 )
-from app.keys import AUTHENTICATOR, CLAIMS, RATE_LIMITER
+from app.keys import AUTHENTICATOR, CLAIMS, HTTP_OBSERVERS, RATE_LIMITER, SETTINGS
 
 PUBLIC_ROUTES = frozenset({"/docs", "/openapi.json", "/asyncapi.json", "/demo"})
 PUBLIC_PREFIXES = ("/health/", "/docs/", "/demo/")
 WEBSOCKET_ROUTE = "/ws"
+METRICS_ROUTE = "/metrics"
 
 # aiohttp's own refusals, which its router and its static files raise.
 _OF_STATUS = {
@@ -41,18 +45,31 @@ _OF_STATUS = {
     415: answer_to(UnsupportedMediaType()),
 }
 
+SCRAPER = Claims("metrics", "admin", math.inf)  # who reads /metrics by its own token, on that route alone
+
 _log = logging.getLogger(__name__)
 
 
 @web.middleware
 async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Let the request through to its handler, or answer for it."""
+    """Let the request through to its handler, or answer for it; and tell those who observe what came of it."""
+    began = time.monotonic()
+    # The matched route decides, not the path as it was written: no spelling of a path can reach another route.
+    resource = request.match_info.route.resource
+    route = resource.canonical if resource is not None else ""
     try:
-        # The matched route decides, not the path as it was written: no spelling of a path can reach another route.
-        route = request.match_info.route.resource
-        path = route.canonical if route is not None else ""
-        if path not in PUBLIC_ROUTES and not path.startswith(PUBLIC_PREFIXES):
-            user = request[CLAIMS] = await identify(request, path)
+        response = await answered(request, handler, route)
+    except web.HTTPException as redirect:
+        tell_observers(request, route, redirect.status, began)
+        raise
+    tell_observers(request, route, response.status, began)
+    return response
+
+
+async def answered(request: web.Request, handler: Handler, route: str) -> web.StreamResponse:
+    try:
+        if route not in PUBLIC_ROUTES and not route.startswith(PUBLIC_PREFIXES):
+            user = request[CLAIMS] = await identify(request, route)
             if user.role != "admin":
                 request.app[RATE_LIMITER].admit(user.user_id)
         if request.body_exists:  # also where the handler needs none: it may be ignored, but not without end
@@ -64,12 +81,26 @@ async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
         return refused_by_aiohttp(error) if isinstance(error, web.HTTPException) else refused(request, error)
 
 
-async def identify(request: web.Request, path: str) -> Claims:
+def tell_observers(request: web.Request, route: str, status: int, began: float) -> None:
+    seconds = time.monotonic() - began
+    for observe in request.app.get(HTTP_OBSERVERS, ()):
+        observe(request.method, route, status, seconds)
+
+
+async def identify(request: web.Request, route: str) -> Claims:
     """The claims of the request's token. :raises Unauthorized: where it has no good one."""
     token = bearer_token(request.headers.get("Authorization"))
-    if token is None and path == WEBSOCKET_ROUTE:
+    if token is None and route == WEBSOCKET_ROUTE:
         token = websocket_token(request.headers.get("Sec-WebSocket-Protocol"))
+    if route == METRICS_ROUTE and token is not None and is_metrics_token(request, token):
+        return SCRAPER
     return await request.app[AUTHENTICATOR].authenticate(token)
+
+
+def is_metrics_token(request: web.Request, token: str) -> bool:
+    """Whether it is the one for whoever reads ``/metrics``, and who need not be able to move money."""
+    known = request.app[SETTINGS].metrics_token
+    return known is not None and secrets.compare_digest(token.encode("utf-8", "replace"), known.encode())
 
 
 def refused(request: web.Request, error: Exception) -> web.Response:

@@ -27,6 +27,7 @@ PREFIX = "VOICEPLANE_"
 ALIASES = {"jwt_secret": "JWT_SECRET", "worker_bin": "MEDIASOUP_WORKER_BIN"}  # names that others set already
 SECRET_FILE = "jwt-secret"  # noqa: S105  the file's name, in the data folder
 MIN_SECRET_BYTES = 32  # RFC 7518 §3.2: a key as long as the hash
+MIN_TOKEN_LENGTH = 16  # characters of a bearer token that nothing signs
 KEY_FORMATS = re.compile(r"-----BEGIN|---- BEGIN SSH2|ssh-|ecdsa-sha2-|sk-|\s*\{\s*\"")  # PEM, SSH, JWK: not secrets
 LINE = re.compile(r"(?:export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)\s*=\s*(?P<value>.*)")
 
@@ -92,6 +93,8 @@ class Settings:
     setup_timeout_s: float = setting(30.0, float, "seconds from accept to the first RTP")
     rtp_stopped_after_s: float = setting(10.0, float, "seconds without RTP that end a call")
     rtp_grace_s: float = setting(5.0, float, "seconds without RTP that end a call whose network or socket is gone")
+
+    metrics_token: str | None = setting(None, str, "a bearer token that reads /metrics and nothing else", secret=True)
 
     log_level: str = setting("info", str.lower, "debug, info, warning or error")
     log_format: Literal["text", "json"] | None = setting(None, str.lower, "text or json; else text on a terminal")
@@ -240,6 +243,8 @@ def check_network(settings: Settings) -> None:
 def check_keys(settings: Settings) -> None:
     if settings.jwt_secret is not None:
         check_secret(settings.jwt_secret, f"{PREFIX}JWT_SECRET")
+    if settings.metrics_token is not None and len(settings.metrics_token) < MIN_TOKEN_LENGTH:
+        raise SettingsError(f"{PREFIX}METRICS_TOKEN must be {MIN_TOKEN_LENGTH} characters or more.")
     if settings.jwt_jwks is not None and (scheme := re.match(r"([a-z][a-z0-9+.-]*)://", settings.jwt_jwks, re.I)):
         local = re.match(r"http://(localhost|127\.0\.0\.1|\[::1\])(?=[:/]|$)", settings.jwt_jwks, re.I)
         if scheme[1].lower() != "https" and not local:

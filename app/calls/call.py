@@ -110,7 +110,10 @@ class LiveCall:
     price_per_minute: int
     created_at: Moment
     state: CallState = CallState.REQUESTING
+    matched_at: Moment | None = None
     connected_at: Moment | None = None
+    ended_at: Moment | None = None
+    end_reason: EndReason | None = None
     lived_until: float | None = None  # when the last unit was due at which both parties were there
     room: Room | None = None
     timer: asyncio.TimerHandle | None = None

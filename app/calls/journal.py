@@ -28,6 +28,7 @@ from app.ledger.values import (
 )
 
 Publish = Callable[[Sequence[Event]], None]
+ChargeListener = Callable[[Charged], None]
 
 RETRY_EVERY_S = 0.5
 BACKLOG = 100_000  # events that wait for the ledger; beyond it the oldest are dropped, loudly
@@ -47,6 +48,11 @@ class Journal:
         self._notes: dict[str, Noted] = {}  # by call
         self._wake = asyncio.Event()
         self._in_doubt = False  # whether an answer got lost, and with it perhaps something to tell
+        self._charge_listeners: list[ChargeListener] = []
+
+    def on_charge(self, listener: ChargeListener) -> None:
+        """Call ``listener(charged)`` for each unit once it is stored, and not again when it is found stored already."""
+        self._charge_listeners.append(listener)
 
     async def open_call(self, call: NewCall, events: Iterable[NewEvent] = ()) -> Changed:
         with self._noting_doubt():
@@ -95,7 +101,12 @@ class Journal:
 
     async def charge_units(self, due: Sequence[UnitDue]) -> list[ChargeResult]:
         results = await self.ledger.charge_units(due)
-        await self._publish([event for result in results if isinstance(result, Charged) for event in result.events])
+        charged = [result for result in results if isinstance(result, Charged)]
+        await self._publish([event for result in charged for event in result.events])
+        for result in charged:
+            if not result.already:
+                for listener in self._charge_listeners:
+                    listener(result)
         return results
 
     async def adjust(self, user_id: str, amount: int, *, reason: str, idempotency_key: str) -> Adjusted:

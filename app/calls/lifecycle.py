@@ -24,6 +24,8 @@ from app.ledger.values import CallState, NewEvent, Noted
 from worker_bridge.producer import Producer
 from worker_bridge.resource import CloseReason
 
+MoveListener = Callable[[LiveCall], None]
+
 END_WITHIN_S = 5.0  # how long a command waits for an end to be stored; it goes on without the command
 
 logger = logging.getLogger(__name__)
@@ -49,6 +51,17 @@ class Lifecycle:
         self._journal = journal
         self._timers = timers
         self._tasks = Tasks()
+        self._move_listeners: list[MoveListener] = []
+
+    def on_move(self, listener: MoveListener) -> None:
+        """Call ``listener(call)`` when a call is now ``matched``, ``connecting``, ``talking`` or ``ended``; it must be
+        quick and raise nothing."""
+        self._move_listeners.append(listener)
+
+    def _moved(self, call: LiveCall, state: CallState) -> None:
+        call.state = state
+        for listener in self._move_listeners:
+            listener(call)
 
     # forward
 
@@ -72,7 +85,8 @@ class Lifecycle:
         call.room = room
         self._listen(call, room)
         if call.live:  # an end that came meanwhile waits for the lock, and closes the room
-            call.state = CallState.MATCHED
+            call.matched_at = now()
+            self._moved(call, CallState.MATCHED)
             self._arm(call, self._timers.setup_s, "no RTP came")
             if room.router.close_reason is not None:  # its worker died while the call was being stored
                 self._room_closed(call, room.router.close_reason)
@@ -92,7 +106,7 @@ class Lifecycle:
 
     def _set_up(self, call: LiveCall) -> None:
         if call.state is CallState.MATCHED:
-            call.state = call.step(CallEvent.SET_UP).state
+            self._moved(call, call.step(CallEvent.SET_UP).state)
             self._journal.note(Noted(call.id, call.state, "the first transport", now().utc_ms))
 
     def _first_packet(self, call: LiveCall, user_id: str, producer: Producer, at: Moment) -> None:
@@ -120,7 +134,7 @@ class Lifecycle:
                     await asyncio.sleep(RETRY_EVERY_S)
                     continue
                 if call.live:
-                    call.state = step.state
+                    self._moved(call, step.state)
                     self.meter.start_clock(call)
                     logger.info("call %s is connected", call.id)
                 return
@@ -147,6 +161,7 @@ class Lifecycle:
         at = at or now()
         self.meter.settle(at)
         call.state = call.step(event).state
+        call.ended_at, call.end_reason = at, reason
         call.stop_timer()
         logger.info("call %s ends: %s (%s)", call.id, reason, cause)
         work = self._finish(call, reason, cause, at, tuple(events))
@@ -178,7 +193,7 @@ class Lifecycle:
         async with call.lock:
             try:
                 await self._store_end(call, reason, cause, at, events)
-                call.state = call.step(CallEvent.STORED).state
+                self._moved(call, call.step(CallEvent.STORED).state)
             finally:  # what can't be stored at all is ended by the next start; nothing of it stays open here
                 released = call.room.close() if call.room is not None else Released(0, 0, 0)
                 self._registry.remove(call)

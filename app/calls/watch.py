@@ -13,6 +13,8 @@ from app.calls.liveness import SWEEP_EVERY_S, LifeLimits, Sweeper, verdict
 from app.calls.registry import Registry
 from app.calls.tasks import Tasks
 
+SweepListener = Callable[[float], None]
+
 PROVE_EVERY_S = 5.0  # how far the ledger's last proof of life may lag behind, and so what a crash costs an ended_at
 
 
@@ -34,6 +36,11 @@ class Watch:
         self._limits = limits
         self._sweeper = Sweeper()
         self._proving = Tasks()
+        self._sweep_listeners: list[SweepListener] = []
+
+    def on_sweep(self, listener: SweepListener) -> None:
+        """Call ``listener(seconds)`` after each sweep with what it took, the workers' answers included."""
+        self._sweep_listeners.append(listener)
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -46,6 +53,8 @@ class Watch:
                 if calls:
                     await self._sweeper.sweep(calls)
                     self._judge(calls)
+                    for listener in self._sweep_listeners:
+                        listener(loop.time() - began)
                 if calls and began >= next_proof:
                     next_proof = began + PROVE_EVERY_S
                     self._proving.start(self._journal.prove_alive(proofs(calls)), "proofs of life")

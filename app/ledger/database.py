@@ -6,8 +6,9 @@ it touches nothing but the database.
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection
@@ -27,6 +28,8 @@ from app.ledger.errors import BadDatabaseUrl, LedgerError, LedgerUnavailable
 
 P = ParamSpec("P")
 T = TypeVar("T")
+Observer = Callable[[str, float, bool], None]
+"""Gets the name of a piece of work, the seconds until it was on the disk, and whether it succeeded."""
 
 ALONG_S = 0.02  # far below what anybody notices, and several commits long
 TIMEOUT_S = 5.0  # for a whole transaction, with the wait for its turn; after it, LedgerUnavailable
@@ -35,20 +38,32 @@ TIMEOUT_S = 5.0  # for a whole transaction, with the wait for its turn; after it
 class Database(ABC):
     """A database that is open."""
 
+    observe: Observer | None = None
+
     async def write(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run ``work`` and return when what it did is on the disk; whatever it raises undoes all of it.
 
         Raises LedgerUnavailable.
         """
-        return await self.commit(lambda tx: work(tx, *args, **kwargs))
+        return await self._watched(work.__name__, self.commit(lambda tx: work(tx, *args, **kwargs)))
 
     async def write_along(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """As :meth:`write`, for what nobody waits for: it may be held back a moment, to share another's commit."""
-        return await self.commit(lambda tx: work(tx, *args, **kwargs), hurry=False)
+        return await self._watched(work.__name__, self.commit(lambda tx: work(tx, *args, **kwargs), hurry=False))
 
     async def read(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run ``work``, which only reads, on one state of what is committed. Raises LedgerUnavailable."""
         return await self.look(lambda tx: work(tx, *args, **kwargs))
+
+    async def _watched(self, name: str, commit: Awaitable[T]) -> T:
+        began, done = time.monotonic(), False
+        try:
+            result = await commit
+            done = True
+            return result
+        finally:
+            if self.observe is not None:
+                self.observe(name, time.monotonic() - began, done)
 
     @abstractmethod
     async def commit(self, work: Callable[[Connection], T], *, hurry: bool = True) -> T:

@@ -23,7 +23,7 @@ from sqlalchemy.exc import IntegrityError
 from app.ledger import calls, charging, events, rates, recovery, wallets
 from app.ledger.audit import audit
 from app.ledger.backend import open_database
-from app.ledger.database import TIMEOUT_S, Database
+from app.ledger.database import TIMEOUT_S, Database, Observer
 from app.ledger.upgrade import upgrade
 from app.ledger.values import (
     MAX_POINTS,
@@ -249,6 +249,13 @@ class Ledger:
         return await self._database.read(recovery.log_lines, limit)
 
     # Health
+
+    def observe_writes(self, observer: Observer) -> None:
+        """Have the time of every write told to ``observer``: its method's name, seconds, whether it succeeded.
+
+        It must be quick and raise nothing. A refusal (a call that exists, say) did not succeed either.
+        """
+        self._database.observe = observer
 
     async def ping(self) -> None:
         """Raises LedgerUnavailable unless the database takes a writer now."""

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import orjson
@@ -24,6 +25,9 @@ from schemas.wire import decode
 
 FLOOD_PAUSE_S = 0.001  # after each refusal of a flood: the rest of it waits in the client's own TCP buffer
 
+Observer = Callable[[str, str, float], None]
+"""Gets a message's command (empty where it names none of ours), ``OK`` or the code of its refusal, and seconds."""
+
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
@@ -34,18 +38,30 @@ class Dispatcher:
     def __init__(self, commands: Mapping[str, Command], limiter: RateLimiter) -> None:
         self._commands = commands
         self._limiter = limiter
+        self._observers: list[Observer] = []
+
+    def observe(self, observer: Observer) -> None:
+        """Have every answer told to ``observer``, which must be quick and raise nothing."""
+        self._observers.append(observer)
 
     async def answer(self, claims: Claims, message: str | bytes) -> bytes:
         """The answer to a text (str) or a binary (bytes) message. Raises nothing but a cancellation."""
+        began = time.monotonic()
         try:
-            return orjson.dumps(await self._perform(claims, message))
-        except RateLimited as error:
-            await asyncio.sleep(FLOOD_PAUSE_S)
-            return refusal(claims, message, error)
+            command, answer = await self._perform(claims, message)
+            code = "OK"
         except Exception as error:
-            return refusal(claims, message, error)
+            if isinstance(error, RateLimited):
+                await asyncio.sleep(FLOOD_PAUSE_S)
+            answer = refusal(claims, message, error)
+            code = answer["payload"]["code"]
+            command = answer["payload"]["context"].get("type", "")
+        for observe in self._observers:
+            observe(command if command in self._commands else "", code, time.monotonic() - began)
+        return orjson.dumps(answer)
 
-    async def _perform(self, claims: Claims, message: str | bytes) -> dict[str, Any]:
+    async def _perform(self, claims: Claims, message: str | bytes) -> tuple[str, dict[str, Any]]:
+        """The command's name, and its answer."""
         if not claims.is_admin:  # as in REST: 429 comes before 400
             self._limiter.admit(claims.user_id)
         if isinstance(message, bytes):
@@ -58,14 +74,14 @@ class Dispatcher:
             payload = load(command.schema, envelope.payload)
         except InvalidBody as error:
             raise BadRequest(map(in_payload, error.details)) from error
-        return await command.perform(claims, payload, envelope.request_id)
+        return command.name, await command.perform(claims, payload, envelope.request_id)
 
 
 def in_payload(problem: Problem) -> Problem:
     return Problem(f"payload.{problem.path}" if problem.path else "payload", problem.problem)
 
 
-def refusal(claims: Claims, message: str | bytes, error: Exception) -> bytes:
+def refusal(claims: Claims, message: str | bytes, error: Exception) -> dict[str, Any]:
     """The ``error`` message: the table's code and text, with whatever can be said of the command as ``context``."""
     answer = answer_to(error)
     heard = heard_of(message)
@@ -79,7 +95,7 @@ def refusal(claims: Claims, message: str | bytes, error: Exception) -> bytes:
         what = (heard.get("type"), claims.user_id)
         _log.error("%s of %s failed", *what, exc_info=error, extra={"error_id": context["errorId"]})
     request_id: RequestId | None = heard.get("requestId")
-    return orjson.dumps(error_message(Failure(answer.code, answer.message, context), request_id))
+    return error_message(Failure(answer.code, answer.message, context), request_id)
 
 
 def heard_of(message: str | bytes) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from app.auth import Claims, Role
 from app.signaling.limits import SOCKETS_PER_USER, CloseCode
 
 PresenceListener = Callable[[str, bool], None]
+PublishListener = Callable[[str, int], None]
 
 _log = logging.getLogger(__name__)
 
@@ -54,6 +55,7 @@ class Hub:
         self._sockets_per_user = sockets_per_user
         self._sockets: dict[str, list[Socket]] = {}  # the oldest first; a user without sockets has no entry
         self._listeners: list[PresenceListener] = []
+        self._publish_listeners: list[PublishListener] = []
         self._closed = False
 
     @property
@@ -88,6 +90,10 @@ class Hub:
         """
         self._listeners.append(listener)
 
+    def on_publish(self, listener: PublishListener) -> None:
+        """Call ``listener(event_type, sockets)`` after each event; it must be quick and raise nothing."""
+        self._publish_listeners.append(listener)
+
     def publish(self, event: Event) -> None:
         """Hand an event to every socket of its user, encoded once. Never waits; a socket that can't take it closes.
 
@@ -99,8 +105,11 @@ class Hub:
         if sockets is None:
             return
         message = event.encode()
-        for socket in tuple(sockets):
+        receivers = tuple(sockets)  # whoever can't take it leaves meanwhile
+        for socket in receivers:
             socket.deliver(event.seq, message)
+        for listener in self._publish_listeners:
+            listener(event.type, len(receivers))
 
     def join(self, socket: Socket) -> None:
         """Count a socket in. Where a user has too many the oldest is closed: it is the likeliest to be dead."""

@@ -1,0 +1,162 @@
+"""What Prometheus counts: each thing as it happens, told by hooks whose owners know nothing of Prometheus.
+
+Names and units are Prometheus' own: base units, ``_total`` for what only rises. A label takes its values from our own
+tables (routes, commands, reasons, methods of the worker), never from what a client sends. What stands in the node at
+the moment of asking, such as how many calls there are, is in ``standing.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, GCCollector, Histogram, ProcessCollector
+from prometheus_client import disable_created_metrics as without_times_of_creation
+
+from app.calls.call import EndReason, LiveCall
+from app.calls.clock import now
+from app.calls.journal import Journal
+from app.calls.lifecycle import Lifecycle
+from app.calls.watch import Watch
+from app.ledger import Ledger
+from app.ledger.values import CallState, Charged
+from app.signaling.dispatch import Dispatcher
+from app.signaling.hub import Hub
+from worker_bridge.pool import Pool, Slot
+
+PREFIX = "voiceplane"
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+UPGRADED = 101  # a WebSocket's request lasts as long as its socket, which is no latency
+
+Told = tuple[Callable[[], None], Callable[[float], None]]
+"""What counts one more, and what takes its seconds."""
+
+# Seconds, about three to a decade: where a healthy node is, where users notice, and where it is too late.
+FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
+REQUEST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
+SET_UP = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 30.0)
+TALK = (10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 1800.0, 3600.0, 7200.0)
+
+
+class Metrics:
+    """One application's counters, in a registry of their own."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.registry = registry
+        self._http = self._counter("http_requests", "HTTP requests answered.", "method", "route", "code")
+        self._http_seconds = self._histogram(
+            "http_request_duration_seconds", "From a request's header to its answer.", REQUEST, "method", "route"
+        )
+        self._commands = self._counter("websocket_commands", "WebSocket messages answered.", "command", "code")
+        self._command_seconds = self._histogram(
+            "websocket_command_duration_seconds", "From a WebSocket message to its answer.", REQUEST, "command"
+        )
+        self._events = self._counter("websocket_events", "Events handed to sockets, once per socket.", "type")
+        self._ended = self._counter("calls_ended", "Calls that ended and are stored.", "reason")
+        for reason in EndReason:  # a rate needs the 0 before the first 1
+            self._ended.labels(reason)
+        self._set_up_seconds = self._histogram(
+            "call_setup_seconds", "From a call's making, ringing included, to its first transport.", SET_UP
+        )
+        self._first_rtp_seconds = self._histogram(
+            "call_first_rtp_seconds", "From both having agreed to the first RTP packet.", SET_UP
+        )
+        self._talk_seconds = self._histogram("call_talk_seconds", "From the first RTP packet to the end.", TALK)
+        self._units = self._counter("billed_units", "Units charged.")
+        self._points = self._counter("billed_points", "Points debited for units.")
+        self._writes = self._histogram(
+            "ledger_write_duration_seconds", "From asking the ledger to the disk's answer.", FAST, "operation"
+        )
+        self._failed_writes = self._counter("ledger_write_failures", "Writes refused or not done.", "operation")
+        self._bridge = self._counter("bridge_requests", "Answers of native workers.", "method", "outcome")
+        self._bridge_seconds = self._histogram(
+            "bridge_request_duration_seconds", "From a request's writing to its answer's reading.", FAST, "method"
+        )
+        self._sweep_seconds = self._histogram("sweep_duration_seconds", "One look at all talking calls.", FAST)
+        self._http_told: dict[tuple[str, str, int], Told] = {}
+        self._bridge_told: dict[tuple[str, str], Told] = {}
+
+    @classmethod
+    def made(cls) -> Metrics:
+        """With the process' own numbers beside ours."""
+        without_times_of_creation()  # type: ignore[no-untyped-call]
+        registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        GCCollector(registry=registry)
+        return cls(registry)
+
+    def watch_calls(self, lifecycle: Lifecycle, journal: Journal, watch: Watch) -> None:
+        lifecycle.on_move(self.call_moved)
+        journal.on_charge(self.unit_charged)
+        watch.on_sweep(self._sweep_seconds.observe)
+
+    def watch_sockets(self, hub: Hub, dispatcher: Dispatcher) -> None:
+        hub.on_publish(self.event_sent)
+        dispatcher.observe(self.command_answered)
+
+    def watch_ledger(self, ledger: Ledger) -> None:
+        ledger.observe_writes(self.written)
+
+    def watch_workers(self, pool: Pool) -> None:
+        pool.greet(self._watch_worker)
+
+    def request_answered(self, method: str, route: str, status: int, seconds: float) -> None:
+        """On the path of every request, so what it adds to is looked up once per method, route and status."""
+        if method not in METHODS:
+            method = "other"  # clients make methods up
+        told = self._http_told.get((method, route, status))
+        if told is None:
+            label = route or "unmatched"
+            told = self._http.labels(method, label, str(status)).inc, self._http_seconds.labels(method, label).observe
+            self._http_told[method, route, status] = told
+        count, observe = told
+        count()
+        if status != UPGRADED:
+            observe(seconds)
+
+    def command_answered(self, command: str, code: str, seconds: float) -> None:
+        command = command or "other"
+        self._commands.labels(command, code).inc()
+        self._command_seconds.labels(command).observe(seconds)
+
+    def event_sent(self, event_type: str, sockets: int) -> None:
+        self._events.labels(event_type).inc(sockets)
+
+    def call_moved(self, call: LiveCall) -> None:
+        match call.state:
+            case CallState.CONNECTING:
+                self._set_up_seconds.observe(now().monotonic - call.created_at.monotonic)
+            case CallState.TALKING if call.connected_at is not None and call.matched_at is not None:
+                self._first_rtp_seconds.observe(call.connected_at.monotonic - call.matched_at.monotonic)
+            case CallState.ENDED if call.ended_at is not None:
+                self._ended.labels(call.end_reason).inc()
+                if call.connected_at is not None:
+                    self._talk_seconds.observe(call.ended_at.monotonic - call.connected_at.monotonic)
+
+    def unit_charged(self, charged: Charged) -> None:
+        self._units.inc()
+        self._points.inc(charged.unit.points)
+
+    def written(self, operation: str, seconds: float, done: bool) -> None:
+        self._writes.labels(operation).observe(seconds)
+        if not done:
+            self._failed_writes.labels(operation).inc()
+
+    def worker_answered(self, method: str, seconds: float, outcome: str) -> None:
+        told = self._bridge_told.get((method, outcome))
+        if told is None:
+            label = method.lower()
+            told = self._bridge.labels(label, outcome).inc, self._bridge_seconds.labels(label).observe
+            self._bridge_told[method, outcome] = told
+        count, observe = told
+        count()
+        observe(seconds)
+
+    def _watch_worker(self, slot: Slot) -> None:
+        if slot.worker is not None:
+            slot.worker.channel.observe(self.worker_answered)
+
+    def _counter(self, name: str, means: str, *labels: str) -> Counter:
+        return Counter(f"{PREFIX}_{name}", means, labels, registry=self.registry)
+
+    def _histogram(self, name: str, means: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+        return Histogram(f"{PREFIX}_{name}", means, labels, registry=self.registry, buckets=buckets)

@@ -1,0 +1,91 @@
+"""What Prometheus is told of the moment: how many calls, sockets and workers there are, and what the workers use.
+
+Read on the event loop, where nothing moves meanwhile, and handed out from whatever thread writes the text.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from app.calls.registry import Registry
+from app.calls.service import CallService
+from app.ledger.values import LIVE_STATES
+from app.ops.metrics import PREFIX
+from app.signaling.hub import Hub
+from worker_bridge.pool import Pool, Slot
+
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+
+class Standing(Collector):
+    """``look`` reads the node, ``collect`` gives out what was read last."""
+
+    def __init__(self, version: str, registry: Registry, calls: CallService, hub: Hub, pool: Pool) -> None:
+        self._version = version
+        self._registry = registry
+        self._calls = calls
+        self._hub = hub
+        self._pool = pool
+        self._seen: list[Metric] = []
+
+    def look(self) -> None:
+        self._seen = [*self._node(), *self._workers()]
+
+    def collect(self) -> Iterable[Metric]:
+        return self._seen
+
+    def _node(self) -> Iterator[Metric]:
+        about = {"version": self._version, "worker_version": self._pool.native.version}
+        yield InfoMetricFamily(f"{PREFIX}_build", "Releases of the control plane and of its worker.", about)
+        states = Counter(call.state for call in self._registry)
+        calls = gauge("calls", "Live calls.", "state")
+        for state in LIVE_STATES:
+            calls.add_metric((state,), states[state])
+        yield calls
+        yield gauge("websockets", "Open WebSockets.", value=self._hub.socket_count)
+        yield gauge("websocket_users", "Users with an open WebSocket.", value=self._hub.user_count)
+        yield gauge("draining", "1 while the node takes no new calls.", value=self._calls.draining)
+
+    def _workers(self) -> Iterator[Metric]:
+        up = gauge("worker_up", "1 while the worker is up.", "worker")
+        restarts = counter("worker_restarts", "Times that a worker was started again.", "worker")
+        cpu = counter("worker_cpu_seconds", "CPU time of the worker that is up.", "worker")
+        memory = gauge("worker_resident_memory_bytes", "Memory of the worker that is up.", "worker")
+        pending = gauge("worker_pending_requests", "Requests that the worker has not answered yet.", "worker")
+        for slot in self._pool.slots:
+            label = (str(slot.index),)
+            up.add_metric(label, slot.worker is not None)
+            restarts.add_metric(label, slot.restarts)
+            if slot.worker is not None:
+                cpu.add_metric(label, cpu_seconds(slot))
+                memory.add_metric(label, resident_bytes(slot.worker.pid))
+                pending.add_metric(label, slot.worker.channel.pending)
+        yield from (up, restarts, cpu, memory, pending)
+
+
+def gauge(name: str, means: str, *labels: str, value: float | None = None) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"{PREFIX}_{name}", means, value=value, labels=labels or None)
+
+
+def counter(name: str, means: str, *labels: str, value: float | None = None) -> CounterMetricFamily:
+    return CounterMetricFamily(f"{PREFIX}_{name}", means, value=value, labels=labels or None)
+
+
+def cpu_seconds(slot: Slot) -> float:
+    """As of the last heartbeat, half a second ago at most."""
+    used = slot.worker.resource_usage if slot.worker is not None else {}
+    return float(used.get("ru_utime", 0) + used.get("ru_stime", 0)) / 1000
+
+
+def resident_bytes(pid: int) -> int:
+    """0 where the process has just gone."""
+    with suppress(OSError):
+        return int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * PAGE_BYTES
+    return 0
