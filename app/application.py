@@ -27,6 +27,7 @@ from app.calls.rooms import Rooms
 from app.calls.service import CallService
 from app.calls.tasks import Tasks
 from app.calls.watch import Watch
+from app.errors import BadRequest, Draining
 from app.keys import (
     AUTHENTICATOR,
     CALLS,
@@ -49,6 +50,8 @@ from app.ledger import Ledger
 from app.ledger.errors import LedgerUnavailable
 from app.ledger.values import Event as StoredEvent
 from app.middleware import edge
+from app.openapi.declaration import answers
+from app.openapi.document import Document
 from app.ops.metrics import Metrics
 from app.ops.standing import Standing
 from app.ratelimit import RateLimiter
@@ -58,7 +61,7 @@ from app.signaling.commands import build_commands
 from app.signaling.connection import Replay
 from app.signaling.dispatch import Dispatcher
 from app.signaling.endpoint import PATH as SOCKET_PATH
-from app.signaling.endpoint import Endpoint
+from app.signaling.endpoint import SINCE, UPGRADE_REQUIRED, Endpoint
 from app.signaling.hub import Event, Hub
 from app.signaling.limits import Limits as SocketLimits
 from app.turn import ice_servers
@@ -93,6 +96,7 @@ def create_app(settings: Settings) -> web.Application:
     for routes in (rtc.routes, calls.routes, wallet.routes, admin.routes, health.routes, metrics.routes, docs.routes):
         app.add_routes(routes)
     app.router.add_get(SOCKET_PATH, serve_socket, allow_head=False)
+    app[docs.DOCUMENT] = Document(app.router)
     app.cleanup_ctx.extend([authenticator, ledger, workers, live_calls])
     app.on_shutdown.append(stop_calls)
     return app
@@ -202,5 +206,11 @@ def replayer(ledger: Ledger, hub: Hub) -> Replay:
     return replay
 
 
+@answers({101: None}, BadRequest, UPGRADE_REQUIRED, Draining, query=(SINCE,))
 async def serve_socket(request: web.Request) -> web.StreamResponse:
+    """Commands from clients, and events about their calls, on a WebSocket.
+
+    A browser gives its token as the second of two subprotocols, `bearer` and the JWT. Every user may have several
+    sockets; each gets every event. What is said on them is described by AsyncAPI 3.0: [asyncapi.json](/asyncapi.json).
+    """
     return await request.app[ENDPOINT].handle(request)

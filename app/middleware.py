@@ -68,7 +68,7 @@ async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 async def answered(request: web.Request, handler: Handler, route: str) -> web.StreamResponse:
     try:
-        if route not in PUBLIC_ROUTES and not route.startswith(PUBLIC_PREFIXES):
+        if not is_public(route):
             user = request[CLAIMS] = await identify(request, route)
             if user.role != "admin":
                 request.app[RATE_LIMITER].admit(user.user_id)
@@ -85,6 +85,11 @@ def tell_observers(request: web.Request, route: str, status: int, began: float) 
     seconds = time.monotonic() - began
     for observe in request.app.get(HTTP_OBSERVERS, ()):
         observe(request.method, route, status, seconds)
+
+
+def is_public(route: str) -> bool:
+    """Whether a route, by its path in the router's spelling, is for everybody."""
+    return route in PUBLIC_ROUTES or route.startswith(PUBLIC_PREFIXES)
 
 
 async def identify(request: web.Request, route: str) -> Claims:

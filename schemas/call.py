@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Final, Literal, get_args
 
 from schemas.base import ObjectOf, Schema
-from schemas.fields import UINT32_MAX, CallId, Choice, FreeObject, ListOf, Name, Text, Timestamp, Whole
+from schemas.fields import UINT32_MAX, CallId, Choice, FreeObject, Known, ListOf, Name, Text, Timestamp, Whole
 
 CallState = Literal["requesting", "ringing", "matched", "connecting", "talking", "ending", "ended"]
 
@@ -109,6 +109,16 @@ class Billing:
     total_points: int
 
 
+TIMELINE_ENTRY: Final[Known] = {
+    "at": Timestamp(),
+    "type": Text(at_most=64),
+    "cause": Text(at_most=MAX_REASON, load_default=None),
+    "index": count(load_default=None),
+    "points": points(load_default=None),
+}
+"""A state that the call came to, with its cause; or a ``unit`` that was charged."""
+
+
 class CallRequestSchema(Schema[CallRequest]):
     otomo_id = Name()
     call_id = CallId(load_default=None)
@@ -149,7 +159,7 @@ class CallBodySchema(Schema[CallBody]):
 
 
 class CallDetailSchema(CallBodySchema, Schema[CallDetail]):
-    timeline = ListOf(FreeObject(), at_most=100_000)
+    timeline = ListOf(FreeObject(TIMELINE_ENTRY), at_most=100_000)
 
 
 class CallListSchema(Schema[CallList]):

@@ -11,6 +11,8 @@ import re
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from math import isfinite
+from types import MappingProxyType
 from typing import Any, Final, Generic, TypeVar
 
 from marshmallow import ValidationError, fields, missing
@@ -25,6 +27,7 @@ INT32: Final = (-(2**31), 2**31 - 1)
 UINT32_MAX: Final = 2**32 - 1
 UUID_PATTERN: Final = r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
 UNPRINTABLE: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")  # tab and line feed may stand in a text
+PRINTABLE: Final = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$"  # the same for JSON Schema, whose texts have no surrogates
 
 
 class StrictField(fields.Field[T], Generic[T]):
@@ -98,7 +101,7 @@ class Text(StrictField[str]):
 
     def describe(self) -> dict[str, Any]:
         shape = {"type": "string", "minLength": self.at_least, "maxLength": self.at_most}
-        return shape | ({"pattern": f"^{self.pattern}$"} if self.pattern else {})
+        return shape | {"pattern": f"^{self.pattern}$" if self.pattern else PRINTABLE}
 
 
 class Name(Text):
@@ -113,6 +116,10 @@ class Name(Text):
         if not text.isprintable() or " " in text:
             raise ValidationError("must hold printable characters only, and no spaces")
         return text
+
+    def describe(self) -> dict[str, Any]:
+        """``printable`` is a name of ours: JSON Schema has no portable way to write a Unicode category."""
+        return super().describe() | {"pattern": r"^\S*$", "format": "printable"}
 
 
 class CallId(Text):
@@ -166,6 +173,24 @@ class Whole(StrictField[int]):
         return {"type": "integer", "minimum": self.at_least, "maximum": self.at_most}
 
 
+class Number(StrictField[float]):
+    """A number from ``at_least`` on, whole or not."""
+
+    def __init__(self, *, at_least: float = 0.0, **options: Any) -> None:
+        super().__init__(**options)
+        self.at_least = at_least
+
+    def accept(self, value: Any) -> float:
+        if type(value) not in (int, float) or not isfinite(value):
+            raise ValidationError("must be a number")
+        if value < self.at_least:
+            raise ValidationError(f"must be at least {self.at_least}")
+        return float(value)
+
+    def describe(self) -> dict[str, Any]:
+        return {"type": "number", "minimum": self.at_least}
+
+
 class Flag(StrictField[bool]):
     """true or false; 0, 1 and "true" are neither."""
 
@@ -198,8 +223,17 @@ class Timestamp(StrictField[datetime]):
         return {"type": "string", "format": "date-time"}
 
 
+Known = Mapping[str, StrictField[Any]]
+"""Fields by their names on the wire."""
+
+
 class FreeObject(StrictField[dict[str, Any]]):
-    """An object whose content somebody else checks, or nobody needs to (statistics)."""
+    """An object whose content somebody else checks, or nobody needs to (statistics). ``known`` is what can be said of
+    it all the same, for the description alone."""
+
+    def __init__(self, known: Known = MappingProxyType({}), **options: Any) -> None:
+        super().__init__(**options)
+        self.known = known
 
     def accept(self, value: Any) -> dict[str, Any]:
         if type(value) is not dict:
@@ -207,7 +241,10 @@ class FreeObject(StrictField[dict[str, Any]]):
         return value
 
     def describe(self) -> dict[str, Any]:
-        return {"type": "object"}
+        properties = {name: field.describe() for name, field in self.known.items()}
+        required = [name for name, field in self.known.items() if field.required]
+        shape = {"type": "object"} | ({"properties": properties} if properties else {})
+        return shape | ({"required": required} if required else {})
 
 
 class ListOf(StrictField[tuple[T, ...]], Generic[T]):

@@ -98,6 +98,13 @@ class TransportConnected:
 
 
 @dataclass(frozen=True, slots=True)
+class Closed:
+    """A transport or a producer is closed, and what it carried with it."""
+
+    closed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class IceRestarted:
     ice_parameters: IceParameters
 
@@ -143,6 +150,10 @@ class TransportCreatedSchema(Schema[TransportCreated]):
 
 class TransportConnectedSchema(Schema[TransportConnected]):
     connected = Flag()
+
+
+class ClosedSchema(Schema[Closed]):
+    closed = Flag()
 
 
 class IceRestartedSchema(Schema[IceRestarted]):

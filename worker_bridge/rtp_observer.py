@@ -19,10 +19,9 @@ THRESHOLDS = range(-127, 1)  # dBov: RFC 6464 §3
 
 
 class RtpObserver(Resource):
-    """Events: ``addproducer(producer)``, ``removeproducer(producer)``, ``pause()``, ``resume()``,
-    ``routerclose()``, ``close(reason)``."""
+    """Events: ``addproducer(producer)``, ``removeproducer(producer)``, ``pause()``, ``resume()``, ``close(reason)``."""
 
-    row = "rtp_observer"
+    kind = "rtp_observer"
     type: ClassVar[str]
 
     def __init__(self, observer_id: str, channel: Channel, router: RouterSide) -> None:

@@ -9,16 +9,34 @@ from marshmallow import ValidationError
 
 from app.body import body, created, json_response
 from app.calls.clock import now
-from app.errors import BadRequest
+from app.errors import (
+    BadRequest,
+    CallNotFound,
+    Draining,
+    InsufficientPoints,
+    InvalidCallState,
+    WorkerUnavailable,
+)
 from app.keys import CALLS, JOURNAL, LEDGER, RATES, claims
+from app.ledger.errors import KeyReused, LedgerUnavailable
 from app.ledger.news import iso
 from app.ledger.values import Recovered
+from app.openapi.declaration import answers
 from app.rest.calls import ack
 from app.rest.wallet import balance_response
+from schemas.admin import DrainedSchema, RecoveryLogSchema
 from schemas.base import camel_case, dump
-from schemas.call import AdminCallRequest, AdminCallRequestSchema, ReasonBody, ReasonBodySchema
+from schemas.call import AdminCallRequest, AdminCallRequestSchema, CallAckSchema, ReasonBody, ReasonBodySchema
 from schemas.fields import Name
-from schemas.wallet import AdjustRequest, AdjustRequestSchema, Rate, RateRequest, RateRequestSchema, RateSchema
+from schemas.wallet import (
+    AdjustRequest,
+    AdjustRequestSchema,
+    BalanceSchema,
+    Rate,
+    RateRequest,
+    RateRequestSchema,
+    RateSchema,
+)
 
 USER_ID = Name()
 
@@ -26,25 +44,35 @@ routes = web.RouteTableDef()
 
 
 @routes.post("/admin/calls")
+@answers({201: CallAckSchema}, InvalidCallState, WorkerUnavailable, Draining, LedgerUnavailable)
 @body(AdminCallRequestSchema)
 async def open_call(request: web.Request, body: AdminCallRequest) -> web.Response:
-    """A call that starts in ``matched``: the room is open when this answers."""
+    """A call that another system has matched: its room is open when this answers.
+
+    Presence, busy parties and the balance are not looked at; that system has.
+    """
     claims(request).require_admin()
     call = await request.app[CALLS].open_matched(body.user_id, body.otomo_id, body.call_id, body.price_per_minute)
     return created(ack(call))
 
 
 @routes.post("/admin/calls/{call_id}/end")
+@answers({200: CallAckSchema}, CallNotFound, InvalidCallState, LedgerUnavailable)
 @body(ReasonBodySchema)
-async def end_call(request: web.Request, body: ReasonBody) -> web.Response:
+async def end_any_call(request: web.Request, body: ReasonBody) -> web.Response:
+    """End a call at once, in whatever state it is."""
     claims(request).require_admin()
     return json_response(ack(await request.app[CALLS].end_by_admin(request.match_info["call_id"], body.reason)))
 
 
 @routes.post("/admin/wallets/{user_id}/adjust")
+@answers({200: BalanceSchema}, InsufficientPoints, KeyReused, LedgerUnavailable)
 @body(AdjustRequestSchema)
 async def adjust_wallet(request: web.Request, body: AdjustRequest) -> web.Response:
-    """Give points, or take some; the same key never counts twice."""
+    """Give points to a wallet, or take some; makes the wallet where there is none.
+
+    The same `idempotencyKey` with the same user, amount and reason never counts twice.
+    """
     claims(request).require_admin()
     adjusted = await request.app[JOURNAL].adjust(
         user_id_of(request, "user_id"), body.amount, reason=body.reason, idempotency_key=body.idempotency_key
@@ -53,6 +81,7 @@ async def adjust_wallet(request: web.Request, body: AdjustRequest) -> web.Respon
 
 
 @routes.put("/admin/rates/{otomo_id}")
+@answers({200: RateSchema}, LedgerUnavailable)
 @body(RateRequestSchema)
 async def set_rate(request: web.Request, body: RateRequest) -> web.Response:
     """The price of the otomo's calls from now on."""
@@ -63,6 +92,7 @@ async def set_rate(request: web.Request, body: RateRequest) -> web.Response:
 
 
 @routes.post("/admin/drain")
+@answers({200: DrainedSchema})
 async def drain(request: web.Request) -> web.Response:
     """No new calls from now on; those that live go on."""
     claims(request).require_admin()
@@ -71,6 +101,7 @@ async def drain(request: web.Request) -> web.Response:
 
 
 @routes.get("/admin/recovery")
+@answers({200: RecoveryLogSchema}, LedgerUnavailable)
 async def get_recovery(request: web.Request) -> web.Response:
     """What restarts did to the calls that they found open, newest first."""
     claims(request).require_admin()

@@ -9,11 +9,24 @@ from aiohttp import web
 
 from app.body import body, created, json_response
 from app.calls.call import LiveCall
-from app.errors import CallNotFound
+from app.errors import (
+    CallerBusy,
+    CallNotFound,
+    Draining,
+    Forbidden,
+    InsufficientPoints,
+    InvalidCallState,
+    OtomoBusy,
+    OtomoNotFound,
+    OtomoOffline,
+    WorkerUnavailable,
+)
 from app.keys import CALLS, LEDGER, claims
+from app.ledger.errors import LedgerUnavailable
 from app.ledger.news import iso
 from app.ledger.values import Call
-from app.rest.pages import page_query
+from app.openapi.declaration import answers
+from app.rest.pages import PAGE, page_query
 from schemas.base import dump
 from schemas.call import (
     BilledUnit,
@@ -32,43 +45,70 @@ from schemas.call import (
     ReasonBodySchema,
 )
 
+OF_A_STORED_CALL = (CallNotFound, Forbidden, LedgerUnavailable)
+OF_A_CALL = (*OF_A_STORED_CALL, InvalidCallState)
+
 routes = web.RouteTableDef()
 
 
 @routes.post("/calls")
+@answers(
+    {201: CallAckSchema},
+    Forbidden,
+    OtomoNotFound,
+    OtomoOffline,
+    OtomoBusy,
+    CallerBusy,
+    InsufficientPoints,
+    InvalidCallState,
+    Draining,
+    LedgerUnavailable,
+)
 @body(CallRequestSchema)
 async def request_call(request: web.Request, body: CallRequest) -> web.Response:
-    """Ring an otomo."""
+    """Ring an otomo. For the role `user`.
+
+    The otomo must be online and free, the caller free and able to pay one unit.
+    """
     return created(ack(await request.app[CALLS].request_call(claims(request), body.otomo_id, body.call_id)))
 
 
 @routes.post("/calls/{call_id}/accept")
+@answers({200: CallAckSchema}, *OF_A_CALL, WorkerUnavailable)
 async def accept_call(request: web.Request) -> web.Response:
+    """Accept a call, as its otomo: the room is open when this answers."""
     return json_response(ack(await request.app[CALLS].accept(claims(request), request.match_info["call_id"])))
 
 
 @routes.post("/calls/{call_id}/reject")
+@answers({200: CallAckSchema}, *OF_A_CALL)
 @body(ReasonBodySchema)
 async def reject_call(request: web.Request, body: ReasonBody) -> web.Response:
+    """Reject a call that rings, as its otomo."""
     call_id = request.match_info["call_id"]
     return json_response(ack(await request.app[CALLS].reject(claims(request), call_id, body.reason)))
 
 
 @routes.post("/calls/{call_id}/cancel")
+@answers({200: CallAckSchema}, *OF_A_CALL)
 @body(ReasonBodySchema)
 async def cancel_call(request: web.Request, body: ReasonBody) -> web.Response:
+    """Cancel a call that was not accepted yet, as its caller."""
     call_id = request.match_info["call_id"]
     return json_response(ack(await request.app[CALLS].cancel(claims(request), call_id, body.reason)))
 
 
 @routes.post("/calls/{call_id}/end")
+@answers({200: CallAckSchema}, *OF_A_CALL)
 @body(ReasonBodySchema)
 async def end_call(request: web.Request, body: ReasonBody) -> web.Response:
+    """End a call that was accepted, as either party."""
     call_id = request.match_info["call_id"]
     return json_response(ack(await request.app[CALLS].end(claims(request), call_id, body.reason)))
 
 
 @routes.get("/calls")
+@answers({200: CallListSchema}, LedgerUnavailable, query=PAGE)
 async def list_calls(request: web.Request) -> web.Response:
     """The caller's own calls, newest first; an admin's list is everybody's."""
     query = page_query(request)
@@ -79,6 +119,7 @@ async def list_calls(request: web.Request) -> web.Response:
 
 
 @routes.get("/calls/{call_id}")
+@answers({200: CallDetailSchema}, *OF_A_STORED_CALL)
 async def get_call(request: web.Request) -> web.Response:
     """One call with everything that happened to it, oldest first."""
     call = await readable_call(request)
@@ -96,7 +137,9 @@ async def get_call(request: web.Request) -> web.Response:
 
 
 @routes.get("/calls/{call_id}/billing")
+@answers({200: BillingSchema}, *OF_A_STORED_CALL)
 async def get_billing(request: web.Request) -> web.Response:
+    """The units that a call was charged."""
     call = await readable_call(request)
     billing = await request.app[LEDGER].billing(call.id)
     units = tuple(BilledUnit(unit.index, unit.points, utc(unit.charged_at_ms)) for unit in billing.units)

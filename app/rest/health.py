@@ -12,6 +12,8 @@ from aiohttp import web
 from app.body import json_response
 from app.keys import CALLS, LEDGER, POOL
 from app.ledger.errors import LedgerError
+from app.openapi.declaration import answers
+from schemas.health import LiveSchema, ReadySchema
 from worker_bridge.errors import BridgeError, WorkerGone
 from worker_bridge.pool import Slot
 
@@ -24,14 +26,19 @@ Check = dict[str, Any]
 
 
 @routes.get("/health/live")
+@answers({200: LiveSchema})
 async def live(_: web.Request) -> web.Response:
-    """200 while the event loop turns."""
+    """Is the process alive? 200 while its event loop turns."""
     return json_response({"status": "live"})
 
 
 @routes.get("/health/ready")
+@answers({200: ReadySchema, 503: ReadySchema})
 async def ready(request: web.Request) -> web.Response:
-    """200 while a worker answers within a second, the database does, and the node takes calls; else 503."""
+    """Can the node take calls?
+
+    200 while a worker answers within a second, the database does, and the node is not draining; else 503.
+    """
     app = request.app
     workers = [check(f"worker {slot.index}", worker_answer(slot), restarts=slot.restarts) for slot in app[POOL].slots]
     database, *found = await asyncio.gather(check("database", app[LEDGER].ping()), *workers)

@@ -7,10 +7,18 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from app.errors import BadRequest
+from app.openapi.declaration import Parameter
 from schemas.call import PAGE_LIMIT
+from schemas.fields import Text, Whole
 
 DEFAULT_LIMIT = 50
 MAX_CURSOR = 512  # characters
+
+PAGE = (
+    Parameter("limit", Whole(at_least=1, at_most=PAGE_LIMIT), f"lines at most; {DEFAULT_LIMIT} where none is given"),
+    Parameter("cursor", Text(at_least=0, at_most=MAX_CURSOR), "the former page's `nextCursor`"),
+)
+"""Of every list, for the description."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,36 +11,80 @@ from aiohttp import web
 
 from app.body import body, created, json_response
 from app.calls.room import Room, unless_gone
-from app.errors import BadRequest, CallError, ConsumerNotFound, ProducerNotFound, TransportNotFound
+from app.errors import (
+    AlreadyConnected,
+    AlreadyResumed,
+    BadRequest,
+    CallError,
+    CannotConsume,
+    ConsumerNotFound,
+    Forbidden,
+    InvalidCallState,
+    ProducerAlreadyExists,
+    ProducerNotFound,
+    RoomNotFound,
+    TransportLimitExceeded,
+    TransportNotFound,
+    WorkerUnavailable,
+)
 from app.keys import CALLS, CAPABILITIES, ICE_SERVERS, REGISTRY, SETTINGS, claims
+from app.ledger.errors import LedgerUnavailable
+from app.openapi.declaration import answers
 from schemas.base import camel_case, dump
-from schemas.consumer import ConsumerCreated, ConsumerCreatedSchema, ConsumeRequest, ConsumeRequestSchema
-from schemas.producer import ListedProducer, ProduceRequest, ProduceRequestSchema, ProducerList, ProducerListSchema
+from schemas.consumer import (
+    CapabilitiesSchema,
+    ConsumerCreated,
+    ConsumerCreatedSchema,
+    ConsumeRequest,
+    ConsumeRequestSchema,
+    PausedSchema,
+    ResumedSchema,
+)
+from schemas.producer import (
+    ListedProducer,
+    ProducerCreatedSchema,
+    ProduceRequest,
+    ProduceRequestSchema,
+    ProducerList,
+    ProducerListSchema,
+)
+from schemas.stats import StatisticsSchema
 from schemas.transport import (
+    ClosedSchema,
     ConnectTransportRequest,
     ConnectTransportRequestSchema,
     CreateTransportRequest,
     CreateTransportRequestSchema,
     IceRestarted,
     IceRestartedSchema,
+    RoomCleanedSchema,
+    TransportConnectedSchema,
     TransportCreated,
     TransportCreatedSchema,
 )
 from worker_bridge.stats import Stats
 
+OF_AN_OBJECT = (Forbidden, InvalidCallState, WorkerUnavailable)  # its call may end, and its worker die, meanwhile
+IN_A_ROOM = (RoomNotFound, *OF_AN_OBJECT)
+
 routes = web.RouteTableDef()
 
 
 @routes.get("/rtc/capabilities")
+@answers({200: CapabilitiesSchema})
 async def get_capabilities(request: web.Request) -> web.Response:
     """RTC-01: what every room's router can receive and send."""
     return web.Response(body=request.app[CAPABILITIES], content_type="application/json", charset="utf-8")
 
 
 @routes.post("/rtc/transports")
+@answers({201: TransportCreatedSchema}, *IN_A_ROOM, TransportLimitExceeded)
 @body(CreateTransportRequestSchema)
 async def create_transport(request: web.Request, body: CreateTransportRequest) -> web.Response:
-    """RTC-02."""
+    """RTC-02: open a transport, in the shape that mediasoup-client takes.
+
+    One live transport per party and direction; a further one takes the place of a dead one.
+    """
     user_id = claims(request).user_id
     room = request.app[REGISTRY].room(body.call_id)
     transport = await room.create_transport(user_id, body.direction)
@@ -55,9 +99,13 @@ async def create_transport(request: web.Request, body: CreateTransportRequest) -
 
 
 @routes.post("/rtc/transports/{transport_id}/connect")
+@answers({200: TransportConnectedSchema}, *IN_A_ROOM, TransportNotFound, AlreadyConnected)
 @body(ConnectTransportRequestSchema)
 async def connect_transport(request: web.Request, body: ConnectTransportRequest) -> web.Response:
-    """RTC-03."""
+    """RTC-03: give a transport the client's DTLS parameters.
+
+    What the worker refuses is a 400, and leaves the transport connectable.
+    """
     transport_id = request.match_info["transport_id"]
     room = room_with(request, transport_id, TransportNotFound(transport_id), body.call_id)
     await room.connect(claims(request).user_id, transport_id, body.dtls_parameters)
@@ -65,9 +113,14 @@ async def connect_transport(request: web.Request, body: ConnectTransportRequest)
 
 
 @routes.post("/rtc/producers")
+@answers({201: ProducerCreatedSchema}, *IN_A_ROOM, TransportNotFound(which="send"), ProducerAlreadyExists)
 @body(ProduceRequestSchema)
 async def create_producer(request: web.Request, body: ProduceRequest) -> web.Response:
-    """RTC-04. Registers what the caller sends; the call is connected by its first RTP packet, not by this."""
+    """RTC-04: register what the caller sends.
+
+    It does not connect the call: the first RTP packet does. The same request again answers with the same id, so that
+    it can be retried.
+    """
     if body.kind not in request.app[SETTINGS].media_kinds:
         raise BadRequest.at("kind", f"{body.kind} is not enabled on this server")
     producer = await request.app[REGISTRY].room(body.call_id).produce(claims(request).user_id, body)
@@ -75,19 +128,24 @@ async def create_producer(request: web.Request, body: ProduceRequest) -> web.Res
 
 
 @routes.post("/rtc/consumers")
+@answers({201: ConsumerCreatedSchema}, *IN_A_ROOM, TransportNotFound(which="recv"), ProducerNotFound, CannotConsume)
 @body(ConsumeRequestSchema)
 async def create_consumer(request: web.Request, body: ConsumeRequest) -> web.Response:
-    """RTC-05."""
+    """RTC-05: receive what the other party sends.
+
+    Without `rtpCapabilities` the router's own are used. The consumer starts paused.
+    """
     consumer = await request.app[REGISTRY].room(body.call_id).consume(claims(request).user_id, body)
     answer = ConsumerCreated(
-        consumer.id, consumer.producer_id, consumer.kind, consumer.rtp_parameters, consumer.producer_paused
+        consumer.id, consumer.producer_id, consumer.media_kind, consumer.rtp_parameters, consumer.producer_paused
     )
     return created(dump(ConsumerCreatedSchema, answer))
 
 
 @routes.post("/rtc/consumers/{consumer_id}/resume")
+@answers({200: ResumedSchema}, *OF_AN_OBJECT, ConsumerNotFound, AlreadyResumed)
 async def resume_consumer(request: web.Request) -> web.Response:
-    """RTC-06."""
+    """RTC-06: let the sound through."""
     consumer_id = request.match_info["consumer_id"]
     room = room_with(request, consumer_id, ConsumerNotFound(consumer_id))
     await room.resume_consumer(claims(request).user_id, consumer_id)
@@ -95,7 +153,9 @@ async def resume_consumer(request: web.Request) -> web.Response:
 
 
 @routes.post("/rtc/consumers/{consumer_id}/pause")
+@answers({200: PausedSchema}, *OF_AN_OBJECT, ConsumerNotFound)
 async def pause_consumer(request: web.Request) -> web.Response:
+    """Stop receiving. Doing it twice is fine."""
     consumer_id = request.match_info["consumer_id"]
     room = room_with(request, consumer_id, ConsumerNotFound(consumer_id))
     await room.pause_consumer(claims(request).user_id, consumer_id)
@@ -103,8 +163,9 @@ async def pause_consumer(request: web.Request) -> web.Response:
 
 
 @routes.delete("/rtc/rooms/{call_id}/cleanup")
+@answers({200: RoomCleanedSchema}, *IN_A_ROOM, LedgerUnavailable)
 async def clean_up(request: web.Request) -> web.Response:
-    """RTC-07. Ends a live call first; the counts are of what this request closed."""
+    """RTC-07: close the room. Ends a live call first; the counts are of what this request closed."""
     room = request.app[REGISTRY].room(request.match_info["call_id"])
     room.party(claims(request).user_id)
     released = await request.app[CALLS].clean_up(claims(request), room.call_id)
@@ -112,18 +173,21 @@ async def clean_up(request: web.Request) -> web.Response:
 
 
 @routes.get("/rtc/rooms/{call_id}/producers")
+@answers({200: ProducerListSchema}, RoomNotFound, Forbidden)
 async def list_producers(request: web.Request) -> web.Response:
+    """What is sent in a room, for its parties and for admins."""
     room = request.app[REGISTRY].room(request.match_info["call_id"])
     if not claims(request).is_admin:
         room.party(claims(request).user_id)
     listed = tuple(
-        ListedProducer(one.producer.id, one.user_id, one.producer.kind, one.producer.paused)
+        ListedProducer(one.producer.id, one.user_id, one.producer.media_kind, one.producer.paused)
         for one in room.producers.values()
     )
     return json_response(dump(ProducerListSchema, ProducerList(listed)))
 
 
 @routes.post("/rtc/producers/{producer_id}/pause")
+@answers({200: PausedSchema}, *OF_AN_OBJECT, ProducerNotFound)
 async def pause_producer(request: web.Request) -> web.Response:
     """Mute that the server knows of: nothing is forwarded, and the other party is told."""
     await set_producer_paused(request, paused=True)
@@ -131,13 +195,17 @@ async def pause_producer(request: web.Request) -> web.Response:
 
 
 @routes.post("/rtc/producers/{producer_id}/resume")
+@answers({200: ResumedSchema}, *OF_AN_OBJECT, ProducerNotFound)
 async def resume_producer(request: web.Request) -> web.Response:
+    """The end of a mute."""
     await set_producer_paused(request, paused=False)
     return json_response({"resumed": True})
 
 
 @routes.delete("/rtc/producers/{producer_id}")
+@answers({200: ClosedSchema}, Forbidden, ProducerNotFound)
 async def delete_producer(request: web.Request) -> web.Response:
+    """Stop sending for good."""
     producer_id = request.match_info["producer_id"]
     room = room_with(request, producer_id, ProducerNotFound(producer_id))
     room.close_producer(claims(request).user_id, producer_id)
@@ -145,7 +213,9 @@ async def delete_producer(request: web.Request) -> web.Response:
 
 
 @routes.delete("/rtc/transports/{transport_id}")
+@answers({200: ClosedSchema}, Forbidden, TransportNotFound)
 async def delete_transport(request: web.Request) -> web.Response:
+    """Close a transport, and its producers and consumers with it."""
     transport_id = request.match_info["transport_id"]
     room = room_with(request, transport_id, TransportNotFound(transport_id))
     room.close_transport(claims(request).user_id, transport_id)
@@ -153,41 +223,49 @@ async def delete_transport(request: web.Request) -> web.Response:
 
 
 @routes.post("/rtc/transports/{transport_id}/restart-ice")
+@answers({200: IceRestartedSchema}, *OF_AN_OBJECT, TransportNotFound)
 async def restart_ice(request: web.Request) -> web.Response:
+    """New ICE credentials, after which a client gathers and connects anew."""
     transport_id = request.match_info["transport_id"]
     room = room_with(request, transport_id, TransportNotFound(transport_id))
     ice_parameters = await room.restart_ice(claims(request).user_id, transport_id)
     return json_response(dump(IceRestartedSchema, IceRestarted(ice_parameters)))
 
 
-@routes.get("/rtc/transports/{object_id}/stats")
+@routes.get("/rtc/transports/{transport_id}/stats")
+@answers({200: StatisticsSchema}, *OF_AN_OBJECT, TransportNotFound)
 async def get_transport_stats(request: web.Request) -> web.Response:
-    object_id = request.match_info["object_id"]
-    room = room_with(request, object_id, TransportNotFound(object_id))
-    transport = room.transports.get(object_id)
+    """A transport's statistics, for its owner and for admins."""
+    transport_id = request.match_info["transport_id"]
+    room = room_with(request, transport_id, TransportNotFound(transport_id))
+    transport = room.transports.get(transport_id)
     if transport is None or not may_read(request, room, transport.user_id):
-        raise TransportNotFound(object_id)
+        raise TransportNotFound(transport_id)
     return stats_response(await transport.transport.get_stats())
 
 
-@routes.get("/rtc/producers/{object_id}/stats")
+@routes.get("/rtc/producers/{producer_id}/stats")
+@answers({200: StatisticsSchema}, *OF_AN_OBJECT, ProducerNotFound)
 async def get_producer_stats(request: web.Request) -> web.Response:
-    object_id = request.match_info["object_id"]
-    room = room_with(request, object_id, ProducerNotFound(object_id))
-    producer = room.producers.get(object_id)
+    """A producer's statistics, one entry for each RTP stream; none before its first packet."""
+    producer_id = request.match_info["producer_id"]
+    room = room_with(request, producer_id, ProducerNotFound(producer_id))
+    producer = room.producers.get(producer_id)
     if producer is None or not may_read(request, room, producer.user_id):
-        raise ProducerNotFound(object_id)
+        raise ProducerNotFound(producer_id)
     return stats_response(await producer.producer.get_stats())
 
 
-@routes.get("/rtc/consumers/{object_id}/stats")
+@routes.get("/rtc/consumers/{consumer_id}/stats")
+@answers({200: StatisticsSchema}, *OF_AN_OBJECT, ConsumerNotFound)
 async def get_consumer_stats(request: web.Request) -> web.Response:
-    object_id = request.match_info["object_id"]
-    room = room_with(request, object_id, ConsumerNotFound(object_id))
-    consumer = room.consumers.get(object_id)
+    """A consumer's statistics: its own stream, and then the producer's."""
+    consumer_id = request.match_info["consumer_id"]
+    room = room_with(request, consumer_id, ConsumerNotFound(consumer_id))
+    consumer = room.consumers.get(consumer_id)
     if consumer is None or not may_read(request, room, consumer.user_id):
-        raise ConsumerNotFound(object_id)
-    with unless_gone(object_id):
+        raise ConsumerNotFound(consumer_id)
+    with unless_gone(consumer_id):
         return stats_response(await consumer.consumer.get_stats())
 
 

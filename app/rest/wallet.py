@@ -7,9 +7,11 @@ from aiohttp import web
 from app.body import json_response
 from app.errors import WalletNotFound
 from app.keys import LEDGER, claims
+from app.ledger.errors import LedgerUnavailable
 from app.ledger.values import Wallet
+from app.openapi.declaration import answers
 from app.rest.calls import utc, utc_or_none
-from app.rest.pages import page_query
+from app.rest.pages import PAGE, page_query
 from schemas.base import dump
 from schemas.wallet import Balance, BalanceSchema, Usage, UsageLine, UsageSchema
 
@@ -17,7 +19,9 @@ routes = web.RouteTableDef()
 
 
 @routes.get("/wallet/balance")
+@answers({200: BalanceSchema}, WalletNotFound, LedgerUnavailable)
 async def get_balance(request: web.Request) -> web.Response:
+    """The caller's own points. There is a wallet from the first adjustment on."""
     user_id = claims(request).user_id
     wallet = await request.app[LEDGER].balance(user_id)
     if wallet is None:
@@ -26,8 +30,9 @@ async def get_balance(request: web.Request) -> web.Response:
 
 
 @routes.get("/wallet/usage")
+@answers({200: UsageSchema}, LedgerUnavailable, query=PAGE)
 async def get_usage(request: web.Request) -> web.Response:
-    """One line per call that cost something, newest first."""
+    """The caller's own statement: one line per call that cost something, newest first."""
     query = page_query(request)
     user_id = claims(request).user_id
     page = await request.app[LEDGER].usage(user_id, limit=query.limit, cursor=query.cursor)

@@ -17,10 +17,12 @@ from aiohttp import web
 from app.errors import Answer, BadRequest, Draining, Unauthorized
 from app.keys import claims
 from app.middleware import as_response
+from app.openapi.declaration import Parameter
 from app.signaling.connection import Connection, Replay
 from app.signaling.dispatch import Dispatcher
 from app.signaling.hub import Hub
 from app.signaling.limits import CloseCode, Limits
+from schemas.fields import Whole
 from schemas.signaling import MAX_SEQ
 
 PATH = "/ws"
@@ -34,6 +36,8 @@ UPGRADE_REQUIRED = Answer(
     "WebSocketで接続してください。",
     (("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Version", "13")),
 )
+
+SINCE = Parameter("since", Whole(at_least=0, at_most=MAX_SEQ), "replay the events after this `seq`, then go on")
 
 _log = logging.getLogger(__name__)
 

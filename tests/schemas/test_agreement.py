@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from marshmallow import ValidationError
 from sample_bodies import GOOD
 
-from schemas import call, consumer, error, producer, rtp, signaling, transport, wallet
+from schemas import admin, call, consumer, error, health, producer, rtp, signaling, stats, transport, wallet
 from schemas.base import LenientSchema, ObjectOf, Schema, _reader, dump, instance, load, parse
-from schemas.fields import Choice, Flag, FreeObject, ListOf, Name, Text, Timestamp, Uuid, Whole
+from schemas.fields import Choice, Flag, FreeObject, ListOf, Name, Number, Text, Timestamp, Uuid, Whole
 from schemas.problem import InvalidBody
 
-MODULES = (call, consumer, error, producer, rtp, signaling, transport, wallet)
+MODULES = (admin, call, consumer, error, health, producer, rtp, signaling, stats, transport, wallet)
 BODIES = sorted(
     {
         found
@@ -60,6 +60,7 @@ STRATEGIES: dict[type[Any], Callable[[Any], st.SearchStrategy[Any]]] = {
     Text: text_field,
     wallet.Adjustment: lambda field: st.integers(field.at_least, field.at_most).filter(bool),
     Whole: lambda field: st.integers(field.at_least, field.at_most),
+    Number: lambda field: st.floats(field.at_least, allow_nan=False, allow_infinity=False),
     Choice: lambda field: st.sampled_from(field.words),
     Flag: lambda _: st.booleans(),
     FreeObject: lambda _: st.dictionaries(plain_text, junk, max_size=3),

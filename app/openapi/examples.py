@@ -1,0 +1,225 @@
+"""One example of every body: alice calls hana. Each is checked against its schema by a test."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from app.calls.media import capabilities_of
+from schemas.admin import DrainedSchema, RecoveryLogSchema
+from schemas.base import Schema, dump
+from schemas.call import (
+    AdminCallRequestSchema,
+    BillingSchema,
+    CallAckSchema,
+    CallDetailSchema,
+    CallListSchema,
+    CallRequestSchema,
+    ReasonBodySchema,
+)
+from schemas.consumer import (
+    Capabilities,
+    CapabilitiesSchema,
+    ConsumerCreatedSchema,
+    ConsumeRequestSchema,
+    PausedSchema,
+    ResumedSchema,
+)
+from schemas.health import LiveSchema, ReadySchema
+from schemas.producer import ProducerCreatedSchema, ProduceRequestSchema, ProducerListSchema
+from schemas.stats import StatisticsSchema
+from schemas.transport import (
+    ClosedSchema,
+    ConnectTransportRequestSchema,
+    CreateTransportRequestSchema,
+    IceRestartedSchema,
+    RoomCleanedSchema,
+    TransportConnectedSchema,
+    TransportCreatedSchema,
+)
+from schemas.wallet import AdjustRequestSchema, BalanceSchema, RateRequestSchema, RateSchema, UsageSchema
+
+Json = dict[str, Any]
+
+USER, OTOMO = "alice", "hana"
+CALL_ID = "call_5r9QyVx0TtqkZ1aB"
+TRANSPORT_ID = "ed1d0d28-876c-4fe9-86a2-bcb432eb7727"
+PRODUCER_ID = "9440e749-fa60-434d-8607-442f22d03800"
+CONSUMER_ID = "3d0b486b-6a20-47f8-841a-2bfe4fecf40a"
+
+PROBLEM: Final = {"path": "rtpParameters.codecs.0.payloadType", "problem": "must be 0 to 127"}
+"""Of a body that is refused."""
+
+_FINGERPRINT = {
+    "algorithm": "sha-256",
+    "value": "73:4C:08:57:F1:A4:DD:6F:4B:48:C0:8F:47:BD:6F:B8:2A:40:3B:E0:D5:6C:B9:C1:B7:27:61:6C:9C:F3:F0:DA",
+}
+_ICE = {
+    "usernameFragment": "2qwwnlrn7yoqe5fafjx646p40afvzfmr",
+    "password": "0c2fuax8orlsx7shbsikewarqipzb16d",
+    "iceLite": True,
+}
+_MID = "urn:ietf:params:rtp-hdrext:sdes:mid"
+_SENT = {
+    "mid": "0",
+    "codecs": [
+        {
+            "mimeType": "audio/opus",
+            "payloadType": 111,
+            "clockRate": 48000,
+            "channels": 2,
+            "parameters": {"minptime": 10, "useinbandfec": 1},
+            "rtcpFeedback": [{"type": "transport-cc", "parameter": ""}],
+        }
+    ],
+    "headerExtensions": [{"uri": _MID, "id": 4, "encrypt": False, "parameters": {}}],
+    "encodings": [{"ssrc": 1724105310, "dtx": True}],
+    "rtcp": {"cname": "xkTiFVx5Ee0fMbRX", "reducedSize": True},
+}
+_HEARD = {
+    "mid": "0",
+    "codecs": [
+        {
+            "mimeType": "audio/opus",
+            "payloadType": 100,
+            "clockRate": 48000,
+            "channels": 2,
+            "parameters": {"minptime": 10, "useinbandfec": 1},
+            "rtcpFeedback": [],
+        }
+    ],
+    "headerExtensions": [{"uri": _MID, "id": 1, "encrypt": False, "parameters": {}}],
+    "encodings": [{"ssrc": 355219310, "dtx": True}],
+    "rtcp": {"cname": "xkTiFVx5Ee0fMbRX", "reducedSize": True},
+}
+_CAPABILITIES = dump(CapabilitiesSchema, Capabilities(capabilities_of({"audio"})))
+_CALL = {
+    "callId": CALL_ID,
+    "userId": USER,
+    "otomoId": OTOMO,
+    "state": "ended",
+    "pricePerMinute": 100,
+    "createdAt": "2026-01-31T12:00:00.000Z",
+    "acceptedAt": "2026-01-31T12:00:04.210Z",
+    "connectedAt": "2026-01-31T12:00:05.003Z",
+    "endedAt": "2026-01-31T12:01:20.481Z",
+    "endReason": "manual",
+    "durationSeconds": 75,
+    "billedUnits": 1,
+    "billedPoints": 100,
+}
+_USAGE = ("callId", "otomoId", "connectedAt", "endedAt", "durationSeconds", "billedUnits", "billedPoints")
+
+EXAMPLES: Final[Mapping[type[Schema[Any]], Json]] = {
+    CapabilitiesSchema: _CAPABILITIES,
+    CreateTransportRequestSchema: {"callId": CALL_ID, "direction": "send"},
+    TransportCreatedSchema: {
+        "transportId": TRANSPORT_ID,
+        "iceParameters": _ICE,
+        "iceCandidates": [
+            {
+                "foundation": "udpcandidate",
+                "priority": 1076558079,
+                "ip": "203.0.113.7",
+                "address": "203.0.113.7",
+                "protocol": "udp",
+                "port": 40000,
+                "type": "host",
+            }
+        ],
+        "dtlsParameters": {"role": "auto", "fingerprints": [_FINGERPRINT]},
+    },
+    ConnectTransportRequestSchema: {"dtlsParameters": {"role": "client", "fingerprints": [_FINGERPRINT]}},
+    TransportConnectedSchema: {"connected": True},
+    IceRestartedSchema: {"iceParameters": _ICE},
+    ProduceRequestSchema: {
+        "callId": CALL_ID,
+        "transportId": TRANSPORT_ID,
+        "kind": "audio",
+        "rtpParameters": _SENT,
+    },
+    ProducerCreatedSchema: {"producerId": PRODUCER_ID},
+    ProducerListSchema: {"producers": [{"producerId": PRODUCER_ID, "userId": USER, "kind": "audio", "paused": False}]},
+    ConsumeRequestSchema: {
+        "callId": CALL_ID,
+        "transportId": TRANSPORT_ID,
+        "producerId": PRODUCER_ID,
+        "rtpCapabilities": _CAPABILITIES["rtpCapabilities"],
+    },
+    ConsumerCreatedSchema: {
+        "consumerId": CONSUMER_ID,
+        "producerId": PRODUCER_ID,
+        "kind": "audio",
+        "rtpParameters": _HEARD,
+        "producerPaused": False,
+    },
+    PausedSchema: {"paused": True},
+    ResumedSchema: {"resumed": True},
+    ClosedSchema: {"closed": True},
+    RoomCleanedSchema: {"cleaned": True, "released": {"transports": 4, "producers": 2, "consumers": 2}},
+    StatisticsSchema: {
+        "stats": [
+            {
+                "type": "inbound-rtp",
+                "timestamp": 866644,
+                "ssrc": 1724105310,
+                "kind": "audio",
+                "mimeType": "audio/opus",
+                "packetCount": 251,
+                "byteCount": 20331,
+                "bitrate": 32400,
+                "packetsLost": 0,
+                "fractionLost": 0,
+                "jitter": 2,
+                "score": 10,
+            }
+        ]
+    },
+    CallRequestSchema: {"otomoId": OTOMO},
+    ReasonBodySchema: {"reason": "お先に失礼します"},
+    CallAckSchema: {"callId": CALL_ID, "state": "matched"},
+    CallListSchema: {"calls": [_CALL], "nextCursor": None},
+    CallDetailSchema: _CALL
+    | {
+        "timeline": [
+            {"at": "2026-01-31T12:00:00.000Z", "type": "ringing", "cause": "request"},
+            {"at": "2026-01-31T12:00:04.210Z", "type": "matched", "cause": "accepted by hana"},
+            {"at": "2026-01-31T12:00:05.003Z", "type": "talking", "cause": "first RTP of alice"},
+            {"at": "2026-01-31T12:01:05.003Z", "type": "unit", "index": 1, "points": 100},
+            {"at": "2026-01-31T12:01:20.481Z", "type": "ended", "cause": "ended by alice"},
+        ]
+    },
+    BillingSchema: {
+        "callId": CALL_ID,
+        "units": [{"index": 1, "points": 100, "chargedAt": "2026-01-31T12:01:05.003Z"}],
+        "totalPoints": 100,
+    },
+    BalanceSchema: {"userId": USER, "balance": 400, "updatedAt": "2026-01-31T12:01:05.003Z"},
+    UsageSchema: {"usage": [{name: _CALL[name] for name in _USAGE}], "nextCursor": None},
+    AdminCallRequestSchema: {"userId": USER, "otomoId": OTOMO, "pricePerMinute": 100},
+    AdjustRequestSchema: {"amount": 500, "reason": "order 17", "idempotencyKey": "order-17"},
+    RateRequestSchema: {"pricePerMinute": 120},
+    RateSchema: {"otomoId": OTOMO, "pricePerMinute": 120},
+    DrainedSchema: {"draining": True, "liveCalls": 12},
+    RecoveryLogSchema: {
+        "recovered": [
+            {
+                "callId": CALL_ID,
+                "recoveredAt": "2026-01-31T12:02:00.000Z",
+                "state": "talking",
+                "endedAt": "2026-01-31T12:01:20.481Z",
+                "durationSeconds": 75,
+                "billedUnits": 1,
+                "billedPoints": 100,
+            }
+        ]
+    },
+    LiveSchema: {"status": "live"},
+    ReadySchema: {
+        "status": "ready",
+        "checks": [
+            {"name": "database", "ok": True, "ms": 0.4},
+            {"name": "worker 0", "ok": True, "ms": 0.7, "restarts": 0},
+        ],
+    },
+}

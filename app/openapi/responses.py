@@ -1,0 +1,121 @@
+"""Responses of the OpenAPI document: what is answered with a body of ours, and what is refused with the one error body.
+
+A refusal's code stands in the response's schema as well, so that a client, or a test, can tell a code that was
+promised from one that was not.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Mapping
+from http import HTTPStatus
+from typing import Any, Final
+
+from app.errors import (
+    ANSWERS,
+    INTERNAL_ERROR,
+    Answer,
+    PayloadTooLarge,
+    RateLimited,
+    Unauthorized,
+    UnsupportedMediaType,
+    answer_to,
+)
+from app.openapi.declaration import Content, Refusal
+from app.openapi.examples import EXAMPLES, PROBLEM
+from schemas.base import component_name
+from schemas.error import ErrorBodySchema
+
+Json = dict[str, Any]
+
+JSON: Final = "application/json"
+EVERYWHERE: Final[tuple[Refusal, ...]] = (
+    Unauthorized,
+    PayloadTooLarge,
+    UnsupportedMediaType,
+    RateLimited,
+    INTERNAL_ERROR,
+)
+"""Each alone at its status, and the same wherever it comes: described once."""
+
+HEADERS: Final[Mapping[int, Mapping[str, Json]]] = {
+    401: {"WWW-Authenticate": {"description": "`Bearer`, with `error` where a token was given (RFC 6750 §3)"}},
+    426: {"Upgrade": {"description": "`websocket`"}},
+    429: {"Retry-After": {"description": "whole seconds"}},
+    500: {"X-Request-Id": {"description": "by which the server's log can be searched"}},
+    503: {"Retry-After": {"description": "whole seconds"}},
+}
+
+
+def answered(status: int, content: Content) -> Json:
+    """The response of an endpoint that did what it was asked, or that tells its state."""
+    response: Json = {"description": HTTPStatus(status).phrase}
+    if isinstance(content, tuple):
+        free = {media: {"schema": {"type": "object" if media == JSON else "string"}} for media in content}
+        return response | {"content": free}
+    if content is None:
+        return response
+    body: Json = {"schema": component_name(content)}
+    return response | {"content": {JSON: body | ({"example": EXAMPLES[content]} if content in EXAMPLES else {})}}
+
+
+def refused(refusals: Iterable[Refusal]) -> Json:
+    """The response of one status, for all that is refused with it."""
+    answers = {answer_of(refusal): meaning_of(refusal) for refusal in refusals}
+    codes = sorted({answer.code for answer in answers})
+    body = {
+        "schema": {
+            "$ref": f"#/components/schemas/{component_name(ErrorBodySchema)}",
+            "properties": {"error": {"enum": codes}},
+        },
+        "examples": {answer.code: example_of(answer) for answer in answers},
+    }
+    response: Json = {
+        "description": "\n".join(f"* `{answer.code}`: {meaning}" for answer, meaning in answers.items()),
+        "content": {JSON: body},
+    }
+    status = next(iter(answers)).status
+    headers = {name: {**about, "schema": {"type": "string"}} for name, about in HEADERS.get(status, {}).items()}
+    return response | ({"headers": headers} if headers else {})
+
+
+def answer_of(refusal: Refusal) -> Answer:
+    if isinstance(refusal, Answer):
+        return refusal
+    return answer_to(refusal) if isinstance(refusal, Exception) else answer_of_type(refusal)
+
+
+def answer_of_type(error: type[Exception]) -> Answer:
+    """Of a subclass the answer is its base's, as in ``answer_to``."""
+    return next(ANSWERS[kind] for kind in error.__mro__ if kind in ANSWERS)
+
+
+def meaning_of(refusal: Refusal) -> str:
+    """The first sentence of what the error's class says of itself; the message where there is no class."""
+    if isinstance(refusal, Answer):
+        return refusal.message
+    kind = refusal if isinstance(refusal, type) else type(refusal)
+    return first_sentence(inspect.getdoc(kind) or "")
+
+
+def first_sentence(text: str) -> str:
+    paragraph = " ".join(text.partition("\n\n")[0].split()).replace("``", "`")
+    sentence, dot, _ = paragraph.partition(". ")
+    return sentence + dot.strip()
+
+
+def example_of(answer: Answer) -> Json | str:
+    """By reference where it is the code's usual answer."""
+    return answer.code if answer in USUAL else error_example(answer)
+
+
+def error_example(answer: Answer) -> Json:
+    body = answer.as_json()
+    return {"value": body | ({"details": [PROBLEM]} if answer.status == 400 else {})}
+
+
+def response_name(refusal: Refusal) -> str:
+    return answer_of(refusal).code
+
+
+USUAL: Final = frozenset((*ANSWERS.values(), INTERNAL_ERROR))

@@ -1,0 +1,72 @@
+"""What the OpenAPI document says in words, apart from what stands at the handlers: its introduction, tags, parameters
+of paths."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+from app.openapi.declaration import Parameter
+from app.openapi.examples import CALL_ID, CONSUMER_ID, PRODUCER_ID, TRANSPORT_ID
+from schemas.fields import CallId, Name, Uuid
+
+TITLE: Final = "voiceplane"
+
+INTRODUCTION: Final = """\
+Paid voice calls. The *user* calls and pays, the *otomo* is called and never pays; either is a *party*. A call has a
+state, a price and a ledger; from `matched` until its end it has a room, in which each party opens transports, sends
+by producers and hears by consumers, in mediasoup-client's own shapes.
+
+**Connected** is the first RTP packet that the server received: no request of a client connects a call.
+
+Bodies are JSON in UTF-8, camelCase, at most 64 KiB. Times are ISO 8601 in UTC with milliseconds, durations whole
+seconds, money whole points; what has not happened is `null`. Unknown fields are refused, but inside `rtpParameters`,
+`rtpCapabilities` and `dtlsParameters`, where they are dropped. An endpoint that needs no body ignores one.
+
+Refusals have one body: `error` is a code for programs, `message` a Japanese text for display, and `BAD_REQUEST` tells
+developers more in `details`. They are looked for in this order: 401, 429, 413 and 415, 400, 404 (room or call), 403,
+404 (the object), 409, 503. A URL that does not exist is `NOT_FOUND`, another method `METHOD_NOT_ALLOWED` with `Allow`.
+
+Events, and the commands of a WebSocket, are described by AsyncAPI 3.0: [asyncapi.json](/asyncapi.json)."""
+
+TOKEN: Final[Mapping[str, Any]] = {
+    "type": "http",
+    "scheme": "bearer",
+    "bearerFormat": "JWT",
+    "description": "Claims: `sub` (the user id), `role` (`user`, `otomo` or `admin`) and `exp`. "
+    "`voiceplane token --sub ID --role ROLE` prints one.",
+}
+
+
+class Tag(NamedTuple):
+    name: str
+    meaning: str
+
+
+_HEALTH = Tag("Health", "For load balancers, supervisors and Prometheus.")
+
+TAGS: Final[Mapping[str, Tag]] = {
+    "rtc": Tag("Media", "RTC-01 to RTC-07, and what a party needs besides: mute, ICE restart, statistics."),
+    "calls": Tag("Calls", "Asking, answering, ending, and reading what happened and what it cost."),
+    "wallet": Tag("Points", "A user's balance and statement."),
+    "ws": Tag("WebSocket", "Events and commands; their description is /asyncapi.json."),
+    "admin": Tag("Admins", "For the role `admin` alone; everybody else is `FORBIDDEN`."),
+    "health": _HEALTH,
+    "metrics": _HEALTH,
+    "": Tag("Documents", "What describes this interface, and pages for people; no token is asked."),
+}
+"""By the first step of a path; what begins with none of them is under the last one."""
+
+PATH_PARAMETERS: Final[Mapping[str, Parameter]] = {
+    "call_id": Parameter("callId", CallId(), "the call", CALL_ID),
+    "transport_id": Parameter("transportId", Uuid(), "a transport, by RTC-02", TRANSPORT_ID),
+    "producer_id": Parameter("producerId", Uuid(), "a producer, by RTC-04", PRODUCER_ID),
+    "consumer_id": Parameter("consumerId", Uuid(), "a consumer, by RTC-05", CONSUMER_ID),
+    "user_id": Parameter("userId", Name(), "the user", "alice"),
+    "otomo_id": Parameter("otomoId", Name(), "the otomo", "hana"),
+}
+"""By their names in the routes."""
+
+
+def tag_of(path: str) -> Tag:
+    return TAGS.get(path.split("/")[1], TAGS[""])

@@ -1,0 +1,53 @@
+"""Bodies about a node's health, as load balancers and supervisors read them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from schemas.base import ObjectOf, Schema
+from schemas.call import count
+from schemas.fields import Choice, Flag, ListOf, Number, Text
+
+Readiness = Literal["ready", "draining", "unavailable"]
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    status: str = "live"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One part of the node: how long it took to answer, in milliseconds, and what is wrong with it."""
+
+    name: str
+    ok: bool
+    ms: float
+    restarts: int | None = None
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """Whether the node takes calls, with every part that was looked at."""
+
+    status: Readiness
+    checks: tuple[Check, ...]
+
+
+class LiveSchema(Schema[Live]):
+    status = Choice("live")
+
+
+class CheckSchema(Schema[Check]):
+    name = Text(at_most=64)
+    ok = Flag()
+    ms = Number()
+    restarts = count(load_default=None)
+    problem = Text(at_most=1000, load_default=None)
+
+
+class ReadySchema(Schema[Ready]):
+    status = Choice(*get_args(Readiness))
+    checks = ListOf(ObjectOf(CheckSchema), at_most=1024)
