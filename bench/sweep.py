@@ -48,7 +48,7 @@ async def talking_call(slot: Slot, number: int, sender: socket.socket) -> LiveCa
         encodings = (RtpEncodingParameters(ssrc=ssrc),)
         parameters = RtpParameters(OPUS, encodings=encodings, rtcp=RtcpParameters(f"{user_id}"))
         producer = await transport.produce("audio", parameters)
-        key = (transport.id, producer.media_kind, None, ssrc)
+        key = (transport.id, producer.kind, None, ssrc)
         room.producers[producer.id] = PartyProducer(producer, user_id, parameters, key)
         for sequence in range(3):
             sender.sendto(packet(ssrc, sequence), ("127.0.0.1", transport.tuple.local_port))

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 from worker_bridge.codec import MessageCodec
-from worker_bridge.errors import InvalidMessage, NotFound, RequestRefused, WorkerGone
+from worker_bridge.errors import InvalidMessage, InvalidRequest, NotFound, RequestRefused, WorkerGone
 
 Body = dict[str, Any]
 Listener = Callable[[str, Body], None]
@@ -33,6 +33,7 @@ LAST_REQUEST_ID = 0xFFFF_FFFF
 logger = logging.getLogger(__name__)
 worker_logger = logging.getLogger("worker_bridge.native_worker")
 WORKER_LEVELS = {"D": logging.DEBUG, "W": logging.WARNING, "E": logging.WARNING, "X": logging.INFO}
+REFUSALS = {"NotFoundError": NotFound, "TypeError": InvalidRequest}
 
 
 class FrameBuffer:
@@ -219,8 +220,8 @@ class Channel:
         elif response["accepted"]:
             answer.set_result(response["body"] or {})
         else:
-            kind = NotFound if response["error"] == "NotFoundError" else RequestRefused
-            answer.set_exception(kind(method, _reason(response)))
+            refusal = REFUSALS.get(response["error"], RequestRefused)
+            answer.set_exception(refusal(method, _reason(response)))
 
     def _tell_observers(self, method: str, since: float, outcome: Outcome) -> None:
         seconds = time.monotonic() - since

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 
 from worker_bridge.channel import Body, Channel
 from worker_bridge.errors import InvalidParameters
-from worker_bridge.producer import trace_types
 from worker_bridge.resource import CloseReason, Resource
 from worker_bridge.rtp import MediaKind, RtpParameters
 from worker_bridge.stats import Stats, stream_stats
+from worker_bridge.trace import CONSUMER_TRACES, trace_from_wire, trace_types
 
-CONSUMER_TRACES = frozenset({"rtp", "keyframe", "nack", "pli", "fir"})
 PRIORITIES = range(1, 256)
 
 
@@ -32,9 +31,10 @@ class ConsumerLayers:
 
 class Consumer(Resource):
     """Events: ``producerpause()``, ``producerresume()``, ``score(ConsumerScore)``, ``layerschange(layers or None)``,
-    ``trace(type, body)``, ``pause()`` and ``resume()`` when the flow really changes, ``close(reason)``."""
+    ``trace(Trace)``, ``pause()`` and ``resume()`` when the flow really changes, ``producerclose()``,
+    ``transportclose()``, ``close(reason)``."""
 
-    kind = "consumer"
+    row = "consumer"
 
     def __init__(
         self,
@@ -42,13 +42,13 @@ class Consumer(Resource):
         channel: Channel,
         transport_id: str,
         producer_id: str,
-        media_kind: MediaKind,
+        kind: MediaKind,
         rtp_parameters: RtpParameters,
         consumer_type: str,
     ) -> None:
         super().__init__(consumer_id, channel, transport_id)
         self.producer_id = producer_id
-        self.media_kind = media_kind
+        self.kind = kind
         self.rtp_parameters = rtp_parameters
         self.type = consumer_type
         self.paused = False
@@ -110,7 +110,7 @@ class Consumer(Resource):
     def _notified(self, event: str, body: Body) -> None:
         match event:
             case "CONSUMER_PRODUCER_CLOSE":
-                self._close(CloseReason.PRODUCER_CLOSED)
+                self._close(CloseReason.PRODUCER_CLOSED, event="producerclose")
             case "CONSUMER_PRODUCER_PAUSE":
                 if not self.producer_paused:
                     self._set_paused(paused=self.paused, producer_paused=True)
@@ -126,7 +126,7 @@ class Consumer(Resource):
                 self.current_layers = _layers(body["layers"])
                 self._emit("layerschange", self.current_layers)
             case "CONSUMER_TRACE":
-                self._emit("trace", body["type"].lower(), body)
+                self._emit("trace", trace_from_wire(body))
             case _:
                 super()._notified(event, body)
 

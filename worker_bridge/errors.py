@@ -4,13 +4,18 @@ BridgeError
 ├── WorkerGone            the worker is closed, dead or hung: the request was not, or will never be, answered
 ├── ResourceClosed        the object, or what owns it, was closed before or during the call
 ├── RequestRefused        the worker said no
-│   └── NotFound          ... because it knows no such object
+│   ├── NotFound          ... because it knows no such object
+│   └── InvalidRequest    ... because of a value
 ├── Misuse                we asked for something that must not reach the worker
 │   ├── InvalidMessage    a message does not fit the worker's schema
 │   ├── InvalidParameters RTP, DTLS or option values that the rules refuse
 │   └── Unsupported       well-formed, but no codec or feature of ours matches
 └── NativeError           the worker's binary, its schemas or the codec can't be had, or don't belong together
-    └── VersionMismatch
+    ├── VersionMismatch
+    └── WrongSettings     the worker refuses what it is started with; an InvalidParameters, too
+
+mediasoup for Node's kinds: its TypeError is a Misuse or an InvalidRequest, its UnsupportedError an Unsupported, its
+NotFoundError a NotFound or a ResourceClosed, its WorkerClosedError a WorkerGone, and its Error a RequestRefused.
 """
 
 from __future__ import annotations
@@ -41,6 +46,10 @@ class NotFound(RequestRefused):
     """The worker, or the bridge before it, knows no object with that id."""
 
 
+class InvalidRequest(RequestRefused):
+    """The worker refused a value, or a request at that time, as a mistake of who asked."""
+
+
 class Misuse(BridgeError):
     """A request that the worker never saw."""
 
@@ -63,3 +72,7 @@ class NativeError(BridgeError):
 
 class VersionMismatch(NativeError):
     """The binary and the schemas are of different releases, so that message numbers would not agree."""
+
+
+class WrongSettings(InvalidParameters, NativeError):
+    """The worker refused its command line, and ended at once."""

@@ -17,7 +17,8 @@ from worker_bridge.connectivity import ListenInfo, Protocol
 from worker_bridge.errors import BridgeError, WorkerGone
 from worker_bridge.native import NativeWorker, check
 from worker_bridge.webrtc_server import WebRtcServer
-from worker_bridge.worker import Worker, WorkerSettings
+from worker_bridge.worker import Worker
+from worker_bridge.worker_settings import WorkerSettings
 
 STABLE_AFTER_S = 10.0  # a worker that lived so long did not die of its start
 FIRST_DELAY_S, LONGEST_DELAY_S = 0.1, 5.0  # between restarts in a crash loop, doubling

@@ -97,6 +97,11 @@ class WorkerProcess:
             with suppress(ProcessLookupError):  # it ended by itself a moment ago
                 signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
 
+    @property
+    def exit_code(self) -> int | None:
+        """As of ``wait``, or None while it runs."""
+        return self._exited.result() if self._exited.done() else None
+
     async def wait(self) -> int:
         """Its exit code, or the negative number of the signal that ended it."""
         return await asyncio.shield(self._exited)

@@ -6,12 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from worker_bridge.channel import Body, Channel
-from worker_bridge.errors import InvalidParameters
 from worker_bridge.resource import Asked, Resource
 from worker_bridge.rtp import MediaKind, RtpParameters
 from worker_bridge.stats import Stats, packet_count, stream_stats
-
-PRODUCER_TRACES = frozenset({"rtp", "keyframe", "nack", "pli", "fir", "sr"})
+from worker_bridge.trace import PRODUCER_TRACES, trace_from_wire, trace_types
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,25 +22,35 @@ class ProducerScore:
     rid: str | None = None
 
 
-class Producer(Resource):
-    """Events: ``score(tuple[ProducerScore, ...])``, ``trace(type, body)``, ``videoorientationchange(body)``,
-    ``pause()``, ``resume()``, ``close(reason)``."""
+@dataclass(frozen=True, slots=True)
+class VideoOrientation:
+    """How the sender's camera was held: from the back or not, mirrored or not, and turned by 0, 90, 180 or 270 degrees
+    clockwise (3GPP TS 26.114 §7.4.5)."""
 
-    kind = "producer"
+    camera: bool
+    flip: bool
+    rotation: int
+
+
+class Producer(Resource):
+    """Events: ``score(tuple[ProducerScore, ...])``, ``trace(Trace)``, ``videoorientationchange(VideoOrientation)``,
+    ``pause()``, ``resume()``, ``transportclose()``, ``close(reason)``."""
+
+    row = "producer"
 
     def __init__(
         self,
         producer_id: str,
         channel: Channel,
         transport_id: str,
-        media_kind: MediaKind,
+        kind: MediaKind,
         rtp_parameters: RtpParameters,
         consumable_rtp_parameters: RtpParameters,
         *,
         paused: bool,
     ) -> None:
         super().__init__(producer_id, channel, transport_id)
-        self.media_kind = media_kind
+        self.kind = kind
         self.rtp_parameters = rtp_parameters
         self.consumable_rtp_parameters = consumable_rtp_parameters
         self.paused = paused
@@ -91,7 +99,8 @@ class Producer(Resource):
     def _traced(self, trace_type: str, body: Body) -> None:
         if self._on_trace is not None:
             self._on_trace(self, trace_type, body)
-        self._emit("trace", trace_type, body)
+        if self._emitter is not None:
+            self._emit("trace", trace_from_wire(body))
 
     def _notified(self, event: str, body: Body) -> None:
         match event:
@@ -104,7 +113,7 @@ class Producer(Resource):
             case "PRODUCER_TRACE":
                 self._traced(body["type"].lower(), body)
             case "PRODUCER_VIDEO_ORIENTATION_CHANGE":
-                self._emit("videoorientationchange", body)
+                self._emit("videoorientationchange", VideoOrientation(body["camera"], body["flip"], body["rotation"]))
             case _:
                 super()._notified(event, body)
 
@@ -112,11 +121,3 @@ class Producer(Resource):
 def tracing(*types: str) -> Asked:
     """The request that makes a producer trace these types and no others."""
     return "PRODUCER_ENABLE_TRACE_EVENT", {"events": trace_types(types, PRODUCER_TRACES)}
-
-
-def trace_types(types: tuple[str, ...], known: frozenset[str]) -> list[str]:
-    """The schema's names of trace types. An unknown one is refused: the worker would trace something else."""
-    for name in types:
-        if name not in known:
-            raise InvalidParameters(f"trace type {name!r} is none of {', '.join(sorted(known))}")
-    return [name.upper() for name in types]

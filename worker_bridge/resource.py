@@ -11,11 +11,11 @@ import logging
 import uuid
 from collections.abc import Callable, MutableMapping, Sequence
 from enum import Enum
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Self
 
 from worker_bridge.channel import Body, Channel
-from worker_bridge.emitter import Emitter
 from worker_bridge.errors import ResourceClosed
+from worker_bridge.observable import Observable
 
 logger = logging.getLogger(__name__)
 
@@ -25,33 +25,41 @@ class CloseReason(Enum):
 
     REQUESTED = "REQUESTED"  # by its own close()
     OWNER_CLOSED = "OWNER_CLOSED"  # what owned or carried it closed
-    PRODUCER_CLOSED = "PRODUCER_CLOSED"  # a consumer's producer closed
+    PRODUCER_CLOSED = "PRODUCER_CLOSED"  # a consumer's producer, or a data consumer's data producer, closed
     WORKER_DIED = "WORKER_DIED"  # the process died, hung or was stopped
 
 
 class Kind(NamedTuple):
-    """A kind of object: how the worker is told to close it, by the handler id of its owner, and what closes with it."""
+    """A kind of object: how the worker is told to close it, by the handler id of its owner; what closes with it, and
+    the event by which that hears of it."""
 
     close_method: str
     id_field: str
+    event: str = ""
     closes: tuple[str, ...] = ()
 
 
+CARRIED = ("producer", "consumer", "data_producer", "data_consumer")
+
 CASCADE: dict[str, Kind] = {
-    "worker": Kind("", "", ("webrtc_server", "router")),  # ends as a process, not by a request
-    "webrtc_server": Kind("WORKER_WEBRTCSERVER_CLOSE", "web_rtc_server_id", ("transport",)),
-    "router": Kind("WORKER_CLOSE_ROUTER", "router_id", ("transport", "rtp_observer")),
-    "transport": Kind("ROUTER_CLOSE_TRANSPORT", "transport_id", ("producer", "consumer")),
-    "producer": Kind("TRANSPORT_CLOSE_PRODUCER", "producer_id", ("consumer",)),
+    "worker": Kind("", "", "workerclose", ("router", "webrtc_server")),  # ends as a process, not by a request
+    "webrtc_server": Kind("WORKER_WEBRTCSERVER_CLOSE", "web_rtc_server_id", "listenserverclose", ("transport",)),
+    "router": Kind("WORKER_CLOSE_ROUTER", "router_id", "routerclose", ("transport", "rtp_observer")),
+    "transport": Kind("ROUTER_CLOSE_TRANSPORT", "transport_id", "transportclose", CARRIED),
+    "producer": Kind("TRANSPORT_CLOSE_PRODUCER", "producer_id", "producerclose", ("consumer",)),
     "consumer": Kind("TRANSPORT_CLOSE_CONSUMER", "consumer_id"),
+    "data_producer": Kind("TRANSPORT_CLOSE_DATAPRODUCER", "data_producer_id", "dataproducerclose", ("data_consumer",)),
+    "data_consumer": Kind("TRANSPORT_CLOSE_DATACONSUMER", "data_consumer_id"),
     "rtp_observer": Kind("ROUTER_CLOSE_RTPOBSERVER", "rtp_observer_id"),
 }
-"""A consumer of a closed producer closes with PRODUCER_CLOSED, by the worker's own notification; every other child
-with OWNER_CLOSED; everything with WORKER_DIED when the worker dies."""
+"""The consumers of a closed producer, data or media, close with PRODUCER_CLOSED, by the worker's own notification;
+every other child with OWNER_CLOSED; everything with WORKER_DIED when the worker dies."""
 
 
 Asked = tuple[str, Body]
 """A method and its body."""
+
+AppData = dict[str, Any]
 
 
 def new_id() -> str:
@@ -59,10 +67,15 @@ def new_id() -> str:
     return str(uuid.uuid4())
 
 
-class Resource:
-    """An object that lives in the worker. Events: ``close(reason)`` on all; more on each class."""
+class Resource(Observable):
+    """An object that lives in the worker, and a context manager that closes it.
 
-    kind: ClassVar[str]
+    Events: ``close(reason)`` on all, and before it the event of what took it along (see ``CASCADE``); more on each
+    class.
+    """
+
+    row: ClassVar[str]
+    """Its line in ``CASCADE``."""
 
     def __init__(self, resource_id: str, channel: Channel, owner_id: str) -> None:
         self.id = resource_id
@@ -72,7 +85,7 @@ class Resource:
         self._tables: list[MutableMapping[str, Any]] = []
         self._on_closed: list[Callable[[], object]] = []
         self._close_reason: CloseReason | None = None
-        self._emitter: Emitter | None = None
+        self._app_data: AppData | None = None
 
     def __repr__(self) -> str:
         state = self._close_reason.value if self._close_reason else "open"
@@ -87,11 +100,21 @@ class Resource:
         return self._close_reason
 
     @property
-    def events(self) -> Emitter:
-        """Where to listen. Made on first use: most objects of a call are never listened to."""
-        if self._emitter is None:
-            self._emitter = Emitter()
-        return self._emitter
+    def app_data(self) -> AppData:
+        """The application's own, as it was given or set: the bridge keeps it and never looks at it."""
+        if self._app_data is None:
+            self._app_data = {}
+        return self._app_data
+
+    @app_data.setter
+    def app_data(self, value: AppData) -> None:
+        self._app_data = value
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.close()
 
     def forget_in(self, table: MutableMapping[str, Any]) -> None:
         """Have its id taken out of ``table`` when it closes, before any callback; the cheapest way to follow it."""
@@ -105,17 +128,18 @@ class Resource:
         """Close it and what it owns, at once; the worker is told. A second close does nothing."""
         self._close(CloseReason.REQUESTED)
 
-    def _close(self, reason: CloseReason, *, tell: bool = True) -> None:
+    def _close(self, reason: CloseReason, *, event: str = "", tell: bool = True) -> None:
+        """``event`` is the one of what takes it along."""
         if self._close_reason is not None:
             return
         self._close_reason = reason
+        kind = CASCADE[self.row]
         self._channel.unlisten(self.id)
         if reason is CloseReason.REQUESTED and tell:
-            closing = CASCADE[self.kind]
-            self._channel.post(closing.close_method, self._owner_id, {closing.id_field: self.id})
+            self._channel.post(kind.close_method, self._owner_id, {kind.id_field: self.id})
         passed_on = reason if reason is CloseReason.WORKER_DIED else CloseReason.OWNER_CLOSED
-        for child in list(self._children.values()):
-            child._close(passed_on)
+        for child in self._owned():
+            child._close(passed_on, event=kind.event)
         for table in self._tables:
             table.pop(self.id, None)
         self._tables.clear()
@@ -123,9 +147,23 @@ class Resource:
             callback()
         self._on_closed.clear()
         logger.debug("%r closed", self)
+        if event:
+            self._emit(event)
         self._emit("close", reason)
 
-    async def _create(self, child: Resource, method: str, body: Body, *, then: Sequence[Asked] = ()) -> Body:
+    def _owned(self) -> list[Resource]:
+        """What closes with it, in this order."""
+        return list(self._children.values())
+
+    async def _create(
+        self,
+        child: Resource,
+        method: str,
+        body: Body,
+        *,
+        app_data: AppData | None = None,
+        then: Sequence[Asked] = (),
+    ) -> Body:
         """Ask the worker for ``child``, which listens from before it exists. Returns the answer's body.
 
         What has to be asked of the child at once, ``then``, goes in the same breath: no packet comes in between.
@@ -134,6 +172,7 @@ class Resource:
         ResourceClosed if the child, or we, were closed while the worker was working.
         """
         self._require_open()
+        child._app_data = app_data
         self._adopt(child)
         self._channel.listen(child.id, child._notified)
         try:
@@ -156,15 +195,15 @@ class Resource:
 
     def _require_open(self) -> None:
         if self._close_reason is not None:
-            raise ResourceClosed(f"{self!r} is closed")
+            raise self._closed_error()
+
+    def _closed_error(self) -> ResourceClosed:
+        why = self._close_reason.value if self._close_reason else "it should be open"
+        return ResourceClosed(f"{type(self).__name__} {self.id} is closed: {why}")
 
     async def _request(self, method: str, body: Body | None = None) -> Body:
         self._require_open()
         return await self._channel.send(method, self.id, body)
-
-    def _emit(self, event: str, *values: Any) -> None:
-        if self._emitter is not None:
-            self._emitter.emit(event, *values)
 
     def _notified(self, event: str, body: Body) -> None:
         """A notification of the worker for this object. Classes that get some override it."""

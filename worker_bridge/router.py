@@ -10,7 +10,7 @@ from worker_bridge.connectivity import ListenInfo
 from worker_bridge.errors import InvalidParameters, Misuse
 from worker_bridge.plain_transport import PlainTransport, SrtpCryptoSuite
 from worker_bridge.producer import Producer
-from worker_bridge.resource import Resource, new_id
+from worker_bridge.resource import AppData, Resource, new_id
 from worker_bridge.rtp import RtpCapabilities
 from worker_bridge.rtp_observer import ActiveSpeakerObserver, AudioLevelObserver, RtpObserver, audio_level_options
 from worker_bridge.transport import RouterSide
@@ -25,9 +25,9 @@ logger = logging.getLogger(__name__)
 
 
 class Router(Resource):
-    """Events: ``newtransport(transport)``, ``newrtpobserver(observer)``, ``close(reason)``."""
+    """Events: ``newtransport(transport)``, ``newrtpobserver(observer)``, ``workerclose()``, ``close(reason)``."""
 
-    kind = "router"
+    row = "router"
 
     def __init__(self, router_id: str, channel: Channel, rtp_capabilities: RtpCapabilities) -> None:
         super().__init__(router_id, channel, "")
@@ -40,6 +40,7 @@ class Router(Resource):
         *,
         ice_consent_timeout_s: int = ICE_CONSENT_TIMEOUT_S,
         initial_available_outgoing_bitrate: int = INITIAL_OUTGOING_BITRATE,
+        app_data: AppData | None = None,
     ) -> WebRtcTransport:
         """A transport on a server's shared port, or on sockets of its own. ``ice_consent_timeout_s`` 0 turns it off."""
         self._require_open()
@@ -64,8 +65,11 @@ class Router(Resource):
         }
         if isinstance(listen, WebRtcServer):
             listen._adopt(transport)
-        transport._created(await self._create(transport, method, {"transport_id": transport.id, "options": options}))
+        body = {"transport_id": transport.id, "options": options}
+        transport._created(await self._create(transport, method, body, app_data=app_data))
         self._emit("newtransport", transport)
+        if isinstance(listen, WebRtcServer):
+            listen._carries(transport)
         return transport
 
     async def create_plain_transport(
@@ -76,6 +80,7 @@ class Router(Resource):
         rtcp_mux: bool = True,
         comedia: bool = False,
         srtp_crypto_suite: SrtpCryptoSuite | None = None,
+        app_data: AppData | None = None,
     ) -> PlainTransport:
         """A transport without ICE. ``comedia`` learns the peer's address from its first packet (RFC 4145 §4 in spirit);
         a crypto suite turns SRTP on; a socket for RTCP alone turns RTP and RTCP multiplexing (RFC 5761) off."""
@@ -92,24 +97,32 @@ class Router(Resource):
             "srtp_crypto_suite": srtp_crypto_suite,
         }
         body = {"transport_id": transport.id, "options": options}
-        transport._created(await self._create(transport, "ROUTER_CREATE_PLAINTRANSPORT", body))
+        transport._created(await self._create(transport, "ROUTER_CREATE_PLAINTRANSPORT", body, app_data=app_data))
         self._emit("newtransport", transport)
         return transport
 
-    async def create_active_speaker_observer(self, *, interval_ms: int = 300) -> ActiveSpeakerObserver:
+    async def create_active_speaker_observer(
+        self, *, interval_ms: int = 300, app_data: AppData | None = None
+    ) -> ActiveSpeakerObserver:
         """Who speaks most, looked at every ``interval_ms`` (the worker takes 100 to 5000 of it)."""
         observer = ActiveSpeakerObserver(new_id(), self._channel, self._side())
-        await self._create_observer(observer, "ROUTER_CREATE_ACTIVESPEAKEROBSERVER", {"interval": interval_ms})
+        options = {"interval": interval_ms}
+        await self._create_observer(observer, "ROUTER_CREATE_ACTIVESPEAKEROBSERVER", options, app_data)
         return observer
 
     async def create_audio_level_observer(
-        self, *, max_entries: int = 1, threshold: int = -80, interval_ms: int = 1000
+        self,
+        *,
+        max_entries: int = 1,
+        threshold: int = -80,
+        interval_ms: int = 1000,
+        app_data: AppData | None = None,
     ) -> AudioLevelObserver:
         """How loud the ``max_entries`` loudest producers are of those at ``threshold`` dBov (-127 to 0) or over, on
         average of ``interval_ms`` (the worker takes 250 to 5000 of it)."""
         options = audio_level_options(max_entries, threshold, interval_ms)
         observer = AudioLevelObserver(new_id(), self._channel, self._side())
-        await self._create_observer(observer, "ROUTER_CREATE_AUDIOLEVELOBSERVER", options)
+        await self._create_observer(observer, "ROUTER_CREATE_AUDIOLEVELOBSERVER", options, app_data)
         return observer
 
     def can_consume(self, producer_id: str, rtp_capabilities: RtpCapabilities) -> bool:
@@ -127,8 +140,11 @@ class Router(Resource):
     async def dump(self) -> Body:
         return await self._request("ROUTER_DUMP")
 
-    async def _create_observer(self, observer: RtpObserver, method: str, options: Body) -> None:
-        await self._create(observer, method, {"rtp_observer_id": observer.id, "options": options})
+    async def _create_observer(
+        self, observer: RtpObserver, method: str, options: Body, app_data: AppData | None
+    ) -> None:
+        body = {"rtp_observer_id": observer.id, "options": options}
+        await self._create(observer, method, body, app_data=app_data)
         self._emit("newrtpobserver", observer)
 
     def _side(self) -> RouterSide:

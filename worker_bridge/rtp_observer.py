@@ -19,9 +19,10 @@ THRESHOLDS = range(-127, 1)  # dBov: RFC 6464 §3
 
 
 class RtpObserver(Resource):
-    """Events: ``addproducer(producer)``, ``removeproducer(producer)``, ``pause()``, ``resume()``, ``close(reason)``."""
+    """Events: ``addproducer(producer)``, ``removeproducer(producer)``, ``pause()``, ``resume()``,
+    ``routerclose()``, ``close(reason)``."""
 
-    kind = "rtp_observer"
+    row = "rtp_observer"
     type: ClassVar[str]
 
     def __init__(self, observer_id: str, channel: Channel, router: RouterSide) -> None:

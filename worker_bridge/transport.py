@@ -10,12 +10,12 @@ from worker_bridge import ortc, rtp_wire
 from worker_bridge.channel import Body, Channel
 from worker_bridge.consumer import Consumer
 from worker_bridge.errors import InvalidParameters, NotFound
-from worker_bridge.producer import Producer, trace_types, tracing
-from worker_bridge.resource import Resource, new_id
+from worker_bridge.producer import Producer, tracing
+from worker_bridge.resource import AppData, Resource, new_id
 from worker_bridge.rtp import MediaKind, RtcpParameters, RtpCapabilities, RtpEncodingParameters, RtpParameters
 from worker_bridge.stats import Stats, transport_stats
+from worker_bridge.trace import TRANSPORT_TRACES, trace_from_wire, trace_types
 
-TRANSPORT_TRACES = frozenset({"probation", "bwe"})
 LAST_MID = 100_000_000  # consumers' mids count up to here and start again
 BITRATE_LIMIT = 2**63  # bits per second
 LEAST_OUTGOING_BITRATE = 30_000  # bits per second; 0 takes a limit away
@@ -30,9 +30,10 @@ class RouterSide(NamedTuple):
 
 
 class Transport(Resource):
-    """Events: ``newproducer(producer)``, ``newconsumer(consumer)``, ``trace(type, body)``, ``close(reason)``."""
+    """Events: ``newproducer(producer)``, ``newconsumer(consumer)``, ``trace(Trace)``, ``routerclose()``,
+    ``listenserverclose()``, ``close(reason)``."""
 
-    kind = "transport"
+    row = "transport"
     stats_type: ClassVar[str]
 
     def __init__(self, transport_id: str, channel: Channel, router: RouterSide) -> None:
@@ -43,12 +44,13 @@ class Transport(Resource):
 
     async def produce(
         self,
-        media_kind: MediaKind,
+        kind: MediaKind,
         rtp_parameters: RtpParameters,
         *,
         paused: bool = False,
         key_frame_request_delay_ms: int = 0,
         traces: tuple[str, ...] = (),
+        app_data: AppData | None = None,
     ) -> Producer:
         """Take in what the far end sends. Every producer of a transport carries the CNAME of the first (RFC 8834 §4.9).
         ``traces`` are on from before its first packet, as by ``Producer.enable_trace_event``.
@@ -57,21 +59,21 @@ class Transport(Resource):
         """
         self._require_open()
         capabilities = self._router.rtp_capabilities
-        parameters = ortc.validate_parameters(self._with_encoding_and_cname(rtp_parameters), media_kind)
+        parameters = ortc.validate_parameters(self._with_encoding_and_cname(rtp_parameters), kind)
         parameters, mapping = ortc.producer_mapping(parameters, capabilities)
-        consumable = ortc.consumable_parameters(media_kind, parameters, capabilities, mapping)
+        consumable = ortc.consumable_parameters(kind, parameters, capabilities, mapping)
         self._cname = parameters.rtcp.cname
-        producer = Producer(new_id(), self._channel, self.id, media_kind, parameters, consumable, paused=paused)
+        producer = Producer(new_id(), self._channel, self.id, kind, parameters, consumable, paused=paused)
         body: Body = {
             "producer_id": producer.id,
-            "kind": media_kind.upper(),
+            "kind": kind.upper(),
             "rtp_parameters": rtp_wire.parameters_to_wire(parameters),
             "rtp_mapping": rtp_wire.mapping_to_wire(mapping),
             "paused": paused,
             "key_frame_request_delay": key_frame_request_delay_ms,
         }
         then = [tracing(*traces)] if traces else []
-        answer = await self._create(producer, "TRANSPORT_PRODUCE", body, then=then)
+        answer = await self._create(producer, "TRANSPORT_PRODUCE", body, app_data=app_data, then=then)
         producer.type = answer["type"].lower()
         self._router.producers[producer.id] = producer
         producer.forget_in(self._router.producers)
@@ -86,6 +88,7 @@ class Transport(Resource):
         paused: bool = False,
         mid: str | None = None,
         ignore_dtx: bool = False,
+        app_data: AppData | None = None,
     ) -> Consumer:
         """Send a producer of this router to the far end, as far as its capabilities go.
 
@@ -98,23 +101,21 @@ class Transport(Resource):
         parameters = ortc.consumer_parameters(
             producer.consumable_rtp_parameters,
             ortc.validate_capabilities(rtp_capabilities),
-            enable_rtx=producer.media_kind == "video",
+            enable_rtx=producer.kind == "video",
         )
         parameters = replace(parameters, mid=mid if mid is not None else self._take_mid())
-        consumer = Consumer(
-            new_id(), self._channel, self.id, producer_id, producer.media_kind, parameters, producer.type
-        )
+        consumer = Consumer(new_id(), self._channel, self.id, producer_id, producer.kind, parameters, producer.type)
         body: Body = {
             "consumer_id": consumer.id,
             "producer_id": producer_id,
-            "kind": producer.media_kind.upper(),
+            "kind": producer.kind.upper(),
             "rtp_parameters": rtp_wire.parameters_to_wire(parameters),
             "type": producer.type.upper(),
             "consumable_rtp_encodings": rtp_wire.encodings_to_wire(producer.consumable_rtp_parameters.encodings),
             "paused": paused,
             "ignore_dtx": ignore_dtx,
         }
-        consumer._created(await self._create(consumer, "TRANSPORT_CONSUME", body))
+        consumer._created(await self._create(consumer, "TRANSPORT_CONSUME", body, app_data=app_data))
         self._emit("newconsumer", consumer)
         return consumer
 
@@ -162,6 +163,6 @@ class Transport(Resource):
 
     def _notified(self, event: str, body: Body) -> None:
         if event == "TRANSPORT_TRACE":
-            self._emit("trace", body["type"].lower(), body)
+            self._emit("trace", trace_from_wire(body))
         else:
             super()._notified(event, body)

@@ -7,12 +7,21 @@ from worker_bridge.resource import Resource
 
 
 class WebRtcServer(Resource):
-    """Closing it closes the transports that it carries. Events: ``close(reason)``."""
+    """Closing it closes the transports that it carries.
 
-    kind = "webrtc_server"
+    Events: ``webrtctransporthandled(transport)``, ``webrtctransportunhandled(transport)``, ``workerclose()``,
+    ``close(reason)``.
+    """
+
+    row = "webrtc_server"
 
     def __init__(self, server_id: str, channel: Channel) -> None:
         super().__init__(server_id, channel, "")
+
+    def _carries(self, transport: Resource) -> None:
+        """``transport`` is up on our port."""
+        self._emit("webrtctransporthandled", transport)
+        transport.on_closed(lambda: self._emit("webrtctransportunhandled", transport))
 
     async def dump(self) -> Body:
         """Sockets, transports, and the ICE user name fragments by which packets find their transport."""

@@ -68,9 +68,9 @@ class WebRtcTransport(Transport):
         self.ice_candidates = tuple(ice_candidate_from_wire(candidate) for candidate in dump["ice_candidates"])
         self.dtls_parameters = dtls_parameters_from_wire(dump["dtls_parameters"])
 
-    def _close(self, reason: CloseReason, *, tell: bool = True) -> None:
+    def _close(self, reason: CloseReason, *, event: str = "", tell: bool = True) -> None:
         self.ice_state, self.dtls_state, self.ice_selected_tuple = "closed", "closed", None
-        super()._close(reason, tell=tell)
+        super()._close(reason, event=event, tell=tell)
 
     def _notified(self, event: str, body: Body) -> None:
         match event:

@@ -11,60 +11,57 @@ import logging
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Literal, Self
+from dataclasses import replace
+from typing import Self
 
 from worker_bridge import ortc
 from worker_bridge.channel import Body, Channel
 from worker_bridge.codec import MessageCodec
 from worker_bridge.connectivity import ListenInfo
 from worker_bridge.emitter import Emitter
-from worker_bridge.errors import NativeError, WorkerGone
-from worker_bridge.native import NativeWorker
+from worker_bridge.errors import NativeError, WorkerGone, WrongSettings
+from worker_bridge.native import NativeWorker, locate
+from worker_bridge.observable import Observable
 from worker_bridge.process import WorkerProcess
-from worker_bridge.resource import CloseReason, Resource, new_id
+from worker_bridge.resource import CASCADE, AppData, CloseReason, Resource, new_id
 from worker_bridge.router import Router
 from worker_bridge.rtp import RtpCodecCapability
 from worker_bridge.webrtc_server import WebRtcServer
 from worker_bridge.wire import listen_info_to_wire
-
-LogLevel = Literal["debug", "warn", "error", "none"]
+from worker_bridge.worker_settings import LogLevel, WorkerSettings
 
 START_TIMEOUT_S = 10.0
-HEARTBEAT_S = 0.5  # how often an idle worker is asked for a sign of life
-HANG_AFTER_S = 3.0  # an answer that takes longer is not coming: noticed within 5 s in all
 WRONG_SETTINGS = 42  # the worker's exit code for arguments that it refuses
 
 logger = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True, slots=True)
-class WorkerSettings:
-    """What a worker is started with. ``hang_after_s`` is how long an answer may take."""
-
-    log_level: LogLevel = "warn"
-    log_tags: tuple[str, ...] = ()
-    hang_after_s: float = HANG_AFTER_S
-    heartbeat_s: float = HEARTBEAT_S
-
-    def arguments(self) -> list[str]:
-        return [f"--logLevel={self.log_level}", *(f"--logTag={tag}" for tag in self.log_tags)]
+observer = Emitter()
+"""``newworker(worker)``, for each worker of this process once it is up. The one thing of the bridge that is global."""
 
 
 class _Root(Resource):
     """The worker as the owner of all that is in it."""
 
-    kind = "worker"
+    row = "worker"
+
+    def _owned(self) -> list[Resource]:
+        """Routers first: a transport that is closed by both hears of its router."""
+        return sorted(super()._owned(), key=lambda child: CASCADE["worker"].closes.index(child.row))
 
 
-class Worker:
-    """One running worker. Events: ``died(failure)`` when it ends without having been asked to, ``close()`` always."""
+class Worker(Observable):
+    """One running worker.
+
+    Events: ``newrouter(router)``, ``newwebrtcserver(server)``, ``died(failure)`` when it ends without having been asked
+    to, ``close()`` when it is of no use any more, ``subprocessclose()`` when its process has ended, too.
+    """
 
     def __init__(self, codec: MessageCodec, settings: WorkerSettings) -> None:
-        self.events = Emitter()
+        self.app_data: AppData = {}
         self.resource_usage: Body = {}
         self.started_at = time.monotonic()
         self.failure: Exception | None = None
+        self.subprocess_closed = False
         self._settings = settings
         self._channel = Channel(codec, self._write, self._alarm, self._notified)
         self._root = _Root("", self._channel, "")
@@ -78,13 +75,26 @@ class Worker:
 
     @classmethod
     @asynccontextmanager
-    async def running(cls, native: NativeWorker, settings: WorkerSettings | None = None) -> AsyncIterator[Self]:
-        """A worker that is up, and that is gone when the block ends. Raises NativeError if it does not start."""
+    async def running(
+        cls,
+        native: NativeWorker | None = None,
+        settings: WorkerSettings | None = None,
+        *,
+        app_data: AppData | None = None,
+    ) -> AsyncIterator[Self]:
+        """A worker that is up, and that is gone when the block ends; of the per-user cache where no other is given.
+
+        Raises NativeError if there is none or it does not start, and as that WrongSettings for a start that the worker
+        itself refuses.
+        """
+        native = native or locate()
         worker = cls(MessageCodec(native.schema.read_bytes()), settings or WorkerSettings())
+        worker.app_data = {} if app_data is None else app_data
         arguments = worker._settings.arguments()
         worker._process = await WorkerProcess.spawn(native.binary, arguments, native.version, worker._channel.feed)
         try:
             await worker._start(worker._process)
+            observer.emit("newworker", worker)
             yield worker
         finally:
             await worker.close()
@@ -96,6 +106,15 @@ class Worker:
     @property
     def closed(self) -> bool:
         return self._gone.is_set()
+
+    @property
+    def died(self) -> bool:
+        """Whether it ended without having been asked to; ``failure`` says how."""
+        return self.failure is not None
+
+    @property
+    def settings(self) -> WorkerSettings:
+        return self._settings
 
     @property
     def load(self) -> int:
@@ -123,36 +142,63 @@ class Worker:
         if self._process is not None:
             code = await self._process.stop()
             logger.debug("worker %d ended with %d", self.pid, code)
+            self._process_ended()
 
-    async def create_webrtc_server(self, listen_infos: Sequence[ListenInfo]) -> WebRtcServer:
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def create_webrtc_server(
+        self, listen_infos: Sequence[ListenInfo], *, app_data: AppData | None = None
+    ) -> WebRtcServer:
         """One port for all WebRTC transports. RequestRefused if it can't be bound."""
         server = WebRtcServer(new_id(), self._channel)
         body = {"web_rtc_server_id": server.id, "listen_infos": [listen_info_to_wire(info) for info in listen_infos]}
-        await self._create(server, "WORKER_CREATE_WEBRTCSERVER", body)
+        await self._create(server, "WORKER_CREATE_WEBRTCSERVER", body, app_data)
+        self._emit("newwebrtcserver", server)
         return server
 
-    async def create_router(self, media_codecs: Sequence[RtpCodecCapability]) -> Router:
+    async def create_router(
+        self, media_codecs: Sequence[RtpCodecCapability] = (), *, app_data: AppData | None = None
+    ) -> Router:
         """A router for these codecs. Unsupported or InvalidParameters if the worker has no such codec."""
         router = Router(new_id(), self._channel, ortc.router_capabilities(tuple(media_codecs)))
-        await self._create(router, "WORKER_CREATE_ROUTER", {"router_id": router.id})
+        await self._create(router, "WORKER_CREATE_ROUTER", {"router_id": router.id}, app_data)
+        self._emit("newrouter", router)
         return router
 
     async def dump(self) -> Body:
+        """Ids of what is in it, and of everything that can be asked or notified: ``channel_message_handlers``."""
         return await self._channel.request("WORKER_DUMP")
 
     async def get_resource_usage(self) -> Body:
         """``getrusage(2)`` of the process: times in milliseconds, ``ru_maxrss`` in KiB."""
         return await self._channel.request("WORKER_GET_RESOURCE_USAGE")
 
-    async def update_settings(self, log_level: LogLevel, log_tags: Sequence[str]) -> None:
-        """Both are set: leaving out the tags would silence them all."""
-        body = {"log_level": log_level, "log_tags": list(log_tags)}
+    async def update_settings(self, log_level: LogLevel | None = None, log_tags: Sequence[str] | None = None) -> None:
+        """Log otherwise from now on. What is not given stays; ``log_tags=()`` silences them all."""
+        wanted = replace(
+            self._settings,
+            log_level=self._settings.log_level if log_level is None else log_level,
+            log_tags=self._settings.log_tags if log_tags is None else tuple(log_tags),
+        )
+        wanted.require_known()
+        body = {"log_level": wanted.log_level, "log_tags": list(wanted.log_tags)}
         await self._channel.request("WORKER_UPDATE_SETTINGS", "", body)
+        self._settings = wanted
 
-    async def _create(self, child: Resource, method: str, body: Body) -> None:
+    def _require_open(self) -> None:
         if self.closed:
-            raise WorkerGone(f"{method}: {self.failure or 'the worker is closed'}")
-        await self._root._create(child, method, body)
+            raise self._closed_error()
+
+    def _closed_error(self) -> WorkerGone:
+        return WorkerGone(str(self.failure or f"worker {self.pid} was closed"))
+
+    async def _create(self, child: Resource, method: str, body: Body, app_data: AppData | None) -> None:
+        self._require_open()
+        await self._root._create(child, method, body, app_data=app_data)
 
     async def _start(self, process: WorkerProcess) -> None:
         self._tasks.append(asyncio.create_task(self._watch_exit(process), name=f"worker {self.pid} exit"))
@@ -161,6 +207,8 @@ class Worker:
                 await self._running.wait()
         except TimeoutError:
             raise NativeError(f"worker {self.pid} was not ready after {START_TIMEOUT_S:.0f} s") from None
+        if process.exit_code == WRONG_SETTINGS:
+            raise WrongSettings(f"the worker refuses its settings: {self.failure}") from self.failure
         if self.failure is not None:
             raise NativeError(f"it ended before it was ready: {self.failure}") from self.failure
         self._tasks.append(asyncio.create_task(self._watch_answers(), name=f"worker {self.pid} heartbeat"))
@@ -178,6 +226,7 @@ class Worker:
         code = await process.wait()
         cause = "wrong settings" if code == WRONG_SETTINGS else f"signal {-code}" if code < 0 else f"exit code {code}"
         self._end(WorkerGone(f"worker {self.pid} died ({cause})"))
+        self._process_ended()
 
     async def _watch_answers(self) -> None:
         """Asks for a sign of life, and gives up on a worker that owes one answer at two looks in a row: had only our
@@ -210,6 +259,11 @@ class Worker:
             self._process.kill()
         self._end(failure)
 
+    def _process_ended(self) -> None:
+        if not self.subprocess_closed:
+            self.subprocess_closed = True
+            self._emit("subprocessclose")
+
     def _end(self, failure: Exception | None) -> None:
         if self._gone.is_set():
             return
@@ -220,5 +274,5 @@ class Worker:
         self._root._close(CloseReason.WORKER_DIED)
         if failure is not None:
             logger.error("%s", failure)
-            self.events.emit("died", failure)
-        self.events.emit("close")
+            self._emit("died", failure)
+        self._emit("close")

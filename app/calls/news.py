@@ -42,7 +42,7 @@ def connected(call: LiveCall, at: Moment) -> list[NewEvent]:
 
 
 def producer_event(event_type: str, call: LiveCall, user_id: str, producer: Producer) -> NewEvent:
-    payload = {"callId": call.id, "producerId": producer.id, "userId": user_id, "kind": producer.media_kind}
+    payload = {"callId": call.id, "producerId": producer.id, "userId": user_id, "kind": producer.kind}
     return NewEvent(event_type, payload, call.other_party(user_id), call.id)
 
 

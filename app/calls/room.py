@@ -325,7 +325,7 @@ class Room:
         self.producers.pop(producer.id, None)
         self._index.pop(producer.id, None)
         party.producers.pop(owned.key, None)
-        party.sending[producer.media_kind] -= 1
+        party.sending[producer.kind] -= 1
         if not self.router.closed:
             self.events.emit("producer_removed", owned.user_id, producer)
 

@@ -137,7 +137,7 @@ async def create_consumer(request: web.Request, body: ConsumeRequest) -> web.Res
     """
     consumer = await request.app[REGISTRY].room(body.call_id).consume(claims(request).user_id, body)
     answer = ConsumerCreated(
-        consumer.id, consumer.producer_id, consumer.media_kind, consumer.rtp_parameters, consumer.producer_paused
+        consumer.id, consumer.producer_id, consumer.kind, consumer.rtp_parameters, consumer.producer_paused
     )
     return created(dump(ConsumerCreatedSchema, answer))
 
@@ -180,7 +180,7 @@ async def list_producers(request: web.Request) -> web.Response:
     if not claims(request).is_admin:
         room.party(claims(request).user_id)
     listed = tuple(
-        ListedProducer(one.producer.id, one.user_id, one.producer.media_kind, one.producer.paused)
+        ListedProducer(one.producer.id, one.user_id, one.producer.kind, one.producer.paused)
         for one in room.producers.values()
     )
     return json_response(dump(ProducerListSchema, ProducerList(listed)))

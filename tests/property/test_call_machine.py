@@ -43,7 +43,7 @@ from app.ledger.values import CallState, Event
 from tests.conftest import free_ports
 from worker_bridge import native
 from worker_bridge.pool import Pool, PoolSettings
-from worker_bridge.worker import WorkerSettings
+from worker_bridge.worker_settings import WorkerSettings
 
 T = TypeVar("T")
 

@@ -15,7 +15,7 @@ from memory_wire import Wire, cut, framed
 
 from worker_bridge.channel import FRAME_LIMIT, LAST_REQUEST_ID, PREFIX
 from worker_bridge.codec import MessageCodec
-from worker_bridge.errors import InvalidMessage, NotFound, RequestRefused, WorkerGone
+from worker_bridge.errors import InvalidMessage, InvalidRequest, NotFound, RequestRefused, WorkerGone
 from worker_bridge.native import locate
 
 
@@ -89,7 +89,7 @@ def test_answers_find_their_request_in_any_order_and_in_any_chunks(
 @pytest.mark.parametrize(
     ("response", "kind", "said"),
     [
-        ({"error": "TypeError", "reason": "wrong ssrc"}, RequestRefused, "WORKER_DUMP: wrong ssrc"),
+        ({"error": "TypeError", "reason": "wrong ssrc"}, InvalidRequest, "WORKER_DUMP: wrong ssrc"),
         ({"error": "Error", "reason": "no"}, RequestRefused, "WORKER_DUMP: no"),
         ({"error": "NotFoundError", "reason": "handler x not found"}, NotFound, "WORKER_DUMP: handler x not found"),
         ({"error": "Error"}, RequestRefused, "WORKER_DUMP: Error"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 from household import voice
@@ -18,6 +18,7 @@ from worker_bridge.plain_transport import PlainTransport
 from worker_bridge.producer import Producer
 from worker_bridge.resource import CloseReason
 from worker_bridge.router import Router
+from worker_bridge.trace import Trace
 
 SSRC, OPUS_TYPE = 4242, 111
 PATIENCE_S = 10.0
@@ -93,16 +94,16 @@ async def test_what_is_said_is_heard_with_the_consumers_own_names(line: Line) ->
 async def test_traces_and_scores_come_with_the_packets(line: Line) -> None:
     consumer = await line.consume()
     assert consumer.score == ConsumerScore(10, 0, (0,)), "nobody has sent yet"
-    traces: list[tuple[str, Any]] = []
+    traces: list[Trace] = []
     scores: list[ConsumerScore] = []
-    consumer.events.on("trace", lambda kind, body: traces.append((kind, body)))
+    consumer.events.on("trace", traces.append)
     consumer.events.on("score", scores.append)
     await consumer.enable_trace_event("rtp")
     line.speak()
     await eventually(lambda: "no trace or score" if not (traces and scores) else None)
-    [(kind, body)] = traces
-    assert (kind, body["direction"]) == ("rtp", "DIRECTION_OUT")
-    assert body["info"]["rtp_packet"]["ssrc"] == consumer.rtp_parameters.encodings[0].ssrc
+    [trace] = traces
+    assert (trace.type, trace.direction) == ("rtp", "out")
+    assert trace.info["rtp_packet"]["ssrc"] == consumer.rtp_parameters.encodings[0].ssrc
     assert scores[-1] == consumer.score == ConsumerScore(10, 10, (10,))
     with pytest.raises(InvalidParameters, match="trace type 'sr'"):
         await consumer.enable_trace_event("sr")

@@ -18,7 +18,8 @@ from worker_bridge.errors import NativeError, RequestRefused, WorkerGone
 from worker_bridge.native import NativeWorker
 from worker_bridge.pool import Pool, PoolSettings
 from worker_bridge.resource import CloseReason
-from worker_bridge.worker import Worker, WorkerSettings
+from worker_bridge.worker import Worker
+from worker_bridge.worker_settings import WorkerSettings
 
 Script = Callable[[str], NativeWorker]
 UNSTARTABLE = 1  # exit code of the worker that no longer starts

@@ -16,18 +16,20 @@ from tests.conftest import eventually
 from worker_bridge import worker as worker_module
 from worker_bridge.connectivity import ListenInfo
 from worker_bridge.errors import (
-    BridgeError,
     InvalidMessage,
+    InvalidParameters,
     NativeError,
     RequestRefused,
     ResourceClosed,
     Unsupported,
     WorkerGone,
+    WrongSettings,
 )
 from worker_bridge.native import NativeWorker
 from worker_bridge.resource import CloseReason
 from worker_bridge.rtp import RtpCodecCapability
-from worker_bridge.worker import Worker, WorkerSettings
+from worker_bridge.worker import Worker, observer
+from worker_bridge.worker_settings import WorkerSettings
 
 Fake = Callable[[str], NativeWorker]
 IMPATIENT = WorkerSettings(hang_after_s=0.2, heartbeat_s=0.05)
@@ -41,6 +43,33 @@ async def gone_within(worker: Worker, seconds: float) -> Exception | None:
 
 
 # ---------------------------------------------------------------- start
+
+
+async def test_whoever_wants_to_know_hears_of_each_worker_that_is_up(native_worker: NativeWorker) -> None:
+    heard: list[Worker] = []
+    observer.on("newworker", heard.append)
+    try:
+        async with Worker.running(native_worker, app_data={"rack": 7}) as worker:
+            assert heard == [worker]
+            assert worker.app_data == {"rack": 7}
+    finally:
+        observer.remove_listener("newworker", heard.append)
+
+
+async def test_the_end_of_a_worker_is_told_in_order(native_worker: NativeWorker) -> None:
+    for end in ("close", "kill"):
+        async with Worker.running(native_worker) as worker:
+            told: list[str] = []
+            for event in ("died", "close", "subprocessclose"):
+                worker.events.on(event, lambda *_, told=told, event=event: told.append(event))
+            if end == "close":
+                await worker.close()
+                assert (told, worker.died, worker.subprocess_closed) == (["close", "subprocessclose"], False, True)
+            else:
+                os.kill(worker.pid, signal.SIGKILL)
+                await worker.wait_gone()
+                await eventually(lambda worker=worker: None if worker.subprocess_closed else "it still runs")
+                assert (told, worker.died) == (["died", "close", "subprocessclose"], True)
 
 
 async def test_a_worker_that_knows_another_pid_of_itself_is_ready_all_the_same(fake: Fake) -> None:
@@ -58,8 +87,23 @@ async def test_a_worker_that_is_never_ready_is_given_up(fake: Fake, monkeypatch:
 
 
 async def test_settings_that_the_worker_refuses_are_called_so(native_worker: NativeWorker) -> None:
-    with pytest.raises(NativeError, match="wrong settings"):
-        async with Worker.running(native_worker, WorkerSettings(log_level="loud")):  # type: ignore[arg-type]
+    with pytest.raises(WrongSettings, match="refuses its settings"):
+        async with Worker.running(native_worker, WorkerSettings(rtc_min_port=2000, rtc_max_port=1000)):
+            pytest.fail("it is not running")
+
+
+@pytest.mark.parametrize(
+    ("settings", "refusal"),
+    [
+        (WorkerSettings(log_level="loud"), "log_level: 'loud' is none of debug"),  # type: ignore[arg-type]
+        (WorkerSettings(log_tags=("rtp", "rtpp")), "log_tags: 'rtpp' is none of bwe"),
+    ],
+)
+async def test_logging_that_no_worker_knows_starts_none(
+    native_worker: NativeWorker, settings: WorkerSettings, refusal: str
+) -> None:
+    with pytest.raises(InvalidParameters, match=refusal):
+        async with Worker.running(native_worker, settings):
             pytest.fail("it is not running")
 
 
@@ -123,8 +167,11 @@ async def test_log_settings_can_be_changed(native_worker: NativeWorker, caplog: 
         caplog.clear()
         await worker.create_router([OPUS])
         assert not [record for record in caplog.records if record.name == "worker_bridge.native_worker"]
-        with pytest.raises(BridgeError, match="logLevel"):
+        with pytest.raises(InvalidParameters, match="log_level"):
             await worker.update_settings("loud", [])  # type: ignore[arg-type]
+        await worker.update_settings("debug", ["info", "ice"])
+        await worker.update_settings("warn")
+        assert (worker.settings.log_level, worker.settings.log_tags) == ("warn", ("info", "ice")), "the rest stays"
 
 
 async def test_a_worker_makes_no_router_for_what_it_cannot_route(worker: Worker) -> None:

@@ -1,0 +1,46 @@
+"""Traces: what the worker can report of single packets and of bandwidth, how that is asked for, and how it reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from worker_bridge.channel import Body
+from worker_bridge.errors import InvalidParameters
+
+PRODUCER_TRACES = frozenset({"rtp", "keyframe", "nack", "pli", "fir", "sr"})
+CONSUMER_TRACES = frozenset({"rtp", "keyframe", "nack", "pli", "fir"})
+TRANSPORT_TRACES = frozenset({"probation", "bwe"})
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """One thing that was seen. ``timestamp`` is milliseconds of the worker's monotonic clock.
+
+    ``info`` depends on the type: ``rtp_packet`` and ``is_rtx`` for ``rtp`` and ``keyframe`` (which replaces ``rtp`` for
+    its packet); ``ssrc`` for ``pli`` and ``fir``; the sender report for ``sr``; bitrates for ``bwe``; nothing for
+    ``nack`` and ``probation``.
+    """
+
+    type: str
+    timestamp: int
+    direction: Literal["in", "out"]
+    info: dict[str, Any] = field(default_factory=dict)
+
+
+def trace_types(types: tuple[str, ...], known: frozenset[str]) -> list[str]:
+    """The schema's names of trace types. An unknown one is refused: the worker would trace something else."""
+    for name in types:
+        if name not in known:
+            raise InvalidParameters(f"trace type {name!r} is none of {', '.join(sorted(known))}")
+    return [name.upper() for name in types]
+
+
+def trace_from_wire(body: Body) -> Trace:
+    info = dict(body["info"] or {})
+    if "rtp_packet" in info:
+        info["rtp_packet"] = {key: value for key, value in info["rtp_packet"].items() if value not in (None, "")}
+    if "bwe_type" in info:
+        info["bwe_type"] = info["bwe_type"].lower().replace("_", "-")
+    direction: Literal["in", "out"] = "in" if body["direction"] == "DIRECTION_IN" else "out"
+    return Trace(body["type"].lower(), body["timestamp"], direction, info)
