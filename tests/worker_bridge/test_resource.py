@@ -21,7 +21,7 @@ from worker_bridge.resource import CASCADE, CloseReason, Resource
 from worker_bridge.router import Router
 from worker_bridge.worker import Worker
 
-IN_THE_WORKER = ["consumer", "producer", "router", "transport", "webrtc_server"]
+IN_THE_WORKER = ["consumer", "producer", "router", "rtp_observer", "transport", "webrtc_server"]
 
 
 @pytest.fixture
