@@ -12,7 +12,7 @@ PROGRAMS := g++ make pkg-config flatc
 PROGRAMS_TEST := npm
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test run test lint types test-debug test-sanitize bench demo clean
+.PHONY: help setup setup-test run test lint types test-debug test-sanitize bench demo wheel wheel-check clean
 
 help: ## Show what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,11 +45,18 @@ test-sanitize: setup-test ## Fuzz the codec under the address and undefined-beha
 bench: setup-test ## Measure; prints JSON
 	$(BIN)/python -m bench
 
+wheel: setup ## Make a wheel that brings its worker, in dist/
+	rm -rf dist
+	$(BIN)/pip wheel --disable-pip-version-check --no-deps -w dist .
+
+wheel-check: setup-test ## Make a wheel, install it elsewhere, and talk through it
+	$(BIN)/python -m pytest tests/shipping
+
 demo: setup ## Start a server, and let two parties talk through it
 	$(BIN)/python -m app.demo
 
 clean: ## Remove what was built in this folder; data/ stays, and so does the worker in the per-user cache
-	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis worker_bridge/*.so app/web/built
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis worker_bridge/*.so app/web/built
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 $(VENV)/.ready: pyproject.toml setup.py $(wildcard worker_bridge/native/codec/*)

@@ -25,7 +25,7 @@ SCRATCH_PREFIX: Final = ".build-"
 
 
 def build(progress: Progress, *, force: bool = False) -> NativeWorker:
-    """Has the worker that ``locate`` will find. Returns at once if it is there, unless ``force``.
+    """Has the worker that ``locate`` will find. Returns at once if it is there, unless ``force``, or came with a wheel.
 
     A binary that is given (``VOICEPLANE_WORKER_BIN``) only gets its schema. Otherwise the release's prebuilt binary is
     taken if it can be had and runs here; else one is built, which takes minutes. ``progress`` is told each step.
@@ -34,6 +34,8 @@ def build(progress: Progress, *, force: bool = False) -> NativeWorker:
     given = cache.given_binary()
     if given:
         cache.check_version(given)
+    elif packaged := cache.packaged_worker():
+        return packaged
     target = cache.schema_folder() if given else cache.worker_folder()
     with _locked(cache.cache_root(), progress) as root:
         if force or not _complete():

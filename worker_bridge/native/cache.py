@@ -1,6 +1,7 @@
-"""Where a worker is found: a given binary, or the per-user cache. Reads only: no network, no building, no starting.
+"""Where a worker is found: a given binary, the one that came with a wheel, or the per-user cache.
 
-The cache holds, under ``$XDG_CACHE_HOME/voiceplane/worker`` (``~/.cache/voiceplane/worker``),
+Reads only: no network, no building, no starting. A wheel carries its worker in ``packaged/`` beside this file, laid out
+as a folder of the cache is. The cache holds, under ``$XDG_CACHE_HOME/voiceplane/worker`` (``~/.cache/...``),
 
 * ``<version>-<recipe hash>/``: ``mediasoup-worker``, ``message.bfbs``, the ``fbs/`` that it was made from, and
   ``manifest.json``; complete or not at all;
@@ -21,12 +22,13 @@ from typing import Final, Literal
 from worker_bridge.errors import NativeError, VersionMismatch
 from worker_bridge.native.package import INTEGRITY
 
-Origin = Literal["given", "prebuilt", "built"]
+Origin = Literal["given", "packaged", "prebuilt", "built"]
 
 VARIABLES: Final = ("VOICEPLANE_WORKER_BIN", "MEDIASOUP_WORKER_BIN")  # the first that is set wins
 BINARY: Final = "mediasoup-worker"
 SCHEMA: Final = "message.bfbs"
 MANIFEST: Final = "manifest.json"
+PACKAGED: Final = Path(__file__).with_name("packaged")  # in a wheel; a checkout has none
 BUILD_COMMAND: Final = "`voiceplane worker build`"
 REBUILD_COMMAND: Final = "`voiceplane worker build --force`"
 
@@ -102,15 +104,15 @@ def sha256_of(path: Path) -> str:
 
 
 def locate(binary: str | None = None) -> NativeWorker:
-    """The worker to start: ``binary``, else what the environment names, else what the cache holds.
+    """The worker to start: ``binary``, else what the environment names, what came with the wheel, what the cache holds.
 
     Raises ``NativeError`` with the way to get one, ``VersionMismatch`` for a binary of another release.
     """
     path = given_binary(binary)
     if path is None:
-        return cached_worker()
+        return packaged_worker() or cached_worker()
     version = check_version(path)
-    for folder in (path.parent, worker_folder(), schema_folder()):
+    for folder in (path.parent, PACKAGED, worker_folder(), schema_folder()):
         manifest = Manifest.read(folder)
         if manifest and manifest.version == worker_version() and (folder / SCHEMA).is_file():
             return NativeWorker(path, folder / SCHEMA, version or worker_version(), "given")
@@ -134,6 +136,18 @@ def given_binary(binary: str | None = None) -> Path | None:
     return None
 
 
+def packaged_worker() -> NativeWorker | None:
+    """The worker that came with a wheel; None where none did. Raises ``NativeError`` if it is not as it came."""
+    manifest = Manifest.read(PACKAGED)
+    if manifest is None:
+        return None
+    worker = NativeWorker(PACKAGED / BINARY, PACKAGED / SCHEMA, manifest.version, "packaged")
+    whole = worker.binary.is_file() and worker.schema.is_file() and manifest.sha256 == sha256_of(worker.binary)
+    if not whole or manifest.version != worker_version():
+        raise NativeError(f"the worker {worker.binary} is not the one that was installed: {remedy(worker)}")
+    return worker
+
+
 def cached_worker() -> NativeWorker:
     """The worker that an earlier build left. Raises ``NativeError`` if there is none, or not as it was left."""
     folder = worker_folder()
@@ -153,6 +167,8 @@ def remedy(worker: NativeWorker) -> str:
     """What to do about a worker that is no good."""
     if worker.origin == "given":
         return f"set {VARIABLES[0]} to a worker of mediasoup {worker_version()}, or unset it and run {BUILD_COMMAND}"
+    if worker.origin == "packaged":
+        return f"install voiceplane again (pip install --force-reinstall), or set {VARIABLES[0]} to a binary"
     return f"run {REBUILD_COMMAND}"
 
 

@@ -75,7 +75,17 @@ def no_tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def filled_cache(no_cache: Path, schema_path: Path) -> Path:
     """A cache with something in the worker's place that is located, but is no worker. Returns the worker's folder."""
-    folder = cache.worker_folder()
+    return filled(cache.worker_folder(), schema_path)
+
+
+@pytest.fixture
+def packaged(tmp_path: Path, schema_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The same where a wheel carries its worker."""
+    monkeypatch.setattr(cache, "PACKAGED", tmp_path / "packaged")
+    return filled(cache.PACKAGED, schema_path)
+
+
+def filled(folder: Path, schema_path: Path) -> Path:
     binary = write_executable(folder / cache.BINARY, RUNS)
     shutil.copy(schema_path, folder / cache.SCHEMA)
     cache.Manifest(cache.worker_version(), "built", cache.sha256_of(binary), cache.recipe_hash()).write(folder)

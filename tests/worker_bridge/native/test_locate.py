@@ -10,7 +10,7 @@ import pytest
 from stand_ins import RUNS, write_executable
 
 from worker_bridge.errors import NativeError, VersionMismatch
-from worker_bridge.native import cache, locate
+from worker_bridge.native import build, cache, locate
 
 VERSION = cache.worker_version()
 
@@ -52,6 +52,35 @@ def test_a_named_binary_comes_before_the_environment_and_that_before_the_cache(
     worker = locate(str(named))
     assert (worker.binary, worker.origin) == (named, "given")
     assert worker.schema == filled_cache / cache.SCHEMA
+
+
+def test_the_worker_of_a_wheel_comes_before_the_cache_and_after_what_is_named(
+    filled_cache: Path, packaged: Path, tmp_path: Path
+) -> None:
+    worker = locate()
+    assert (worker.binary, worker.schema, worker.origin) == (
+        packaged / cache.BINARY,
+        packaged / cache.SCHEMA,
+        "packaged",
+    )
+    named = write_executable(tmp_path / "own" / "worker", RUNS)
+    assert locate(str(named)).binary == named
+
+
+def test_the_schema_of_a_wheel_serves_a_named_binary(no_cache: Path, packaged: Path, tmp_path: Path) -> None:
+    assert locate(str(write_executable(tmp_path / "worker", RUNS))).schema == packaged / cache.SCHEMA
+
+
+def test_a_worker_of_a_wheel_is_not_built_again(no_cache: Path, no_tools: Path, packaged: Path) -> None:
+    assert build(lambda _: None, force=True).binary == packaged / cache.BINARY
+    assert not no_cache.exists()
+
+
+@pytest.mark.parametrize("lost", [cache.BINARY, cache.SCHEMA])
+def test_a_wheels_worker_that_was_changed_is_refused(filled_cache: Path, packaged: Path, lost: str) -> None:
+    (packaged / lost).unlink()
+    with pytest.raises(NativeError, match=r"is not the one that was installed: install voiceplane again"):
+        locate()
 
 
 def test_an_empty_variable_is_as_good_as_none(filled_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

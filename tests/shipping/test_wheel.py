@@ -1,0 +1,140 @@
+"""A wheel of this checkout, installed where nothing else of it is: it brings its worker, and two parties talk by it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import venv
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import free_ports
+from worker_bridge.native import NativeWorker
+
+ROOT = Path(__file__).parents[2]
+PACKAGED = "worker_bridge/native/packaged"
+LICENSES = ("mediasoup", "openssl", "libuv", "libsrtp", "flatbuffers", "gcc-runtime", "apache-2.0")
+
+
+def run(*command: object, folder: Path, **environment: str) -> str:
+    """What a program wrote to stdout; it must not fail, and what it wrote is in the failure if it does."""
+    env = {**os.environ, **environment}
+    done = subprocess.run([str(one) for one in command], cwd=folder, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, f"{command} failed: {done.stdout} {done.stderr}"
+    return done.stdout
+
+
+def wheel_of(checkout: Path, target: Path, **environment: str) -> Path:
+    run(sys.executable, "-m", "pip", "wheel", "--no-deps", "-w", target, ".", folder=checkout, **environment)
+    (made,) = target.glob("*.whl")
+    return made
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sources as they would be committed, and nothing that was built from them."""
+    folder = tmp_path_factory.mktemp("checkout")
+    for name in run("git", "ls-files", "-co", "--exclude-standard", folder=ROOT).splitlines():
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wheel(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return wheel_of(checkout, tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home folder without caches or settings."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def command(wheel: Path, home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """``voiceplane``, installed from the wheel into a virtual environment of its own."""
+    folder = tmp_path_factory.mktemp("installed")
+    venv.create(folder, with_pip=True)
+    run(folder / "bin" / "pip", "install", "-q", f"{wheel}[call]", folder=home, **apart(home))
+    return folder / "bin" / "voiceplane"
+
+
+def apart(home: Path) -> dict[str, str]:
+    """An environment in which no cache and no checkout helps."""
+    return {"HOME": str(home), "XDG_CACHE_HOME": "", "PYTHONPATH": ""}
+
+
+def test_the_wheel_holds_worker_schema_licenses_and_pages(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+        assert {f"{PACKAGED}/{name}" for name in ("mediasoup-worker", "message.bfbs", "manifest.json")} <= names
+        assert {"app/web/built/demo.js", "app/web/built/swagger-ui/swagger-ui-bundle.js"} <= names
+        texts = {name: archive.read(f"{PACKAGED}/licenses/{name}.txt").decode() for name in LICENSES}
+        assert all(len(text) > 500 for text in texts.values())
+        assert "Apache License" in texts["apache-2.0"]
+        assert not [name for name in names if name.startswith("tests/")]
+
+
+def test_the_name_of_the_wheel_says_which_systems_it_runs_on(wheel: Path) -> None:
+    platform = wheel.stem.rpartition("-")[2]
+    said = run(sys.executable, "-m", "auditwheel", "show", wheel, folder=wheel.parent)
+    assert f'with the following platform tag: "{platform}".' in " ".join(said.split())
+
+
+def test_a_thin_wheel_has_no_worker(checkout: Path, tmp_path: Path) -> None:
+    thin = wheel_of(checkout, tmp_path, VOICEPLANE_THIN_WHEEL="1")
+    with zipfile.ZipFile(thin) as archive:
+        names = archive.namelist()
+    assert not [name for name in names if name.startswith(PACKAGED)]
+    assert "app/web/built/demo.js" in names
+
+
+def test_a_checkout_carries_no_worker_of_its_own(native_worker: NativeWorker) -> None:
+    assert native_worker.origin != "packaged"
+
+
+def test_the_installed_command_finds_and_checks_its_own_worker(command: Path, home: Path) -> None:
+    checked = json.loads(run(command, "worker", "check", "--json", folder=home, **apart(home)))
+    assert checked["origin"] == "packaged"
+    assert Path(checked["path"]).is_relative_to(command.parents[1])
+    built = json.loads(run(command, "worker", "build", "--json", folder=home, **apart(home)))
+    assert built["path"] == checked["path"]
+
+
+def test_two_parties_talk_through_what_was_installed(command: Path, home: Path) -> None:
+    with node(command, home) as base:
+        told = json.loads(run(command, "call", "--base", base, "--seconds", "1", "--json", folder=home, **apart(home)))
+    assert (told["good"], told["fault"]) == (True, None)
+
+
+@contextmanager
+def node(command: Path, home: Path) -> Iterator[str]:
+    """A node of the installed command, with its data in ``home``. Gives its base URL."""
+    settings = {"VOICEPLANE_PORT": "0", "VOICEPLANE_RTC_PORT": str(free_ports(1)), "VOICEPLANE_WORKERS": "1"}
+    env = {**os.environ, **apart(home), **settings, "VOICEPLANE_LOG_FORMAT": "json"}
+    with subprocess.Popen([command, "serve"], cwd=home, env=env, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield listening(process)
+        finally:
+            process.terminate()
+            process.communicate()
+    assert process.returncode == 0
+
+
+def listening(process: subprocess.Popen[str]) -> str:
+    assert process.stderr is not None
+    said = []
+    for line in process.stderr:
+        said.append(line)
+        if (message := json.loads(line)["message"]).startswith("listening on "):
+            return str(message.removeprefix("listening on "))
+    raise AssertionError(f"the node ended: {''.join(said)}")
