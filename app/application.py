@@ -39,9 +39,11 @@ from app.keys import (
     LIFECYCLE,
     METRICS,
     POOL,
+    PROVER,
     RATE_LIMITER,
     RATES,
     REGISTRY,
+    SAMPLER,
     SETTINGS,
     STANDING,
     HttpObserver,
@@ -53,9 +55,11 @@ from app.middleware import edge
 from app.openapi.declaration import answers
 from app.openapi.document import Document
 from app.ops.metrics import Metrics
+from app.ops.prover import Prover
+from app.ops.sampler import Sampler
 from app.ops.standing import Standing
 from app.ratelimit import RateLimiter
-from app.rest import admin, calls, docs, health, metrics, rtc, wallet
+from app.rest import admin, calls, docs, health, metrics, node, rtc, wallet
 from app.settings import Settings
 from app.signaling.commands import build_commands
 from app.signaling.connection import Replay
@@ -93,7 +97,16 @@ def create_app(settings: Settings) -> web.Application:
     app[HTTP_OBSERVERS] = observers
     capabilities = Capabilities(capabilities_of(settings.media_kinds))
     app[CAPABILITIES] = orjson.dumps(dump(CapabilitiesSchema, capabilities))
-    for routes in (rtc.routes, calls.routes, wallet.routes, admin.routes, health.routes, metrics.routes, docs.routes):
+    for routes in (
+        rtc.routes,
+        calls.routes,
+        wallet.routes,
+        admin.routes,
+        node.routes,
+        health.routes,
+        metrics.routes,
+        docs.routes,
+    ):
         app.add_routes(routes)
     app.router.add_get(SOCKET_PATH, serve_socket, allow_head=False)
     app[docs.DOCUMENT] = Document(app.router)
@@ -129,6 +142,8 @@ async def workers(app: web.Application) -> AsyncIterator[None]:
     )
     async with Pool.running(worker, pool_settings) as app[POOL]:
         app[METRICS].watch_workers(app[POOL])
+        app[PROVER] = Prover(app[POOL])
+        await app[PROVER].prove_due()  # before anybody is served
         yield
 
 
@@ -150,6 +165,8 @@ async def live_calls(app: web.Application) -> AsyncIterator[None]:
     dispatcher = Dispatcher(build_commands(app[CALLS]), app[RATE_LIMITER])
     app[ENDPOINT] = Endpoint(hub, dispatcher, replayer(app[LEDGER], hub), SocketLimits())
     hub.on_presence(presence.socket_changed)
+    sampler = app[SAMPLER] = Sampler(app[POOL], registry, watch.traffic_of, lambda: hub.socket_count)
+    app[HTTP_OBSERVERS].append(sampler.request_answered)
     app[METRICS].watch_calls(lifecycle, journal, watch)
     app[METRICS].watch_sockets(hub, dispatcher)
     app[STANDING] = Standing(version("voiceplane"), registry, app[CALLS], hub, app[POOL])
@@ -158,6 +175,9 @@ async def live_calls(app: web.Application) -> AsyncIterator[None]:
     background.keep(journal.run, "journal")
     background.keep(meter.run, "meter")
     background.keep(watch.run, "watch")
+    background.keep(sampler.run, "sampler")
+    background.keep(sampler.lag.run, "loop lag")
+    background.keep(app[PROVER].run, "prover")
     background.keep(partial(prune, app[LEDGER]), "prune")
     yield
     await background.close()

@@ -14,6 +14,8 @@ from app.calls.registry import Registry
 from app.calls.service import CallService
 from app.ledger import Ledger
 from app.ops.metrics import Metrics
+from app.ops.prover import Prover
+from app.ops.sampler import Sampler
 from app.ops.standing import Standing
 from app.ratelimit import RateLimiter
 from app.settings import Settings
@@ -35,6 +37,8 @@ CALLS = web.AppKey("calls", CallService)
 POOL = web.AppKey("pool", Pool)
 METRICS = web.AppKey("metrics", Metrics)
 STANDING = web.AppKey("standing", Standing)
+SAMPLER = web.AppKey("sampler", Sampler)
+PROVER = web.AppKey("prover", Prover)
 CAPABILITIES: web.AppKey[bytes] = web.AppKey("capabilities", bytes)
 HTTP_OBSERVERS: web.AppKey[list[HttpObserver]] = web.AppKey("http_observers", list)
 ICE_SERVERS: web.AppKey[IceServersFor] = web.AppKey("ice_servers", IceServersFor)  # type: ignore[arg-type]

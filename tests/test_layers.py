@@ -14,8 +14,9 @@ ROOT = Path(__file__).parents[1]
 FORBIDDEN = {
     "worker_bridge": ("aiohttp", "marshmallow", "app", "schemas"),
     "schemas": ("app",),
-    "app/ledger": ("app.calls", "app.rest", "app.signaling", "aiohttp"),
-    "app/calls": ("app.rest", "app.signaling", "aiohttp"),
+    "app/ledger": ("app.calls", "app.ops", "app.rest", "app.signaling", "aiohttp"),
+    "app/calls": ("app.ops", "app.rest", "app.signaling", "aiohttp"),
+    "app/ops": ("app.rest",),
 }
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
+from collections import Counter
 from collections.abc import Callable, MutableMapping, Sequence
 from enum import Enum
 from typing import Any, ClassVar, NamedTuple, Self
@@ -192,6 +193,13 @@ class Resource(Observable):
     def _adopt(self, child: Resource) -> None:
         self._children[child.id] = child
         child.forget_in(self._children)
+
+    def _census(self, found: Counter[str]) -> None:
+        """Count what it owns, and what that owns, by kind. A transport on a server's port is its router's."""
+        for child in self._children.values():
+            found[child.row] += 1
+            if child.row != "webrtc_server":
+                child._census(found)
 
     def _require_open(self) -> None:
         if self._close_reason is not None:

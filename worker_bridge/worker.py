@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -58,7 +59,8 @@ class Worker(Observable):
 
     def __init__(self, codec: MessageCodec, settings: WorkerSettings) -> None:
         self.app_data: AppData = {}
-        self.resource_usage: Body = {}
+        self.resource_usage: Body = {}  # of the last heartbeat, and when that was in monotonic seconds
+        self.usage_at = 0.0
         self.started_at = time.monotonic()
         self.failure: Exception | None = None
         self.subprocess_closed = False
@@ -120,6 +122,12 @@ class Worker(Observable):
     def load(self) -> int:
         """How many routers and servers it carries."""
         return len(self._root._children)
+
+    def census(self) -> Counter[str]:
+        """How many objects of each kind are on it, by our own books."""
+        found: Counter[str] = Counter()
+        self._root._census(found)
+        return found
 
     @property
     def channel(self) -> Channel:
@@ -250,7 +258,7 @@ class Worker(Observable):
 
     def _note_usage(self, answer: asyncio.Future[Body]) -> None:
         if not answer.cancelled() and answer.exception() is None:
-            self.resource_usage = answer.result()
+            self.resource_usage, self.usage_at = answer.result(), time.monotonic()
 
     def _alarm(self, failure: Exception) -> None:
         """The worker can't be trusted any more: it is killed, and everything on it closes now."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from app.ledger.news import iso
 
@@ -19,6 +20,10 @@ class Moment:
 
     monotonic: float
     utc_ms: int
+
+    @property
+    def utc(self) -> datetime:
+        return datetime.fromtimestamp(self.utc_ms / 1000, UTC)
 
     @property
     def iso(self) -> str:

@@ -13,10 +13,12 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 from app.calls.call import EndReason, LiveCall, PartyLife
 from app.calls.room import PartyProducer
 from app.calls.tasks import Tasks
+from app.calls.traffic import Traffic
 from worker_bridge.channel import Channel
 from worker_bridge.errors import BridgeError
 from worker_bridge.stats import packet_count
@@ -24,6 +26,9 @@ from worker_bridge.stats import packet_count
 SWEEP_EVERY_S = 1.0
 ANSWER_WITHIN_S = 0.5  # how long a sweep waits for the slowest worker
 NEVER_SENT_AFTER_S = 30.0  # how long a party may take to its first packet once the other one talks
+
+Asked = tuple[PartyLife, PartyProducer, int]
+"""A producer whose packets are counted, whose it is, and how many listen to it."""
 
 logger = logging.getLogger(__name__)
 
@@ -78,6 +83,7 @@ class Sweeper:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._counting: dict[Channel, asyncio.Task[None]] = {}
+        self._traffic: WeakKeyDictionary[Channel, Traffic] = WeakKeyDictionary()
         self._tasks = Tasks()
 
     async def sweep(self, calls: Iterable[LiveCall]) -> None:
@@ -86,7 +92,7 @@ class Sweeper:
         A late answer counts when it comes, and nobody is asked again before. A worker that does not answer proves
         nothing, and has its own watch.
         """
-        asked: dict[Channel, list[tuple[PartyLife, PartyProducer]]] = defaultdict(list)
+        asked: dict[Channel, list[Asked]] = defaultdict(list)
         for call in calls:
             room = call.room
             if room is None:
@@ -95,7 +101,7 @@ class Sweeper:
             for owned in room.producers.values():
                 life = call.lives[owned.user_id]
                 if not owned.producer.paused:
-                    asked[room.channel].append((life, owned))
+                    asked[room.channel].append((life, owned, room.listeners(owned)))
                 elif room.sends_connected(owned):
                     life.last_rtp = self._clock()
         self._counting = {channel: task for channel, task in self._counting.items() if not task.done()}
@@ -105,24 +111,32 @@ class Sweeper:
         if self._counting:
             await asyncio.wait(self._counting.values(), timeout=ANSWER_WITHIN_S)
 
+    def traffic_of(self, channel: Channel) -> Traffic:
+        """What goes through that worker, kept up to date by the sweeps."""
+        return self._traffic.setdefault(channel, Traffic())
+
     async def close(self) -> None:
         """Wait for no answer any more."""
         await self._tasks.close()
 
-    async def _count(self, channel: Channel, producers: list[tuple[PartyLife, PartyProducer]]) -> None:
+    async def _count(self, channel: Channel, producers: list[Asked]) -> None:
         try:
-            answers = channel.request_all([("PRODUCER_GET_STATS", owned.producer.id) for _, owned in producers])
+            answers = channel.request_all([("PRODUCER_GET_STATS", owned.producer.id) for _, owned, _ in producers])
         except BridgeError as error:
             logger.debug("not counted: %s", error)
             return
         await asyncio.wait(answers)
-        now = self._clock()
-        for (life, owned), answer in zip(producers, answers, strict=True):
+        now, traffic = self._clock(), self.traffic_of(channel)
+        traffic.counted_at = now
+        for (life, owned, listeners), answer in zip(producers, answers, strict=True):
             if answer.exception() is not None:  # closed meanwhile
                 continue
             count = packet_count(answer.result())
-            if count > life.counts.get(owned.producer.id, 0):
+            grown = count - life.counts.get(owned.producer.id, 0)
+            if grown > 0:
                 life.last_rtp = now
+                traffic.received += grown
+                traffic.forwarded += grown * listeners
             life.counts[owned.producer.id] = count
 
     def _look_at_transports(self, call: LiveCall) -> None:

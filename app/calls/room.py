@@ -241,6 +241,12 @@ class Room:
         sender = self.transports.get(owned.key[0])
         return sender is not None and sender.transport.connected
 
+    def listeners(self, owned: PartyProducer) -> int:
+        """How many consumers its packets go to now."""
+        producer_id = owned.producer.id
+        consumers = (one.consumer for one in self.consumers.values())
+        return sum(one.producer_id == producer_id and not one.paused for one in consumers)
+
     # consumers
 
     async def consume(self, user_id: str, request: ConsumeRequest) -> Consumer:

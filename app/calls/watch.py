@@ -35,6 +35,7 @@ class Watch:
         self._online = online
         self._limits = limits
         self._sweeper = Sweeper()
+        self.traffic_of = self._sweeper.traffic_of
         self._proving = Tasks()
         self._sweep_listeners: list[SweepListener] = []
 

@@ -26,6 +26,7 @@ from schemas.consumer import (
     ResumedSchema,
 )
 from schemas.health import LiveSchema, ReadySchema
+from schemas.node import SampleSeriesSchema, WorkersSchema
 from schemas.producer import ProducerCreatedSchema, ProduceRequestSchema, ProducerListSchema
 from schemas.stats import StatisticsSchema
 from schemas.transport import (
@@ -213,6 +214,51 @@ EXAMPLES: Final[Mapping[type[Schema[Any]], Json]] = {
                 "billedPoints": 100,
             }
         ]
+    },
+    WorkersSchema: {
+        "stress": 0.31,
+        "workers": [
+            {
+                "index": 0,
+                "state": "up",
+                "version": "3.27.1",
+                "restarts": 0,
+                "failure": None,
+                "probe": {"ok": True, "ms": 0.31, "at": "2026-01-31T12:00:00.000Z"},
+                "pid": 4211,
+                "uptimeSeconds": 86400,
+                "cpuPercent": 27.9,
+                "cpuSeconds": 19021.4,
+                "memoryBytes": 61_440_000,
+                "routers": 80,
+                "transports": 320,
+                "producers": 160,
+                "consumers": 160,
+                "stress": 0.31,
+                "packetsPerSecond": {"in": 8000.0, "out": 7950.0},
+                "requests": {"pending": 0, "p50Ms": 0.42, "p99Ms": 3.1},
+            }
+        ],
+    },
+    SampleSeriesSchema: {
+        "stepSeconds": 5,
+        "samples": [
+            {
+                "at": "2026-01-31T12:00:00.000Z",
+                "calls": 83,
+                "talking": 80,
+                "stress": 0.31,
+                "loopLagMs": 2.4,
+                "workerCpuPercent": 27.9,
+                "nodeCpuPercent": 9.3,
+                "packetsIn": 8000.0,
+                "packetsOut": 7950.0,
+                "lossPercent": 0.02,
+                "httpRequests": 14.2,
+                "httpP95Ms": 6.1,
+                "sockets": 166,
+            }
+        ],
     },
     LiveSchema: {"status": "live"},
     ReadySchema: {

@@ -5,11 +5,8 @@ Read on the event loop, where nothing moves meanwhile, and handed out from whate
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
-from pathlib import Path
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -18,10 +15,9 @@ from app.calls.registry import Registry
 from app.calls.service import CallService
 from app.ledger.values import LIVE_STATES
 from app.ops.metrics import PREFIX
+from app.ops.usage import cpu_seconds, resident_bytes
 from app.signaling.hub import Hub
-from worker_bridge.pool import Pool, Slot
-
-PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+from worker_bridge.pool import Pool
 
 
 class Standing(Collector):
@@ -64,8 +60,8 @@ class Standing(Collector):
             up.add_metric(label, slot.worker is not None)
             restarts.add_metric(label, slot.restarts)
             if slot.worker is not None:
-                cpu.add_metric(label, cpu_seconds(slot))
-                memory.add_metric(label, resident_bytes(slot.worker.pid))
+                cpu.add_metric(label, cpu_seconds(slot.worker))
+                memory.add_metric(label, resident_bytes(slot.worker))
                 pending.add_metric(label, slot.worker.channel.pending)
         yield from (up, restarts, cpu, memory, pending)
 
@@ -76,16 +72,3 @@ def gauge(name: str, means: str, *labels: str, value: float | None = None) -> Ga
 
 def counter(name: str, means: str, *labels: str, value: float | None = None) -> CounterMetricFamily:
     return CounterMetricFamily(f"{PREFIX}_{name}", means, value=value, labels=labels or None)
-
-
-def cpu_seconds(slot: Slot) -> float:
-    """As of the last heartbeat, half a second ago at most."""
-    used = slot.worker.resource_usage if slot.worker is not None else {}
-    return float(used.get("ru_utime", 0) + used.get("ru_stime", 0)) / 1000
-
-
-def resident_bytes(pid: int) -> int:
-    """0 where the process has just gone."""
-    with suppress(OSError):
-        return int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * PAGE_BYTES
-    return 0

@@ -1,0 +1,15 @@
+"""How much a worker forwards, as the sweeps over its talking calls have counted it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class Traffic:
+    """Packets since the worker came up: what parties sent, and what of it went on to somebody who listens; as of
+    ``counted_at``, in monotonic seconds."""
+
+    received: int = 0
+    forwarded: int = 0
+    counted_at: float = 0.0

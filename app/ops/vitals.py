@@ -1,0 +1,78 @@
+"""What one worker does: its CPU, its packets and how fast it answers, by what is known of it anyway.
+
+CPU comes from the heartbeat, packets from the sweep over talking calls, times from the channel. The worker is asked
+for nothing on top.
+"""
+
+from __future__ import annotations
+
+import math
+
+from app.calls.traffic import Traffic
+from app.ops.latencies import Latencies
+from app.ops.stress import Stress, of_worker
+from app.ops.usage import cpu_seconds
+from worker_bridge.channel import Outcome
+from worker_bridge.worker import Worker
+
+SETTLES_WITHIN_S = 3.0  # the time constant of what is smoothed: a burst of set-ups is no load yet
+NOBODY_TALKS_AFTER_S = 3.0  # without a sweep
+ASKED_IN_BULK = frozenset({"PRODUCER_GET_STATS", "CONSUMER_GET_STATS"})  # these wait for one another in one write
+
+
+class Vitals:
+    """Looked at once a second. Rates are of the last second, ``stress`` is smoothed."""
+
+    def __init__(self, worker: Worker, traffic: Traffic) -> None:
+        self.worker = worker
+        self.request_times = Latencies()
+        self.cpu_percent = 0.0  # of one core
+        self.packets_in = 0.0  # a second
+        self.packets_out = 0.0
+        self._traffic = traffic
+        self._seen_packets = (traffic.counted_at, traffic.received, traffic.forwarded)
+        self._seen_cpu = (worker.usage_at, cpu_seconds(worker))
+        self._looked_at: float | None = None
+        self._smooth_cpu = 0.0
+        self._smooth_out = 0.0
+        worker.channel.observe(self._answered)
+
+    @property
+    def stress(self) -> Stress:
+        return of_worker(self._smooth_cpu, self._smooth_out)
+
+    def look(self, at: float) -> None:
+        """Take what has been learned since the last look; ``at`` is monotonic, in seconds."""
+        since = at - self._looked_at if self._looked_at is not None else 0.0
+        self._looked_at = at
+        if since <= 0:
+            return
+        self._look_at_cpu()
+        self._look_at_packets(at)
+        weight = 1 - math.exp(-since / SETTLES_WITHIN_S)
+        self._smooth_cpu += weight * (self.cpu_percent - self._smooth_cpu)
+        self._smooth_out += weight * (self.packets_out - self._smooth_out)
+
+    def _look_at_cpu(self) -> None:
+        """Between two heartbeats, by the times at which they came."""
+        (before_at, before_s), at = self._seen_cpu, self.worker.usage_at
+        if at > before_at:
+            spent_s = cpu_seconds(self.worker)
+            self._seen_cpu = at, spent_s
+            if before_at:
+                self.cpu_percent = 100 * (spent_s - before_s) / (at - before_at)
+
+    def _look_at_packets(self, at: float) -> None:
+        """Between two sweeps, by the times at which they counted. None for a while: nobody talks."""
+        traffic, (before_at, received, forwarded) = self._traffic, self._seen_packets
+        self._seen_packets = (traffic.counted_at, traffic.received, traffic.forwarded)
+        if before_at < traffic.counted_at:
+            since = traffic.counted_at - before_at
+            self.packets_in = (traffic.received - received) / since
+            self.packets_out = (traffic.forwarded - forwarded) / since
+        elif at - traffic.counted_at > NOBODY_TALKS_AFTER_S:
+            self.packets_in = self.packets_out = 0.0
+
+    def _answered(self, method: str, seconds: float, _: Outcome) -> None:
+        if method not in ASKED_IN_BULK:
+            self.request_times.note(seconds)

@@ -1,0 +1,47 @@
+"""The node's workers as admins see them: what each holds, what it costs, and how well it answers."""
+
+from __future__ import annotations
+
+import time
+
+from app.ops.prover import Prover
+from app.ops.sampler import Sampler
+from app.ops.usage import cpu_seconds, resident_bytes
+from app.ops.vitals import Vitals
+from schemas.node import PacketRates, RequestTimes, WorkerLine, Workers, WorkerState
+from worker_bridge.pool import Pool, Slot
+
+
+def seen(pool: Pool, sampler: Sampler, prover: Prover) -> Workers:
+    """All of them, up or not."""
+    lines = [line(slot, pool.native.version, sampler.vitals_in(slot), prover) for slot in pool.slots]
+    return Workers(round(sampler.stress.value, 3), tuple(lines))
+
+
+def line(slot: Slot, version: str, vitals: Vitals | None, prover: Prover) -> WorkerLine:
+    proof = prover.proof(slot)
+    common = (slot.index, state(slot), version, slot.restarts, slot.failure, proof.result() if proof else None)
+    if vitals is None:
+        return WorkerLine(*common)
+    worker, census, times = vitals.worker, vitals.worker.census(), vitals.request_times
+    return WorkerLine(
+        *common,
+        pid=worker.pid,
+        uptime_seconds=int(time.monotonic() - worker.started_at),
+        cpu_percent=round(vitals.cpu_percent, 1),
+        cpu_seconds=round(cpu_seconds(worker), 3),
+        memory_bytes=resident_bytes(worker),
+        routers=census["router"],
+        transports=census["transport"],
+        producers=census["producer"],
+        consumers=census["consumer"],
+        stress=round(vitals.stress.value, 3),
+        packets_per_second=PacketRates(round(vitals.packets_in, 1), round(vitals.packets_out, 1)),
+        requests=RequestTimes(worker.channel.pending, times.quantile_ms(0.5), times.quantile_ms(0.99)),
+    )
+
+
+def state(slot: Slot) -> WorkerState:
+    if slot.worker is not None:
+        return "up"
+    return "gave_up" if slot.gave_up else "starting"

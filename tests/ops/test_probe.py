@@ -1,0 +1,92 @@
+"""The proof that a worker forwards, with the real one: working, standing still, and out of sockets."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from app.ops import prover as prover_module
+from app.ops.probe import PROVEN_WITHIN_S, ProbeFailed, prove
+from app.ops.prover import Prover
+from tests.conftest import eventually, free_ports
+from worker_bridge.native import NativeWorker
+from worker_bridge.pool import Pool, PoolSettings
+from worker_bridge.worker import Worker
+
+
+@pytest.fixture
+async def worker(native_worker: NativeWorker) -> AsyncIterator[Worker]:
+    async with Worker.running(native_worker) as running:
+        yield running
+
+
+@contextmanager
+def without_sockets(pid: int) -> Iterator[None]:
+    """The process may open no further descriptor."""
+    limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (len(list(Path(f"/proc/{pid}/fd").iterdir())), limits[1]))
+    try:
+        yield
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
+
+
+async def test_a_packet_comes_through_and_nothing_of_the_proof_is_left(worker):
+    assert 0 < await prove(worker) < PROVEN_WITHIN_S
+    assert not worker.census()
+    await eventually(lambda: worker.channel.pending)
+    dump = await worker.dump()
+    assert dump["router_ids"] == []
+    assert dump["channel_message_handlers"]["channel_request_handlers"] == []
+
+
+async def test_a_worker_that_stands_still_forwards_nothing(worker):
+    os.kill(worker.pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(ProbeFailed, match="no packet came out within 2 s"):
+            await prove(worker)
+    finally:
+        os.kill(worker.pid, signal.SIGCONT)
+    assert await prove(worker) > 0
+    await eventually(lambda: worker.channel.pending)
+    assert not worker.census()
+
+
+async def test_a_worker_that_answers_and_has_no_socket_left_is_found_out(worker):
+    with without_sockets(worker.pid):
+        with pytest.raises(ProbeFailed, match="too many open files"):
+            await prove(worker)
+        assert await worker.dump()
+    assert await prove(worker) > 0
+    assert not worker.census()
+
+
+async def test_a_worker_is_proven_when_it_comes_up_and_again_after_a_failure(native_worker, monkeypatch):
+    monkeypatch.setattr(prover_module, "PROVE_EVERY_S", 0.05)
+    monkeypatch.setattr(prover_module, "AGAIN_AFTER_S", 0.05)
+    async with Pool.running(native_worker, PoolSettings(1, first_port=free_ports(1))) as pool:
+        prover = Prover(pool)
+        [slot] = pool.slots
+        assert prover.proof(slot) is None
+        assert not prover.failed(slot)
+        running = prover_module.asyncio.create_task(prover.run())
+        await eventually(lambda: prover.proof(slot) is None)
+        assert prover.proof(slot).result().ok
+        with without_sockets(slot.worker.pid):
+            await eventually(lambda: not prover.failed(slot))
+            assert "too many open files" in prover.proof(slot).problem
+        await eventually(lambda: prover.failed(slot))
+
+        first = slot.worker
+        os.kill(first.pid, signal.SIGKILL)
+        await eventually(lambda: slot.worker in (None, first))
+        await eventually(lambda: prover.proof(slot) is None)
+        assert prover.proof(slot).ok
+        running.cancel()
+        await prover_module.asyncio.gather(running, return_exceptions=True)
