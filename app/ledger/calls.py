@@ -1,7 +1,7 @@
 """Calls as rows: opened, moved forward, ended once, and read. Knows nothing of media, timers or sockets.
 
 The call's row is locked before anything about the call is decided (SQLite: the whole database is), so that of two who
-want to move a call one finds it moved.
+want to move a call one finds it moved. Openings and ends that wait for the same commit are done together.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from dataclasses import dataclass, fields, replace
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, bindparam, func, insert, or_, select, update
+from sqlalchemy import Connection, RowMapping, func, or_, select
 
 from app.ledger import events, news
+from app.ledger.bulk import BulkInsert, BulkLock, BulkUpdate, Row
 from app.ledger.errors import CallExists, PartyBusy, StaleState, UnknownCall
 from app.ledger.paging import page
-from app.ledger.prepared import Prepared, Row
-from app.ledger.tables import call_transitions, call_units, calls, insert_unless_there
+from app.ledger.tables import call_transitions, call_units, calls
 from app.ledger.values import (
     LIVE_STATES,
     Billing,
@@ -34,12 +34,12 @@ from app.ledger.values import (
     Unit,
 )
 
-LOCK = select(calls).where(calls.c.id.in_(bindparam("call_ids", expanding=True))).order_by(calls.c.id).with_for_update()
-LOCK_ONE = Prepared(lambda _: select(calls).where(calls.c.id == bindparam("call_id")).with_for_update())
-ADD = Prepared(lambda dialect: insert_unless_there(dialect, calls).returning(calls.c.id))
-ADD_TRANSITION = Prepared(lambda _: insert(call_transitions))
-
 COLUMNS = tuple(one.name for one in fields(Call))
+STEP = ("call_id", "state", "cause", "at_ms")
+LOCK = BulkLock(calls, COLUMNS)
+ADD = BulkInsert(calls, COLUMNS, unless_there=True)
+ADD_TRANSITIONS = BulkInsert(call_transitions, STEP)
+
 TIME_OF = {CallState.MATCHED: "accepted_at_ms", CallState.TALKING: "connected_at_ms"}  # which time a state sets
 
 
@@ -53,27 +53,51 @@ class End:
     duration_seconds: int
 
 
-def open_call(tx: Connection, node: str, new: NewCall, told: Iterable[NewEvent]) -> Changed:
-    call = Call(
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """A call to open, on which node, and what is told about it."""
+
+    node: str
+    new: NewCall
+    told: tuple[NewEvent, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """A call to end. ``told`` is stored before the ``call_end`` of both parties; ``before`` is a noted step."""
+
+    call_id: str
+    end: End
+    told: tuple[NewEvent, ...]
+    before: Noted | None
+
+
+def open_many(tx: Connection, openings: Sequence[Opening]) -> list[Changed]:
+    """All of them, or none: whoever is refused is refused again on its own."""
+    opened = [_opened(opening) for opening in openings]
+    rows = [{name: getattr(call, name) for name in COLUMNS} for call in opened]
+    while ADD(tx, rows) < len(rows):  # a unique index stands against one: the id's, or one of the busy rule's
+        for call in opened:
+            _refuse(tx, call)
+    begun = [(one.new, state) for one in openings for state in one.new.states]
+    _add_transitions(tx, ((new.id, state, new.cause, new.created_at_ms) for new, state in begun))
+    told = events.append_each(tx, [events.drafts(one.told, one.new.created_at_ms) for one in openings])
+    return [Changed(call, stored) for call, stored in zip(opened, told, strict=True)]
+
+
+def _opened(opening: Opening) -> Call:
+    new = opening.new
+    return Call(
         id=new.id,
         user_id=new.user_id,
         otomo_id=new.otomo_id,
         state=new.states[-1],
         exclusive=new.exclusive,
-        node=node,
+        node=opening.node,
         price_per_minute=new.price_per_minute,
         created_at_ms=new.created_at_ms,
         accepted_at_ms=new.created_at_ms if CallState.MATCHED in new.states else None,
     )
-    while not _insert(tx, call):
-        _refuse(tx, call)
-    _add_transitions(tx, ((call.id, state, new.cause, new.created_at_ms) for state in new.states))
-    return Changed(call, events.append(tx, events.drafts(told, new.created_at_ms)))
-
-
-def _insert(tx: Connection, call: Call) -> bool:
-    """False where a unique index stands against it: the id's, or one of the busy rule's."""
-    return bool(ADD(tx, [{name: getattr(call, name) for name in COLUMNS}]))
 
 
 def _refuse(tx: Connection, call: Call) -> None:
@@ -133,16 +157,29 @@ def move(
     return Changed(replace(call, **changes), events.append(tx, events.drafts(told, at_ms)))
 
 
-def end_call(tx: Connection, call_id: str, end: End, told: Iterable[NewEvent], before: Noted | None = None) -> Ended:
-    call = (lock(tx, [call_id])).get(call_id)
-    if call is None:
-        raise UnknownCall(call_id)
-    if call.state is CallState.ENDED:
-        return Ended(call, events.of_type(tx, call_id, news.CALL_END), already=True)
-    call = _with_noted(tx, call, before)
-    [ended] = end_all(tx, [(call, end)])
-    last_words = [*told, *news.call_ended(ended)]
-    return Ended(ended, events.append(tx, events.drafts(last_words, end.ended_at_ms)))
+def end_many(tx: Connection, endings: Sequence[Ending]) -> list[Ended]:
+    """All of them, or none where one is unknown. What has ended already is answered as it was stored."""
+    locked = lock(tx, {ending.call_id for ending in endings})
+    unknown = next((ending.call_id for ending in endings if ending.call_id not in locked), None)
+    if unknown is not None:
+        raise UnknownCall(unknown)
+    due: dict[str, Ending] = {}
+    for one in endings:
+        if locked[one.call_id].state is not CallState.ENDED:
+            due.setdefault(one.call_id, one)
+    ended = end_all(tx, [(_with_noted(tx, locked[one.call_id], one.before), one.end) for one in due.values()])
+    last_words = [
+        events.drafts([*one.told, *news.call_ended(call)], one.end.ended_at_ms)
+        for one, call in zip(due.values(), ended, strict=True)
+    ]
+    told = events.append_each(tx, last_words)
+    new = {call.id: Ended(call, stored) for call, stored in zip(ended, told, strict=True)}
+    return [new.pop(one.call_id) if one.call_id in new else _ended_before(tx, one.call_id) for one in endings]
+
+
+def _ended_before(tx: Connection, call_id: str) -> Ended:
+    [call] = lock(tx, [call_id]).values()
+    return Ended(call, events.of_type(tx, call_id, news.CALL_END), already=True)
 
 
 def end_all(tx: Connection, endings: Sequence[tuple[Call, End]]) -> list[Call]:
@@ -167,24 +204,20 @@ def end_all(tx: Connection, endings: Sequence[tuple[Call, End]]) -> list[Call]:
     return ended
 
 
-def update_many(tx: Connection, rows: Sequence[dict[str, Any]]) -> None:
-    """Set the columns that the rows name, each row by its ``id``, in one round trip. The rows must be locked."""
+def update_many(tx: Connection, rows: Sequence[Row]) -> None:
+    """Set the columns that the rows name, each row by its ``id``, which comes first. The rows must be locked."""
     if rows:
-        _update(tuple(rows[0]))(tx, [{f"new_{name}": value for name, value in row.items()} for row in rows])
+        _update(tuple(rows[0]))(tx, rows)
 
 
 @cache
-def _update(names: tuple[str, ...]) -> Prepared:
-    changed: dict[str, Any] = {name: bindparam(f"new_{name}") for name in names if name != "id"}
-    return Prepared(lambda _: update(calls).where(calls.c.id == bindparam("new_id")).values(changed))
+def _update(names: tuple[str, ...]) -> BulkUpdate:
+    return BulkUpdate(calls, names)
 
 
 def lock(tx: Connection, call_ids: Collection[str]) -> dict[str, Call]:
-    """The calls that exist, locked until the commit, in the order of their ids so that two lockers don't cross."""
-    if len(call_ids) == 1:
-        [call_id] = call_ids
-        return {row["id"]: call_of(row) for row in LOCK_ONE(tx, [{"call_id": call_id}])}
-    return {row["id"]: call_of(row) for row in tx.execute(LOCK, {"call_ids": list(call_ids)}).mappings()}
+    """The calls that exist, locked until the commit."""
+    return {row["id"]: call_of(row) for row in LOCK(tx, call_ids)}
 
 
 def call(tx: Connection, call_id: str) -> Call | None:
@@ -239,5 +272,4 @@ def _totals(tx: Connection, call_ids: Collection[str]) -> dict[str, tuple[int, i
 
 
 def _add_transitions(tx: Connection, steps: Iterable[tuple[str, CallState, str, int]]) -> None:
-    names = ("call_id", "state", "cause", "at_ms")
-    ADD_TRANSITION(tx, [dict(zip(names, step, strict=True)) for step in steps])
+    ADD_TRANSITIONS(tx, [dict(zip(STEP, step, strict=True)) for step in steps])

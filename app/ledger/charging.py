@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, select
 
 from app.ledger import calls, events, news, wallets
+from app.ledger.bulk import BulkInsert
 from app.ledger.tables import call_units, point_transactions
 from app.ledger.values import (
     Call,
@@ -32,6 +33,9 @@ from app.ledger.values import (
 
 MAX_BATCH = 500  # units in one transaction: other writers wait some tens of milliseconds for it
 REASON = "unit"  # on the wallet's statement
+DEBIT = ("user_id", "amount", "reason", "call_id", "unit_index", "balance_after", "at_ms")
+ADD_UNITS = BulkInsert(call_units, tuple(column.name for column in call_units.columns))
+ADD_DEBITS = BulkInsert(point_transactions, DEBIT)
 
 
 def charge_units(tx: Connection, due: Sequence[UnitDue]) -> list[ChargeResult]:
@@ -102,12 +106,12 @@ class Sheet:
         told: dict[tuple[str, int], list[Event]] = defaultdict(list)
         if not self._units:
             return told
-        tx.execute(insert(call_units), [self._row(unit) for unit in self._units])
+        ADD_UNITS(tx, [self._row(unit) for unit in self._units])
         charged = [unit for unit in self._units if unit.points]
         if charged:
             payers = {self._calls[unit.call_id].user_id for unit in charged}
             wallets.put(tx, [self._wallets[payer] for payer in payers])
-            tx.execute(insert(point_transactions), [self._debit(unit) for unit in charged])
+            ADD_DEBITS(tx, [self._debit(unit) for unit in charged])
         touched = {unit.call_id: self._calls[unit.call_id] for unit in self._units}
         totals = ("id", "billed_units", "billed_points")
         calls.update_many(tx, [{name: getattr(call, name) for name in totals} for call in touched.values()])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection
@@ -28,6 +28,7 @@ from app.ledger.errors import BadDatabaseUrl, LedgerError, LedgerUnavailable
 
 P = ParamSpec("P")
 T = TypeVar("T")
+Item = TypeVar("Item")
 Observer = Callable[[str, float, bool], None]
 """Gets the name of a piece of work, the seconds until it was on the disk, and whether it succeeded."""
 
@@ -51,6 +52,14 @@ class Database(ABC):
         """As :meth:`write`, for what nobody waits for: it may be held back a moment, to share another's commit."""
         return await self._watched(work.__name__, self.commit(lambda tx: work(tx, *args, **kwargs), hurry=False))
 
+    async def write_each(self, work: Callable[[Connection, Sequence[Item]], Sequence[T]], item: Item) -> T:
+        """As :meth:`write`, for work that does many things as cheaply as one and returns a result for each.
+
+        It may be given the items of others who wait for the same commit. Where it raises, it is run again for each
+        item on its own, so that a refusal is nobody else's.
+        """
+        return await self._watched(work.__name__, self.commit_each(work, item))
+
     async def read(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run ``work``, which only reads, on one state of what is committed. Raises LedgerUnavailable."""
         return await self.look(lambda tx: work(tx, *args, **kwargs))
@@ -68,6 +77,10 @@ class Database(ABC):
     @abstractmethod
     async def commit(self, work: Callable[[Connection], T], *, hurry: bool = True) -> T:
         """:meth:`write`, or :meth:`write_along`, without arguments."""
+
+    async def commit_each(self, work: Callable[[Connection, Sequence[Item]], Sequence[T]], item: Item) -> T:
+        """:meth:`write_each`, where nobody's items are put together."""
+        return (await self.commit(lambda tx: work(tx, [item])))[0]
 
     @abstractmethod
     async def look(self, work: Callable[[Connection], T]) -> T:

@@ -10,22 +10,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import islice
 
-from sqlalchemy import BigInteger, Connection, Select, bindparam, delete, insert, or_, select, update
+from sqlalchemy import BigInteger, Connection, Select, bindparam, delete, or_, select, update
 
-from app.ledger.prepared import Prepared
+from app.ledger.bulk import DIALECT, BulkInsert, Row, execute_sqlite
 from app.ledger.tables import event_counter, events
 from app.ledger.values import Event, NewEvent
 
-DRAW = Prepared(
-    lambda _: (
-        update(event_counter)
-        .values(last_seq=event_counter.c.last_seq + bindparam("how_many", type_=BigInteger))
-        .returning(event_counter.c.last_seq)
-    )
+DRAW = (
+    update(event_counter)
+    .values(last_seq=event_counter.c.last_seq + bindparam("how_many", type_=BigInteger))
+    .returning(event_counter.c.last_seq)
 )
-ADD = Prepared(lambda _: insert(events))
+DRAW_SQLITE = str(DRAW.compile(dialect=DIALECT))
+ADD = BulkInsert(events, tuple(column.name for column in events.columns))
 
 REPLAY_LIMIT = 1000  # events in one answer
 
@@ -47,7 +46,7 @@ def append(tx: Connection, new: Sequence[Draft]) -> tuple[Event, ...]:
     """Store events, in their order. Must be the last thing in the transaction (see above)."""
     if not new:
         return ()
-    first_seq = int(DRAW(tx, [{"how_many": len(new)}])[0]["last_seq"]) - len(new) + 1
+    first_seq = _draw(tx, len(new)) - len(new) + 1
     stored = tuple(
         Event(seq, draft.event.type, draft.event.payload, draft.event.user_id, draft.event.call_id, draft.at_ms)
         for seq, draft in enumerate(new, first_seq)
@@ -56,7 +55,20 @@ def append(tx: Connection, new: Sequence[Draft]) -> tuple[Event, ...]:
     return stored
 
 
-def _row(event: Event, unit_index: int | None) -> dict[str, Any]:
+def append_each(tx: Connection, new: Sequence[Sequence[Draft]]) -> list[tuple[Event, ...]]:
+    """As :meth:`append`, for several changes; returns the events of each."""
+    stored = iter(append(tx, [draft for drafts_ in new for draft in drafts_]))
+    return [tuple(islice(stored, len(drafts_))) for drafts_ in new]
+
+
+def _draw(tx: Connection, how_many: int) -> int:
+    """The last of so many new numbers."""
+    if tx.dialect.name == "sqlite":
+        return int(execute_sqlite(tx, DRAW_SQLITE, how_many).fetchone()[0])
+    return int(tx.execute(DRAW, {"how_many": how_many}).scalar_one())
+
+
+def _row(event: Event, unit_index: int | None) -> Row:
     return {
         "seq": event.seq,
         "user_id": event.user_id,

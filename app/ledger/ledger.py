@@ -78,7 +78,7 @@ class Ledger:
         """Store a new call, at most ``matched``. Raises CallExists, and PartyBusy where an exclusive one may not be."""
         if not call.states or CallState.MATCHED.precedes(call.states[-1]):
             raise ValueError("a call begins in requesting, ringing or matched")
-        return await self._database.write(calls.open_call, self._node, call, tuple(events))
+        return await self._database.write_each(calls.open_many, calls.Opening(self._node, call, tuple(events)))
 
     async def move(
         self,
@@ -116,13 +116,8 @@ class Ledger:
         ``events`` are stored before the ``call_end`` that both parties get; ``cause`` is for the timeline and is the
         reason where it is not given. Raises UnknownCall.
         """
-        return await self._database.write(
-            calls.end_call,
-            call_id,
-            calls.End(reason, cause or reason, ended_at_ms, duration_seconds),
-            tuple(events),
-            before,
-        )
+        end = calls.End(reason, cause or reason, ended_at_ms, duration_seconds)
+        return await self._database.write_each(calls.end_many, calls.Ending(call_id, end, tuple(events), before))
 
     async def call(self, call_id: str) -> Call | None:
         return await self._database.read(calls.call, call_id)

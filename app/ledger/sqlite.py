@@ -1,8 +1,8 @@
 """SQLite: one writing connection in a thread of its own, a few reading ones, and many writers' work in one commit.
 
 A commit waits for the disk (``synchronous = FULL``: milliseconds), the work itself hardly. So what comes while a commit
-is under way waits together and is committed together, and one that fails takes nothing with it. Readers see the last
-commit and are never held up (WAL).
+is under way waits together and is committed together, what is of one kind in the same few statements, and one that
+fails takes nothing with it. Readers see the last commit and are never held up (WAL).
 """
 
 from __future__ import annotations
@@ -20,9 +20,11 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
 
+from app.ledger.bulk import json_text
 from app.ledger.database import ALONG_S, Database, is_trouble, translated, unavailable
 
 T = TypeVar("T")
+Item = TypeVar("Item")
 
 READERS = 4  # connections, each with a thread
 MAX_TOGETHER = 64  # pieces of work in one commit
@@ -34,11 +36,16 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Job:
-    """A piece of work that waits for its commit."""
+    """A piece of work that waits for its commit: for an item, with those of others, or by itself."""
 
-    work: Callable[[Connection], Any]
+    work: Callable[..., Any]
+    item: Any = None
+    each: bool = False
     done: asyncio.Future[Any] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     started: bool = False
+
+    def alone(self, tx: Connection) -> Any:
+        return self.work(tx, [self.item])[0] if self.each else self.work(tx)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +81,14 @@ class SqliteDatabase(Database):
             await database._close()
 
     async def commit(self, work: Callable[[Connection], T], *, hurry: bool = True) -> T:
-        job = Job(work)
+        result: T = await self._done(Job(work), hurry=hurry)
+        return result
+
+    async def commit_each(self, work: Callable[[Connection, Sequence[Item]], Sequence[T]], item: Item) -> T:
+        result: T = await self._done(Job(work, item, each=True), hurry=True)
+        return result
+
+    async def _done(self, job: Job, *, hurry: bool) -> Any:
         self._waiting.append(job)
         if hurry:
             self._start_committing()
@@ -82,8 +96,7 @@ class SqliteDatabase(Database):
             asyncio.get_running_loop().call_later(ALONG_S, self._start_committing)
         try:
             async with asyncio.timeout(self._timeout_s):
-                result: T = await job.done
-                return result
+                return await job.done
         except TimeoutError as error:
             raise unavailable(error, outcome_unknown=job.started) from error
         finally:
@@ -110,14 +123,13 @@ class SqliteDatabase(Database):
                 jobs, self._waiting = self._waiting[:MAX_TOGETHER], self._waiting[MAX_TOGETHER:]
                 for job in jobs:
                     job.started = True
-                works = [job.work for job in jobs]
-                outcomes = await loop.run_in_executor(self._writer_thread, self._commit_together, works)
+                outcomes = await loop.run_in_executor(self._writer_thread, self._commit_together, jobs)
                 for job, outcome in zip(jobs, outcomes, strict=True):
                     settle(job.done, outcome)
         finally:
             self._committer = None
 
-    def _commit_together(self, works: Sequence[Callable[[Connection], Any]], *, apart: bool = False) -> list[Any]:
+    def _commit_together(self, jobs: Sequence[Job], *, apart: bool = False) -> list[Any]:
         """One outcome for each; runs in the writer's thread and raises nothing.
 
         ``apart`` gives each a savepoint, which costs as much as the work itself: only where one of them has failed.
@@ -126,15 +138,15 @@ class SqliteDatabase(Database):
         try:
             with self.writer.connect() as tx, tx.begin():
                 began = True
-                outcomes = [in_savepoint(tx, work) for work in works] if apart else [work(tx) for work in works]
+                outcomes = [in_savepoint(tx, job.alone) for job in jobs] if apart else together(tx, jobs)
                 committing = True
         except Exception as error:
             if not apart and not is_trouble(error):  # one of them is refused, which is rare: again, each on its own
-                return self._commit_together(works, apart=True)
-            if began and not committing and len(works) > 1:  # perhaps it was only one's: a page too many, say
-                return [outcome for work in works for outcome in self._commit_together([work])]
-            log.warning("nothing of %d pieces of work was committed: %s", len(works), error)
-            return [Failed(unavailable(error, outcome_unknown=committing)) for _ in works]
+                return self._commit_together(jobs, apart=True)
+            if began and not committing and len(jobs) > 1:  # perhaps it was only one's: a page too many, say
+                return [outcome for job in jobs for outcome in self._commit_together([job])]
+            log.warning("nothing of %d pieces of work was committed: %s", len(jobs), error)
+            return [Failed(unavailable(error, outcome_unknown=committing)) for _ in jobs]
         return outcomes
 
     def _look(self, work: Callable[[Connection], T]) -> T:
@@ -160,6 +172,20 @@ class SqliteDatabase(Database):
             log.error("the ledger is left open, because its disk does not answer")  # noqa: TRY400  # no trace needed
         self._writer_thread.shutdown(wait=not hanging)
         self._reader_threads.shutdown(wait=not hanging)
+
+
+def together(tx: Connection, jobs: Sequence[Job]) -> list[Any]:
+    """The result of each. Items of one kind of work are done at once, in the place of the last: what was asked about
+    the same call before comes before."""
+    last = {job.work: place for place, job in enumerate(jobs) if job.each}
+    results: dict[int, Any] = {}
+    for place, job in enumerate(jobs):
+        if not job.each:
+            results[place] = job.work(tx)
+        elif last[job.work] == place:
+            alike = [at for at, other in enumerate(jobs) if other.work is job.work]
+            results.update(zip(alike, job.work(tx, [jobs[at].item for at in alike]), strict=True))
+    return [results[place] for place in range(len(jobs))]
 
 
 def in_savepoint(tx: Connection, work: Callable[[Connection], Any]) -> Any:
@@ -208,6 +234,7 @@ def engine(url: URL, timeout_s: float, *, writes: bool) -> Engine:
         pool_timeout=timeout_s,
         pool_reset_on_return=None,  # every transaction is ended where it was begun
         connect_args={"isolation_level": None, "timeout": timeout_s / 2},  # the wait for another process's lock
+        json_serializer=json_text,
     )
 
     @event.listens_for(made, "connect")

@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import fields
 
-from sqlalchemy import Connection, RowMapping, bindparam, select, update
+from sqlalchemy import Connection, RowMapping, select
 
 from app.ledger import events, news
+from app.ledger.bulk import BulkLock, BulkUpdate
 from app.ledger.errors import BalanceTooHigh, BalanceTooLow, KeyReused
 from app.ledger.paging import page
 from app.ledger.tables import calls, insert_unless_there, point_transactions, wallets
 from app.ledger.values import MAX_POINTS, Adjusted, Page, Usage, Wallet
 
-LOCK = (
-    select(wallets)
-    .where(wallets.c.user_id.in_(bindparam("user_ids", expanding=True)))
-    .order_by(wallets.c.user_id)
-    .with_for_update()
-)
-PUT = (
-    update(wallets)
-    .where(wallets.c.user_id == bindparam("owner"))
-    .values(balance=bindparam("new_balance"), updated_at_ms=bindparam("at_ms"))
-)
+COLUMNS = tuple(one.name for one in fields(Wallet))
+LOCK = BulkLock(wallets, COLUMNS)
+PUT = BulkUpdate(wallets, COLUMNS)
 
 ADJUSTMENT = "adjustment"
 
@@ -73,13 +67,12 @@ def wallet(tx: Connection, user_id: str) -> Wallet | None:
 
 def lock(tx: Connection, user_ids: Collection[str]) -> dict[str, Wallet]:
     """The wallets that exist, locked until the commit, in the order of their owners so that two lockers don't cross."""
-    return {row["user_id"]: Wallet(**row) for row in tx.execute(LOCK, {"user_ids": list(user_ids)}).mappings()}
+    return {row["user_id"]: Wallet(**row) for row in LOCK(tx, user_ids)}
 
 
 def put(tx: Connection, changed: Sequence[Wallet]) -> None:
     """Store the balances of wallets that are locked."""
-    rows = [{"owner": one.user_id, "new_balance": one.balance, "at_ms": one.updated_at_ms} for one in changed]
-    tx.execute(PUT, rows)
+    PUT(tx, [{name: getattr(one, name) for name in COLUMNS} for one in changed])
 
 
 def usage(tx: Connection, user_id: str, limit: int, cursor: str | None) -> Page[Usage]:

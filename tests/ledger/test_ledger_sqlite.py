@@ -10,13 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from ledger_samples import START, balance, charged, credit, talking, unit
+from ledger_samples import START, balance, charged, credit, matched_call, new_call, talking, unit
 from sqlalchemy import event
 
 from app.ledger import Ledger
-from app.ledger.errors import BalanceTooLow, LedgerUnavailable
+from app.ledger.errors import BalanceTooLow, CallExists, LedgerUnavailable, PartyBusy
 from app.ledger.sqlite import SqliteDatabase
-from app.ledger.values import NewEvent
+from app.ledger.values import CallState, Changed, NewEvent, Noted
 
 BRIEF_S = 2.0  # a transaction's time limit: some tests wait for it to pass, all others must not come near it
 
@@ -215,3 +215,40 @@ async def test_closing_waits_for_what_is_under_way(sqlite_url: str) -> None:
     async with Ledger.open(sqlite_url) as ledger:
         assert await balance(ledger) == 1
     assert under_way.cancelled()
+
+
+async def test_of_openings_that_are_stored_together_each_is_refused_on_its_own(ledger: Ledger) -> None:
+    with slow_disk(ledger) as (hangs, go):
+        under_way = asyncio.create_task(credit(ledger, 1))
+        await hangs.wait()
+        wanted = [("a", "user-a", "x"), ("a", "user-b", "y"), ("b", "user-a", "y"), ("c", "user-c", "z")]
+        tries = asyncio.gather(*(ledger.open_call(new_call(*one)) for one in wanted), return_exceptions=True)
+        await asyncio.sleep(0)  # lets all ask
+        go.set()
+        results = await tries
+        await under_way
+    assert [type(result) for result in results] == [Changed, CallExists, PartyBusy, Changed]
+    assert {call.id for call in await ledger.open_calls()} == {"a", "c"}
+    assert await ledger.audit() == ()
+
+
+async def test_ends_that_are_stored_together_come_after_what_was_asked_before_them(ledger: Ledger) -> None:
+    for name in ("a", "b"):
+        await ledger.open_call(matched_call(name))
+    with slow_disk(ledger) as (hangs, go):
+        under_way = asyncio.create_task(credit(ledger, 1))
+        await hangs.wait()
+        step = Noted("b", CallState.CONNECTING, "the first transport", START)
+        ends = [
+            ledger.end_call(name, reason="manual", ended_at_ms=START, duration_seconds=0) for name in ("a", "b", "a")
+        ]
+        tries = asyncio.gather(ends[0], ledger.note([step], [], at_ms=START), *ends[1:])
+        await asyncio.sleep(0)  # lets all ask
+        go.set()
+        first, _, other, second = await tries
+        await under_way
+    assert [step.state for step in await ledger.timeline("b")] == ["matched", "connecting", "ending", "ended"]
+    assert (first.already, other.already, second.already) == (False, False, True)
+    assert second.call == first.call
+    assert second.events == first.events
+    assert await ledger.audit() == ()
