@@ -15,10 +15,10 @@ from rtp_samples import OPUS, VP8
 
 from worker_bridge.native import NativeWorker
 from worker_bridge.router import Router
-from worker_bridge.worker import Worker, WorkerSettings
+from worker_bridge.worker import Worker
+from worker_bridge.worker_settings import LOG_TAGS, WorkerSettings
 
 REPOSITORY = Path(__file__).parents[2]
-LOG_TAGS = ("info", "ice", "dtls", "rtp", "srtp", "rtcp", "rtx", "bwe", "score", "simulcast", "svc", "sctp", "message")
 FAKE = Path(__file__).with_name("fake_worker.py")
 
 
@@ -26,7 +26,7 @@ FAKE = Path(__file__).with_name("fake_worker.py")
 def worker_settings() -> WorkerSettings:
     """The usual ones; with ``WORKER_LOG=debug`` a worker that logs all it does. Tests have to pass either way."""
     if os.environ.get("WORKER_LOG") == "debug":
-        return WorkerSettings(log_level="debug", log_tags=LOG_TAGS)
+        return WorkerSettings(log_level="debug", log_tags=tuple(LOG_TAGS))
     return WorkerSettings()
 
 
