@@ -12,7 +12,7 @@ PROGRAMS := g++ make pkg-config flatc
 PROGRAMS_TEST := npm
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test run test lint types test-debug test-sanitize bench demo wheel wheel-check clean
+.PHONY: help setup setup-test run test lint types test-debug test-openapi test-sanitize bench demo wheel wheel-check clean
 
 help: ## Show what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ types: $(VENV)/.ready-test ## Check types
 
 test-debug: setup-test ## Run the bridge's tests on a worker that logs everything it does
 	WORKER_LOG=debug $(BIN)/python -m pytest tests/worker_bridge
+
+test-openapi: setup-test ## Ask a running node for much that its OpenAPI document promises or forbids
+	OPENAPI_EXAMPLES=200 OPENAPI_SEED=$$(date +%s) $(BIN)/python -m pytest -s tests/app/openapi/test_openapi_fuzz.py
 
 test-sanitize: setup-test ## Fuzz the codec under the address and undefined-behaviour sanitizers
 	$(BIN)/python -m tests.sanitize

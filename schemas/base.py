@@ -163,8 +163,9 @@ def json_schemas(*schemas: type[Schema[Any]]) -> dict[str, dict[str, Any]]:
 
 
 def _describe(field: marshmallow.fields.Field[Any]) -> dict[str, Any]:
-    shape = cast("StrictField[Any]", field).describe()
-    if field.allow_none:
+    declared = cast("StrictField[Any]", field)
+    shape = declared.describe()
+    if declared.allow_none or declared.null_is_absent:
         shape = {"anyOf": [shape, {"type": "null"}]}
     return shape | dict(field.metadata)
 

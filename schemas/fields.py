@@ -18,7 +18,7 @@ from typing import Any, Final, Generic, TypeVar
 from marshmallow import ValidationError, fields, missing
 
 from schemas.cache import ContentCache
-from schemas.problem import MAX_PROBLEMS
+from schemas.problem import MAX_PROBLEMS, UNPRINTABLE
 
 T = TypeVar("T")
 Reader = Callable[[Any], T]
@@ -26,8 +26,7 @@ Reader = Callable[[Any], T]
 INT32: Final = (-(2**31), 2**31 - 1)
 UINT32_MAX: Final = 2**32 - 1
 UUID_PATTERN: Final = r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
-UNPRINTABLE: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")  # tab and line feed may stand in a text
-PRINTABLE: Final = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$"  # the same for JSON Schema, whose texts have no surrogates
+PRINTABLE: Final = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$"  # UNPRINTABLE for JSON Schema, whose texts have no surrogates
 
 
 class StrictField(fields.Field[T], Generic[T]):

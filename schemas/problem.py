@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 MAX_PROBLEMS: Final = 20  # a client that got more than this wrong needs the documentation, not the rest of the list
 MAX_PATH: Final = 200  # characters; a path repeats names that the client chose
+UNPRINTABLE: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")  # tab and line feed may stand in a text
 WHOLE: Final = "_schema"  # marshmallow's key for what concerns an object, and none of its fields
 
 
@@ -30,14 +32,19 @@ class InvalidBody(Exception):
 
 def refuse(problem: str, path: str = "") -> InvalidBody:
     """The exception with a single problem."""
-    return InvalidBody((Problem(path[:MAX_PATH], problem),))
+    return InvalidBody((Problem(readable(path), problem),))
+
+
+def readable(path: str) -> str:
+    """As much of it as may be told, without what no text of ours may hold: a client chose its names."""
+    return UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", path[:MAX_PATH])
 
 
 def flatten(messages: Mapping[Any, Any] | list[Any]) -> tuple[Problem, ...]:
     """marshmallow's nested messages (names and indexes as keys, lists of texts as leaves) as a bounded flat list."""
     found: list[Problem] = []
     for path, text in _walk(messages, ""):
-        found.append(Problem(path[:MAX_PATH], text))
+        found.append(Problem(readable(path), text))
         if len(found) == MAX_PROBLEMS:
             break
     return tuple(found)

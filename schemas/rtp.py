@@ -13,7 +13,8 @@ from typing import Any, Final
 from marshmallow import ValidationError
 
 from schemas.base import LenientSchema, ObjectOf
-from schemas.fields import INT32, UINT32_MAX, UNPRINTABLE, Choice, Flag, ListOf, StrictField, Text, Whole
+from schemas.fields import INT32, UINT32_MAX, Choice, Flag, ListOf, StrictField, Text, Whole
+from schemas.problem import UNPRINTABLE
 from worker_bridge import rtp
 
 MAX_CODECS: Final = 128  # as many as there are payload types

@@ -240,3 +240,12 @@ def test_values_that_json_cannot_carry_are_refused_too() -> None:
     for wrong in (float("nan"), float("inf"), b"x", object(), {1, 2}, "\ud800"):
         with pytest.raises(InvalidBody):
             load(schema, replaced(GOOD[schema], ("rtpParameters", "encodings", 0, "rid"), wrong))
+
+
+@pytest.mark.parametrize("name", ["\x00", "a\x1bb", "\x9f"])
+def test_a_problem_never_repeats_control_characters_that_a_client_chose(name: str) -> None:
+    body = {"reason": "bye", name: 1}
+    for raw in (json.dumps(body), json.dumps(body)[:-1] + f", {json.dumps(name)}: 2}}"):
+        with pytest.raises(InvalidBody) as refused:
+            parse(ReasonBodySchema, raw)
+        assert refused.value.details[0].path.isprintable()

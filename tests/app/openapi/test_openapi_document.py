@@ -8,20 +8,35 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import orjson
 import pytest
 from aiohttp import web
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from app.application import create_app
 from app.errors import ANSWERS, INTERNAL_ERROR
 from app.openapi.declaration import answers, declaration_of
 from app.openapi.document import operations
 from app.openapi.examples import EXAMPLES
 from app.rest.docs import DOCUMENT
+from app.settings import Settings
 from schemas.base import load
 from schemas.error import ErrorBodySchema
 
 Json = dict[str, Any]
 METHODS = {"get", "put", "post", "delete", "patch"}
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> web.Application:
+    """Made, and never started."""
+    return create_app(Settings(data_dir=tmp_path))
+
+
+@pytest.fixture
+def document(app: web.Application) -> Json:
+    found: Json = orjson.loads(app[DOCUMENT].raw)
+    return found
 
 
 def described(document: Json) -> Iterator[tuple[str, str, Json]]:
@@ -137,7 +152,7 @@ def test_messages_of_their_own_stand_in_the_examples(document: Json):
     assert examples["TRANSPORT_NOT_FOUND"]["value"]["message"] == "送信用Transportが存在しません。"
 
 
-def test_it_is_made_once_and_anew_for_another_application(app: web.Application, tmp_path: Path):
+def test_it_is_made_once(app: web.Application):
     assert app[DOCUMENT].raw is app[DOCUMENT].raw
 
 

@@ -1,0 +1,165 @@
+"""schemathesis against a running node: requests made from its own description, good and bad, and what is wrong with the
+answers.
+
+Ids in requests are replaced by those of the world where they are well formed, so that most requests reach beyond a
+404; one in eight keeps its own, one in eight comes from a stranger, one in sixteen without a token. What is asked is
+given by the seed; the ids, and so the answers, are the node's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import requests
+import schemathesis
+from hypothesis import strategies as st
+from schemathesis.engine import Status, events, from_schema
+from schemathesis.hooks import GLOBAL_HOOK_DISPATCHER
+from world import World
+
+from app.openapi.examples import EXAMPLES
+from schemas.fields import UUID_PATTERN
+from schemas.producer import ProduceRequestSchema
+
+UUID = re.compile(UUID_PATTERN).fullmatch
+CALL_ID = re.compile(r"[A-Za-z0-9_-]{1,64}").fullmatch
+PRINTABLE = st.text(st.characters(categories=["L", "M", "N", "P", "S"]), min_size=1, max_size=128)
+
+ACCEPTED = ["2xx", "401", "402", "403", "404", "409"]
+RULED = ["listCalls", "getUsage", "createProducer", "createConsumer", "connectTransport", "adjustWallet"]
+"""Refused by rules, too, that JSON Schema can't tell: cursors are ours, codecs the router's, sums the wallet's."""
+
+
+@dataclass
+class Found:
+    """What a run did and saw: answers by operation and status, and each problem once, with an example."""
+
+    answers: Counter[tuple[str, int]] = field(default_factory=Counter)
+    problems: dict[str, str] = field(default_factory=dict)
+
+    def by_status(self) -> dict[int, int]:
+        counted: Counter[int] = Counter()
+        for (_, status), count in self.answers.items():
+            counted[status] += count
+        return dict(sorted(counted.items()))
+
+    def take(self, event: Any) -> None:
+        if isinstance(event, events.NonFatalError | events.FatalError):
+            self.problems[f"the run: {event}"] = str(getattr(event, "info", event))
+        if not isinstance(event, events.ScenarioFinished):
+            return
+        for case_id, interaction in event.recorder.interactions.items():
+            case = event.recorder.cases[case_id].value
+            operation = case.operation.definition.raw
+            status = interaction.response.status_code if interaction.response else 0
+            self.answers[operation["operationId"], status] += 1
+            if operation["security"] and "Authorization" not in interaction.request.headers and status != 401:
+                self.problems[f"{event.recorder.label}: {status} without a token"] = repr(case)
+        for check in (one for checks in event.recorder.checks.values() for one in checks):
+            if check.status is Status.FAILURE:
+                self._problem(event.recorder.label, check)
+
+    def _problem(self, label: str, check: Any) -> None:
+        failure = check.failure_info.failure
+        self.problems.setdefault(
+            f"{label}: {check.name}: {failure.title}", f"{failure.message}\n{check.failure_info.code_sample}"
+        )
+
+
+def run(base: str, world: World, loop: asyncio.AbstractEventLoop, max_examples: int, seed: int) -> Found:
+    """All phases, in the calling thread; the world is asked in its own loop."""
+    schemathesis.openapi.format("printable", PRINTABLE)
+    document = requests.get(f"{base}/openapi.json", timeout=10).json()
+    schema = schemathesis.openapi.from_dict(document, config=configured(base, max_examples, seed))
+    chance = random.Random(seed)
+
+    def before_call(_: Any, case: Any, kwargs: Any) -> None:
+        operation = case.operation.definition.raw
+        aiming = world.aim(operation["operationId"], operation["tags"][0])
+        aim = asyncio.run_coroutine_threadsafe(aiming, loop).result()
+        take_aim(case, aim.ids, chance)
+        if not operation["security"] or chance.random() >= 1 / 16:
+            asks = "eve" if chance.random() < 1 / 8 else aim.user_id
+            case.headers["Authorization"] = f"Bearer {world.tokens[asks]}"
+
+    schemathesis.hook(before_call)
+    found = Found()
+    try:
+        for event in from_schema(schema).execute():
+            found.take(event)
+    finally:
+        GLOBAL_HOOK_DISPATCHER.unregister(before_call)
+    return found
+
+
+def configured(base: str, max_examples: int, seed: int) -> schemathesis.Config:
+    return schemathesis.Config.from_dict(
+        {
+            "base-url": base,
+            "seed": seed,
+            "workers": 1,
+            "continue-on-failure": True,
+            "generation": {
+                "max-examples": max_examples,
+                "database": "none",
+                "no-shrink": True,
+                "with-security-parameters": False,
+            },
+            "checks": {
+                "positive_data_acceptance": {"expected-statuses": ACCEPTED},
+                "ignored_auth": {"enabled": False},
+            },  # its requests without a token would be given one
+            "phases": {"stateful": {"enabled": False}},
+            "operations": [
+                {
+                    "include-operation-id": RULED,
+                    "checks": {"positive_data_acceptance": {"expected-statuses": [*ACCEPTED, "400"]}},
+                },
+                {
+                    "include-operation-id": "serveSocket",  # a request that is no handshake is a 426 before all else
+                    "checks": {
+                        name: {"enabled": False} for name in ("positive_data_acceptance", "negative_data_rejection")
+                    },
+                },
+            ],
+        }
+    )
+
+
+def take_aim(case: Any, ids: dict[str, str], chance: random.Random) -> None:
+    """Put the world's ids where there are well-formed ones, but for one in eight."""
+    for place in (case.path_parameters, case.body):
+        if not isinstance(place, dict):
+            continue
+        for name in ids.keys() & place.keys():
+            if is_id(name, place[name]) and chance.random() >= 1 / 8:
+                place[name] = ids[name]
+    is_good_producer = (
+        case.operation.definition.raw["operationId"] == "createProducer" and case.meta.generation.mode.is_positive
+    )
+    if is_good_producer and chance.random() < 1 / 2:  # generated ones have codecs that no router has
+        case.body["rtpParameters"] = EXAMPLES[ProduceRequestSchema]["rtpParameters"]
+    if isinstance(case.body, dict):
+        case.body = whole(case.body)
+
+
+def whole(value: Any) -> Any:
+    """3.0 as 3: to JSON Schema both are integers, to us the second."""
+    if isinstance(value, dict):
+        return {name: whole(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [whole(inner) for inner in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def is_id(name: str, value: object) -> bool:
+    if not isinstance(value, str):
+        return False
+    if name in ("userId", "otomoId"):
+        return 0 < len(value) <= 128 and value.isprintable() and " " not in value
+    return bool(CALL_ID(value) if name == "callId" else UUID(value))
