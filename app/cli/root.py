@@ -13,6 +13,7 @@ import click
 from app.cli.call import call
 from app.cli.command import CommandError, Group
 from app.cli.db import db
+from app.cli.doctor import doctor
 from app.cli.serve import serve
 from app.cli.tokens import token
 from app.cli.worker import worker
@@ -34,7 +35,7 @@ def cli() -> None:
     """Paid voice calls: an HTTP and WebSocket control plane over the native mediasoup worker."""
 
 
-for command in (serve, token, worker, db, call):
+for command in (serve, doctor, token, worker, db, call):
     cli.add_command(command)
 
 

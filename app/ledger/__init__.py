@@ -1,9 +1,11 @@
 """What must not be lost, in SQL: calls, money, events. Knows nothing of HTTP, sockets or media.
 
-``Ledger`` is the only way in; ``upgrade`` brings a database to this release's schema without opening a ledger.
+``Ledger`` is the only way in; ``upgrade`` brings a database to this release's schema without opening a ledger, and
+``standing`` looks at how far it is.
 """
 
+from app.ledger.backend import sqlite_file
 from app.ledger.ledger import Ledger
-from app.ledger.upgrade import Upgrade, upgrade
+from app.ledger.upgrade import Standing, Upgrade, standing, upgrade
 
-__all__ = ["Ledger", "Upgrade", "upgrade"]
+__all__ = ["Ledger", "Standing", "Upgrade", "sqlite_file", "standing", "upgrade"]

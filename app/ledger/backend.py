@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 
 from app.ledger.database import Database, database_url
 from app.ledger.postgresql import PostgresDatabase
@@ -18,3 +19,9 @@ def open_database(url: str, timeout_s: float) -> AbstractAsyncContextManager[Dat
     if parsed.get_backend_name() == "sqlite":
         return SqliteDatabase.open(parsed, timeout_s)
     return PostgresDatabase.open(parsed, timeout_s)
+
+
+def sqlite_file(url: str) -> Path | None:
+    """The file of an SQLite database; None where it is another one. Raises BadDatabaseUrl."""
+    parsed = database_url(url)
+    return Path(str(parsed.database)) if parsed.get_backend_name() == "sqlite" else None

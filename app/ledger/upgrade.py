@@ -17,6 +17,7 @@ from app.ledger.errors import SchemaTooNew
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 UPGRADE_LOCK = 0x566F696365506C01  # PostgreSQL advisory lock: who holds it migrates
+LOOK_TIMEOUT_S = 5.0
 TIMEOUT_S = 60.0  # for all migrations together, with the wait for another starter's
 
 log = logging.getLogger(__name__)
@@ -28,6 +29,34 @@ class Upgrade:
 
     before: str | None
     after: str
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A database's revision (None for an empty one), this release's, and whether it knows the other and may write."""
+
+    revision: str | None
+    head: str
+    known: bool
+    writable: bool
+
+
+async def standing(url: str) -> Standing:
+    """Look at the database at ``url``, which must be there. Raises BadDatabaseUrl, LedgerUnavailable."""
+    async with open_database(url, LOOK_TIMEOUT_S) as database:
+        return await database.read(stand)
+
+
+def stand(tx: Connection) -> Standing:
+    script = ScriptDirectory.from_config(configured())
+    revision = MigrationContext.configure(tx).get_current_revision()
+    known = revision is None or revision in {one.revision for one in script.walk_revisions()}
+    return Standing(revision, str(script.get_current_head()), known, takes_writes(tx))
+
+
+def takes_writes(tx: Connection) -> bool:
+    """Whether a PostgreSQL server is no standby; of a file its permissions tell."""
+    return tx.dialect.name != "postgresql" or not tx.scalar(select(func.pg_is_in_recovery()))
 
 
 async def upgrade(url: str) -> Upgrade:
@@ -43,8 +72,7 @@ def migrate(tx: Connection) -> Upgrade:
     """Run what is due. Raises SchemaTooNew."""
     if tx.dialect.name == "postgresql":  # SQLite's writer is alone already
         tx.execute(select(func.pg_advisory_xact_lock(UPGRADE_LOCK)))
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config = configured()
     config.attributes["connection"] = tx
     script = ScriptDirectory.from_config(config)
     head = script.get_current_head()
@@ -55,3 +83,9 @@ def migrate(tx: Connection) -> Upgrade:
         command.upgrade(config, "head")
         log.info("database upgraded from schema %s to %s", before, head)
     return Upgrade(before, str(head))
+
+
+def configured() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    return config

@@ -1,0 +1,71 @@
+"""The worker and its ports."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+from app.doctor import sockets
+from app.doctor.finding import Finding, fail, ok
+from app.doctor.network import node_answers
+from app.settings import Settings
+from worker_bridge import native
+from worker_bridge.connectivity import ListenInfo
+from worker_bridge.errors import BridgeError
+from worker_bridge.worker import Worker
+
+CHECK = "worker"
+
+
+async def worker(settings: Settings) -> Finding:
+    """Is there one of our release, and does it do ICE and DTLS? Started once, on a loopback port of its own."""
+    try:
+        found = native.locate(str(settings.worker_bin) if settings.worker_bin is not None else None)
+        report = await asyncio.to_thread(native.check, found)
+        fingerprints = await dtls_fingerprints(found)
+    except BridgeError as error:
+        problem, _, mend = str(error).rpartition(": ")
+        return fail(CHECK, problem or mend, mend if problem else "run `voiceplane worker build --force`")
+    if not fingerprints:
+        return fail(CHECK, f"{found.binary} offers no DTLS certificate", "run `voiceplane worker build --force`")
+    what = f"mediasoup {report.version} ({report.origin}), up in {report.milliseconds:.0f} ms, ready for DTLS"
+    return ok(CHECK, f"{found.binary}: {what}")
+
+
+async def dtls_fingerprints(found: native.NativeWorker) -> int:
+    """How many fingerprints of its certificate a WebRTC transport of that worker offers."""
+    async with Worker.running(found) as started:
+        router = await started.create_router()
+        transport = await router.create_webrtc_transport([ListenInfo("udp", "127.0.0.1")])
+        return len(transport.dtls_parameters.fingerprints)
+
+
+async def ports(settings: Settings) -> Finding:
+    """Are the workers' ports free, or held by the node that runs here?"""
+    check, first = "media ports", settings.rtc_port
+    last = first + settings.workers - 1
+    span = f"UDP and TCP {first}" + (f" to {last}" if last > first else "")
+    address = settings.rtc_listen_ip
+    refused = [
+        (kind, port, error)
+        for port in range(first, last + 1)
+        for kind in sockets.KINDS
+        if (error := sockets.bind_error(kind, address, port)) is not None
+    ]
+    if not refused:
+        return ok(check, f"{span} are free on {address}")
+    kind, port, error = refused[0]
+    if not sockets.is_busy(error):
+        reason = os.strerror(error.errno or 0)
+        return fail(
+            check, f"{address} {kind} {port} can't be had ({reason})", "correct VOICEPLANE_RTC_LISTEN_IP and _PORT"
+        )
+    strangers = [
+        f"{kind} {port} is held by {who}"
+        for kind, port, _ in refused
+        if not (who := sockets.holder(kind, port)).startswith((sockets.WORKER, sockets.UNKNOWN))
+    ]
+    if not strangers and await node_answers(settings):
+        return ok(check, f"{span}: held by the node that runs here")
+    who = strangers[0] if strangers else f"{kind} {port} is held by {sockets.holder(kind, port)}"
+    return fail(check, f"{who}, and not by a node that answers", "end it, or set VOICEPLANE_RTC_PORT")

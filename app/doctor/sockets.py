@@ -1,0 +1,66 @@
+"""Who has a port. Reads /proc; binds for a moment, with nothing listening, where it must know whether that works."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Literal
+
+Kind = Literal["udp", "tcp"]
+KINDS: tuple[Kind, ...] = ("udp", "tcp")
+
+TCP_LISTEN = "0A"  # include/net/tcp_states.h
+WORKER = "mediasoup-worke"  # the kernel keeps 15 characters of a program's name
+UNKNOWN = "another process"
+
+
+def bind_error(kind: Kind, address: str, port: int) -> OSError | None:
+    """Why a socket can't be bound there, or None where it can."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM if kind == "udp" else socket.SOCK_STREAM) as probe:
+        if kind == "tcp":
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of a node that just ended
+        try:
+            probe.bind((address, port))
+        except OSError as error:
+            return error
+    return None
+
+
+def is_busy(error: OSError) -> bool:
+    return error.errno == errno.EADDRINUSE
+
+
+def holder(kind: Kind, port: int) -> str:
+    """The program that has the port, as far as this user may know."""
+    for inode in inodes(kind, port):
+        for process in Path("/proc").glob("[0-9]*"):
+            if holds(process, inode):
+                return f"{name_of(process)} (pid {process.name})"
+    return UNKNOWN
+
+
+def inodes(kind: Kind, port: int) -> Iterator[str]:
+    """Of sockets that are bound to the port, listening where they are TCP: columns 2, 4 and 10 of proc(5)'s net/*."""
+    for table in (Path(f"/proc/net/{kind}"), Path(f"/proc/net/{kind}6")):
+        with suppress(OSError):  # a kernel without IPv6
+            for row in table.read_text().splitlines()[1:]:
+                columns = row.split()
+                is_open = kind == "udp" or columns[3] == TCP_LISTEN
+                if is_open and int(columns[1].rpartition(":")[2], 16) == port:
+                    yield columns[9]
+
+
+def holds(process: Path, inode: str) -> bool:
+    with suppress(OSError):  # it has ended, or is another user's
+        return any(str(entry.readlink()) == f"socket:[{inode}]" for entry in (process / "fd").iterdir())
+    return False
+
+
+def name_of(process: Path) -> str:
+    with suppress(OSError):
+        return (process / "comm").read_text().strip()
+    return "a process"
