@@ -32,6 +32,7 @@ from app.keys import (
     AUTHENTICATOR,
     CALLS,
     CAPABILITIES,
+    DEMO_LIMITER,
     HTTP_OBSERVERS,
     ICE_SERVERS,
     JOURNAL,
@@ -39,6 +40,7 @@ from app.keys import (
     LIFECYCLE,
     METRICS,
     POOL,
+    PRESENCE,
     PROVER,
     RATE_LIMITER,
     RATES,
@@ -59,7 +61,7 @@ from app.ops.prover import Prover
 from app.ops.sampler import Sampler
 from app.ops.standing import Standing
 from app.ratelimit import RateLimiter
-from app.rest import admin, calls, docs, health, metrics, node, rtc, wallet
+from app.rest import admin, calls, demo, docs, health, metrics, node, rtc, wallet
 from app.settings import Settings
 from app.signaling.commands import build_commands
 from app.signaling.connection import Replay
@@ -69,6 +71,7 @@ from app.signaling.endpoint import SINCE, UPGRADE_REQUIRED, Endpoint
 from app.signaling.hub import Event, Hub
 from app.signaling.limits import Limits as SocketLimits
 from app.turn import ice_servers
+from app.web import pages
 from schemas.base import dump
 from schemas.consumer import Capabilities, CapabilitiesSchema
 from worker_bridge import native
@@ -89,6 +92,7 @@ def create_app(settings: Settings) -> web.Application:
     app = web.Application(middlewares=[edge], client_max_size=MAX_BODY_BYTES)
     app[SETTINGS] = settings
     app[RATE_LIMITER] = RateLimiter(settings.rate_limit)
+    app[DEMO_LIMITER] = RateLimiter(demo.SESSIONS_PER_SECOND)
     app[ICE_SERVERS] = ice_servers(settings)
     app[REGISTRY] = Registry()
     app[HUB] = Hub()
@@ -106,6 +110,8 @@ def create_app(settings: Settings) -> web.Application:
         health.routes,
         metrics.routes,
         docs.routes,
+        pages.routes,
+        demo.routes,
     ):
         app.add_routes(routes)
     app.router.add_get(SOCKET_PATH, serve_socket, allow_head=False)
@@ -154,7 +160,7 @@ async def live_calls(app: web.Application) -> AsyncIterator[None]:
     limits = RoomLimits(settings.max_transports_per_direction, settings.max_producers_per_party)
     app[RATES] = Rates(app[LEDGER], settings.price_per_minute)
     rooms = Rooms(app[POOL], codecs_of(settings.media_kinds), limits, registry.rooms_by_object)
-    presence = Presence(hub, registry, journal)
+    presence = app[PRESENCE] = Presence(hub, registry, journal)
     lifecycle = app[LIFECYCLE] = Lifecycle(registry, journal, timers)
     meter = lifecycle.meter = Meter(
         journal, lifecycle.end_for, settings.unit_seconds, settings.rtp_stopped_after_s, timers.ledger_grace_s

@@ -9,6 +9,7 @@ from aiohttp import web
 from app.auth import Authenticator, Claims
 from app.calls.journal import Journal
 from app.calls.lifecycle import Lifecycle
+from app.calls.presence import Presence
 from app.calls.rates import Rates
 from app.calls.registry import Registry
 from app.calls.service import CallService
@@ -28,10 +29,12 @@ HttpObserver = Callable[[str, str, int, float], None]
 SETTINGS = web.AppKey("settings", Settings)
 AUTHENTICATOR = web.AppKey("authenticator", Authenticator)
 RATE_LIMITER = web.AppKey("rate_limiter", RateLimiter)
+DEMO_LIMITER = web.AppKey("demo_limiter", RateLimiter)
 LEDGER = web.AppKey("ledger", Ledger)
 JOURNAL = web.AppKey("journal", Journal)
 REGISTRY = web.AppKey("registry", Registry)
 LIFECYCLE = web.AppKey("lifecycle", Lifecycle)
+PRESENCE = web.AppKey("presence", Presence)
 RATES = web.AppKey("rates", Rates)
 CALLS = web.AppKey("calls", CallService)
 POOL = web.AppKey("pool", Pool)

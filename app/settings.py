@@ -96,6 +96,9 @@ class Settings:
 
     metrics_token: str | None = setting(None, str, "a bearer token that reads /metrics and nothing else", secret=True)
 
+    demo: Literal["on", "off"] | None = setting(
+        None, str.lower, "on or off: GET /demo; else on where tokens have a made secret and HOST is loopback"
+    )
     log_level: str = setting("info", str.lower, "debug, info, warning or error")
     log_format: Literal["text", "json"] | None = setting(None, str.lower, "text or json; else text on a terminal")
 
@@ -120,6 +123,12 @@ class Settings:
                 _log.warning("unknown setting %s%s", name, nearest(name, known))
         values = {name: look_up(name, sources) for name in known}
         return cls(**{name: parse(name, text, known[name]) for name, text in values.items() if text is not None})
+
+    @property
+    def demo_is_on(self) -> bool:
+        """Whether strangers may try calls with points from nowhere. Unless it is said, only where nobody else comes."""
+        made_secret = self.jwt_secret is None and self.jwt_jwks is None
+        return self.demo == "on" or (self.demo is None and made_secret and is_loopback(self.host))
 
     def signing_secret(self) -> str:
         """The HS256 secret: the configured one, else the data folder's, which is made at the first call.
@@ -240,11 +249,20 @@ def check_network(settings: Settings) -> None:
         raise SettingsError(f"{PREFIX}TURN_URLS and {PREFIX}TURN_SECRET must be set together.")
 
 
+def is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def check_keys(settings: Settings) -> None:
     if settings.jwt_secret is not None:
         check_secret(settings.jwt_secret, f"{PREFIX}JWT_SECRET")
     if settings.metrics_token is not None and len(settings.metrics_token) < MIN_TOKEN_LENGTH:
         raise SettingsError(f"{PREFIX}METRICS_TOKEN must be {MIN_TOKEN_LENGTH} characters or more.")
+    if settings.jwt_jwks is not None and settings.demo == "on":
+        raise SettingsError(f"{PREFIX}DEMO needs a secret to sign with, and {PREFIX}JWT_JWKS says that none is in use.")
     if settings.jwt_jwks is not None and (scheme := re.match(r"([a-z][a-z0-9+.-]*)://", settings.jwt_jwks, re.I)):
         local = re.match(r"http://(localhost|127\.0\.0\.1|\[::1\])(?=[:/]|$)", settings.jwt_jwks, re.I)
         if scheme[1].lower() != "https" and not local:
@@ -267,6 +285,8 @@ def check_choices(settings: Settings) -> None:
         raise SettingsError(f"{PREFIX}MEDIA_KINDS must be audio or audio,video.")
     if settings.log_level not in {"debug", "info", "warning", "error"}:
         raise SettingsError(f"{PREFIX}LOG_LEVEL must be debug, info, warning or error, not {settings.log_level!r}.")
+    if settings.demo not in {None, "on", "off"}:
+        raise SettingsError(f"{PREFIX}DEMO must be on or off.")
     if settings.log_format not in {None, "text", "json"}:
         raise SettingsError(f"{PREFIX}LOG_FORMAT must be text or json, not {settings.log_format!r}.")
     if not re.match(r"(sqlite:///|postgres(ql)?://)", settings.database_url):

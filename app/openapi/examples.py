@@ -25,6 +25,7 @@ from schemas.consumer import (
     PausedSchema,
     ResumedSchema,
 )
+from schemas.demo import DemoSessionRequestSchema, DemoSessionSchema
 from schemas.health import LiveSchema, ReadySchema
 from schemas.node import SampleSeriesSchema, WorkersSchema
 from schemas.producer import ProducerCreatedSchema, ProduceRequestSchema, ProducerListSchema
@@ -194,6 +195,19 @@ EXAMPLES: Final[Mapping[type[Schema[Any]], Json]] = {
         "callId": CALL_ID,
         "units": [{"index": 1, "points": 100, "chargedAt": "2026-01-31T12:01:05.003Z"}],
         "totalPoints": 100,
+    },
+    DemoSessionRequestSchema: {"party": "user"},
+    DemoSessionSchema: {
+        "token": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJkZW1vLXVzZXItNzNlZTI0ZjIxZCJ9.c2lnbmF0dXJl",
+        "expiresAt": "2026-01-31T13:00:00.000Z",
+        "pair": "73ee24f21d",
+        "userId": "demo-user-73ee24f21d",
+        "otomoId": "demo-otomo-73ee24f21d",
+        "otomoStatus": "online",
+        "seq": 4711,
+        "pricePerMinute": 100,
+        "unitSeconds": 60,
+        "balance": 1000,
     },
     BalanceSchema: {"userId": USER, "balance": 400, "updatedAt": "2026-01-31T12:01:05.003Z"},
     UsageSchema: {"usage": [{name: _CALL[name] for name in _USAGE}], "nextCursor": None},

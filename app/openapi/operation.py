@@ -99,8 +99,8 @@ class Operation:
         yield from self.declaration.refusals
         if not is_public(self.route):
             yield from (Unauthorized, RateLimited)
-        if self.route.startswith("/admin/"):
-            yield Forbidden
+            if self.route.startswith("/admin/"):
+                yield Forbidden
         if self.body is not None:
             yield from (BadRequest, UnsupportedMediaType)
         elif self.declaration.query:

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from app.openapi.declaration import Parameter
 from app.openapi.examples import CALL_ID, CONSUMER_ID, PRODUCER_ID, TRANSPORT_ID
-from schemas.fields import CallId, Name, Uuid
+from schemas.fields import CallId, Name, Text, Uuid
 
 TITLE: Final = "voiceplane"
 
@@ -53,6 +53,7 @@ TAGS: Final[Mapping[str, Tag]] = {
     "admin": Tag("Admins", "For the role `admin` alone; everybody else is `FORBIDDEN`."),
     "health": _HEALTH,
     "metrics": _HEALTH,
+    "demo": Tag("Demo", "A page of two windows that call each other; there where the setting `DEMO` has it on."),
     "": Tag("Documents", "What describes this interface, and pages for people; no token is asked."),
 }
 """By the first step of a path; what begins with none of them is under the last one."""
@@ -63,6 +64,7 @@ PATH_PARAMETERS: Final[Mapping[str, Parameter]] = {
     "producer_id": Parameter("producerId", Uuid(), "a producer, by RTC-04", PRODUCER_ID),
     "consumer_id": Parameter("consumerId", Uuid(), "a consumer, by RTC-05", CONSUMER_ID),
     "user_id": Parameter("userId", Name(), "the user", "alice"),
+    "name": Parameter("name", Text(at_most=64), "the file's name", "base.css"),
     "otomo_id": Parameter("otomoId", Name(), "the otomo", "hana"),
 }
 """By their names in the routes."""

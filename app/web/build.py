@@ -24,7 +24,7 @@ from worker_bridge.native.tools import Progress
 
 HERE: Final = Path(__file__).parent
 BUILT: Final = HERE / "built"
-DEMO: Final = HERE / "demo" / "demo.js"
+DEMO: Final = HERE / "demo" / "main.js"
 MANIFESTS: Final = ("package.json", "package-lock.json")
 SWAGGER_UI: Final = ("swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png", "LICENSE", "NOTICE")
 LICENSES: Final = "licenses.txt"

@@ -209,3 +209,29 @@ def test_with_a_jwks_there_is_no_secret(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path, jwt_jwks="https://keys.example/jwks", jwt_secret=SECRET)
     with pytest.raises(SettingsError, match="VOICEPLANE_JWT_JWKS is set"):
         settings.signing_secret()
+
+
+@pytest.mark.parametrize(
+    ("values", "on"),
+    [
+        ({}, True),
+        ({"host": "::1"}, True),
+        ({"host": "localhost"}, True),
+        ({"host": "0.0.0.0"}, False),
+        ({"host": "192.0.2.7"}, False),
+        ({"host": "voice.example"}, False),
+        ({"jwt_secret": SECRET}, False),
+        ({"jwt_jwks": "keys.json"}, False),
+        ({"demo": "off"}, False),
+        ({"demo": "on", "jwt_secret": SECRET, "host": "0.0.0.0"}, True),
+    ],
+)
+def test_the_demo_is_on_by_itself_only_where_nobody_else_comes(values: dict[str, Any], on: bool) -> None:
+    assert Settings(**values).demo_is_on is on
+
+
+def test_a_demo_needs_a_secret_to_sign_with() -> None:
+    with pytest.raises(SettingsError, match="VOICEPLANE_DEMO needs a secret"):
+        Settings(demo="on", jwt_jwks="keys.json")
+    with pytest.raises(SettingsError, match="VOICEPLANE_DEMO must be on or off"):
+        Settings.from_env({"VOICEPLANE_DEMO": "maybe"}, None)

@@ -7,6 +7,7 @@ from typing import Any
 from schemas.base import Schema
 from schemas.call import AdminCallRequestSchema, CallRequestSchema, ReasonBodySchema
 from schemas.consumer import ConsumeRequestSchema
+from schemas.demo import DemoSessionRequestSchema
 from schemas.producer import ProduceRequestSchema
 from schemas.signaling import CallCommandSchema, EnvelopeSchema, PingSchema
 from schemas.transport import ConnectTransportRequestSchema, CreateTransportRequestSchema
@@ -171,6 +172,7 @@ GOOD: dict[type[Schema[Any]], Json] = {
     },
     AdjustRequestSchema: {"amount": -500, "reason": "refund", "idempotencyKey": "order-17"},
     RateRequestSchema: {"pricePerMinute": 120},
+    DemoSessionRequestSchema: {"party": "user", "pair": "73ee24f21d"},
     EnvelopeSchema: {"type": "call_request", "payload": {}, "requestId": "r-1"},
     CallCommandSchema: {"callId": "call_abc-123", "reason": "bye"},
     PingSchema: {},

@@ -14,6 +14,7 @@ from sample_bodies import GOOD
 from schemas.base import Schema, instance, load, parse
 from schemas.call import AdminCallRequestSchema, CallRequestSchema, ReasonBodySchema
 from schemas.consumer import ConsumeRequestSchema
+from schemas.demo import DemoSessionRequestSchema
 from schemas.problem import MAX_PROBLEMS, InvalidBody
 from schemas.signaling import CallCommandSchema, EnvelopeSchema
 from schemas.transport import ConnectTransportRequestSchema
@@ -38,6 +39,7 @@ OPTIONAL: set[tuple[Any, ...]] = {
     (ReasonBodySchema, "reason"),
     (AdminCallRequestSchema, "callId"),
     (AdminCallRequestSchema, "pricePerMinute"),
+    (DemoSessionRequestSchema, "pair"),
     (CallCommandSchema, "reason"),
     (EnvelopeSchema, "payload"),
     (EnvelopeSchema, "requestId"),

@@ -1,7 +1,7 @@
-"""Headless Chromium with mediasoup-client in a page, and the proxy that serves the page beside the node's REST.
+"""Headless Chromium: with the node's own pages, and with mediasoup-client in a page of the tests.
 
-The page is bundled as the node's own pages are. The proxy stands for what a deployment does: it gives the page and the
-API one origin, as the node answers no other one.
+The latter is bundled as the node's pages are. A proxy serves it beside the node's REST, which stands for what a
+deployment does: it gives the page and the API one origin, as the node answers no other one.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import wave
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import numpy as np
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
 from app.web import build
 
@@ -41,6 +42,18 @@ CHROMIUM_FLAGS = (
 NOT_FORWARDED = {"host", "content-length", "transfer-encoding", "connection"}
 
 OpenPage = Callable[[], Awaitable[Page]]
+
+
+@pytest.fixture(scope="session")
+def pages_built() -> None:
+    """The node's own pages, as ``make setup`` builds them."""
+    build.build(quiet)
+
+
+@pytest.fixture(scope="session")
+def axe() -> str:
+    """The script of axe-core, which finds what keeps people from using a page."""
+    return (build.packages(quiet, for_tests=True) / "axe-core" / "axe.min.js").read_text()
 
 
 @pytest.fixture(scope="session")
@@ -75,17 +88,41 @@ def microphone_hz() -> float:
     return MICROPHONE_HZ
 
 
-@pytest.fixture
-async def chromium(microphone: Path) -> AsyncIterator[Browser]:
+@asynccontextmanager
+async def launched(*flags: str) -> AsyncIterator[Browser]:
     if not Path(CHROMIUM).exists():
-        pytest.fail(f"{CHROMIUM} is missing: `make setup` installs it")
+        pytest.fail(f"{CHROMIUM} is missing: `make setup-test` installs it")
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path=CHROMIUM,
-            args=[*CHROMIUM_FLAGS, f"--use-file-for-fake-audio-capture={microphone}"],
-        )
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=[*CHROMIUM_FLAGS, *flags])
         yield browser
         await browser.close()
+
+
+@pytest.fixture
+async def chromium(microphone: Path) -> AsyncIterator[Browser]:
+    async with launched(f"--use-file-for-fake-audio-capture={microphone}") as browser:
+        yield browser
+
+
+@pytest.fixture
+async def launch() -> AsyncIterator[Callable[..., Awaitable[BrowserContext]]]:
+    """Starts a browser with more flags, and gives a session of it; what its pages complain of fails the test."""
+    complaints: list[str] = []
+
+    def listen(page: Page) -> None:
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+
+    async with AsyncExitStack() as browsers:
+
+        async def start(*flags: str, **options: Any) -> BrowserContext:
+            browser = await browsers.enter_async_context(launched(*flags))
+            context = await browser.new_context(**{"locale": "en-US", **options})
+            context.on("page", listen)
+            return context
+
+        yield start
+    assert not complaints
 
 
 @pytest.fixture

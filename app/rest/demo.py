@@ -1,0 +1,55 @@
+"""What the demo page is given: the identity of one party of a pair, and points to spend."""
+
+from __future__ import annotations
+
+import secrets
+import time
+
+from aiohttp import web
+
+from app.auth import issue_token
+from app.body import body, created
+from app.errors import NOT_FOUND, RateLimited
+from app.keys import DEMO_LIMITER, JOURNAL, LEDGER, PRESENCE, RATES, SETTINGS
+from app.ledger.errors import LedgerUnavailable
+from app.openapi.declaration import answers
+from app.rest.calls import utc
+from app.web.pages import require_demo
+from schemas.base import dump
+from schemas.demo import DemoSession, DemoSessionRequest, DemoSessionRequestSchema, DemoSessionSchema
+
+SESSIONS_PER_SECOND = 2.0  # of one address
+TOKEN_TTL_S = 3600
+POINTS = 1_000  # given once to each pair's user
+
+routes = web.RouteTableDef()
+
+
+@routes.post("/demo/session")
+@body(DemoSessionRequestSchema)
+@answers({201: DemoSessionSchema}, NOT_FOUND, RateLimited, LedgerUnavailable)
+async def open_session(request: web.Request, body: DemoSessionRequest) -> web.Response:
+    """A token for one party of a pair of demo users; the same party again is the same user.
+
+    The pair's user is given points once. The demo is there where ``DEMO`` has it on, else this is NOT_FOUND.
+    """
+    require_demo(request)
+    app = request.app
+    app[DEMO_LIMITER].admit(request.remote or "")
+    pair = body.pair or secrets.token_hex(5)
+    user_id, otomo_id = f"demo-user-{pair}", f"demo-otomo-{pair}"
+    seq = await app[LEDGER].latest_seq()
+    wallet = (await app[JOURNAL].adjust(user_id, POINTS, reason="demo", idempotency_key=f"demo-{pair}")).wallet
+    session = DemoSession(
+        token=issue_token(app[SETTINGS], user_id if body.party == "user" else otomo_id, body.party, TOKEN_TTL_S),
+        expires_at=utc(int((time.time() + TOKEN_TTL_S) * 1000)),
+        pair=pair,
+        user_id=user_id,
+        otomo_id=otomo_id,
+        otomo_status=app[PRESENCE].status(otomo_id),
+        seq=seq,
+        price_per_minute=await app[RATES].of(otomo_id),
+        unit_seconds=round(app[SETTINGS].unit_seconds),
+        balance=wallet.balance,
+    )
+    return created(dump(DemoSessionSchema, session))

@@ -1,1 +1,0 @@
-export { Device } from 'mediasoup-client';

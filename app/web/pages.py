@@ -1,0 +1,86 @@
+"""The pages for browsers: static files, public, without any data of ours.
+
+Each page may load its own files and talk to its own origin, and nothing else (Content Security Policy Level 3). What a
+page shows it asks of the API with a token like any client. What the demo's client is built from: ``app.web.build``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from aiohttp import hdrs, web
+
+from app.errors import NOT_FOUND
+from app.keys import SETTINGS
+from app.openapi.declaration import answers
+from app.web.build import BUILT, HERE
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; media-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+HTML = ("text/html",)
+KINDS = MappingProxyType({".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"})
+ASSET = tuple(KINDS.values())
+
+routes = web.RouteTableDef()
+
+
+@dataclass(frozen=True)
+class Page:
+    """Files of ``folders``, of which the first that has a name gives it. ``microphone``: whether it may ask for one."""
+
+    folders: tuple[Path, ...]
+    microphone: bool = False
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {
+            "Content-Security-Policy": POLICY,
+            "Permissions-Policy": f"microphone={'(self)' if self.microphone else '()'}, camera=(), geolocation=()",
+            "Referrer-Policy": "no-referrer",
+            "X-Content-Type-Options": "nosniff",
+            hdrs.CACHE_CONTROL: "no-cache",  # kept, but asked about each time: a release changes all files at once
+        }
+
+    def index(self) -> web.FileResponse:
+        headers = {**self.headers, hdrs.CONTENT_TYPE: "text/html; charset=utf-8"}
+        return web.FileResponse(self.folders[0] / "index.html", headers=headers)
+
+    def asset(self, name: str) -> web.FileResponse:
+        """One of the page's files, all of which lie flat. :raises HTTPNotFound: for whatever is none."""
+        kind = KINDS.get(Path(name).suffix)
+        found = next((path for folder in self.folders if (path := folder / name).is_file()), None)
+        if kind is None or found is None or Path(name).name != name:
+            raise web.HTTPNotFound
+        return web.FileResponse(found, headers={**self.headers, hdrs.CONTENT_TYPE: f"{kind}; charset=utf-8"})
+
+
+DEMO = Page((HERE / "demo", HERE / "shared", BUILT), microphone=True)
+
+
+@routes.get("/demo")
+@answers({200: HTML}, NOT_FOUND)
+async def get_demo(request: web.Request) -> web.StreamResponse:
+    """Two windows of this page call each other."""
+    require_demo(request)
+    return DEMO.index()
+
+
+@routes.get("/demo/assets/{name}")
+@answers({200: ASSET}, NOT_FOUND)
+async def get_demo_asset(request: web.Request) -> web.StreamResponse:
+    """A file of the demo page."""
+    require_demo(request)
+    return DEMO.asset(request.match_info["name"])
+
+
+def require_demo(request: web.Request) -> None:
+    """:raises HTTPNotFound: where the demo is off, and, unless it was switched on, for whoever came by a proxy."""
+    settings = request.app[SETTINGS]
+    by_proxy = any(name in request.headers for name in (hdrs.FORWARDED, hdrs.VIA, hdrs.X_FORWARDED_FOR))
+    if not settings.demo_is_on or (settings.demo is None and by_proxy):
+        raise web.HTTPNotFound

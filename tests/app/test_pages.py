@@ -1,0 +1,104 @@
+"""The pages for browsers and the demo's identities, from outside: who gets what, with which headers, and when not."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import aiohttp
+import pytest
+from yarl import URL
+
+from app.rest.demo import POINTS
+from app.settings import Settings
+from tests.conftest import Server, serving
+
+
+@pytest.fixture
+async def node(settings_with: Callable[..., Settings]) -> AsyncIterator[Server]:
+    async with serving(settings_with(demo="on")) as running:
+        yield running
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+async def test_pages_are_public_and_may_load_only_their_own(node, http):
+    for path in ("/demo", "/demo/assets/mark.svg", "/demo/assets/base.css"):
+        async with http.get(node.url(path)) as answer:
+            assert answer.status == 200, path
+            assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'; script-src 'self';")
+            assert answer.headers["X-Content-Type-Options"] == "nosniff"
+            assert answer.headers["Cache-Control"] == "no-cache"
+
+
+async def test_a_page_that_did_not_change_is_not_sent_again(node, http):
+    async with http.get(node.url("/demo")) as first:
+        known = first.headers["ETag"]
+    async with http.get(node.url("/demo"), headers={"If-None-Match": known}) as again:
+        assert (again.status, await again.read()) == (304, b"")
+
+
+@pytest.mark.parametrize(
+    "name", ["nothing.js", "build.py", "..%2fbuild.py", "%2e%2e", "..%2fpackage.json", ".css", "index.html"]
+)
+async def test_no_other_file_is_an_asset(node, http, name):
+    for page in ("demo",):
+        async with http.get(URL(node.url(f"/{page}/assets/{name}"), encoded=True)) as answer:
+            assert answer.status in {401, 404}
+            assert (await answer.json())["error"] in {"NOT_FOUND", "UNAUTHORIZED"}
+
+
+async def test_a_demo_pair_has_points_once_and_tokens_that_are_accepted(node, http):
+    user = await session(http, node, party="user")
+    otomo = await session(http, node, party="otomo", pair=user["pair"])
+    assert (user["userId"], user["otomoId"]) == (otomo["userId"], otomo["otomoId"])
+    assert user["userId"].startswith("demo-")
+    again = await session(http, node, party="user", pair=user["pair"])
+    assert user["balance"] == again["balance"] == POINTS
+    headers = {"Authorization": f"Bearer {again['token']}"}
+    async with http.get(node.url("/wallet/balance"), headers=headers) as answer:
+        assert (await answer.json())["balance"] == POINTS
+
+
+@pytest.mark.parametrize(
+    ("body", "path"), [({}, "party"), ({"party": "admin"}, "party"), ({"party": "user", "pair": "alice/../x"}, "pair")]
+)
+async def test_a_demo_session_is_of_a_pair_of_demo_users_only(node, http, body, path):
+    async with http.post(node.url("/demo/session"), json=body) as answer:
+        assert answer.status == 400
+        assert [detail["path"] for detail in (await answer.json())["details"]] == [path]
+
+
+async def test_demo_sessions_are_rationed_per_address(node, http):
+    statuses = []
+    for _ in range(12):
+        async with http.post(node.url("/demo/session"), json={"party": "user", "pair": "thesameone"}) as answer:
+            statuses.append((answer.status, answer.headers.get("Retry-After")))
+    assert (429, "1") in statuses
+    assert statuses[0] == (201, None)
+
+
+@pytest.mark.parametrize("settings", [{"demo": "off"}, {}], ids=["switched off", "secret given"])
+async def test_a_demo_that_is_off_is_not_there(settings_with, http, settings):
+    async with serving(settings_with(**settings)) as node:
+        for method, path in (("GET", "/demo"), ("GET", "/demo/assets/demo.css"), ("POST", "/demo/session")):
+            async with http.request(method, node.url(path), json={"party": "user"}) as answer:
+                assert (answer.status, (await answer.json())["error"]) == (404, "NOT_FOUND")
+
+
+async def test_a_demo_that_nobody_switched_on_is_for_this_machine_alone(settings_with, http):
+    async with serving(settings_with(jwt_secret=None)) as node:
+        assert (await session(http, node, party="user"))["balance"] == POINTS
+        for header in ("X-Forwarded-For", "Forwarded", "Via"):
+            async with http.get(node.url("/demo"), headers={header: "192.0.2.1"}) as answer:
+                assert answer.status == 404
+
+
+async def session(http: aiohttp.ClientSession, node: Server, **body: Any) -> dict[str, Any]:
+    async with http.post(node.url("/demo/session"), json=body) as answer:
+        assert answer.status == 201, await answer.text()
+        return dict(await answer.json())
