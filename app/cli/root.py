@@ -14,6 +14,7 @@ from app.cli.call import call
 from app.cli.command import CommandError, Group
 from app.cli.db import db
 from app.cli.doctor import doctor
+from app.cli.loadtest import loadtest
 from app.cli.serve import serve
 from app.cli.tokens import token
 from app.cli.worker import worker
@@ -35,7 +36,7 @@ def cli() -> None:
     """Paid voice calls: an HTTP and WebSocket control plane over the native mediasoup worker."""
 
 
-for command in (serve, doctor, token, worker, db, call):
+for command in (serve, doctor, token, worker, db, call, loadtest):
     cli.add_command(command)
 
 
@@ -61,8 +62,9 @@ def failures() -> tuple[type[Exception], ...]:
     from app.client.errors import ClientError
     from app.jwks import JwksError
     from app.ledger.errors import LedgerError
+    from app.loadtest.errors import LoadTestError
     from app.server import CannotListen
     from app.settings import SettingsError
     from worker_bridge.errors import BridgeError
 
-    return CommandError, SettingsError, CannotListen, JwksError, BridgeError, LedgerError, ClientError
+    return CommandError, SettingsError, CannotListen, JwksError, BridgeError, LedgerError, ClientError, LoadTestError

@@ -131,7 +131,7 @@ def test_what_cannot_be_done_is_one_sentence_and_exit_code_1(
 
 COMMANDS = [
     *([], ["serve"], ["token"], ["worker"], ["worker", "build"], ["worker", "path"], ["worker", "check"]),
-    *(["db"], ["db", "upgrade"], ["call"], ["doctor"]),
+    *(["db"], ["db", "upgrade"], ["call"], ["doctor"], ["loadtest"]),
 ]
 
 

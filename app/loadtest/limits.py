@@ -1,0 +1,67 @@
+"""What a load test may be at the most, as a table: each limit names the figure of the report that it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """``figure`` is a path in the report; ``usual`` holds where nothing else is asked for, None does not."""
+
+    name: str
+    figure: str
+    means: str
+    unit: str = ""
+    usual: float | None = None
+
+
+LIMITS = (
+    Limit("max-loss", "packets.lossPercent", "packets lost of those sent in calls that ended as asked", "%", 0.1),
+    Limit("max-failed", "calls.failed", "calls that failed, other than by a worker that was killed", "", 0),
+    Limit("max-billing-error", "billing.errorUnits", "units charged and not lived, or lived and not charged", "", 0),
+    Limit("max-bad-witnesses", "witnesses.bad", "witnesses who did not hear the other's tone", "", 0),
+    Limit("max-forged", "packets.forged", "packets that failed authentication", "", 0),
+    Limit("max-setup-p95-ms", "setupMs.p95", "from a call's first request until both may talk", "ms"),
+    Limit("max-first-rtp-p95-ms", "firstRtpMs.p95", "from there to the first packet at both ends", "ms"),
+    Limit("max-late-p99-ms", "forwardingMs.p99", "what a packet is under way through the server", "ms"),
+    Limit("max-worker-cpu", "cpu.workerCores", "cores that the server's workers kept busy", "cores"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One limit, held against what was measured; a figure that could not be measured has not kept it."""
+
+    limit: Limit
+    allowed: float
+    measured: float | None
+
+    @property
+    def kept(self) -> bool:
+        return self.measured is not None and self.measured <= self.allowed
+
+    def described(self) -> dict[str, Any]:
+        return {"limit": self.limit.name, "allowed": self.allowed, "measured": self.measured, "kept": self.kept}
+
+    def __str__(self) -> str:
+        unit = f" {self.limit.unit}".rstrip()
+        measured = "nothing was measured" if self.measured is None else f"{self.measured:g}{unit}"
+        return f"--{self.limit.name} {self.allowed:g}: {measured} ({self.limit.means})"
+
+
+def verdicts(report: Mapping[str, Any], asked: Mapping[str, float]) -> Iterator[Verdict]:
+    """:param asked: what was asked for, by the limits' names; the rest is as usual."""
+    for limit in LIMITS:
+        allowed = asked.get(limit.name, limit.usual)
+        if allowed is not None:
+            yield Verdict(limit, allowed, _figure(report, limit.figure))
+
+
+def _figure(report: Mapping[str, Any], path: str) -> float | None:
+    found: Any = report
+    for step in path.split("."):
+        found = found[step]
+    return None if found is None else float(found)

@@ -1,0 +1,58 @@
+"""What a load test is asked for, and what it refuses."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from app.loadtest.errors import NotLocal
+
+MOST_CALLS = 2000
+MOST_PER_SECOND = 100.0
+LONGEST_S = 3600.0
+MOST_WITNESSES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """``ramp`` is calls a second; ``duration_s`` counts from when all calls are there. ``price`` is in points a unit.
+
+    ``unit_s`` has to be the server's own: what ought to have been charged is reckoned with it.
+    """
+
+    base: str
+    calls: int
+    ramp: float
+    duration_s: float
+    price: int = 1
+    unit_s: float = 60.0
+    witnesses: int = 2
+    kill_every_s: float | None = None
+    limits: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def ramp_s(self) -> float:
+        return self.calls / self.ramp
+
+    @property
+    def port(self) -> int:
+        parts = urlsplit(self.base)
+        return parts.port or (443 if parts.scheme == "https" else 80)
+
+
+def require_loopback(host: str, what: str) -> None:
+    """:raises NotLocal: where ``host``, a name or an address, is anything else than this machine's loopback."""
+    try:
+        found = {info[4][0] for info in socket.getaddrinfo(host, None, type=socket.SOCK_DGRAM)}
+    except OSError:
+        found = {""}
+    if not all(one and ipaddress.ip_address(one).is_loopback for one in found):
+        raise NotLocal(f"{what} is at {host}, and a load test is for a server on this machine's loopback alone")
+
+
+def require_local_base(base: str) -> None:
+    """:raises NotLocal: as ``require_loopback``."""
+    require_loopback(urlsplit(base).hostname or "", "the server")

@@ -1,0 +1,76 @@
+"""What the system says of processes: who listens, who is whose child, what they cost. Linux' /proc alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+TICK_S = 1 / os.sysconf("SC_CLK_TCK")
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+LISTENING = "0A"  # TCP_LISTEN, as /proc/net/tcp spells it
+PROC = Path("/proc")
+
+
+def listener(port: int) -> int | None:
+    """The process that accepts TCP connections on this port; None where there is none that we may look into."""
+    sockets = {f"socket:[{inode}]" for inode in _listening_inodes(port)}
+    for process in PROC.iterdir():
+        if process.name.isdecimal() and sockets & set(_descriptors(process)):
+            return int(process.name)
+    return None
+
+
+def children(pid: int) -> list[int]:
+    found: list[int] = []
+    with suppress(FileNotFoundError, ProcessLookupError):
+        for task in (PROC / str(pid) / "task").iterdir():
+            found += map(int, (task / "children").read_text().split())
+    return found
+
+
+def name(pid: int) -> str:
+    """The program's name, 15 characters at most; empty for a process that is no more."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return (PROC / str(pid) / "comm").read_text().strip()
+    return ""
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time so far; 0 for a process that is no more."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        fields = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) * TICK_S
+    return 0.0
+
+
+def resident_bytes(pid: int) -> int:
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return int((PROC / str(pid) / "statm").read_text().split()[1]) * PAGE_BYTES
+    return 0
+
+
+def cpu_model() -> str:
+    """As the processor calls itself."""
+    with suppress(OSError):
+        for line in (PROC / "cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return "unknown"
+
+
+def _listening_inodes(port: int) -> Iterator[str]:
+    for table in ("net/tcp", "net/tcp6"):
+        with suppress(OSError):
+            for line in (PROC / table).read_text().splitlines()[1:]:
+                fields = line.split()
+                if fields[3] == LISTENING and int(fields[1].rpartition(":")[2], 16) == port:
+                    yield fields[9]
+
+
+def _descriptors(process: Path) -> Iterator[str]:
+    with suppress(OSError):  # another user's, or gone
+        for descriptor in (process / "fd").iterdir():
+            with suppress(OSError):
+                yield str(descriptor.readlink())

@@ -1,0 +1,209 @@
+"""What was found: `report` makes one JSON object of it, `lines` tells that to people. `limits.py` judges it."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from app.loadtest import processes
+from app.loadtest.figures import binned_percentile, percentile, rounded
+from app.loadtest.options import Options
+from app.loadtest.outcome import Outcome
+from app.loadtest.pace import BEHIND_BIN_S
+from app.loadtest.sampler import Reading, Sample
+from app.loadtest.sink import BIN_NS
+from app.loadtest.witnesses import Testimony
+from schemas.base import camel_case
+
+LATE_MS = 20.0  # a whole frame
+FAULTS_SHOWN = 5
+
+Json = dict[str, Any]
+
+
+@dataclass
+class Findings:
+    """What a run left. The hold is the time in which all calls were there: from its first reading to its last."""
+
+    options: Options
+    outcomes: Sequence[Outcome]
+    empty: Reading  # before the first call
+    hold_from: Reading
+    hold_until: Reading
+    samples: Sequence[Sample] = ()
+    testimonies: Sequence[Testimony] = ()
+    kills: Sequence[float] = field(default_factory=list)
+
+    @property
+    def cut(self) -> list[Outcome]:
+        return [one for one in self.outcomes if one.was_cut(self.kills)]
+
+    @property
+    def failed(self) -> list[Outcome]:
+        cut = self.cut
+        return [one for one in self.outcomes if not one.completed and one not in cut]
+
+
+def report(found: Findings) -> Json:
+    """Every figure; milliseconds, bytes and percent stand in the names."""
+    return {
+        "machine": {"cores": os.cpu_count(), "model": processes.cpu_model()},
+        "asked": {
+            "calls": found.options.calls,
+            "rampPerSecond": found.options.ramp,
+            "durationSeconds": found.options.duration_s,
+        },
+        "calls": _calls(found),
+        "setupMs": _spread([one.setup_ms for one in found.outcomes]),
+        "firstRtpMs": _spread([one.first_rtp_ms for one in found.outcomes]),
+        "connectedMs": _spread([one.connected_ms for one in found.outcomes]),
+        "packets": _packets(found),
+        "forwardingMs": _forwarding(found),
+        "cpu": _cpu(found),
+        "memory": _memory(found),
+        "billing": _billing(found),
+        "witnesses": {
+            "asked": found.options.witnesses,
+            "bad": sum(not one.good for one in found.testimonies),
+            "heard": [one.fault or one.heard for one in found.testimonies],
+        },
+        "samples": [{camel_case(name): value for name, value in asdict(one).items()} for one in found.samples],
+    }
+
+
+def lines(report: Json) -> Iterator[str]:
+    """The report in a few sentences; a dash is what could not be measured."""
+    return (line.replace("None", "-") for line in _lines(report))
+
+
+def _lines(report: Json) -> Iterator[str]:
+    calls, packets, cpu, billing = (report[name] for name in ("calls", "packets", "cpu", "billing"))
+    yield (
+        f"calls: {calls['opened']} opened, {calls['completed']} completed, {calls['failed']} failed, "
+        f"{calls['cut']} cut by {calls['kills']} killed workers; ends: {_counts(calls['endReasons'])}"
+    )
+    yield from (f"  {fault}" for fault in calls["faults"])
+    for name, what in (("setupMs", "set-up"), ("firstRtpMs", "first RTP"), ("connectedMs", "call_connected told")):
+        spread = report[name]
+        yield f"{what}: p50 {spread['p50']} ms, p95 {spread['p95']} ms, p99 {spread['p99']} ms"
+    yield (
+        f"packets: {packets['sent']} sent, {packets['received']} received, {packets['lost']} lost "
+        f"({packets['lossPercent']} %), {packets['lostWithWorkers']} lost with workers, {packets['forged']} forged"
+    )
+    forwarding = report["forwardingMs"]
+    yield (
+        f"under way through the server: p50 {forwarding['p50']} ms, p99 {forwarding['p99']} ms, "
+        f"{forwarding['late']} packets late by more than {LATE_MS:g} ms"
+    )
+    yield (
+        f"CPU in cores: workers {cpu['workerCores']}, control plane {cpu['controlPlaneCores']}, "
+        f"generator {cpu['generatorCores']}, driver {cpu['driverCores']}; "
+        f"{cpu['workerMsPerCallSecond']} ms of worker a call-second, which is {cpu['callsPerWorkerCore']} calls a core"
+    )
+    memory = report["memory"]
+    yield f"memory a call: control plane {memory['planeKibPerCall']} KiB, worker {memory['workerKibPerCall']} KiB"
+    yield (
+        f"billing: {billing['chargedUnits']} units charged, {billing['livedUnits'][0]} to "
+        f"{billing['livedUnits'][1]} lived, {billing['errorUnits']} wrong"
+    )
+    yield from (f"witness: {heard}" for heard in report["witnesses"]["heard"])
+
+
+def _calls(found: Findings) -> Json:
+    return {
+        "opened": len(found.outcomes),
+        "completed": sum(one.completed for one in found.outcomes),
+        "failed": len(found.failed),
+        "cut": len(found.cut),
+        "kills": len(found.kills),
+        "endReasons": dict(Counter(one.end_reason or "none" for one in found.outcomes)),
+        "faults": [f"{one.call_id}: {one.fault or one.end_reason}" for one in found.failed[:FAULTS_SHOWN]],
+    }
+
+
+def _packets(found: Findings) -> Json:
+    whole = _sum(one for one in found.outcomes if one.completed)
+    cut = _sum(found.cut)
+    everything = _sum(found.outcomes)
+    return {
+        **everything,
+        "lost": whole["sent"] - whole["received"],
+        "lossPercent": rounded((whole["sent"] - whole["received"]) / whole["sent"] * 100, 4) if whole["sent"] else None,
+        "lostWithWorkers": cut["sent"] - cut["received"],
+        "unsent": found.hold_until.totals.packets["refused"],  # the generator's own fault, or a dead worker's port
+    }
+
+
+def _sum(outcomes: Any) -> Counter[str]:
+    total: Counter[str] = Counter(dict.fromkeys(("sent", "received", "repeated", "strange", "forged"), 0))
+    for one in outcomes:
+        for tally in one.tallies:
+            total.update(tally._asdict())
+    return total
+
+
+def _forwarding(found: Findings) -> Json:
+    """During the hold: from just before a packet was sent to when the kernel had it back."""
+    bins = found.hold_until.totals.forwarded - found.hold_from.totals.forwarded
+    bin_ms = BIN_NS / 1e6
+    found_ms: Json = {}
+    for name, percent in (("p50", 50), ("p99", 99), ("max", 100)):
+        number = binned_percentile(bins, percent)
+        found_ms[name] = None if number is None else rounded((number + 1) * bin_ms)
+    late = sum(count for number, count in bins.items() if number * bin_ms >= LATE_MS)
+    behind = binned_percentile(found.hold_until.totals.behind - found.hold_from.totals.behind, 99)
+    return found_ms | {"late": late, "generatorBehindP99": rounded((behind or 0) * BEHIND_BIN_S * 1000)}
+
+
+def _cpu(found: Findings) -> Json:
+    """During the hold."""
+    first, last = found.hold_from, found.hold_until
+    seconds = max(last.at - first.at, 1e-9)
+    worker_s = last.cost.worker_cpu_s - first.cost.worker_cpu_s
+    held = [one for one in found.samples if first.at < found.empty.at + one.at_s <= last.at + 1e-6]
+    call_seconds = sum(one.talking for one in held) / len(held) * seconds if held else 0.0
+    of_a_call = worker_s / call_seconds if call_seconds and worker_s else None
+    return {
+        "workerCores": rounded(worker_s / seconds, 3),
+        "controlPlaneCores": rounded((last.cost.plane_cpu_s - first.cost.plane_cpu_s) / seconds, 3),
+        "generatorCores": rounded((last.generator_cpu_s - first.generator_cpu_s) / seconds, 3),
+        "driverCores": rounded((last.driver_cpu_s - first.driver_cpu_s) / seconds, 3),
+        "workerMsPerCallSecond": rounded(of_a_call and of_a_call * 1000, 3),
+        "callsPerWorkerCore": of_a_call and int(1 / of_a_call),
+    }
+
+
+def _memory(found: Findings) -> Json:
+    calls = max(1, found.hold_until.talking)
+    plane = found.hold_until.cost.plane_bytes - found.empty.cost.plane_bytes
+    worker = found.hold_until.cost.worker_bytes - found.empty.cost.worker_bytes
+    return {
+        "planeKibPerCall": rounded(plane / calls / 1024),
+        "workerKibPerCall": rounded(worker / calls / 1024),
+        "planeBytes": found.hold_until.cost.plane_bytes,
+        "workerBytes": found.hold_until.cost.worker_bytes,
+    }
+
+
+def _billing(found: Findings) -> Json:
+    unit_s = found.options.unit_s
+    lived = [one.units_lived(unit_s) for one in found.outcomes]
+    return {
+        "unitSeconds": unit_s,
+        "chargedUnits": sum(one.units_charged for one in found.outcomes),
+        "livedUnits": [sum(least for least, _ in lived), sum(most for _, most in lived)],
+        "errorUnits": sum(one.units_wrong(unit_s) for one in found.outcomes) if found.options.price else 0,
+    }
+
+
+def _spread(values: Sequence[float | None]) -> Json:
+    known = [value for value in values if value is not None]
+    wanted = (("p50", 50), ("p95", 95), ("p99", 99), ("max", 100))
+    return {name: rounded(percentile(known, percent)) for name, percent in wanted}
+
+
+def _counts(counted: dict[str, int]) -> str:
+    return ", ".join(f"{number} {name}" for name, number in counted.items()) or "none"
