@@ -1,7 +1,8 @@
 """What one sweep over all talking calls costs the control plane: CPU time per sweep, and as a share of one core.
 
-Real worker, real RTP streams: each party's producer has received packets, so that its statistics are full. Prints one
-JSON line per number of calls. ``python -m bench.sweep [--calls 100 500 1000 2000]``
+Real worker, real RTP streams: each party's producer has received packets, so that its statistics are full, and each
+hears the other. What is judged in a sweep is judged here: who is gone, who is not heard, how well they hear each other.
+Prints one JSON line per number of calls. ``python -m bench.sweep [--calls 100 500 1000 2000]``
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ import uvloop
 
 from app.calls.call import LiveCall
 from app.calls.clock import now
+from app.calls.hearing import wrong_with
 from app.calls.liveness import SWEEP_EVERY_S, LifeLimits, Sweeper, verdict
 from app.calls.media import codecs_of
-from app.calls.room import PartyProducer, Room, RoomLimits
+from app.calls.quality import LOOK_EVERY
+from app.calls.room import PartyConsumer, PartyProducer, Room, RoomLimits
 from worker_bridge import native
 from worker_bridge.connectivity import ListenInfo
 from worker_bridge.pool import Pool, PoolSettings, Slot
@@ -50,9 +53,14 @@ async def talking_call(slot: Slot, number: int, sender: socket.socket) -> LiveCa
         producer = await transport.produce("audio", parameters)
         key = (transport.id, producer.kind, None, ssrc)
         room.producers[producer.id] = PartyProducer(producer, user_id, parameters, key)
+        listens = await transport.consume(producer.id, router.rtp_capabilities)
+        consumer = PartyConsumer(listens, call.other_party(user_id), router.rtp_capabilities, transport.id)
+        room.consumers[listens.id] = consumer
         for sequence in range(3):
             sender.sendto(packet(ssrc, sequence), ("127.0.0.1", transport.tuple.local_port))
     call.room, call.connected_at = room, now()
+    for _ in range(number % LOOK_EVERY):  # calls of one age would all be looked at in the same sweep
+        call.quality.is_due()
     return call
 
 
@@ -67,6 +75,7 @@ async def measure(slot: Slot, calls: list[LiveCall]) -> dict[str, object]:
         for call in calls:
             assert call.connected_at is not None
             verdict(call.lives.values(), call.connected_at.monotonic, present, lambda _: True, limits)
+            call.flags.update(wrong_with(call, present), now())
         spent.append((time.process_time() - cpu) * 1000)
         took.append((time.perf_counter() - wall) * 1000)
     alive = sum(life.last_rtp is not None for call in calls for life in call.lives.values())

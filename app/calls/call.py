@@ -11,6 +11,8 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from app.calls.clock import Moment
+from app.calls.flags import Flags
+from app.calls.quality import CallQuality
 from app.calls.room import Room
 from app.errors import InvalidCallState
 from app.ledger.values import CallState
@@ -90,13 +92,14 @@ class PartyLife:
     """What is known of one party's being there, in monotonic seconds; None where it never was so.
 
     ``had_socket`` is whether it ever had a WebSocket during the call; ``bad_since`` is since when its DTLS or ICE is
-    down.
+    down, ``unheard_since`` since when nothing of it gets to the other party.
     """
 
     user_id: str
     last_rtp: float | None = None
     had_socket: bool = False
     bad_since: float | None = None
+    unheard_since: float | None = None
     counts: dict[str, int] = field(default_factory=dict)  # packets by producer, when last asked
 
 
@@ -117,11 +120,14 @@ class LiveCall:
     lived_until: float | None = None  # when the last unit was due at which both parties were there
     room: Room | None = None
     timer: asyncio.TimerHandle | None = None
+    flags: Flags = field(default_factory=Flags)
+    quality: CallQuality = field(init=False)
     lives: dict[str, PartyLife] = field(default_factory=dict)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def __post_init__(self) -> None:
         self.lives = {user_id: PartyLife(user_id) for user_id in self.parties}
+        self.quality = CallQuality(self.parties)
 
     @property
     def call_id(self) -> str:

@@ -112,6 +112,8 @@ class Lifecycle:
     def _first_packet(self, call: LiveCall, user_id: str, producer: Producer, at: Moment) -> None:
         """The worker received a producer's first packet; the first of a call is the moment of connection."""
         call.lives[user_id].last_rtp = at.monotonic
+        if call.room is not None:
+            self._tasks.start(call.room.microphones.attend(producer), f"call {call.id} listens to {user_id}")
         if call.connected_at is None and call.live:
             call.connected_at = at
             call.stop_timer()

@@ -12,11 +12,13 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
 from app.calls.call import EndReason, LiveCall, PartyLife
-from app.calls.room import PartyProducer
+from app.calls.quality import Quality
+from app.calls.reading import reading
+from app.calls.room import PartyConsumer, PartyProducer
 from app.calls.tasks import Tasks
 from app.calls.traffic import Traffic
 from worker_bridge.channel import Channel
@@ -27,8 +29,9 @@ SWEEP_EVERY_S = 1.0
 ANSWER_WITHIN_S = 0.5  # how long a sweep waits for the slowest worker
 NEVER_SENT_AFTER_S = 30.0  # how long a party may take to its first packet once the other one talks
 
-Asked = tuple[PartyLife, PartyProducer, int]
-"""A producer whose packets are counted, whose it is, and how many listen to it."""
+QualityListener = Callable[[Quality], None]
+Asked = tuple[PartyLife, PartyProducer, int, bool]
+"""A producer whose packets are counted, whose it is, how many listen to it, and whether its quality is looked at."""
 
 logger = logging.getLogger(__name__)
 
@@ -77,6 +80,19 @@ def both_alive(call: LiveCall, at: float, within_s: float) -> bool:
     return all(life.last_rtp is not None and abs(at - life.last_rtp) <= within_s for life in call.lives.values())
 
 
+@dataclass(slots=True)
+class Round:
+    """What one sweep asks of one worker. Of ``due`` calls the quality is looked at, for which listeners are asked."""
+
+    producers: list[Asked] = field(default_factory=list)
+    consumers: list[PartyConsumer] = field(default_factory=list)
+    due: list[LiveCall] = field(default_factory=list)
+
+    def requests(self) -> list[tuple[str, str]]:
+        counted = [("PRODUCER_GET_STATS", owned.producer.id) for _, owned, _, _ in self.producers]
+        return counted + [("CONSUMER_GET_STATS", owned.consumer.id) for owned in self.consumers]
+
+
 class Sweeper:
     """Keeps the proofs of life of the talking calls up to date."""
 
@@ -85,6 +101,11 @@ class Sweeper:
         self._counting: dict[Channel, asyncio.Task[None]] = {}
         self._traffic: WeakKeyDictionary[Channel, Traffic] = WeakKeyDictionary()
         self._tasks = Tasks()
+        self._quality_listeners: list[QualityListener] = []
+
+    def on_quality(self, listener: QualityListener) -> None:
+        """Call ``listener(quality)`` with what a direction of a call was like, every few seconds; it must be quick."""
+        self._quality_listeners.append(listener)
 
     async def sweep(self, calls: Iterable[LiveCall]) -> None:
         """Ask all workers at once, and give them a moment to answer: one that hangs holds up no other one's calls.
@@ -92,22 +113,27 @@ class Sweeper:
         A late answer counts when it comes, and nobody is asked again before. A worker that does not answer proves
         nothing, and has its own watch.
         """
-        asked: dict[Channel, list[Asked]] = defaultdict(list)
+        rounds: defaultdict[Channel, Round] = defaultdict(Round)
         for call in calls:
             room = call.room
             if room is None:
                 continue
             self._look_at_transports(call)
+            asked = rounds[room.channel]
+            due = call.quality.is_due()
+            if due:
+                asked.due.append(call)
+                asked.consumers += room.consumers.values()
             for owned in room.producers.values():
                 life = call.lives[owned.user_id]
                 if not owned.producer.paused:
-                    asked[room.channel].append((life, owned, room.listeners(owned)))
+                    asked.producers.append((life, owned, room.listeners(owned), due))
                 elif room.sends_connected(owned):
                     life.last_rtp = self._clock()
         self._counting = {channel: task for channel, task in self._counting.items() if not task.done()}
-        for channel, producers in asked.items():
-            if channel not in self._counting:
-                self._counting[channel] = self._tasks.start(self._count(channel, producers), "packets are counted")
+        for channel, asked in rounds.items():
+            if channel not in self._counting and (asked.producers or asked.consumers):
+                self._counting[channel] = self._tasks.start(self._count(channel, asked), "packets are counted")
         if self._counting:
             await asyncio.wait(self._counting.values(), timeout=ANSWER_WITHIN_S)
 
@@ -119,18 +145,20 @@ class Sweeper:
         """Wait for no answer any more."""
         await self._tasks.close()
 
-    async def _count(self, channel: Channel, producers: list[Asked]) -> None:
+    async def _count(self, channel: Channel, asked: Round) -> None:
         try:
-            answers = channel.request_all([("PRODUCER_GET_STATS", owned.producer.id) for _, owned, _ in producers])
+            answers = channel.request_all(asked.requests())
         except BridgeError as error:
             logger.debug("not counted: %s", error)
             return
         await asyncio.wait(answers)
         now, traffic = self._clock(), self.traffic_of(channel)
         traffic.counted_at = now
-        for (life, owned, listeners), answer in zip(producers, answers, strict=True):
+        for (life, owned, listeners, due), answer in zip(asked.producers, answers, strict=False):
             if answer.exception() is not None:  # closed meanwhile
                 continue
+            if due:
+                owned.reading = reading(answer.result(), "RecvStats")
             count = packet_count(answer.result())
             grown = count - life.counts.get(owned.producer.id, 0)
             if grown > 0:
@@ -138,6 +166,20 @@ class Sweeper:
                 traffic.received += grown
                 traffic.forwarded += grown * listeners
             life.counts[owned.producer.id] = count
+        for listening, answer in zip(asked.consumers, answers[len(asked.producers) :], strict=True):
+            if answer.exception() is None:
+                listening.reading = reading(answer.result(), "SendStats")
+        for call in asked.due:
+            self._look_at_quality(call, traffic)
+
+    def _look_at_quality(self, call: LiveCall, traffic: Traffic) -> None:
+        if call.room is None:
+            return
+        for quality in call.quality.look(call.room):
+            traffic.expected += quality.expected
+            traffic.lost += quality.lost
+            for listener in self._quality_listeners:
+                listener(quality)
 
     def _look_at_transports(self, call: LiveCall) -> None:
         """Note since when a party's network is down."""

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from app.calls.clock import at_worker_time
+from app.calls.microphones import Microphones
+from app.calls.reading import Reading
 from app.errors import (
     AlreadyConnected,
     AlreadyResumed,
@@ -85,6 +87,7 @@ class PartyProducer:
     user_id: str
     requested: RtpParameters
     key: RetryKey
+    reading: Reading | None = None  # what was last asked of it
 
 
 @dataclass(slots=True, eq=False)
@@ -92,6 +95,8 @@ class PartyConsumer:
     consumer: Consumer
     user_id: str
     capabilities: RtpCapabilities
+    transport_id: str
+    reading: Reading | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -124,6 +129,7 @@ class Room:
         self.router = router
         self.channel = channel
         self.events = Emitter()
+        self.microphones = Microphones(router)
         self.transports: dict[str, PartyTransport] = {}
         self.producers: dict[str, PartyProducer] = {}
         self.consumers: dict[str, PartyConsumer] = {}
@@ -274,7 +280,7 @@ class Room:
                 consumer = await receiver.consume(request.producer_id, capabilities, paused=True)
             except NotFound as error:  # it closed a moment ago
                 raise ProducerNotFound(request.producer_id) from error
-            owned = PartyConsumer(consumer, user_id, capabilities)
+            owned = PartyConsumer(consumer, user_id, capabilities, receiver.id)
             party.consumers[key] = self.consumers[consumer.id] = owned
             self._index[consumer.id] = self
             consumer.on_closed(lambda: self._consumer_closed(party, key, consumer))
@@ -301,6 +307,11 @@ class Room:
         if found is None or found.user_id != user_id:
             raise ConsumerNotFound(consumer_id)
         return found
+
+    def receives(self, owned: PartyConsumer) -> bool:
+        """Whether what it is sent can get to its party."""
+        receiver = self.transports.get(owned.transport_id)
+        return not owned.consumer.paused and receiver is not None and receiver.transport.connected
 
     # inside
 

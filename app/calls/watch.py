@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 
 from app.calls.call import CallEvent, LiveCall
 from app.calls.clock import now, shifted
+from app.calls.flags import Flag
+from app.calls.hearing import wrong_with
 from app.calls.journal import Journal
 from app.calls.lifecycle import Lifecycle
 from app.calls.liveness import SWEEP_EVERY_S, LifeLimits, Sweeper, verdict
@@ -14,8 +17,11 @@ from app.calls.registry import Registry
 from app.calls.tasks import Tasks
 
 SweepListener = Callable[[float], None]
+FlagListener = Callable[[LiveCall, Flag], None]
 
 PROVE_EVERY_S = 5.0  # how far the ledger's last proof of life may lag behind, and so what a crash costs an ended_at
+
+logger = logging.getLogger(__name__)
 
 
 class Watch:
@@ -36,12 +42,18 @@ class Watch:
         self._limits = limits
         self._sweeper = Sweeper()
         self.traffic_of = self._sweeper.traffic_of
+        self.on_quality = self._sweeper.on_quality
         self._proving = Tasks()
         self._sweep_listeners: list[SweepListener] = []
+        self._flag_listeners: list[FlagListener] = []
 
     def on_sweep(self, listener: SweepListener) -> None:
         """Call ``listener(seconds)`` after each sweep with what it took, the workers' answers included."""
         self._sweep_listeners.append(listener)
+
+    def on_flag(self, listener: FlagListener) -> None:
+        """Call ``listener(call, flag)`` when something is found wrong with a call that goes on."""
+        self._flag_listeners.append(listener)
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -54,6 +66,7 @@ class Watch:
                 if calls:
                     await self._sweeper.sweep(calls)
                     self._judge(calls)
+                    self._look_for_flags(calls)
                     for listener in self._sweep_listeners:
                         listener(loop.time() - began)
                 if calls and began >= next_proof:
@@ -73,6 +86,14 @@ class Watch:
             if found is not None:
                 reason, user_id = found
                 self._lifecycle.end_soon(call, CallEvent.FAIL, reason, f"{reason} at {user_id}")
+
+    def _look_for_flags(self, calls: list[LiveCall]) -> None:
+        present = now()
+        for call in calls:
+            for flag in call.flags.update(wrong_with(call, present.monotonic), present) if call.live else ():
+                logger.info("call %s: %s at %s", call.id, flag.type, flag.user_id)
+                for listener in self._flag_listeners:
+                    listener(call, flag)
 
 
 def proofs(calls: list[LiveCall]) -> dict[str, int]:

@@ -246,7 +246,7 @@ class Ledger:
     # Health
 
     def observe_writes(self, observer: Observer) -> None:
-        """Have the time of every write told to ``observer``: its method's name, seconds, whether it succeeded.
+        """Have the time of every write told to ``observer``: its work's name, seconds, whether it succeeded.
 
         It must be quick and raise nothing. A refusal (a call that exists, say) did not succeed either.
         """

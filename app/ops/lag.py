@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from collections.abc import Callable
 
 LOOK_EVERY_S = 0.25
 LATELY = 4  # looks: a second
@@ -17,13 +18,21 @@ class LoopLag:
     def __init__(self) -> None:
         self._late_s: deque[float] = deque(maxlen=LOOKS)
         self._due: float | None = None
+        self._listeners: list[Callable[[float], None]] = []
+
+    def on_look(self, listener: Callable[[float], None]) -> None:
+        """Call ``listener(seconds)`` at every look with how late it was."""
+        self._listeners.append(listener)
 
     async def run(self) -> None:
         """Until cancelled."""
         while True:
             self._due = time.monotonic() + LOOK_EVERY_S
             await asyncio.sleep(LOOK_EVERY_S)
-            self._late_s.append(max(0.0, time.monotonic() - self._due))
+            late_s = max(0.0, time.monotonic() - self._due)
+            self._late_s.append(late_s)
+            for listener in self._listeners:
+                listener(late_s)
 
     @property
     def worst_ms(self) -> float:

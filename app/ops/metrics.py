@@ -14,11 +14,14 @@ from prometheus_client import disable_created_metrics as without_times_of_creati
 
 from app.calls.call import EndReason, LiveCall
 from app.calls.clock import now
+from app.calls.flags import Flag, FlagType
 from app.calls.journal import Journal
 from app.calls.lifecycle import Lifecycle
+from app.calls.quality import Quality
 from app.calls.watch import Watch
 from app.ledger import Ledger
 from app.ledger.values import CallState, Charged
+from app.ops.lag import LoopLag
 from app.signaling.dispatch import Dispatcher
 from app.signaling.hub import Hub
 from worker_bridge.pool import Pool, Slot
@@ -27,6 +30,8 @@ PREFIX = "voiceplane"
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 UPGRADED = 101  # a WebSocket's request lasts as long as its socket, which is no latency
 
+OPERATIONS = {"open_many": "open_call", "end_many": "end_call", "_answer": "ping"}  # as the ledger's methods are called
+
 Told = tuple[Callable[[], None], Callable[[float], None]]
 """What counts one more, and what takes its seconds."""
 
@@ -34,6 +39,9 @@ Told = tuple[Callable[[], None], Callable[[float], None]]
 FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 REQUEST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
 SET_UP = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 30.0)
+JITTER = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2)
+ROUND_TRIP = (0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 1.0)
+MOS = (1.5, 2.0, 2.5, 3.1, 3.6, 4.0, 4.3)  # G.107 table B.1: from 3.6 many, below 3.1 nearly all are dissatisfied
 TALK = (10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 1800.0, 3600.0, 7200.0)
 
 
@@ -72,6 +80,17 @@ class Metrics:
             "bridge_request_duration_seconds", "From a request's writing to its answer's reading.", FAST, "method"
         )
         self._sweep_seconds = self._histogram("sweep_duration_seconds", "One look at all talking calls.", FAST)
+        self._flags = self._counter("call_flags", "Times that a live call was found ailing.", "type")
+        for flag_type in FlagType:
+            self._flags.labels(flag_type)
+        self._expected = self._counter("rtp_packets_expected", "Packets that listeners should have got.")
+        self._lost = self._counter("rtp_packets_lost", "Packets that listeners missed.")
+        self._jitter_seconds = self._histogram("rtp_jitter_seconds", "Of each direction, every few seconds.", JITTER)
+        self._round_trip_seconds = self._histogram(
+            "rtp_round_trip_seconds", "From party to party and back, every few seconds.", ROUND_TRIP
+        )
+        self._mos = self._histogram("call_mos", "What each party hears, by the E-model, every few seconds.", MOS)
+        self._lag_seconds = self._histogram("event_loop_lag_seconds", "How late a timer is, four times a second.", FAST)
         self._http_told: dict[tuple[str, str, int], Told] = {}
         self._bridge_told: dict[tuple[str, str], Told] = {}
 
@@ -88,6 +107,11 @@ class Metrics:
         lifecycle.on_move(self.call_moved)
         journal.on_charge(self.unit_charged)
         watch.on_sweep(self._sweep_seconds.observe)
+        watch.on_quality(self.quality_seen)
+        watch.on_flag(self.flag_raised)
+
+    def watch_loop(self, lag: LoopLag) -> None:
+        lag.on_look(self._lag_seconds.observe)
 
     def watch_sockets(self, hub: Hub, dispatcher: Dispatcher) -> None:
         hub.on_publish(self.event_sent)
@@ -132,11 +156,23 @@ class Metrics:
                 if call.connected_at is not None:
                     self._talk_seconds.observe(call.ended_at.monotonic - call.connected_at.monotonic)
 
+    def quality_seen(self, quality: Quality) -> None:
+        self._expected.inc(quality.expected)
+        self._lost.inc(quality.lost)
+        self._jitter_seconds.observe(quality.jitter_ms / 1000)
+        if quality.round_trip_ms is not None:
+            self._round_trip_seconds.observe(quality.round_trip_ms / 1000)
+        self._mos.observe(quality.mos)
+
+    def flag_raised(self, _: LiveCall, flag: Flag) -> None:
+        self._flags.labels(flag.type).inc()
+
     def unit_charged(self, charged: Charged) -> None:
         self._units.inc()
         self._points.inc(charged.unit.points)
 
-    def written(self, operation: str, seconds: float, done: bool) -> None:
+    def written(self, work: str, seconds: float, done: bool) -> None:
+        operation = OPERATIONS.get(work, work)
         self._writes.labels(operation).observe(seconds)
         if not done:
             self._failed_writes.labels(operation).inc()

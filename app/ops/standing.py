@@ -11,10 +11,12 @@ from collections.abc import Iterable, Iterator
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from app.calls.flags import FlagType
 from app.calls.registry import Registry
 from app.calls.service import CallService
 from app.ledger.values import LIVE_STATES
 from app.ops.metrics import PREFIX
+from app.ops.sampler import Sampler
 from app.ops.usage import cpu_seconds, resident_bytes
 from app.signaling.hub import Hub
 from worker_bridge.pool import Pool
@@ -23,12 +25,15 @@ from worker_bridge.pool import Pool
 class Standing(Collector):
     """``look`` reads the node, ``collect`` gives out what was read last."""
 
-    def __init__(self, version: str, registry: Registry, calls: CallService, hub: Hub, pool: Pool) -> None:
+    def __init__(
+        self, version: str, registry: Registry, calls: CallService, hub: Hub, pool: Pool, sampler: Sampler
+    ) -> None:
         self._version = version
         self._registry = registry
         self._calls = calls
         self._hub = hub
         self._pool = pool
+        self._sampler = sampler
         self._seen: list[Metric] = []
 
     def look(self) -> None:
@@ -45,6 +50,14 @@ class Standing(Collector):
         for state in LIVE_STATES:
             calls.add_metric((state,), states[state])
         yield calls
+        standing = Counter(flag.type for call in self._registry for flag in call.flags.standing)
+        flagged = gauge("calls_flagged", "What is wrong with live calls now.", "type")
+        for flag_type in FlagType:
+            flagged.add_metric((flag_type,), standing[flag_type])
+        yield flagged
+        yield gauge(
+            "stress", "How full the node is; 1 is as much as it should carry.", value=self._sampler.stress.value
+        )
         yield gauge("websockets", "Open WebSockets.", value=self._hub.socket_count)
         yield gauge("websocket_users", "Users with an open WebSocket.", value=self._hub.user_count)
         yield gauge("draining", "1 while the node takes no new calls.", value=self._calls.draining)
@@ -55,6 +68,9 @@ class Standing(Collector):
         cpu = counter("worker_cpu_seconds", "CPU time of the worker that is up.", "worker")
         memory = gauge("worker_resident_memory_bytes", "Memory of the worker that is up.", "worker")
         pending = gauge("worker_pending_requests", "Requests that the worker has not answered yet.", "worker")
+        stress = gauge("worker_stress", "How full the worker is; 1 is as much as it should carry.", "worker")
+        received = counter("worker_rtp_packets_received", "Packets of talking parties.", "worker")
+        forwarded = counter("worker_rtp_packets_forwarded", "Packets passed on to whoever listens.", "worker")
         for slot in self._pool.slots:
             label = (str(slot.index),)
             up.add_metric(label, slot.worker is not None)
@@ -63,7 +79,11 @@ class Standing(Collector):
                 cpu.add_metric(label, cpu_seconds(slot.worker))
                 memory.add_metric(label, resident_bytes(slot.worker))
                 pending.add_metric(label, slot.worker.channel.pending)
-        yield from (up, restarts, cpu, memory, pending)
+            if vitals := self._sampler.vitals_in(slot):
+                stress.add_metric(label, vitals.stress.value)
+                received.add_metric(label, vitals.traffic.received)
+                forwarded.add_metric(label, vitals.traffic.forwarded)
+        yield from (up, restarts, cpu, memory, pending, stress, received, forwarded)
 
 
 def gauge(name: str, means: str, *labels: str, value: float | None = None) -> GaugeMetricFamily:

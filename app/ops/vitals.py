@@ -29,7 +29,7 @@ class Vitals:
         self.cpu_percent = 0.0  # of one core
         self.packets_in = 0.0  # a second
         self.packets_out = 0.0
-        self._traffic = traffic
+        self.traffic = traffic
         self._seen_packets = (traffic.counted_at, traffic.received, traffic.forwarded)
         self._seen_cpu = (worker.usage_at, cpu_seconds(worker))
         self._looked_at: float | None = None
@@ -64,7 +64,7 @@ class Vitals:
 
     def _look_at_packets(self, at: float) -> None:
         """Between two sweeps, by the times at which they counted. None for a while: nobody talks."""
-        traffic, (before_at, received, forwarded) = self._traffic, self._seen_packets
+        traffic, (before_at, received, forwarded) = self.traffic, self._seen_packets
         self._seen_packets = (traffic.counted_at, traffic.received, traffic.forwarded)
         if before_at < traffic.counted_at:
             since = traffic.counted_at - before_at

@@ -1,0 +1,52 @@
+"""What was wrong with a call while it looked alive: what, with whom, since when and until when. Judges nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from app.calls.clock import Moment, shifted
+
+KEPT = 100  # flags of one call; one that comes and goes without end need not be remembered whole
+
+
+class FlagType(StrEnum):
+    ONE_WAY_AUDIO = "one_way_audio"
+    DEAD_MICROPHONE = "dead_microphone"
+
+
+@dataclass(slots=True)
+class Flag:
+    """``user_id`` is who is not heard; ``until`` is None while it stands."""
+
+    type: FlagType
+    user_id: str
+    since: Moment
+    until: Moment | None = None
+
+
+Found = dict[tuple[FlagType, str], float]
+"""What is wrong now, with whom, and since when in monotonic seconds."""
+
+
+@dataclass(slots=True)
+class Flags:
+    """All of one call, oldest first."""
+
+    all: list[Flag] = field(default_factory=list)
+
+    @property
+    def standing(self) -> list[Flag]:
+        return [flag for flag in self.all if flag.until is None]
+
+    def update(self, found: Found, present: Moment) -> list[Flag]:
+        """Raise what is new, take down what has passed; returns what is new."""
+        if not found and not self.all:
+            return []
+        standing = {(flag.type, flag.user_id): flag for flag in self.standing}
+        for key, flag in standing.items():
+            if key not in found:
+                flag.until = present
+        new = [Flag(*key, shifted(present, since)) for key, since in found.items() if key not in standing]
+        self.all = (self.all + new)[-KEPT:]
+        return new

@@ -1,0 +1,86 @@
+"""Which microphones of a room are dead: they send packets, and there is no sound in any of them.
+
+The worker reads the level that each packet carries (RFC 6464), and tells the average of every window. A quiet room has
+some level; only a microphone that is unplugged, or muted without the server's knowledge, has none at all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+
+from worker_bridge.errors import BridgeError
+from worker_bridge.producer import Producer
+from worker_bridge.router import Router
+from worker_bridge.rtp_observer import AudioLevelObserver, Volume
+
+WINDOW_S = 5.0  # and the worker's longest: with DTX a silent party sends 12 packets in it, and 10 make an average
+STALE_AFTER_S = 1.5 * WINDOW_S  # a level of longer ago says nothing: the party was muted meanwhile, or sent too little
+NO_SOUND = -127  # dBov (RFC 6464 §3)
+MOST_PRODUCERS = 100
+AUDIO_LEVEL = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
+
+logger = logging.getLogger(__name__)
+
+
+class Microphones:
+    """Those of one room. A producer that carries no levels can't be judged, and never counts as dead."""
+
+    def __init__(self, router: Router, clock: Callable[[], float] = time.monotonic) -> None:
+        self._router = router
+        self._clock = clock
+        self._observer: AudioLevelObserver | None = None
+        self._making = asyncio.Lock()
+        self._levels: dict[str, tuple[int, float]] = {}  # by producer: dBov, and when it was told
+        self._dead_since: dict[str, float] = {}
+
+    @property
+    def some_dead(self) -> bool:
+        """Whether any gave no sound when it was last heard of."""
+        return bool(self._dead_since)
+
+    async def attend(self, producer: Producer) -> None:
+        """Listen to a producer from now on, if that is possible."""
+        if not carries_levels(producer):
+            return
+        try:
+            async with self._making:
+                observer = self._observer or await self._observe()
+            await observer.add_producer(producer.id)
+        except BridgeError as error:  # the room or the producer closed meanwhile
+            logger.debug("%r is not listened to: %s", producer, error)
+            return
+        producer.forget_in(self._levels)
+        producer.forget_in(self._dead_since)
+
+    def level(self, producer_id: str) -> int | None:
+        """The average of the last window in dBov, -127 to 0; None where nothing is known."""
+        level, told_at = self._levels.get(producer_id, (0, 0.0))
+        return level if self._clock() - told_at < STALE_AFTER_S else None
+
+    def dead_since(self, producer_id: str) -> float | None:
+        """Since when (monotonic seconds) there has been no sound for a whole window; None where there has."""
+        return self._dead_since.get(producer_id) if self.level(producer_id) == NO_SOUND else None
+
+    async def _observe(self) -> AudioLevelObserver:
+        observer = self._observer = await self._router.create_audio_level_observer(
+            max_entries=MOST_PRODUCERS, threshold=NO_SOUND, interval_ms=round(WINDOW_S * 1000)
+        )
+        observer.events.on("volumes", self._heard)
+        return observer
+
+    def _heard(self, volumes: tuple[Volume, ...]) -> None:
+        now = self._clock()
+        for heard in volumes:
+            producer_id = heard.producer.id
+            self._levels[producer_id] = heard.volume, now
+            if heard.volume > NO_SOUND:
+                self._dead_since.pop(producer_id, None)
+            else:
+                self._dead_since.setdefault(producer_id, now - WINDOW_S)
+
+
+def carries_levels(producer: Producer) -> bool:
+    return any(extension.uri == AUDIO_LEVEL for extension in producer.rtp_parameters.header_extensions)
