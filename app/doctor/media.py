@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 
 from app.doctor import sockets
 from app.doctor.finding import Finding, fail, ok
@@ -56,9 +55,10 @@ async def ports(settings: Settings) -> Finding:
         return ok(check, f"{span} are free on {address}")
     kind, port, error = refused[0]
     if not sockets.is_busy(error):
-        reason = os.strerror(error.errno or 0)
         return fail(
-            check, f"{address} {kind} {port} can't be had ({reason})", "correct VOICEPLANE_RTC_LISTEN_IP and _PORT"
+            check,
+            f"{address} {kind} {port} can't be had ({sockets.reason(error)})",
+            "correct VOICEPLANE_RTC_LISTEN_IP and _PORT",
         )
     strangers = [
         f"{kind} {port} is held by {who}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import os
 import socket
 
 import aiohttp
@@ -26,14 +25,12 @@ async def http_address(settings: Settings) -> Finding:
     try:
         address = (await resolve(settings.host))[0]
     except OSError as unknown:
-        return fail(check, f"{settings.host} is no address here ({unknown.strerror})", "correct VOICEPLANE_HOST")
+        return fail(check, f"{settings.host} is no address here ({sockets.reason(unknown)})", "correct VOICEPLANE_HOST")
     error = sockets.bind_error("tcp", str(address), settings.port)
     if error is None:
         return ok(check, f"{where} is free")
     if not sockets.is_busy(error):
-        return fail(
-            check, f"{where} can't be had ({os.strerror(error.errno or 0)})", "correct VOICEPLANE_HOST and _PORT"
-        )
+        return fail(check, f"{where} can't be had ({sockets.reason(error)})", "correct VOICEPLANE_HOST and _PORT")
     if await node_answers(settings):
         return ok(check, f"a node answers on {where}")
     who = sockets.holder("tcp", settings.port)
@@ -60,14 +57,17 @@ async def media_address(settings: Settings) -> Finding:
     check, told = "media address", settings.rtc_announced_address or settings.rtc_listen_ip
     refused = sockets.bind_error("udp", settings.rtc_listen_ip, 0)
     if refused is not None:
-        reason = os.strerror(refused.errno or 0)
         return fail(
-            check, f"{settings.rtc_listen_ip} can't be listened on ({reason})", "correct VOICEPLANE_RTC_LISTEN_IP"
+            check,
+            f"{settings.rtc_listen_ip} can't be listened on ({sockets.reason(refused)})",
+            "correct VOICEPLANE_RTC_LISTEN_IP",
         )
     try:
         addresses = await resolve(told)
     except OSError as error:
-        return fail(check, f"{told} has no address ({error.strerror})", "correct VOICEPLANE_RTC_ANNOUNCED_ADDRESS")
+        return fail(
+            check, f"{told} has no address ({sockets.reason(error)})", "correct VOICEPLANE_RTC_ANNOUNCED_ADDRESS"
+        )
     return reachable(settings, told, addresses)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 from collections.abc import Iterator
 from contextlib import suppress
@@ -28,6 +29,11 @@ def bind_error(kind: Kind, address: str, port: int) -> OSError | None:
         except OSError as error:
             return error
     return None
+
+
+def reason(error: OSError) -> str:
+    """The system's word for it: event loops put sentences of their own into strerror; names have no errno."""
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
 
 
 def is_busy(error: OSError) -> bool:

@@ -8,6 +8,7 @@ import ssl
 from typing import Any
 
 from app.doctor.finding import Finding, fail, ok, warn
+from app.doctor.sockets import reason
 from app.settings import Settings
 from app.turn import ice_servers
 
@@ -60,13 +61,24 @@ async def allocate(url: str, settings: Settings) -> None:
         options["ssl"] = ssl.create_default_context()
     try:
         async with asyncio.timeout(ANSWER_WITHIN_S):
-            relay, _ = await create_turn_endpoint(
-                asyncio.DatagramProtocol, address, servers[0].username, servers[0].credential, **options
+            relay, owner = await create_turn_endpoint(
+                Owner, address, servers[0].username, servers[0].credential, **options
             )
+            relay.close()
+            await owner.closed
     except TimeoutError:
         raise TurnError("no answer") from None
     except TransactionError as error:
         raise TurnError(f"refused ({error})") from error
     except OSError as error:
-        raise TurnError(error.strerror or str(error)) from error
-    relay.close()
+        raise TurnError(reason(error)) from error
+
+
+class Owner(asyncio.DatagramProtocol):
+    """Knows when the relay is given back."""
+
+    def __init__(self) -> None:
+        self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.closed.set_result(None)

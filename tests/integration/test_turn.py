@@ -1,0 +1,129 @@
+"""coturn, set up as ``deploy/turnserver.conf`` says, with the credentials that a node hands out."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import subprocess
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aioice.stun import TransactionError
+from aioice.turn import create_turn_endpoint
+
+from app.doctor import turn
+from tests.conftest import eventually, free_ports, serving
+from tests.integration.conftest import open_call_on
+
+CONFIG = Path(__file__).parents[2] / "deploy" / "turnserver.conf"
+SECRET = "a secret between voiceplane and coturn"
+LOOPBACK = ("--listening-ip=127.0.0.1", "--relay-ip=127.0.0.1", "--allow-loopback-peers", "--no-tls", "--no-dtls")
+
+
+@dataclass
+class Coturn:
+    url: str
+    log: Path
+
+
+@pytest.fixture(scope="module")
+def coturn(tmp_path_factory):
+    """One on loopback, whose relays lead to 127.0.0.1 alone, as a deployment's lead to the node's address alone."""
+    folder, port = tmp_path_factory.mktemp("coturn"), free_ports(2)
+    config = CONFIG.read_text().replace("203.0.113.7", "127.0.0.1").replace("change-me-and-tell-voiceplane", SECRET)
+    (folder / "turnserver.conf").write_text(config)
+    files = [f"--{name}={folder / name}" for name in ("log-file", "pidfile", "userdb")]
+    command = ["turnserver", "-c", folder / "turnserver.conf", *files, "--simple-log", "--cli-password=unused"]
+    with running([*command, *LOOPBACK, f"--listening-port={port}"]):
+        yield Coturn(f"turn:127.0.0.1:{port}", folder / "log-file")
+
+
+@contextmanager
+def running(command):
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            yield
+        finally:
+            process.kill()
+
+
+class Ear(asyncio.DatagramProtocol):
+    """What came, what went wrong, and that it is over."""
+
+    def __init__(self):
+        self.heard, self.errors, self.over = [], [], False
+
+    def datagram_received(self, data, addr):
+        self.heard.append((data, addr))
+
+    def error_received(self, exc):
+        self.errors.append(exc)
+
+    def connection_lost(self, exc):
+        self.over = True
+
+
+async def up(coturn, settings_with):
+    """Until the server answers; it says nowhere that it is ready."""
+
+    async def why_not():
+        finding = await turn.turn(settings_with(turn_urls=(coturn.url,), turn_secret=SECRET))
+        return "" if finding.state == "ok" else finding.found
+
+    await eventually(why_not)
+
+
+async def credentials(server):
+    """The only ICE server that RTC-02 names."""
+    async with aiohttp.ClientSession() as http:
+        call = await open_call_on(server, http)
+        (server_named,) = (await call.user.create_transport(call.call_id, "send")).ice_servers
+    return server_named
+
+
+async def test_a_relay_of_the_credentials_from_rtc_02_leads_to_the_node_and_nowhere_else(coturn, settings_with):
+    await up(coturn, settings_with)
+    async with serving(settings_with(turn_urls=(coturn.url,), turn_secret=SECRET)) as server:
+        ice = await credentials(server)
+    host, _, port = ice["urls"][0].removeprefix("turn:").partition(":")
+    relay, ear = await create_turn_endpoint(Ear, (host, int(port)), ice["username"], ice["credential"])
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+        peer.bind(("127.0.0.1", 0))
+        peer.setblocking(False)
+        relay.sendto(b"there", peer.getsockname())
+        data, sender = await asyncio.wait_for(asyncio.get_running_loop().sock_recvfrom(peer, 100), 5)
+        assert (data, sender) == (b"there", relay.get_extra_info("sockname"))
+        peer.sendto(b"and back", sender)
+        await eventually(lambda: not ear.heard)
+        relay.sendto(b"astray", ("127.0.0.2", peer.getsockname()[1]))
+        await eventually(lambda: not ear.errors)
+    relay.close()
+    await eventually(lambda: not ear.over)
+    assert ear.heard == [(b"and back", peer_address := ear.heard[0][1])]
+    assert peer_address[0] == "127.0.0.1"
+    assert isinstance(ear.errors[0], TransactionError)
+    assert "403" in str(ear.errors[0])
+
+
+async def test_the_doctor_gets_a_relay_by_udp_and_tcp(coturn, settings_with):
+    await up(coturn, settings_with)
+    urls = (coturn.url, f"{coturn.url}?transport=tcp")
+    finding = await turn.turn(settings_with(turn_urls=urls, turn_secret=SECRET))
+    assert (finding.state, finding.found) == ("ok", f"{', '.join(urls)}: gave a relay")
+
+
+async def test_another_secret_than_the_servers_is_a_failure(coturn, settings_with):
+    await up(coturn, settings_with)
+    finding = await turn.turn(settings_with(turn_urls=(coturn.url,), turn_secret="another"))
+    assert finding.state == "fail"
+    assert "401" in finding.found
+    assert "VOICEPLANE_TURN_SECRET" in finding.mend
+
+
+async def test_a_server_that_is_not_there_is_a_failure(settings_with):
+    url = f"turn:127.0.0.1:{free_ports(1)}?transport=tcp"
+    finding = await turn.turn(settings_with(turn_urls=(url,), turn_secret=SECRET))
+    assert (finding.state, finding.found) == ("fail", f"{url}: Connection refused")
