@@ -33,6 +33,8 @@ from app.keys import (
     CALLS,
     CAPABILITIES,
     DEMO_LIMITER,
+    DRAIN,
+    HEALTH,
     HTTP_OBSERVERS,
     ICE_SERVERS,
     JOURNAL,
@@ -56,7 +58,11 @@ from app.ledger.values import Event as StoredEvent
 from app.middleware import edge
 from app.openapi.declaration import answers
 from app.openapi.document import Document
+from app.ops.admission import Admission
+from app.ops.drain import Drain
+from app.ops.health import Health
 from app.ops.metrics import Metrics
+from app.ops.placement import Placement
 from app.ops.prover import Prover
 from app.ops.sampler import Sampler
 from app.ops.standing import Standing
@@ -159,7 +165,6 @@ async def live_calls(app: web.Application) -> AsyncIterator[None]:
     timers = CallTimers(settings.ring_timeout_s, settings.setup_timeout_s)
     limits = RoomLimits(settings.max_transports_per_direction, settings.max_producers_per_party)
     app[RATES] = Rates(app[LEDGER], settings.price_per_minute)
-    rooms = Rooms(app[POOL], codecs_of(settings.media_kinds), limits, registry.rooms_by_object)
     presence = app[PRESENCE] = Presence(hub, registry, journal)
     lifecycle = app[LIFECYCLE] = Lifecycle(registry, journal, timers)
     meter = lifecycle.meter = Meter(
@@ -167,32 +172,44 @@ async def live_calls(app: web.Application) -> AsyncIterator[None]:
     )
     life = LifeLimits(settings.rtp_stopped_after_s, grace_s=settings.rtp_grace_s)
     watch = Watch(registry, lifecycle, journal, hub.online, life)
-    app[CALLS] = CallService(registry, lifecycle, rooms, journal, presence, timers, app[RATES])
+    background = Tasks()
+    admission, placement = operate(app, watch, background)
+    rooms = Rooms(placement.place, codecs_of(settings.media_kinds), limits, registry.rooms_by_object)
+    app[CALLS] = CallService(registry, lifecycle, rooms, journal, presence, timers, app[RATES], admission.check)
     dispatcher = Dispatcher(build_commands(app[CALLS]), app[RATE_LIMITER])
     app[ENDPOINT] = Endpoint(hub, dispatcher, replayer(app[LEDGER], hub), SocketLimits())
     hub.on_presence(presence.socket_changed)
-    sampler = app[SAMPLER] = Sampler(app[POOL], registry, watch.traffic_of, lambda: hub.socket_count)
-    app[HTTP_OBSERVERS].append(sampler.request_answered)
     app[METRICS].watch_calls(lifecycle, journal, watch)
     app[METRICS].watch_sockets(hub, dispatcher)
-    app[METRICS].watch_loop(sampler.lag)
-    app[STANDING] = Standing(version("voiceplane"), registry, app[CALLS], hub, app[POOL], sampler)
-    app[METRICS].registry.register(app[STANDING])
-    background = Tasks()
     background.keep(journal.run, "journal")
     background.keep(meter.run, "meter")
     background.keep(watch.run, "watch")
-    background.keep(sampler.run, "sampler")
-    background.keep(sampler.lag.run, "loop lag")
-    background.keep(app[PROVER].run, "prover")
     background.keep(partial(prune, app[LEDGER]), "prune")
     yield
+    await app[DRAIN].close()
     await background.close()
+
+
+def operate(app: web.Application, watch: Watch, background: Tasks) -> tuple[Admission, Placement]:
+    """What looks after the node, and so decides whether a call may begin, and where."""
+    pool, hub, prover = app[POOL], app[HUB], app[PROVER]
+    sampler = app[SAMPLER] = Sampler(pool, app[REGISTRY], watch.traffic_of, lambda: hub.socket_count)
+    app[HTTP_OBSERVERS].append(sampler.request_answered)
+    drain = app[DRAIN] = Drain(app[REGISTRY], app[LIFECYCLE], app[JOURNAL])
+    admission = Admission(drain, sampler, app[SETTINGS].stress_limit)
+    app[HEALTH] = Health(app[LEDGER], pool, prover, admission, background)
+    app[METRICS].watch_loop(sampler.lag)
+    app[STANDING] = Standing(version("voiceplane"), app[REGISTRY], drain, hub, pool, sampler)
+    app[METRICS].registry.register(app[STANDING])
+    background.keep(sampler.run, "sampler")
+    background.keep(sampler.lag.run, "loop lag")
+    background.keep(prover.run, "prover")
+    return admission, Placement(pool, sampler, prover)
 
 
 async def stop_calls(app: web.Application) -> None:
     """Calls end before the sockets close, so that their parties hear of it; and no new one begins meanwhile."""
-    app[CALLS].draining = True
+    app[DRAIN].refuse_calls()
     await app[LIFECYCLE].close(END_CALLS_WITHIN_S)
     await app[ENDPOINT].shut_down()
 

@@ -16,7 +16,7 @@ AppError
 │   └── OtomoOffline, OtomoBusy, CallerBusy
 └── NodeError                 this node can't serve it now, another one or a later try might
     ├── WorkerUnavailable
-    └── Draining
+    └── Draining, Overloaded
 
 The classes know no HTTP: ``app.calls`` raises them and they carry ids for the log. Only the table below knows codes,
 statuses and the Japanese texts that clients show.
@@ -189,6 +189,10 @@ class Draining(NodeError):
     """The node takes no new calls."""
 
 
+class Overloaded(NodeError):
+    """The node is too full for another call; the text says of what."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """One refusal as clients see it. ``message`` is shown to people, ``details`` are read by developers."""
@@ -201,7 +205,7 @@ class Answer:
 
     def as_json(self) -> dict[str, object]:
         body: dict[str, object] = {"error": self.code, "message": self.message}
-        if self.status == 400:
+        if self.status == 400 or self.details:
             body["details"] = [{"path": problem.path, "problem": problem.problem} for problem in self.details]
         return body
 
@@ -254,6 +258,7 @@ ANSWERS: Mapping[type[Exception], Answer] = MappingProxyType(
         WorkerUnavailable: _NO_WORKER,
         WorkerGone: _NO_WORKER,
         Draining: Answer("DRAINING", 503, "このサーバーは停止準備中です。", _RETRY),
+        Overloaded: Answer("OVERLOADED", 503, "サーバーが混み合っています。", _RETRY),
     }
 )
 """What each failure is answered with. A type that stands here answers for its subclasses too."""
@@ -278,7 +283,7 @@ def answer_to(error: BaseException) -> Answer:
             return replace(answer, headers=(("Retry-After", str(error.retry_after_s)),))
         case BadCursor():
             return replace(answer, details=(Problem("cursor", "is not one of ours"),))
-        case BalanceTooHigh() | Unstorable():
+        case BalanceTooHigh() | Unstorable() | Overloaded():
             return replace(answer, details=(Problem("", str(error)),))
         case _:
             return answer

@@ -14,6 +14,8 @@ from app.calls.rates import Rates
 from app.calls.registry import Registry
 from app.calls.service import CallService
 from app.ledger import Ledger
+from app.ops.drain import Drain
+from app.ops.health import Health
 from app.ops.metrics import Metrics
 from app.ops.prover import Prover
 from app.ops.sampler import Sampler
@@ -41,6 +43,8 @@ POOL = web.AppKey("pool", Pool)
 METRICS = web.AppKey("metrics", Metrics)
 STANDING = web.AppKey("standing", Standing)
 SAMPLER = web.AppKey("sampler", Sampler)
+DRAIN = web.AppKey("drain", Drain)
+HEALTH = web.AppKey("health", Health)
 PROVER = web.AppKey("prover", Prover)
 CAPABILITIES: web.AppKey[bytes] = web.AppKey("capabilities", bytes)
 HTTP_OBSERVERS: web.AppKey[list[HttpObserver]] = web.AppKey("http_observers", list)

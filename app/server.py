@@ -1,4 +1,5 @@
-"""The serving process: from its first connection to the signal that ends it. Knows nothing of what is served."""
+"""The serving process: from its first connection to the signal that ends it. Of what is served it knows that it can
+drain, and nothing else."""
 
 from __future__ import annotations
 
@@ -13,6 +14,8 @@ from typing import Any, TypeVar
 
 from aiohttp import web
 
+from app.keys import DRAIN
+from app.ops.drain import Drain
 from app.settings import Settings
 
 SHUTDOWN_TIMEOUT_S = 10.0  # for requests under way; whoever stops us kills us not much later
@@ -41,23 +44,37 @@ def run_async(work: Coroutine[Any, Any, Result]) -> Result:
 async def serve(app: web.Application, settings: Settings, started: Callable[[str], None] = lambda _url: None) -> int:
     """Serve until SIGINT or SIGTERM; then stop listening, let requests end, and close what the application owns.
 
-    A second signal does what it does to any program.
+    SIGTERM gives live calls some time first, which a second signal cuts short. Once stopping has begun, a further one
+    does what it does to any program.
 
     :param started: is told the base URL once connections are accepted.
     :raises CannotListen: where the address can't be had.
     """
     runner = make_runner(app)
-    with stop_signals() as stop:
-        try:
+    try:
+        with stop_signals() as signals:
             await runner.setup()
             calm_collector()
             url = await listen(runner, settings)
             _log.info("listening on %s", url)
             started(url)
-            _log.info("stopping on %s", (await stop).name)
-        finally:
-            await runner.cleanup()
+            first = await signals.get()
+            if first is signal.SIGTERM and settings.drain_timeout_s:
+                await drain(app[DRAIN], settings.drain_timeout_s, signals)
+            _log.info("stopping on %s", first.name)
+    finally:
+        await runner.cleanup()
     return 0
+
+
+async def drain(calls: Drain, within_s: float, signals: asyncio.Queue[signal.Signals]) -> None:
+    """Until no call is left, the time is over, or there is a further signal."""
+    calls.begin("wait", within_s, final=True)
+    waiting = {asyncio.create_task(calls.over(), name="drained"), asyncio.create_task(signals.get(), name="signal")}
+    await asyncio.wait(waiting, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
 
 
 def calm_collector() -> None:
@@ -83,26 +100,18 @@ def make_runner(app: web.Application) -> web.AppRunner:
 
 
 @contextmanager
-def stop_signals() -> Iterator[asyncio.Future[signal.Signals]]:
-    """The first of SIGINT and SIGTERM, as a future; from then on they have their ordinary effect again."""
+def stop_signals() -> Iterator[asyncio.Queue[signal.Signals]]:
+    """SIGINT and SIGTERM as they come; outside the block they have their ordinary effect."""
     loop = asyncio.get_running_loop()
-    stop: asyncio.Future[signal.Signals] = loop.create_future()
+    caught: asyncio.Queue[signal.Signals] = asyncio.Queue()
     signals = (signal.SIGINT, signal.SIGTERM)
-
-    def let_go() -> None:
+    for one in signals:
+        loop.add_signal_handler(one, caught.put_nowait, one)
+    try:
+        yield caught
+    finally:
         for one in signals:
             loop.remove_signal_handler(one)
-
-    def caught(signum: signal.Signals) -> None:
-        let_go()
-        stop.set_result(signum)
-
-    for one in signals:
-        loop.add_signal_handler(one, caught, one)
-    try:
-        yield stop
-    finally:
-        let_go()
 
 
 async def listen(runner: web.AppRunner, settings: Settings) -> str:

@@ -96,9 +96,13 @@ class Settings:
 
     metrics_token: str | None = setting(None, str, "a bearer token that reads /metrics and nothing else", secret=True)
 
+    drain_timeout_s: float = setting(5.0, float, "seconds that SIGTERM leaves to live calls; 0 ends them at once")
+    stress_limit: float = setting(1.0, float, "the stress above which new calls are refused; 0 refuses none for it")
+
     demo: Literal["on", "off"] | None = setting(
         None, str.lower, "on or off: GET /demo; else on where tokens have a made secret and HOST is loopback"
     )
+
     log_level: str = setting("info", str.lower, "debug, info, warning or error")
     log_format: Literal["text", "json"] | None = setting(None, str.lower, "text or json; else text on a terminal")
 
@@ -274,6 +278,8 @@ def check_numbers(settings: Settings) -> None:
     within("max_producers_per_party", settings.max_producers_per_party, 1, 1_000_000)
     within("price_per_minute", settings.price_per_minute, 0, 1_000_000)
     within("rate_limit", settings.rate_limit, 0, 1_000_000)
+    within("drain_timeout_s", settings.drain_timeout_s, 0, 86400)
+    within("stress_limit", settings.stress_limit, 0, 100)
     for name in ("unit_seconds", "ring_timeout_s", "setup_timeout_s", "rtp_stopped_after_s", "rtp_grace_s"):
         seconds = getattr(settings, name)
         if not (math.isfinite(seconds) and 0 < seconds <= 86400):

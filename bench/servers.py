@@ -55,6 +55,8 @@ def voiceplane(*, root: Path = ROOT) -> Iterator[Server]:
             "VOICEPLANE_RTC_PORT": str(free_port()),
             "VOICEPLANE_WORKERS": "1",
             "VOICEPLANE_RATE_LIMIT": "0",
+            "VOICEPLANE_STRESS_LIMIT": "0",
+            "VOICEPLANE_DRAIN_TIMEOUT_S": "0",
             "VOICEPLANE_MAX_PRODUCERS_PER_PARTY": "1000000",
             "VOICEPLANE_LOG_LEVEL": "info",
         }

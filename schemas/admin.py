@@ -1,4 +1,4 @@
-"""Bodies about the node itself, for admins: draining it, and what its restarts found."""
+"""Bodies about the node itself, for admins: what its restarts found."""
 
 from __future__ import annotations
 
@@ -8,15 +8,7 @@ from typing import get_args
 
 from schemas.base import ObjectOf, Schema
 from schemas.call import CallState, count, points
-from schemas.fields import CallId, Choice, Flag, ListOf, Timestamp
-
-
-@dataclass(frozen=True, slots=True)
-class Drained:
-    """Whether new calls are refused, and how many are left."""
-
-    draining: bool
-    live_calls: int
+from schemas.fields import CallId, Choice, ListOf, Timestamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +29,6 @@ class RecoveryLog:
     """The last 50 of them, newest first."""
 
     recovered: tuple[RecoveredCall, ...]
-
-
-class DrainedSchema(Schema[Drained]):
-    draining = Flag()
-    live_calls = count()
 
 
 class RecoveredCallSchema(Schema[RecoveredCall]):

@@ -15,7 +15,7 @@ __all__ = ["ErrorBody", "ErrorBodySchema", "InvalidBody", "Problem", "ProblemSch
 @dataclass(frozen=True, slots=True)
 class ErrorBody:
     """Why a request was refused. ``error`` is a code for programs, ``message`` a Japanese text for display;
-    ``details`` come with ``BAD_REQUEST`` only."""
+    ``details`` come with ``BAD_REQUEST`` and ``OVERLOADED`` only."""
 
     error: str
     message: str

@@ -8,12 +8,16 @@ from typing import Literal, get_args
 from schemas.base import ObjectOf, Schema
 from schemas.call import count
 from schemas.fields import Choice, Flag, ListOf, Number, Text
+from schemas.node import ProbeResult, ProbeResultSchema
 
 Readiness = Literal["ready", "draining", "unavailable"]
 
 
 @dataclass(frozen=True, slots=True)
 class Live:
+    """``lag_ms`` is how late the event loop was at worst in the last second."""
+
+    lag_ms: float
     status: str = "live"
 
 
@@ -25,6 +29,7 @@ class Check:
     ok: bool
     ms: float
     restarts: int | None = None
+    probe: ProbeResult | None = None
     problem: str | None = None
 
 
@@ -33,11 +38,13 @@ class Ready:
     """Whether the node takes calls, with every part that was looked at."""
 
     status: Readiness
+    stress: float
     checks: tuple[Check, ...]
 
 
 class LiveSchema(Schema[Live]):
     status = Choice("live")
+    lag_ms = Number()
 
 
 class CheckSchema(Schema[Check]):
@@ -45,9 +52,11 @@ class CheckSchema(Schema[Check]):
     ok = Flag()
     ms = Number()
     restarts = count(load_default=None)
+    probe = ObjectOf(ProbeResultSchema, load_default=None)
     problem = Text(at_most=1000, load_default=None)
 
 
 class ReadySchema(Schema[Ready]):
     status = Choice(*get_args(Readiness))
+    stress = Number()
     checks = ListOf(ObjectOf(CheckSchema), at_most=1024)

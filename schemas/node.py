@@ -1,4 +1,4 @@
-"""Bodies about a node at work, for admins: its workers, and its last hour."""
+"""Bodies about a node at work, for admins: its workers, its last hour, and draining it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from typing import Literal, get_args
 
 from schemas.base import ObjectOf, Schema
 from schemas.call import count, points
-from schemas.fields import Choice, Flag, ListOf, Number, Text, Timestamp
+from schemas.fields import Choice, Flag, ListOf, Number, Text, Timestamp, Whole
 
+DrainMode = Literal["wait", "end"]
 WorkerState = Literal["up", "starting", "gave_up"]
 
 MAX_WORKERS = 256
 MAX_SAMPLES = 720  # an hour
+LONGEST_DRAIN_S = 86400
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,24 @@ class SampleSeries:
     samples: tuple[Sample, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class DrainRequest:
+    """How a node gets rid of its calls. Without a deadline ``wait`` waits without end, and ``end`` ends all at once."""
+
+    mode: DrainMode = "wait"
+    deadline_seconds: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Drained:
+    """Whether new calls are refused, and how many are left. ``mode`` is null where they are not."""
+
+    draining: bool
+    mode: DrainMode | None
+    deadline_at: datetime | None
+    live_calls: int
+
+
 class ProbeResultSchema(Schema[ProbeResult]):
     ok = Flag()
     ms = Number()
@@ -166,3 +186,17 @@ class SampleSchema(Schema[Sample]):
 class SampleSeriesSchema(Schema[SampleSeries]):
     step_seconds = count()
     samples = ListOf(ObjectOf(SampleSchema), at_most=MAX_SAMPLES)
+
+
+class DrainRequestSchema(Schema[DrainRequest]):
+    empty_body = True
+
+    mode = Choice(*get_args(DrainMode), load_default="wait")
+    deadline_seconds = Whole(at_least=0, at_most=LONGEST_DRAIN_S, load_default=None)
+
+
+class DrainedSchema(Schema[Drained]):
+    draining = Flag()
+    mode = Choice(*get_args(DrainMode), allow_none=True)
+    deadline_at = Timestamp(allow_none=True)
+    live_calls = count()

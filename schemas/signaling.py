@@ -33,6 +33,7 @@ EventType = Literal[
     "incoming_call", "call_accepted", "call_rejected", "call_cancelled",
     "producer_added", "producer_paused", "producer_resumed", "producer_removed",
     "call_connected", "call_tick", "wallet_update", "call_end", "otomo_status",
+    "node_draining",
 ]  # fmt: skip
 OtomoStatusWord = Literal["online", "busy", "offline"]
 TickStatus = Literal["ok", "low_balance", "ended"]
@@ -213,6 +214,14 @@ class OtomoStatus:
     timestamp: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class NodeDraining:
+    """To both: the node will end the call at ``deadline_at``; null takes that back."""
+
+    call_id: str
+    deadline_at: datetime | None
+
+
 class IncomingCallSchema(Schema[IncomingCall]):
     call_id = CallId()
     user_id = Name()
@@ -277,6 +286,11 @@ class OtomoStatusSchema(Schema[OtomoStatus]):
     timestamp = Timestamp()
 
 
+class NodeDrainingSchema(Schema[NodeDraining]):
+    call_id = CallId()
+    deadline_at = Timestamp(allow_none=True)
+
+
 EVENTS: Final[Mapping[EventType, type[Schema[Any]]]] = MappingProxyType(
     {
         "incoming_call": IncomingCallSchema,
@@ -292,11 +306,22 @@ EVENTS: Final[Mapping[EventType, type[Schema[Any]]]] = MappingProxyType(
         "wallet_update": WalletUpdateSchema,
         "call_end": CallEndedSchema,
         "otomo_status": OtomoStatusSchema,
+        "node_draining": NodeDrainingSchema,
     }
 )
 """The payload of every event."""
 
-Event = IncomingCall | CallAnswered | ProducerEvent | CallConnected | CallTick | WalletUpdate | CallEnded | OtomoStatus
+Event = (
+    IncomingCall
+    | CallAnswered
+    | ProducerEvent
+    | CallConnected
+    | CallTick
+    | WalletUpdate
+    | CallEnded
+    | OtomoStatus
+    | NodeDraining
+)
 
 
 def event_message(type_: EventType, payload: Event, seq: int) -> dict[str, Any]:

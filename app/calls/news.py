@@ -49,3 +49,9 @@ def producer_event(event_type: str, call: LiveCall, user_id: str, producer: Prod
 def otomo_status(otomo_id: str, status: str, at: Moment) -> NewEvent:
     """To all users."""
     return NewEvent("otomo_status", {"otomoId": otomo_id, "status": status, "timestamp": at.iso})
+
+
+def node_draining(call: LiveCall, deadline: Moment | None) -> list[NewEvent]:
+    """The node will end the call at the deadline; or, where that is None, it will not any more."""
+    payload = {"callId": call.id, "deadlineAt": None if deadline is None else deadline.iso}
+    return [NewEvent("node_draining", payload, party, call.id) for party in call.parties]

@@ -1,27 +1,27 @@
-"""Where a call's room is opened: on the worker that carries least."""
+"""Opens a call's room, on the worker that it is told."""
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 
 from app.calls.room import Room, RoomLimits
 from app.errors import WorkerUnavailable
 from worker_bridge.errors import ResourceClosed, WorkerGone
-from worker_bridge.pool import Pool
+from worker_bridge.pool import Slot
 from worker_bridge.rtp import RtpCodecCapability
 
 
 class Rooms:
-    """Opens rooms on a pool of workers; ``index`` finds each by the id of anything in it."""
+    """``place`` says where the next one goes, or raises WorkerGone; ``index`` finds it by the id of anything in it."""
 
     def __init__(
         self,
-        pool: Pool,
+        place: Callable[[], Slot],
         codecs: tuple[RtpCodecCapability, ...],
         limits: RoomLimits,
         index: MutableMapping[str, Room],
     ) -> None:
-        self._pool = pool
+        self._place = place
         self._codecs = codecs
         self._limits = limits
         self._index = index
@@ -29,7 +29,7 @@ class Rooms:
     async def open(self, call_id: str, parties: tuple[str, str]) -> Room:
         """WorkerUnavailable where no worker can take it."""
         try:
-            slot = self._pool.place()
+            slot = self._place()
             if slot.worker is None or slot.webrtc_server is None:
                 raise WorkerUnavailable(f"worker {slot.index} is restarting")
             worker, server = slot.worker, slot.webrtc_server

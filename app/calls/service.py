@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 
 from app.auth import Claims
 from app.calls import news
@@ -19,7 +20,6 @@ from app.errors import (
     BadRequest,
     CallerBusy,
     CallNotFound,
-    Draining,
     InsufficientPoints,
     InvalidCallState,
     OtomoBusy,
@@ -42,8 +42,9 @@ class CallService:
         presence: Presence,
         timers: CallTimers,
         rates: Rates,
+        admit: Callable[[], None],
     ) -> None:
-        self.draining = False
+        """``admit`` raises where the node takes no new call now."""
         self._registry = registry
         self._lifecycle = lifecycle
         self._rooms = rooms
@@ -51,10 +52,7 @@ class CallService:
         self._presence = presence
         self._timers = timers
         self._rates = rates
-
-    @property
-    def live_calls(self) -> int:
-        return len(self._registry)
+        self._admit = admit
 
     async def request_call(self, claims: Claims, otomo_id: str, call_id: str | None = None) -> LiveCall:
         """Ring an otomo who is online and free, for a user who is free and can pay one minute."""
@@ -173,8 +171,7 @@ class CallService:
         call_id = call_id or f"call_{secrets.token_urlsafe(12)}"
         if call_id in self._registry:
             raise InvalidCallState(f"call {call_id} exists")
-        if self.draining:
-            raise Draining(call_id)
+        self._admit()
         call = LiveCall(call_id, user_id, otomo_id, price, now())
         for life in call.lives.values():
             life.had_socket = self._presence.online(life.user_id)

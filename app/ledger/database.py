@@ -75,6 +75,10 @@ class Database(ABC):
                 self.observe(name, time.monotonic() - began, done)
 
     @abstractmethod
+    async def check(self) -> None:
+        """Ask something that writes nothing. Raises LedgerUnavailable where the answer is not the right one, too."""
+
+    @abstractmethod
     async def commit(self, work: Callable[[Connection], T], *, hurry: bool = True) -> T:
         """:meth:`write`, or :meth:`write_along`, without arguments."""
 

@@ -252,6 +252,11 @@ class Ledger:
         """
         self._database.observe = observer
 
+    async def check(self) -> None:
+        """Raises LedgerUnavailable unless the database answers a query that writes nothing, and is still the one that
+        was opened."""
+        await self._database.check()
+
     async def ping(self) -> None:
         """Raises LedgerUnavailable unless the database takes a writer now."""
         await self._database.write(_answer)

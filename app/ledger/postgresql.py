@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.ledger.database import Database, is_trouble, translated, unavailable
+from app.ledger.errors import LedgerUnavailable
 
 T = TypeVar("T")
 
@@ -41,6 +42,10 @@ class PostgresDatabase(Database):
             yield cls(made, timeout_s)
         finally:
             await close(made, timeout_s)
+
+    async def check(self) -> None:
+        if await self.look(lambda tx: tx.exec_driver_sql("SELECT pg_is_in_recovery()").scalar()):
+            raise LedgerUnavailable("the database is a standby that takes no writes")
 
     async def commit(self, work: Callable[[Connection], T], *, hurry: bool = True) -> T:
         return await self._transact(work, isolation_level="READ COMMITTED")  # what may not change meanwhile, is locked

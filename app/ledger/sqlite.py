@@ -22,9 +22,11 @@ from sqlalchemy.engine import URL
 
 from app.ledger.bulk import json_text
 from app.ledger.database import ALONG_S, Database, is_trouble, translated, unavailable
+from app.ledger.errors import LedgerUnavailable
 
 T = TypeVar("T")
 Item = TypeVar("Item")
+Inode = tuple[int, int]  # device and number
 
 READERS = 4  # connections, each with a thread
 MAX_TOGETHER = 64  # pieces of work in one commit
@@ -58,7 +60,9 @@ class Failed:
 class SqliteDatabase(Database):
     """Made by :meth:`open`."""
 
-    def __init__(self, writer: Engine, reader: Engine, timeout_s: float) -> None:
+    def __init__(self, file: Path, writer: Engine, reader: Engine, timeout_s: float) -> None:
+        self._file = file
+        self._inode: Inode | None = None
         self.writer = writer
         self.reader = reader
         self._timeout_s = timeout_s
@@ -70,15 +74,25 @@ class SqliteDatabase(Database):
     @classmethod
     @asynccontextmanager
     async def open(cls, url: URL, timeout_s: float) -> AsyncIterator[SqliteDatabase]:
+        file = Path(str(url.database))
         try:
-            Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
+            file.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise unavailable(error) from error
-        database = cls(engine(url, timeout_s, writes=True), engine(url, timeout_s, writes=False), timeout_s)
+        database = cls(file, engine(url, timeout_s, writes=True), engine(url, timeout_s, writes=False), timeout_s)
+        database._inode = inode(file)
         try:
             yield database
         finally:
             await database._close()
+
+    async def check(self) -> None:
+        await self.look(self._check)
+
+    def _check(self, tx: Connection) -> None:
+        tx.exec_driver_sql("PRAGMA schema_version").scalar()  # which is read from the file
+        if inode(self._file) != self._inode:
+            raise LedgerUnavailable(f"{self._file} is gone, or another file: what is stored now would not be found")
 
     async def commit(self, work: Callable[[Connection], T], *, hurry: bool = True) -> T:
         result: T = await self._done(Job(work), hurry=hurry)
@@ -186,6 +200,15 @@ def together(tx: Connection, jobs: Sequence[Job]) -> list[Any]:
             alike = [at for at, other in enumerate(jobs) if other.work is job.work]
             results.update(zip(alike, job.work(tx, [jobs[at].item for at in alike]), strict=True))
     return [results[place] for place in range(len(jobs))]
+
+
+def inode(file: Path) -> Inode | None:
+    """What the name stands for now; None where it stands for nothing."""
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def in_savepoint(tx: Connection, work: Callable[[Connection], Any]) -> Any:

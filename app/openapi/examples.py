@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from app.calls.media import capabilities_of
-from schemas.admin import DrainedSchema, RecoveryLogSchema
+from schemas.admin import RecoveryLogSchema
 from schemas.base import Schema, dump
 from schemas.call import (
     AdminCallRequestSchema,
@@ -27,7 +27,7 @@ from schemas.consumer import (
 )
 from schemas.demo import DemoSessionRequestSchema, DemoSessionSchema
 from schemas.health import LiveSchema, ReadySchema
-from schemas.node import SampleSeriesSchema, WorkersSchema
+from schemas.node import DrainedSchema, DrainRequestSchema, SampleSeriesSchema, WorkersSchema
 from schemas.producer import ProducerCreatedSchema, ProduceRequestSchema, ProducerListSchema
 from schemas.stats import StatisticsSchema
 from schemas.transport import (
@@ -215,7 +215,8 @@ EXAMPLES: Final[Mapping[type[Schema[Any]], Json]] = {
     AdjustRequestSchema: {"amount": 500, "reason": "order 17", "idempotencyKey": "order-17"},
     RateRequestSchema: {"pricePerMinute": 120},
     RateSchema: {"otomoId": OTOMO, "pricePerMinute": 120},
-    DrainedSchema: {"draining": True, "liveCalls": 12},
+    DrainRequestSchema: {"mode": "wait", "deadlineSeconds": 300},
+    DrainedSchema: {"draining": True, "mode": "wait", "deadlineAt": "2026-01-31T12:05:00.000Z", "liveCalls": 12},
     RecoveryLogSchema: {
         "recovered": [
             {
@@ -274,12 +275,23 @@ EXAMPLES: Final[Mapping[type[Schema[Any]], Json]] = {
             }
         ],
     },
-    LiveSchema: {"status": "live"},
+    LiveSchema: {"status": "live", "lagMs": 1.2},
     ReadySchema: {
         "status": "ready",
+        "stress": 0.31,
         "checks": [
             {"name": "database", "ok": True, "ms": 0.4},
-            {"name": "worker 0", "ok": True, "ms": 0.7, "restarts": 0},
+            {"name": "database_writer", "ok": True, "ms": 0.6},
+            {"name": "ports", "ok": True, "ms": 0.1},
+            {"name": "draining", "ok": True, "ms": 0.0},
+            {"name": "stress", "ok": True, "ms": 0.0},
+            {
+                "name": "worker 0",
+                "ok": True,
+                "ms": 0.7,
+                "restarts": 0,
+                "probe": {"ok": True, "ms": 0.31, "at": "2026-01-31T12:00:00.000Z"},
+            },
         ],
     },
 }

@@ -13,8 +13,8 @@ from prometheus_client.registry import Collector
 
 from app.calls.flags import FlagType
 from app.calls.registry import Registry
-from app.calls.service import CallService
 from app.ledger.values import LIVE_STATES
+from app.ops.drain import Drain
 from app.ops.metrics import PREFIX
 from app.ops.sampler import Sampler
 from app.ops.usage import cpu_seconds, resident_bytes
@@ -25,12 +25,10 @@ from worker_bridge.pool import Pool
 class Standing(Collector):
     """``look`` reads the node, ``collect`` gives out what was read last."""
 
-    def __init__(
-        self, version: str, registry: Registry, calls: CallService, hub: Hub, pool: Pool, sampler: Sampler
-    ) -> None:
+    def __init__(self, version: str, registry: Registry, drain: Drain, hub: Hub, pool: Pool, sampler: Sampler) -> None:
         self._version = version
         self._registry = registry
-        self._calls = calls
+        self._drain = drain
         self._hub = hub
         self._pool = pool
         self._sampler = sampler
@@ -60,7 +58,7 @@ class Standing(Collector):
         )
         yield gauge("websockets", "Open WebSockets.", value=self._hub.socket_count)
         yield gauge("websocket_users", "Users with an open WebSocket.", value=self._hub.user_count)
-        yield gauge("draining", "1 while the node takes no new calls.", value=self._calls.draining)
+        yield gauge("draining", "1 while the node takes no new calls.", value=self._drain.active)
 
     def _workers(self) -> Iterator[Metric]:
         up = gauge("worker_up", "1 while the worker is up.", "worker")

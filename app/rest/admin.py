@@ -1,4 +1,4 @@
-"""What admins and other back ends do: calls matched elsewhere, ending a call, points, prices, draining a node."""
+"""What admins and other back ends do: calls matched elsewhere, ending a call, points, prices."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from app.errors import (
     Draining,
     InsufficientPoints,
     InvalidCallState,
+    Overloaded,
     WorkerUnavailable,
 )
 from app.keys import CALLS, JOURNAL, LEDGER, RATES, claims
@@ -24,7 +25,7 @@ from app.ledger.values import Recovered
 from app.openapi.declaration import answers
 from app.rest.calls import ack
 from app.rest.wallet import balance_response
-from schemas.admin import DrainedSchema, RecoveryLogSchema
+from schemas.admin import RecoveryLogSchema
 from schemas.base import camel_case, dump
 from schemas.call import AdminCallRequest, AdminCallRequestSchema, CallAckSchema, ReasonBody, ReasonBodySchema
 from schemas.fields import Name
@@ -44,7 +45,7 @@ routes = web.RouteTableDef()
 
 
 @routes.post("/admin/calls")
-@answers({201: CallAckSchema}, InvalidCallState, WorkerUnavailable, Draining, LedgerUnavailable)
+@answers({201: CallAckSchema}, InvalidCallState, WorkerUnavailable, Draining, Overloaded, LedgerUnavailable)
 @body(AdminCallRequestSchema)
 async def open_call(request: web.Request, body: AdminCallRequest) -> web.Response:
     """A call that another system has matched: its room is open when this answers.
@@ -89,15 +90,6 @@ async def set_rate(request: web.Request, body: RateRequest) -> web.Response:
     otomo_id = user_id_of(request, "otomo_id")
     await request.app[RATES].set(otomo_id, body.price_per_minute, at_ms=now().utc_ms)
     return json_response(dump(RateSchema, Rate(otomo_id, body.price_per_minute)))
-
-
-@routes.post("/admin/drain")
-@answers({200: DrainedSchema})
-async def drain(request: web.Request) -> web.Response:
-    """No new calls from now on; those that live go on."""
-    claims(request).require_admin()
-    request.app[CALLS].draining = True
-    return json_response({"draining": True, "liveCalls": request.app[CALLS].live_calls})
 
 
 @routes.get("/admin/recovery")

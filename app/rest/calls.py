@@ -19,6 +19,7 @@ from app.errors import (
     OtomoBusy,
     OtomoNotFound,
     OtomoOffline,
+    Overloaded,
     WorkerUnavailable,
 )
 from app.keys import CALLS, LEDGER, claims
@@ -62,6 +63,7 @@ routes = web.RouteTableDef()
     InsufficientPoints,
     InvalidCallState,
     Draining,
+    Overloaded,
     LedgerUnavailable,
 )
 @body(CallRequestSchema)

@@ -1,15 +1,16 @@
-"""The node itself, for admins: its workers, its last hour."""
+"""The node itself, for admins: its workers, its last hour, and draining it."""
 
 from __future__ import annotations
 
 from aiohttp import web
 
-from app.body import json_response
-from app.keys import POOL, PROVER, SAMPLER, claims
+from app.body import body, json_response
+from app.errors import Draining
+from app.keys import DRAIN, POOL, PROVER, SAMPLER, claims
 from app.openapi.declaration import answers
 from app.ops import workers
 from schemas.base import dump
-from schemas.node import SampleSeriesSchema, WorkersSchema
+from schemas.node import Drained, DrainedSchema, DrainRequest, DrainRequestSchema, SampleSeriesSchema, WorkersSchema
 
 routes = web.RouteTableDef()
 
@@ -29,3 +30,41 @@ async def get_series(request: web.Request) -> web.Response:
     """The last hour, in steps of five seconds."""
     claims(request).require_admin()
     return json_response(dump(SampleSeriesSchema, request.app[SAMPLER].series.body()))
+
+
+@routes.post("/admin/drain")
+@answers({200: DrainedSchema}, Draining)
+@body(DrainRequestSchema)
+async def begin_drain(request: web.Request, body: DrainRequest) -> web.Response:
+    """Take no new calls from now on, and get rid of those that live; asked again, by the new words.
+
+    `wait` lets every call go on. `end` ends at once those that nobody talks in yet, and those that talk too where there
+    is no deadline. What is left at the deadline is ended (`system_error`); its parties are told of the deadline at once
+    (`node_draining`). A node that stops already says `DRAINING`.
+    """
+    claims(request).require_admin()
+    request.app[DRAIN].begin(body.mode, body.deadline_seconds)
+    return drained(request)
+
+
+@routes.get("/admin/drain")
+@answers({200: DrainedSchema})
+async def get_drain(request: web.Request) -> web.Response:
+    """Does the node drain, until when, and how many calls are left?"""
+    claims(request).require_admin()
+    return drained(request)
+
+
+@routes.delete("/admin/drain")
+@answers({200: DrainedSchema}, Draining)
+async def end_drain(request: web.Request) -> web.Response:
+    """Take calls again. Those that are ending end all the same; a node that stops already says `DRAINING`."""
+    claims(request).require_admin()
+    request.app[DRAIN].take_back()
+    return drained(request)
+
+
+def drained(request: web.Request) -> web.Response:
+    drain = request.app[DRAIN]
+    deadline_at = drain.deadline.utc if drain.deadline else None
+    return json_response(dump(DrainedSchema, Drained(drain.active, drain.mode, deadline_at, drain.live_calls)))

@@ -45,6 +45,7 @@ CONTRACT = [
     (RateLimited(1), "RATE_LIMITED", 429, "リクエストが多すぎます。"),
     (errors.WorkerUnavailable(), "WORKER_UNAVAILABLE", 503, "メディアサーバーを利用できません。"),
     (errors.Draining(), "DRAINING", 503, "このサーバーは停止準備中です。"),
+    (errors.Overloaded(), "OVERLOADED", 503, "サーバーが混み合っています。"),
     (RuntimeError(), "INTERNAL_ERROR", 500, "サーバー内部でエラーが発生しました。"),
     # what the bridge raises
     (WorkerGone(), "WORKER_UNAVAILABLE", 503, "メディアサーバーを利用できません。"),
@@ -79,9 +80,11 @@ def test_the_tree_at_the_top_of_the_file_names_every_class() -> None:
     assert [kind.__name__ for kind in leaves(AppError) if kind.__name__ not in drawn] == []
 
 
-def test_only_a_bad_request_carries_details() -> None:
+def test_only_what_has_a_reason_to_tell_carries_details() -> None:
     bad = answer_to(BadRequest.at("callId", "is missing")).as_json()
     assert bad["details"] == [{"path": "callId", "problem": "is missing"}]
+    full = answer_to(errors.Overloaded("stress 2.00 is above the limit")).as_json()
+    assert full["details"] == [{"path": "", "problem": "stress 2.00 is above the limit"}]
     assert "details" not in answer_to(errors.RoomNotFound()).as_json()
 
 

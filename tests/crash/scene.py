@@ -93,7 +93,8 @@ class Scene:
         async with self.http.get(f"{self.server.base}/health/ready") as response:
             body = await response.json()
         assert response.status == 503
-        assert [(check["name"], check["ok"]) for check in body["checks"]] == [("database", False), ("worker 0", True)]
+        ill = {check["name"] for check in body["checks"] if not check["ok"]}
+        assert ill in ({"database_writer"}, {"database", "database_writer"})
 
     async def ended(self, call_id: str, reason: str) -> None:
         """Both hear the end, and why."""

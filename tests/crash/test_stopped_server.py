@@ -21,7 +21,7 @@ POINTS = 1000
 
 @pytest.mark.parametrize(("signum", "to_group"), [(signal.SIGTERM, False), (signal.SIGINT, True)])
 async def test_a_node_that_is_stopped_ends_its_calls_first(own_settings, http, signum, to_group):
-    settings = own_settings()
+    settings = own_settings(drain_timeout_s=0)
     async with started(settings) as node, AsyncExitStack() as stack:
         admin = node.api(http, "root", "admin")
         gift = {"amount": POINTS, "reason": "gift", "idempotencyKey": "gift"}

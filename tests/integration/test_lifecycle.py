@@ -373,7 +373,8 @@ async def test_history_comes_in_pages_newest_first(stage):
 async def test_a_draining_node_lets_calls_go_on_and_takes_no_new_ones(stage):
     await stage.ring()
     assert await stage.user.refused("POST", "/admin/drain") == (403, "FORBIDDEN")
-    assert await stage.admin.request("POST", "/admin/drain") == {"draining": True, "liveCalls": 1}
+    drain = {"draining": True, "mode": "wait", "deadlineAt": None, "liveCalls": 1}
+    assert await stage.admin.request("POST", "/admin/drain") == drain
     async with stage.http.get(stage.server.url("/health/ready")) as ready:
         assert (ready.status, (await ready.json())["status"]) == (503, "draining")
     await stage.accept()

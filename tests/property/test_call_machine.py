@@ -123,13 +123,20 @@ class World:
         self.journal = Journal(self.ledger, self.told.extend, await self.ledger.latest_seq())
         self.registry = Registry()
         timers = CallTimers(ring_s=30.0, setup_s=30.0)
-        rooms = Rooms(self.pool, codecs_of({"audio"}), RoomLimits(1, 1), self.registry.rooms_by_object)
+        rooms = Rooms(self.pool.place, codecs_of({"audio"}), RoomLimits(1, 1), self.registry.rooms_by_object)
         self.presence = Presence(self.sockets, self.registry, self.journal)
         self.lifecycle = Lifecycle(self.registry, self.journal, timers)
         self.meter = self.lifecycle.meter = Meter(self.journal, self.lifecycle.end_for, UNIT_S, ALIVE_WITHIN_S)
         self.watch = Watch(self.registry, self.lifecycle, self.journal, self.sockets.online, LIMITS)
         self.calls = CallService(
-            self.registry, self.lifecycle, rooms, self.journal, self.presence, timers, Rates(self.ledger, PRICE)
+            self.registry,
+            self.lifecycle,
+            rooms,
+            self.journal,
+            self.presence,
+            timers,
+            Rates(self.ledger, PRICE),
+            admit=lambda: None,  # whether the node has room is not a call's business
         )
         self.tasks = Tasks()
         self.tasks.start(self.journal.run(), "journal")

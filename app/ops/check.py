@@ -1,0 +1,69 @@
+"""One question about a part of the node, asked once at a time, and never waited for without end.
+
+Whoever asks while it is under way gets the same answer, and so does whoever asks a moment later: health has no
+token, and must cost little however often it is asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from app.calls.tasks import Tasks
+from app.ledger.errors import LedgerError
+from worker_bridge.errors import BridgeError
+
+ANSWER_WITHIN_S = 1.0
+GIVING_UP_S = 0.2  # what asked may take so long to let go; then it is not waited for any more
+GOOD_FOR_S = 0.2
+
+
+class Unwell(Exception):
+    """The answer is no; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """``ms`` is what the answer took, ``problem`` what is wrong."""
+
+    name: str
+    ms: float
+    problem: str | None = None
+
+    @property
+    def ok(self) -> bool:
+        return self.problem is None
+
+
+class Check:
+    """``question`` raises what is wrong: Unwell, or an error of the ledger or of the bridge."""
+
+    def __init__(self, name: str, question: Callable[[], Awaitable[None]], tasks: Tasks) -> None:
+        self._name = name
+        self._question = question
+        self._tasks = tasks
+        self._asked: asyncio.Task[Found] | None = None
+        self._asked_at = 0.0
+
+    async def answer(self) -> Found:
+        """Within little more than a second. Raises nothing."""
+        if self._asked is None or (self._asked.done() and time.monotonic() > self._asked_at + GOOD_FOR_S):
+            self._asked_at = time.monotonic()
+            self._asked = self._tasks.start(self._ask(), f"{self._name} is asked")
+        done, _ = await asyncio.wait({self._asked}, timeout=ANSWER_WITHIN_S + GIVING_UP_S)
+        return self._asked.result() if done else self._found("no answer")
+
+    async def _ask(self) -> Found:
+        try:
+            async with asyncio.timeout(ANSWER_WITHIN_S):
+                await self._question()
+        except TimeoutError:
+            return self._found(f"no answer within {ANSWER_WITHIN_S:.0f} s")
+        except (Unwell, BridgeError, LedgerError) as error:
+            return self._found(str(error))
+        return self._found(None)
+
+    def _found(self, problem: str | None) -> Found:
+        return Found(self._name, round(1000 * (time.monotonic() - self._asked_at), 1), problem)

@@ -1,0 +1,119 @@
+"""The node on its way out: no new calls, and those that live end by themselves, at a deadline, or at once.
+
+Their parties hear of a deadline as soon as there is one, and of it being taken back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Literal
+
+from app.calls import news
+from app.calls.call import EndReason
+from app.calls.clock import Moment, now, shifted
+from app.calls.journal import Journal
+from app.calls.lifecycle import Lifecycle
+from app.calls.registry import Registry
+from app.calls.tasks import Tasks
+from app.errors import Draining
+from app.ledger.values import CallState
+
+Mode = Literal["wait", "end"]
+LOOK_EVERY_S = 0.1
+
+logger = logging.getLogger(__name__)
+
+
+class Drain:
+    """``mode`` is None while the node takes calls. ``wait`` lets every call go on; ``end`` ends at once those that
+    nobody talks in yet, and the others too where there is no deadline. What is left at the deadline is ended."""
+
+    def __init__(self, registry: Registry, lifecycle: Lifecycle, journal: Journal) -> None:
+        self.mode: Mode | None = None
+        self.deadline: Moment | None = None
+        self._registry = registry
+        self._lifecycle = lifecycle
+        self._journal = journal
+        self._final = False
+        self._told: dict[str, Moment] = {}  # the deadline that a call's parties know, by call
+        self._tasks = Tasks()
+        self._running: asyncio.Task[None] | None = None
+        self._freed = asyncio.Event()  # somebody is in no call any more
+        registry.on_busy(lambda _, busy: None if busy else self._freed.set())
+
+    @property
+    def active(self) -> bool:
+        return self.mode is not None
+
+    @property
+    def live_calls(self) -> int:
+        return len(self._registry)
+
+    def begin(self, mode: Mode = "wait", deadline_s: float | None = None, *, final: bool = False) -> None:
+        """Drain; where it drains already, by these words from now on. A ``final`` drain, of a node that stops, stays.
+
+        :param deadline_s: seconds from now.
+        :raises Draining: where a final one is under way.
+        """
+        self._halt()
+        self._final = final
+        self.mode, self.deadline = mode, None if deadline_s is None else after(deadline_s)
+        logger.info("draining (%s): %d calls are live", mode, self.live_calls)
+        self._running = self._tasks.start(self._run(mode, self.deadline), "drain")
+
+    def take_back(self) -> None:
+        """Take calls again; what is ending ends all the same. :raises Draining: where the drain is final."""
+        self._halt()
+        self.mode = self.deadline = None
+        self._tell()
+
+    def refuse_calls(self) -> None:
+        """The node stops: whatever was asked of the drain, no call begins any more. Somebody else ends those that
+        live."""
+        self.mode, self._final = self.mode or "end", True
+
+    async def over(self) -> None:
+        """Returns when no call is left."""
+        while self.live_calls:
+            self._freed.clear()
+            await self._freed.wait()
+
+    async def close(self) -> None:
+        await self._tasks.close()
+
+    def _halt(self) -> None:
+        if self._final:
+            raise Draining("the node stops")
+        if self._running is not None:
+            self._running.cancel()
+
+    async def _run(self, mode: Mode, deadline: Moment | None) -> None:
+        if mode == "end":
+            self._end(everybody=deadline is None)
+        while deadline is None or now().monotonic < deadline.monotonic:
+            self._tell()
+            await asyncio.sleep(LOOK_EVERY_S)
+        self._end(everybody=True)
+
+    def _end(self, *, everybody: bool) -> None:
+        for call in self._registry:
+            if everybody or call.state is not CallState.TALKING:
+                self._lifecycle.end_for(call, EndReason.SYSTEM_ERROR, "the node is drained")
+
+    def _tell(self) -> None:
+        """Whoever does not know the deadline as it is now. A call that is not stored yet is told when it is."""
+        told: dict[str, Moment] = {}
+        for call in self._registry:
+            if call.live and call.state is not CallState.REQUESTING:
+                if self._told.get(call.id) != self.deadline:
+                    for event in news.node_draining(call, self.deadline):
+                        self._journal.tell(event)
+                if self.deadline is not None:
+                    told[call.id] = self.deadline
+        self._told = told
+
+
+def after(seconds: float) -> Moment:
+    present = now()
+    return shifted(present, present.monotonic + seconds)

@@ -1,0 +1,99 @@
+"""Can the node take calls? Every part that a call needs is asked at once, and says what is wrong with it.
+
+Of the database two answers count: to a query that writes nothing, and that a writer gets its turn, without which no
+call can be stored. Of the workers one is enough. Stress fails nothing: a full node refuses calls one by one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from app.calls.tasks import Tasks
+from app.ledger import Ledger
+from app.ops.admission import Admission
+from app.ops.check import Check, Found, Unwell
+from app.ops.prover import Prover
+from worker_bridge.errors import WorkerGone
+from worker_bridge.pool import Pool, Slot
+
+FEW_LEFT = 64  # descriptors: what a burst of connections takes between two looks
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """``needed`` are the parts of which each has to be well; of ``workers``, which are by slot, one has to be."""
+
+    needed: tuple[Found, ...]
+    workers: tuple[Found, ...]
+    draining: Found
+    stress: Found
+
+    @property
+    def well(self) -> bool:
+        return all(part.ok for part in self.needed) and any(worker.ok for worker in self.workers)
+
+
+class Health:
+    """``tasks`` owns the questions that are under way."""
+
+    def __init__(self, ledger: Ledger, pool: Pool, prover: Prover, admission: Admission, tasks: Tasks) -> None:
+        self._prover = prover
+        self._admission = admission
+        self._needed = (
+            Check("database", ledger.check, tasks),
+            Check("database_writer", ledger.ping, tasks),
+            Check("ports", ports_are_left, tasks),
+        )
+        self._workers = tuple(Check(f"worker {slot.index}", partial(self._ask, slot), tasks) for slot in pool.slots)
+
+    async def report(self) -> Report:
+        """Within little more than a second, whatever hangs."""
+        needed, workers = await asyncio.gather(answers(self._needed), answers(self._workers))
+        began = time.monotonic()
+        draining, full = self._admission.draining, self._admission.full
+        ms = round(1000 * (time.monotonic() - began), 1)
+        return Report(needed, workers, Found("draining", ms, draining), Found("stress", ms, full))
+
+    async def _ask(self, slot: Slot) -> None:
+        """It answers, it has sockets left, and it is not known to forward nothing."""
+        if slot.worker is None:
+            raise WorkerGone(slot.failure or "it is starting")
+        await slot.worker.get_resource_usage()
+        require_descriptors(slot.worker.pid)
+        proof = self._prover.proof(slot)
+        if proof is not None and not proof.ok:
+            raise Unwell(f"it does not forward: {proof.problem}")
+
+
+async def answers(checks: Iterable[Check]) -> tuple[Found, ...]:
+    return tuple(await asyncio.gather(*(check.answer() for check in checks)))
+
+
+async def ports_are_left() -> None:
+    """What can run out. Media has one port a worker, bound while the worker is up, so that is none of it; but each
+    HTTP, WebSocket and media connection over TCP takes a descriptor: of ours, or of a worker's."""
+    require_descriptors(os.getpid())
+
+
+def require_descriptors(pid: int) -> None:
+    """:raises Unwell: where the process has hardly any left."""
+    try:
+        limit, _ = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        left = limit - descriptors(pid)
+    except OSError:  # it has just gone, which is seen elsewhere
+        return
+    if left < FEW_LEFT:
+        raise Unwell(f"{max(0, left)} of {limit} descriptors are left")
+
+
+def descriptors(pid: int) -> int:
+    """How many are open. The folder's size says so from Linux 6.2 on; before, it is 0."""
+    folder = Path(f"/proc/{pid}/fd")
+    return folder.stat().st_size or len(list(folder.iterdir()))

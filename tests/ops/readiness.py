@@ -1,0 +1,51 @@
+"""Watching ``/health/ready`` from outside, as a load balancer does, and timing when it turns."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import aiohttp
+
+FLIPS_WITHIN_S = 2.0
+ANSWERS_WITHIN_S = 1.5  # whatever hangs
+LOOK_EVERY_S = 0.02
+PATIENCE_S = 20.0
+
+
+class Balancer:
+    """Asks one node."""
+
+    def __init__(self, http: aiohttp.ClientSession, base: str) -> None:
+        self._http = http
+        self._url = f"{base}/health/ready"
+        self.flips: dict[str, float] = {}  # seconds, by what was waited for
+
+    async def look(self) -> tuple[int, dict[str, Any]]:
+        """One answer, which must not take long."""
+        began = time.monotonic()
+        async with self._http.get(self._url) as response:
+            body: dict[str, Any] = await response.json()
+        assert time.monotonic() - began < ANSWERS_WITHIN_S, body
+        assert (response.status == 200) is (body["status"] == "ready")
+        return response.status, body
+
+    async def turns(self, status: int, after: str) -> dict[str, Any]:
+        """The first body with that status, which has to come soon."""
+        began = time.monotonic()
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                found, body = await self.look()
+                if found == status:
+                    break
+                await asyncio.sleep(LOOK_EVERY_S)
+        took = self.flips[after] = time.monotonic() - began
+        print(f"ready turned {status} {took:.3f} s after {after}")  # seen where a test fails, or with -s
+        assert took < FLIPS_WITHIN_S, f"{status} came {took:.1f} s after {after}: {body}"
+        return body
+
+
+def problems(body: dict[str, Any]) -> dict[str, str]:
+    """What is wrong, by the name of the part."""
+    return {check["name"]: check["problem"] for check in body["checks"] if not check["ok"]}
