@@ -91,7 +91,7 @@ class Sample:
     node_cpu_percent: float  # of one core, by this process with all its threads
     packets_in: float
     packets_out: float
-    loss_percent: float | None  # of what parties sent
+    loss_percent: float | None  # of what listeners should have got, learned every few seconds
     http_requests: float
     http_p95_ms: float | None
     sockets: int

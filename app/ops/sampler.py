@@ -91,8 +91,15 @@ class Sampler:
             node_cpu_percent=100 * (cpu - cpu_before) / since,
             packets_in=sum(one.packets_in for one in up),
             packets_out=sum(one.packets_out for one in up),
-            loss_percent=None,
+            loss_percent=loss_percent(up),
             http_requests=requests / since,
             http_p95_ms=p95_ms,
             sockets=self._sockets(),
         )
+
+
+def loss_percent(up: list[Vitals]) -> float | None:
+    """Of what listeners should have got; None where nothing was learned. A packet that comes late was not lost, which
+    may be learned afterwards."""
+    expected = sum(one.expected for one in up)
+    return max(0.0, 100 * sum(one.lost for one in up) / expected) if expected > 0 else None

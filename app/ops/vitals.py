@@ -29,8 +29,11 @@ class Vitals:
         self.cpu_percent = 0.0  # of one core
         self.packets_in = 0.0  # a second
         self.packets_out = 0.0
+        self.expected = 0  # packets that listeners should have got, as was learned by the last look
+        self.lost = 0  # of those
         self.traffic = traffic
         self._seen_packets = (traffic.counted_at, traffic.received, traffic.forwarded)
+        self._seen_loss = (traffic.expected, traffic.lost)
         self._seen_cpu = (worker.usage_at, cpu_seconds(worker))
         self._looked_at: float | None = None
         self._smooth_cpu = 0.0
@@ -49,6 +52,7 @@ class Vitals:
             return
         self._look_at_cpu()
         self._look_at_packets(at)
+        self._look_at_loss()
         weight = 1 - math.exp(-since / SETTLES_WITHIN_S)
         self._smooth_cpu += weight * (self.cpu_percent - self._smooth_cpu)
         self._smooth_out += weight * (self.packets_out - self._smooth_out)
@@ -72,6 +76,11 @@ class Vitals:
             self.packets_out = (traffic.forwarded - forwarded) / since
         elif at - traffic.counted_at > NOBODY_TALKS_AFTER_S:
             self.packets_in = self.packets_out = 0.0
+
+    def _look_at_loss(self) -> None:
+        expected, lost = self._seen_loss
+        self._seen_loss = self.traffic.expected, self.traffic.lost
+        self.expected, self.lost = self.traffic.expected - expected, self.traffic.lost - lost
 
     def _answered(self, method: str, seconds: float, _: Outcome) -> None:
         if method not in ASKED_IN_BULK:

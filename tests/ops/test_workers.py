@@ -79,6 +79,7 @@ async def test_the_last_hour_is_there_in_steps(server, admin, call, monkeypatch)
     assert step["nodeCpuPercent"] > 0
     assert step["workerCpuPercent"] > 0
     assert 0 < step["stress"] < 1
+    assert step["lossPercent"] is None or 0 <= step["lossPercent"] < 5
 
 
 async def test_only_admins_look(call):
