@@ -6,6 +6,7 @@ page shows it asks of the API with a token like any client. What the demo's clie
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ POLICY = (
 )
 HTML = ("text/html",)
 KINDS = MappingProxyType({".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"})
+NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")  # no path, and nothing that a file system refuses to look for
 ASSET = tuple(KINDS.values())
 
 routes = web.RouteTableDef()
@@ -53,8 +55,10 @@ class Page:
     def asset(self, name: str) -> web.FileResponse:
         """One of the page's files, all of which lie flat. :raises HTTPNotFound: for whatever is none."""
         kind = KINDS.get(Path(name).suffix)
+        if kind is None or not NAME.fullmatch(name):
+            raise web.HTTPNotFound
         found = next((path for folder in self.folders if (path := folder / name).is_file()), None)
-        if kind is None or found is None or Path(name).name != name:
+        if found is None:
             raise web.HTTPNotFound
         return web.FileResponse(found, headers={**self.headers, hdrs.CONTENT_TYPE: f"{kind}; charset=utf-8"})
 
