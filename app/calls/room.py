@@ -123,11 +123,13 @@ class Room:
         webrtc_server: WebRtcServer,
         limits: RoomLimits,
         index: MutableMapping[str, Room],
+        worker_index: int = 0,
     ) -> None:
-        """``index`` finds the room by the id of anything in it; ``channel`` is its worker's."""
+        """``index`` finds the room by the id of anything in it; ``channel`` and ``worker_index`` are its worker's."""
         self.call_id = call_id
         self.router = router
         self.channel = channel
+        self.worker_index = worker_index
         self.events = Emitter()
         self.microphones = Microphones(router)
         self.transports: dict[str, PartyTransport] = {}
