@@ -167,7 +167,7 @@ class Room:
                 raise TransportLimitExceeded(f"{user_id} has {len(mine)} {direction} transports in {self.call_id}")
             for one in dead:
                 one.transport.close()
-            transport = await self.router.create_webrtc_transport(self._webrtc_server)
+            transport = await self.router.create_webrtc_transport(self._webrtc_server, prefer_udp=True)
             self.transports[transport.id] = PartyTransport(transport, user_id, direction)
             self._index[transport.id] = self
             transport.on_closed(lambda: self._transport_closed(transport.id))
