@@ -24,7 +24,6 @@ from app.ledger.values import (
     NewCall,
     NewEvent,
     Noted,
-    Record,
     UnitDue,
 )
 
@@ -86,7 +85,6 @@ class Journal:
         ended_at_ms: int,
         duration_seconds: int,
         events: Iterable[NewEvent],
-        record: Record | None = None,
     ) -> Ended:
         ended = await self.ledger.end_call(
             call_id,
@@ -96,7 +94,6 @@ class Journal:
             duration_seconds=duration_seconds,
             events=events,
             before=self._notes.get(call_id),
-            record=record,
         )
         self._notes.pop(call_id, None)
         await self._publish(ended.events)
