@@ -255,6 +255,6 @@ async def serve_socket(request: web.Request) -> web.StreamResponse:
     """Commands from clients, and events about their calls, on a WebSocket.
 
     A browser gives its token as the second of two subprotocols, `bearer` and the JWT. Every user may have several
-    sockets; each gets every event. What is said on them is described by AsyncAPI 3.0: [asyncapi.json](/asyncapi.json).
+    sockets; each gets every event. What is said on them is described by AsyncAPI 3.0: [asyncapi.json](asyncapi.json).
     """
     return await request.app[ENDPOINT].handle(request)

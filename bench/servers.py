@@ -44,8 +44,11 @@ class Server:
 
 
 @contextmanager
-def voiceplane(*, root: Path = ROOT) -> Iterator[Server]:
-    """Ours, with one worker, an empty data folder and no limits that a benchmark would hit."""
+def voiceplane(*, root: Path = ROOT, **changed: str) -> Iterator[Server]:
+    """Ours, with one worker, an empty data folder and no limits that a benchmark would hit.
+
+    :param changed: further settings by their names, in lower case.
+    """
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="voiceplane-bench-") as folder:
         environment = {
@@ -59,6 +62,7 @@ def voiceplane(*, root: Path = ROOT) -> Iterator[Server]:
             "VOICEPLANE_DRAIN_TIMEOUT_S": "0",
             "VOICEPLANE_MAX_PRODUCERS_PER_PARTY": "1000000",
             "VOICEPLANE_LOG_LEVEL": "info",
+            **{f"VOICEPLANE_{name.upper()}": value for name, value in changed.items()},
         }
         with running([sys.executable, "-m", "app", "serve"], root, environment, "listening on", port) as server:
             yield server

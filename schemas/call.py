@@ -7,9 +7,19 @@ from datetime import datetime
 from typing import Any, Final, Literal, get_args
 
 from schemas.base import ObjectOf, Schema
-from schemas.fields import UINT32_MAX, CallId, Choice, FreeObject, Known, ListOf, Name, Text, Timestamp, Whole
+from schemas.fields import UINT32_MAX, CallId, Choice, FreeObject, Known, ListOf, Name, Number, Text, Timestamp, Whole
+from schemas.quality import (
+    MAX_FLAGS,
+    FlagLine,
+    FlagLineSchema,
+    ProtocolLine,
+    ProtocolLineSchema,
+    QualityLine,
+    QualityLineSchema,
+)
 
 CallState = Literal["requesting", "ringing", "matched", "connecting", "talking", "ending", "ended"]
+EndedBy = Literal["user", "otomo", "admin", "node"]
 
 MAX_PRICE: Final = 1_000_000_000  # points a minute
 MAX_POINTS: Final = 2**53 - 1  # what JSON numbers hold exactly in every language (RFC 8259 §6)
@@ -80,9 +90,20 @@ class CallBody:
 
 @dataclass(frozen=True, slots=True)
 class CallDetail(CallBody):
-    """A call with everything that happened to it, oldest first: ``{at, type, ...}``."""
+    """A call with everything that happened to it, oldest first: ``{at, type, ...}``, and once it has ended how it went.
+
+    Until then, and for a call that a restart ended, what comes after ``timeline`` is null or empty. ``mos`` is the
+    lowest of ``quality``.
+    """
 
     timeline: tuple[dict[str, Any], ...] = ()
+    ended_by: EndedBy | None = None
+    billed_seconds: int | None = None
+    worker: int | None = None
+    mos: float | None = None
+    quality: tuple[QualityLine, ...] = ()
+    flags: tuple[FlagLine, ...] = ()
+    transports: tuple[ProtocolLine, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +181,13 @@ class CallBodySchema(Schema[CallBody]):
 
 class CallDetailSchema(CallBodySchema, Schema[CallDetail]):
     timeline = ListOf(FreeObject(TIMELINE_ENTRY), at_most=100_000)
+    ended_by = Choice(*get_args(EndedBy), allow_none=True)
+    billed_seconds = count(allow_none=True)
+    worker = count(allow_none=True)
+    mos = Number(at_least=1.0, allow_none=True)
+    quality = ListOf(ObjectOf(QualityLineSchema), at_most=2)
+    flags = ListOf(ObjectOf(FlagLineSchema), at_most=MAX_FLAGS)
+    transports = ListOf(ObjectOf(ProtocolLineSchema), at_most=2)
 
 
 class CallListSchema(Schema[CallList]):

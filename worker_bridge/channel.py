@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Literal
 
 from worker_bridge.codec import MessageCodec
-from worker_bridge.errors import InvalidMessage, InvalidRequest, NotFound, RequestRefused, WorkerGone
+from worker_bridge.errors import InvalidMessage, InvalidRequest, NotAnswered, NotFound, RequestRefused, WorkerGone
 
 Body = dict[str, Any]
 Listener = Callable[[str, Body], None]
@@ -41,12 +41,20 @@ class FrameBuffer:
 
     def __init__(self, limit: int = FRAME_LIMIT) -> None:
         self._limit = limit
-        self._rest = b""
+        self._parts: list[bytes] = []  # of a frame that is not whole yet
+        self._missing = 0  # bytes of it, as far as is known
 
     def feed(self, data: bytes) -> Iterator[memoryview]:
         """Frames, each with its prefix, that ``data`` completes; InvalidMessage if one is longer than the limit."""
-        view = memoryview(self._rest + data if self._rest else data)
-        start, end = 0, len(view)
+        if self._parts:
+            self._parts.append(data)
+            self._missing -= len(data)
+            if self._missing > 0:
+                return
+            data = b"".join(self._parts)
+            self._parts = []
+        view = memoryview(data)
+        start, end, size = 0, len(view), PREFIX
         while end - start >= PREFIX:
             size = PREFIX + int.from_bytes(view[start : start + PREFIX], "little")
             if size > self._limit:
@@ -55,14 +63,16 @@ class FrameBuffer:
                 break
             yield view[start : start + size]
             start += size
-        self._rest = bytes(view[start:])
+            size = PREFIX
+        if start < end:
+            self._parts, self._missing = [bytes(view[start:])], size - (end - start)
 
 
 class Channel:
     """Requests by id, listeners by handler id.
 
     ``alarm`` is called when the worker's bytes make no sense; ``unclaimed`` gets the notifications for handler ids that
-    nobody listens to.
+    nobody listens to; ``drain`` waits until what was written has left.
     """
 
     def __init__(
@@ -71,13 +81,16 @@ class Channel:
         write: Callable[[bytes], None],
         alarm: Callable[[Exception], None],
         unclaimed: Listener,
+        drain: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._codec = codec
         self._write = write
         self._alarm = alarm
         self._unclaimed = unclaimed
+        self._drain = drain
         self._frames = FrameBuffer()
         self._last_id = 0
+        self.answered_through = 0.0  # loop time at which the request was sent that was answered last
         self._loop = asyncio.get_running_loop()
         self._pending: dict[int, Pending] = {}
         self._listeners: dict[str, Listener] = {}
@@ -130,6 +143,16 @@ class Channel:
             raise WorkerGone(str(self._failure)) from self._failure
         self._write(self._codec.notification(event, handler_id, body))
 
+    async def drain(self) -> None:
+        """Wait until the worker has taken most of what was written. WorkerGone when it is or gets closed."""
+        if self._failure is None and self._drain is not None:
+            await self._drain()
+        if self._failure:
+            raise WorkerGone(str(self._failure)) from self._failure
+
+    def listens(self, handler_id: str) -> bool:
+        return handler_id in self._listeners
+
     def listen(self, handler_id: str, listener: Listener) -> None:
         self._listeners[handler_id] = listener
 
@@ -150,6 +173,13 @@ class Channel:
         for request_id, (method, since, _) in self._pending.items():
             return request_id, method, since
         return None
+
+    def give_up(self, request_id: int) -> None:
+        """That request is not going to be answered: who waits for it gets NotAnswered."""
+        method, _, answer = self._pending.pop(request_id)
+        logger.error("%s was not answered, though a later request was", method)
+        if answer is not None and not answer.done():
+            answer.set_exception(NotAnswered(method))
 
     def feed(self, data: bytes) -> None:
         """Bytes from the worker. A notification is delivered one turn later, after whoever awaits an answer."""
@@ -210,6 +240,7 @@ class Channel:
             logger.warning("an answer to request %s that nobody sent", response["id"])
             return
         method, since, answer = pending
+        self.answered_through = since
         if self._observers:
             self._tell_observers(method, since, "accepted" if response["accepted"] else "refused")
         if answer is None:

@@ -48,6 +48,17 @@ class DtlsParameters:
     role: DtlsRole = "auto"
 
 
+SrtpCryptoSuite = Literal["AEAD_AES_256_GCM", "AEAD_AES_128_GCM", "AES_CM_128_HMAC_SHA1_80", "AES_CM_128_HMAC_SHA1_32"]
+
+
+@dataclass(frozen=True, slots=True)
+class SrtpParameters:
+    """RFC 4568 §6: the suite, and its key and salt together in base64."""
+
+    crypto_suite: SrtpCryptoSuite
+    key_base64: str
+
+
 @dataclass(frozen=True, slots=True)
 class TransportTuple:
     """The two ends of a transport's socket; the remote end is unknown until the first packet."""
@@ -61,7 +72,9 @@ class TransportTuple:
 
 @dataclass(frozen=True, slots=True)
 class ListenInfo:
-    """Where the worker binds. ``port`` 0 lets the worker choose; ``announced_address`` is what candidates carry."""
+    """Where the worker binds. ``port`` 0 lets the worker choose, within ``port_range`` if that is given (both ends
+    included; it also wins over a port); ``announced_address`` is what candidates carry, and with ``expose_internal_ip``
+    they carry ``ip`` as well."""
 
     protocol: Protocol
     ip: str
@@ -70,3 +83,6 @@ class ListenInfo:
     expose_internal_ip: bool = False
     send_buffer_size: int = 0  # bytes; 0 leaves the system's default
     recv_buffer_size: int = 0
+    port_range: tuple[int, int] | None = None
+    ipv6_only: bool = False
+    udp_reuse_port: bool = False  # for several workers on one port: SO_REUSEPORT

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from worker_bridge.channel import Body, Channel
+from worker_bridge.dumps import consumer_dump
 from worker_bridge.errors import InvalidParameters
-from worker_bridge.resource import CloseReason, Resource
-from worker_bridge.rtp import MediaKind, RtpParameters
+from worker_bridge.flow import Following
+from worker_bridge.resource import CloseReason
+from worker_bridge.rtp import MediaKind, RtpParameters, RtpType
 from worker_bridge.stats import Stats, stream_stats
 from worker_bridge.trace import CONSUMER_TRACES, trace_from_wire, trace_types
 
@@ -29,12 +31,14 @@ class ConsumerLayers:
     temporal_layer: int | None = None
 
 
-class Consumer(Resource):
-    """Events: ``producerpause()``, ``producerresume()``, ``score(ConsumerScore)``, ``layerschange(layers or None)``,
-    ``trace(Trace)``, ``pause()`` and ``resume()`` when the flow really changes, ``producerclose()``,
-    ``transportclose()``, ``close(reason)``."""
+class Consumer(Following):
+    """Events: ``rtp(packet)`` on a direct transport, as bytes; ``producerpause()``, ``producerresume()``,
+    ``score(ConsumerScore)``, ``layerschange(layers or None)``, ``trace(Trace)``, ``pause()`` and ``resume()`` when the
+    flow really changes, ``producerclose()``, ``transportclose()``, ``close(reason)``."""
 
     row = "consumer"
+    methods = "CONSUMER"
+    source = "producer"
 
     def __init__(
         self,
@@ -44,32 +48,25 @@ class Consumer(Resource):
         producer_id: str,
         kind: MediaKind,
         rtp_parameters: RtpParameters,
-        consumer_type: str,
+        consumer_type: RtpType,
     ) -> None:
         super().__init__(consumer_id, channel, transport_id)
         self.producer_id = producer_id
         self.kind = kind
         self.rtp_parameters = rtp_parameters
         self.type = consumer_type
-        self.paused = False
-        self.producer_paused = False
         self.priority = 1
         self.score = ConsumerScore()
         self.preferred_layers: ConsumerLayers | None = None
         self.current_layers: ConsumerLayers | None = None
 
-    async def pause(self) -> None:
-        await self._request("CONSUMER_PAUSE")
-        self._set_paused(paused=True, producer_paused=self.producer_paused)
-
-    async def resume(self) -> None:
-        await self._request("CONSUMER_RESUME")
-        self._set_paused(paused=False, producer_paused=self.producer_paused)
+    @property
+    def producer_paused(self) -> bool:
+        return self._source_paused
 
     async def set_preferred_layers(self, layers: ConsumerLayers) -> None:
         """Which layers of a simulcast or SVC stream to send at most. Without effect on a simple stream."""
-        wanted = {"spatial_layer": layers.spatial_layer, "temporal_layer": layers.temporal_layer}
-        answer = await self._request("CONSUMER_SET_PREFERRED_LAYERS", {"preferred_layers": wanted})
+        answer = await self._request("CONSUMER_SET_PREFERRED_LAYERS", {"preferred_layers": layers_to_wire(layers)})
         self.preferred_layers = _layers(answer.get("preferred_layers"))
 
     async def set_priority(self, priority: int) -> None:
@@ -79,15 +76,22 @@ class Consumer(Resource):
         answer = await self._request("CONSUMER_SET_PRIORITY", {"priority": priority})
         self.priority = answer["priority"]
 
+    async def unset_priority(self) -> None:
+        await self.set_priority(1)
+
     async def request_key_frame(self) -> None:
-        await self._request("CONSUMER_REQUEST_KEY_FRAME")
+        """Have the producer send a key frame. Audio has none: there is nothing to ask for, and where the audio goes to
+        another router the worker would not even answer."""
+        self._require_open()
+        if self.kind == "video":
+            await self._request("CONSUMER_REQUEST_KEY_FRAME")
 
     async def enable_trace_event(self, *types: str) -> None:
         """Trace ``rtp``, ``keyframe``, ``nack``, ``pli`` or ``fir`` from now on, and nothing else."""
         await self._request("CONSUMER_ENABLE_TRACE_EVENT", {"events": trace_types(types, CONSUMER_TRACES)})
 
     async def dump(self) -> Body:
-        return await self._request("CONSUMER_DUMP")
+        return consumer_dump(await self._request("CONSUMER_DUMP"))
 
     async def get_stats(self) -> list[Stats]:
         """What is sent, then what the producer receives."""
@@ -96,29 +100,20 @@ class Consumer(Resource):
     def _created(self, answer: Body) -> None:
         """The worker's answer says what is paused; notifications only tell of changes after it."""
         self.paused = answer["paused"]
-        self.producer_paused = answer["producer_paused"]
+        self._source_paused = answer["producer_paused"]
         self.score = _score(answer["score"])
         self.preferred_layers = _layers(answer["preferred_layers"])
 
-    def _set_paused(self, *, paused: bool, producer_paused: bool) -> None:
-        flowed = not (self.paused or self.producer_paused)
-        self.paused, self.producer_paused = paused, producer_paused
-        flows = not (paused or producer_paused)
-        if flows != flowed:
-            self._emit("resume" if flows else "pause")
-
     def _notified(self, event: str, body: Body) -> None:
         match event:
+            case "CONSUMER_RTP":
+                self._emit("rtp", body["data"])
             case "CONSUMER_PRODUCER_CLOSE":
                 self._close(CloseReason.PRODUCER_CLOSED, event="producerclose")
             case "CONSUMER_PRODUCER_PAUSE":
-                if not self.producer_paused:
-                    self._set_paused(paused=self.paused, producer_paused=True)
-                    self._emit("producerpause")
+                self._set_source_paused(True)
             case "CONSUMER_PRODUCER_RESUME":
-                if self.producer_paused:
-                    self._set_paused(paused=self.paused, producer_paused=False)
-                    self._emit("producerresume")
+                self._set_source_paused(False)
             case "CONSUMER_SCORE":
                 self.score = _score(body["score"])
                 self._emit("score", self.score)
@@ -133,6 +128,10 @@ class Consumer(Resource):
 
 def _score(body: Body) -> ConsumerScore:
     return ConsumerScore(body["score"], body["producer_score"], tuple(body["producer_scores"]))
+
+
+def layers_to_wire(layers: ConsumerLayers) -> Body:
+    return {"spatial_layer": layers.spatial_layer, "temporal_layer": layers.temporal_layer}
 
 
 def _layers(body: Body | None) -> ConsumerLayers | None:

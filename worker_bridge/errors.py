@@ -5,7 +5,8 @@ BridgeError
 ├── ResourceClosed        the object, or what owns it, was closed before or during the call
 ├── RequestRefused        the worker said no
 │   ├── NotFound          ... because it knows no such object
-│   └── InvalidRequest    ... because of a value
+│   ├── InvalidRequest    ... because of a value
+│   └── NotAnswered       ... or rather nothing at all, though it answered later requests
 ├── Misuse                we asked for something that must not reach the worker
 │   ├── InvalidMessage    a message does not fit the worker's schema
 │   ├── InvalidParameters RTP, DTLS or option values that the rules refuse
@@ -48,6 +49,13 @@ class NotFound(RequestRefused):
 
 class InvalidRequest(RequestRefused):
     """The worker refused a value, or a request at that time, as a mistake of who asked."""
+
+
+class NotAnswered(RequestRefused):
+    """The worker passed over a request: it answers in order, and has answered later ones."""
+
+    def __init__(self, method: str) -> None:
+        super().__init__(method, "the worker answered later requests, but not this one")
 
 
 class Misuse(BridgeError):

@@ -37,6 +37,7 @@ class WorkerProcess:
         self._transports: list[asyncio.BaseTransport] = []
         self._to_worker: asyncio.WriteTransport | None = None
         self._unsent: list[bytes] = []
+        self._sender = _Sender()
         self._loop.add_reader(pidfd, self._reap)
 
     @classmethod
@@ -91,6 +92,11 @@ class WorkerProcess:
             self._loop.call_soon(self._flush)
         self._unsent.append(frame)
 
+    async def drain(self) -> None:
+        """Wait until the pipe has room again, or the process has ended."""
+        self._flush()
+        await self._sender.drain()
+
     def kill(self) -> None:
         """End it at once. Harmless when it has ended."""
         if not self._exited.done():
@@ -126,7 +132,7 @@ class WorkerProcess:
         self, write_to: int, read_from: int, out: int, err: int, receive: Callable[[bytes], None]
     ) -> None:
         loop = self._loop
-        self._to_worker, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, os.fdopen(write_to, "wb", 0))
+        self._to_worker, _ = await loop.connect_write_pipe(lambda: self._sender, os.fdopen(write_to, "wb", 0))
         self._transports.append(self._to_worker)
         for descriptor, protocol in (
             (read_from, _Receiver(receive)),
@@ -139,7 +145,7 @@ class WorkerProcess:
     def _flush(self) -> None:
         unsent, self._unsent = self._unsent, []
         if unsent and self._to_worker is not None and not self._to_worker.is_closing():
-            self._to_worker.write(b"".join(unsent))
+            self._to_worker.write(unsent[0] if len(unsent) == 1 else b"".join(unsent))
 
     def _reap(self) -> None:
         self._loop.remove_reader(self._pidfd)
@@ -147,6 +153,26 @@ class WorkerProcess:
         os.close(self._pidfd)
         if not self._exited.done():
             self._exited.set_result(os.waitstatus_to_exitcode(status))
+
+
+class _Sender(asyncio.BaseProtocol):
+    """Knows whether the pipe to the worker has room. A worker that ended has room for everything."""
+
+    def __init__(self) -> None:
+        self._has_room = asyncio.Event()
+        self._has_room.set()
+
+    async def drain(self) -> None:
+        await self._has_room.wait()
+
+    def pause_writing(self) -> None:
+        self._has_room.clear()
+
+    def resume_writing(self) -> None:
+        self._has_room.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._has_room.set()
 
 
 class _Receiver(asyncio.Protocol):

@@ -6,10 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from worker_bridge.channel import Body, Channel
-from worker_bridge.resource import Asked, Resource
-from worker_bridge.rtp import MediaKind, RtpParameters
+from worker_bridge.dumps import producer_dump
+from worker_bridge.errors import InvalidParameters
+from worker_bridge.flow import Pausable
+from worker_bridge.resource import Asked
+from worker_bridge.rtp import MediaKind, RtpParameters, RtpType
 from worker_bridge.stats import Stats, packet_count, stream_stats
 from worker_bridge.trace import PRODUCER_TRACES, trace_from_wire, trace_types
+
+PACKET_LIMIT = 65_536  # bytes of an RTP packet
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +37,12 @@ class VideoOrientation:
     rotation: int
 
 
-class Producer(Resource):
+class Producer(Pausable):
     """Events: ``score(tuple[ProducerScore, ...])``, ``trace(Trace)``, ``videoorientationchange(VideoOrientation)``,
     ``pause()``, ``resume()``, ``transportclose()``, ``close(reason)``."""
 
     row = "producer"
+    methods = "PRODUCER"
 
     def __init__(
         self,
@@ -54,18 +60,20 @@ class Producer(Resource):
         self.rtp_parameters = rtp_parameters
         self.consumable_rtp_parameters = consumable_rtp_parameters
         self.paused = paused
-        self.type = "simple"
+        self.type: RtpType = "simple"
         self.score: tuple[ProducerScore, ...] = ()
         self._on_trace: Callable[[Producer, str, Body], object] | None = None
 
-    async def pause(self) -> None:
-        """Its packets are no longer forwarded; consumers see ``producerpause``."""
-        await self._request("PRODUCER_PAUSE")
-        self._set_paused(True)
+    def send(self, packet: bytes | bytearray | memoryview) -> None:
+        """Put in an RTP packet (RFC 3550 §5) of ours, at once and in order; nothing answers.
 
-    async def resume(self) -> None:
-        await self._request("PRODUCER_RESUME")
-        self._set_paused(False)
+        Meant for direct transports. Many in a row want a pause now and then: see ``DirectTransport.drain``. Raises
+        InvalidParameters for one that is longer than the worker takes.
+        """
+        self._require_open()
+        if len(packet) > PACKET_LIMIT:
+            raise InvalidParameters(f"packet: {len(packet)} bytes are more than {PACKET_LIMIT}")
+        self._channel.notify("PRODUCER_SEND", self.id, {"data": packet})
 
     async def enable_trace_event(self, *types: str) -> None:
         """Trace ``rtp``, ``keyframe``, ``nack``, ``pli``, ``fir`` or ``sr`` from now on, and nothing else."""
@@ -83,18 +91,13 @@ class Producer(Resource):
             self._channel.post(method, self.id, body)
 
     async def dump(self) -> Body:
-        return await self._request("PRODUCER_DUMP")
+        return producer_dump(await self._request("PRODUCER_DUMP"))
 
     async def get_stats(self) -> list[Stats]:
         return stream_stats(await self._request("PRODUCER_GET_STATS"))
 
     async def get_packet_count(self) -> int:
         return packet_count(await self._request("PRODUCER_GET_STATS"))
-
-    def _set_paused(self, paused: bool) -> None:
-        if self.paused != paused:
-            self.paused = paused
-            self._emit("pause" if paused else "resume")
 
     def _traced(self, trace_type: str, body: Body) -> None:
         if self._on_trace is not None:

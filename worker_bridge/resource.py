@@ -15,7 +15,7 @@ from enum import Enum
 from typing import Any, ClassVar, NamedTuple, Self
 
 from worker_bridge.channel import Body, Channel
-from worker_bridge.errors import ResourceClosed
+from worker_bridge.errors import InvalidParameters, ResourceClosed
 from worker_bridge.observable import Observable
 
 logger = logging.getLogger(__name__)
@@ -173,6 +173,8 @@ class Resource(Observable):
         ResourceClosed if the child, or we, were closed while the worker was working.
         """
         self._require_open()
+        if self._channel.listens(child.id):
+            raise InvalidParameters(f"{child.id} is the id of something else in this worker")
         child._app_data = app_data
         self._adopt(child)
         self._channel.listen(child.id, child._notified)

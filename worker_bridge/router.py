@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
+from typing import overload
 
 from worker_bridge import ortc
 from worker_bridge.channel import Body, Channel
-from worker_bridge.connectivity import ListenInfo
-from worker_bridge.errors import InvalidParameters, Misuse
-from worker_bridge.plain_transport import PlainTransport, SrtpCryptoSuite
+from worker_bridge.connectivity import ListenInfo, SrtpCryptoSuite
+from worker_bridge.data_producer import DataProducer
+from worker_bridge.direct_transport import DirectTransport
+from worker_bridge.dumps import router_dump
+from worker_bridge.errors import InvalidParameters, Misuse, NotFound
+from worker_bridge.pipe_transport import PipeTransport
+from worker_bridge.piping import (
+    PipedDataProducer,
+    PipedProducer,
+    PipeOptions,
+    PipePair,
+    pipe_data_producer,
+    pipe_producer,
+)
+from worker_bridge.plain_transport import PlainTransport
 from worker_bridge.producer import Producer
 from worker_bridge.resource import AppData, Resource, new_id
-from worker_bridge.rtp import RtpCapabilities
+from worker_bridge.rtp import RtpCapabilities, RtpCodecCapability
 from worker_bridge.rtp_observer import ActiveSpeakerObserver, AudioLevelObserver, RtpObserver, audio_level_options
-from worker_bridge.transport import RouterSide
+from worker_bridge.sctp import MESSAGE_SIZE, SctpOptions
+from worker_bridge.transport import RouterSide, Transport
 from worker_bridge.webrtc_server import WebRtcServer
 from worker_bridge.webrtc_transport import WebRtcTransport
 from worker_bridge.wire import listen_info_to_wire, transport_options_to_wire
@@ -31,45 +46,74 @@ class Router(Resource):
 
     def __init__(self, router_id: str, channel: Channel, rtp_capabilities: RtpCapabilities) -> None:
         super().__init__(router_id, channel, "")
-        self.rtp_capabilities = rtp_capabilities
-        self.producers: dict[str, Producer] = {}
+        self._side = RouterSide(router_id, rtp_capabilities)
+        self._pipes: dict[str, PipePair] = {}  # by the other router's id
+
+    @property
+    def rtp_capabilities(self) -> RtpCapabilities:
+        return self._side.rtp_capabilities
+
+    @property
+    def producers(self) -> dict[str, Producer]:
+        """Those that are open, by id."""
+        return self._side.producers
+
+    @property
+    def data_producers(self) -> dict[str, DataProducer]:
+        return self._side.data_producers
+
+    def update_media_codecs(self, media_codecs: Sequence[RtpCodecCapability]) -> None:
+        """Route these codecs from now on; what is being sent already stays. As ``Worker.create_router``."""
+        self._require_open()
+        self._side.rtp_capabilities = ortc.router_capabilities(tuple(media_codecs))
 
     async def create_webrtc_transport(
         self,
-        listen: WebRtcServer | list[ListenInfo],
+        listen: WebRtcServer | Sequence[ListenInfo],
         *,
+        enable_udp: bool = True,
+        enable_tcp: bool = True,
+        prefer_udp: bool = False,
+        prefer_tcp: bool = False,
         ice_consent_timeout_s: int = ICE_CONSENT_TIMEOUT_S,
         initial_available_outgoing_bitrate: int = INITIAL_OUTGOING_BITRATE,
+        sctp: SctpOptions | None = None,
         app_data: AppData | None = None,
     ) -> WebRtcTransport:
-        """A transport on a server's shared port, or on sockets of its own. ``ice_consent_timeout_s`` 0 turns it off."""
+        """A transport on a server's shared port, or on sockets of its own; ``sctp`` for data channels.
+
+        Which of a server's protocols are offered, and which comes first, say ``enable_`` and ``prefer_``; of its own
+        sockets the list says that, its order included. ``ice_consent_timeout_s`` (255 at most) is how long the far end
+        may be silent before ICE is ``disconnected``; 0 turns that off. Bitrates are in bits per second.
+        """
         self._require_open()
-        if not isinstance(listen, WebRtcServer):
-            if not listen:
-                raise InvalidParameters("a transport needs a server or something to listen on")
-            method, listen_type = "ROUTER_CREATE_WEBRTCTRANSPORT", "ListenIndividual"
-            where: Body = {"listen_infos": [listen_info_to_wire(info) for info in listen]}
-        else:
-            listen._require_open()
-            method, listen_type = "ROUTER_CREATE_WEBRTCTRANSPORT_WITH_SERVER", "ListenServer"
-            where = {"web_rtc_server_id": listen.id}
-        transport = WebRtcTransport(new_id(), self._channel, self._side())
+        transport = WebRtcTransport(new_id(), self._channel, self._side)
         options = {
-            "base": transport_options_to_wire(initial_available_outgoing_bitrate=initial_available_outgoing_bitrate),
-            "listen_type": listen_type,
-            "listen": where,
-            "enable_udp": True,
-            "enable_tcp": True,
-            "prefer_udp": True,
+            "base": transport_options_to_wire(
+                sctp,
+                initial_available_outgoing_bitrate=initial_available_outgoing_bitrate,
+                is_data_channel=True,
+            ),
+            "enable_udp": enable_udp,
+            "enable_tcp": enable_tcp,
+            "prefer_udp": prefer_udp,
+            "prefer_tcp": prefer_tcp,
             "ice_consent_timeout": ice_consent_timeout_s,
         }
         if isinstance(listen, WebRtcServer):
+            listen._require_open()
+            options |= {"listen_type": "ListenServer", "listen": {"web_rtc_server_id": listen.id}}
             listen._adopt(transport)
-        body = {"transport_id": transport.id, "options": options}
-        transport._created(await self._create(transport, method, body, app_data=app_data))
-        self._emit("newtransport", transport)
-        if isinstance(listen, WebRtcServer):
+            await self._create_transport(transport, "ROUTER_CREATE_WEBRTCTRANSPORT_WITH_SERVER", options, app_data)
             listen._carries(transport)
+            return transport
+        if not listen:
+            raise InvalidParameters("a transport needs a server or something to listen on")
+        if not (enable_udp and enable_tcp) or prefer_udp or prefer_tcp:
+            raise InvalidParameters("enable_ and prefer_ are for a server's transports: list what to listen on instead")
+        infos = [listen_info_to_wire(info) for info in listen]
+        options |= {"listen_type": "ListenIndividual", "listen": {"listen_infos": infos}}
+        await self._create_transport(transport, "ROUTER_CREATE_WEBRTCTRANSPORT", options, app_data)
         return transport
 
     async def create_plain_transport(
@@ -80,15 +124,15 @@ class Router(Resource):
         rtcp_mux: bool = True,
         comedia: bool = False,
         srtp_crypto_suite: SrtpCryptoSuite | None = None,
+        sctp: SctpOptions | None = None,
         app_data: AppData | None = None,
     ) -> PlainTransport:
         """A transport without ICE. ``comedia`` learns the peer's address from its first packet (RFC 4145 §4 in spirit);
         a crypto suite turns SRTP on; a socket for RTCP alone turns RTP and RTCP multiplexing (RFC 5761) off."""
-        if listen_info.protocol != "udp":
-            raise InvalidParameters("a plain transport listens on udp only")
-        transport = PlainTransport(new_id(), self._channel, self._side())
+        _require_udp("plain", listen_info, rtcp_listen_info)
+        transport = PlainTransport(new_id(), self._channel, self._side)
         options = {
-            "base": transport_options_to_wire(initial_available_outgoing_bitrate=None),
+            "base": transport_options_to_wire(sctp),
             "listen_info": listen_info_to_wire(listen_info),
             "rtcp_listen_info": listen_info_to_wire(rtcp_listen_info) if rtcp_listen_info else None,
             "rtcp_mux": rtcp_mux and rtcp_listen_info is None,
@@ -96,16 +140,86 @@ class Router(Resource):
             "enable_srtp": srtp_crypto_suite is not None,
             "srtp_crypto_suite": srtp_crypto_suite,
         }
-        body = {"transport_id": transport.id, "options": options}
-        transport._created(await self._create(transport, "ROUTER_CREATE_PLAINTRANSPORT", body, app_data=app_data))
-        self._emit("newtransport", transport)
+        await self._create_transport(transport, "ROUTER_CREATE_PLAINTRANSPORT", options, app_data)
         return transport
+
+    async def create_pipe_transport(
+        self, options: PipeOptions | None = None, *, app_data: AppData | None = None
+    ) -> PipeTransport:
+        """One end of a pipe, for a router on another machine; on this one, ``pipe_to_router`` does it all."""
+        options = options or PipeOptions()
+        _require_udp("pipe", options.listen_info)
+        transport = PipeTransport(new_id(), self._channel, self._side)
+        wire = {
+            "base": transport_options_to_wire(options.sctp),
+            "listen_info": listen_info_to_wire(options.listen_info),
+            "enable_rtx": options.enable_rtx,
+            "enable_srtp": options.enable_srtp,
+        }
+        await self._create_transport(transport, "ROUTER_CREATE_PIPETRANSPORT", wire, app_data)
+        return transport
+
+    async def create_direct_transport(
+        self,
+        *,
+        max_send_message_size: int = MESSAGE_SIZE,
+        max_receive_message_size: int = MESSAGE_SIZE,
+        app_data: AppData | None = None,
+    ) -> DirectTransport:
+        """A transport to this process. Sizes in bytes, as the worker sees it: of a message that it sends us, and of one
+        that it gets from us."""
+        transport = DirectTransport(new_id(), self._channel, self._side)
+        sizes = SctpOptions(max_send_message_size, max_receive_message_size)
+        options = {"base": transport_options_to_wire(sizes, direct=True)}
+        await self._create_transport(transport, "ROUTER_CREATE_DIRECTTRANSPORT", options, app_data)
+        return transport
+
+    @overload
+    async def pipe_to_router(
+        self, router: Router, *, producer_id: str, keep_id: bool = True, options: PipeOptions | None = None
+    ) -> PipedProducer: ...
+
+    @overload
+    async def pipe_to_router(
+        self, router: Router, *, data_producer_id: str, keep_id: bool = True, options: PipeOptions | None = None
+    ) -> PipedDataProducer: ...
+
+    async def pipe_to_router(
+        self,
+        router: Router,
+        *,
+        producer_id: str | None = None,
+        data_producer_id: str | None = None,
+        keep_id: bool = True,
+        options: PipeOptions | None = None,
+    ) -> PipedProducer | PipedDataProducer:
+        """Have a producer or data producer of ours in ``router``, too: of the same id with ``keep_id``, which needs two
+        workers. It is paused and closed with ours; its end is not ours.
+
+        The first call makes a pipe by ``options``; others between the two routers, either way, use it as it is. Raises
+        NotFound for a producer that is not there, or closes meanwhile.
+        """
+        self._require_open()
+        router._require_open()
+        if router is self:
+            raise InvalidParameters("router: a router can't be piped to itself")
+        if keep_id and router._channel is self._channel:
+            raise InvalidParameters("keep_id: both routers are in one worker, where an id is there but once")
+        if (producer_id is None) is (data_producer_id is None):
+            raise InvalidParameters("producer_id, data_producer_id: exactly one of them is needed")
+        origin = self.producers.get(producer_id or "") or self.data_producers.get(data_producer_id or "")
+        if origin is None:
+            raise NotFound("pipe_to_router", f"no {producer_id or data_producer_id} in router {self.id}")
+        ends = await self._pair_with(router).between(self, router, options or PipeOptions())
+        if isinstance(origin, Producer):
+            return await pipe_producer(ends, origin, keep_id=keep_id)
+        return await pipe_data_producer(ends, origin, keep_id=keep_id)
 
     async def create_active_speaker_observer(
         self, *, interval_ms: int = 300, app_data: AppData | None = None
     ) -> ActiveSpeakerObserver:
         """Who speaks most, looked at every ``interval_ms`` (the worker takes 100 to 5000 of it)."""
-        observer = ActiveSpeakerObserver(new_id(), self._channel, self._side())
+        observer = ActiveSpeakerObserver(new_id(), self._channel, self._side)
         options = {"interval": interval_ms}
         await self._create_observer(observer, "ROUTER_CREATE_ACTIVESPEAKEROBSERVER", options, app_data)
         return observer
@@ -121,7 +235,7 @@ class Router(Resource):
         """How loud the ``max_entries`` loudest producers are of those at ``threshold`` dBov (-127 to 0) or over, on
         average of ``interval_ms`` (the worker takes 250 to 5000 of it)."""
         options = audio_level_options(max_entries, threshold, interval_ms)
-        observer = AudioLevelObserver(new_id(), self._channel, self._side())
+        observer = AudioLevelObserver(new_id(), self._channel, self._side)
         await self._create_observer(observer, "ROUTER_CREATE_AUDIOLEVELOBSERVER", options, app_data)
         return observer
 
@@ -138,7 +252,15 @@ class Router(Resource):
             return False
 
     async def dump(self) -> Body:
-        return await self._request("ROUTER_DUMP")
+        """Ids of what it holds, and who consumes what: maps as dicts."""
+        return router_dump(await self._request("ROUTER_DUMP"))
+
+    async def _create_transport(
+        self, transport: Transport, method: str, options: Body, app_data: AppData | None
+    ) -> None:
+        body = {"transport_id": transport.id, "options": options}
+        transport._created(await self._create(transport, method, body, app_data=app_data))
+        self._emit("newtransport", transport)
 
     async def _create_observer(
         self, observer: RtpObserver, method: str, options: Body, app_data: AppData | None
@@ -147,5 +269,15 @@ class Router(Resource):
         await self._create(observer, method, body, app_data=app_data)
         self._emit("newrtpobserver", observer)
 
-    def _side(self) -> RouterSide:
-        return RouterSide(self.id, self.rtp_capabilities, self.producers)
+    def _pair_with(self, router: Router) -> PipePair:
+        pair = self._pipes.get(router.id)
+        if pair is None:
+            pair = self._pipes[router.id] = router._pipes[self.id] = PipePair()
+            self.forget_in(router._pipes)
+            router.forget_in(self._pipes)
+        return pair
+
+
+def _require_udp(kind: str, *infos: ListenInfo | None) -> None:
+    if any(info is not None and info.protocol != "udp" for info in infos):
+        raise InvalidParameters(f"a {kind} transport listens on udp only")

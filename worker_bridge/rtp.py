@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 MediaKind = Literal["audio", "video"]
+RtpType = Literal["simple", "simulcast", "svc", "pipe"]
+"""One stream; several streams of one source; one stream of several layers; all streams of a producer, as they are."""
 Direction = Literal["sendrecv", "sendonly", "recvonly", "inactive"]
 ParameterValue = str | int | float
 Parameters = tuple[tuple[str, ParameterValue], ...]

@@ -11,23 +11,23 @@ from typing import ClassVar
 
 from worker_bridge.channel import Body, Channel
 from worker_bridge.errors import InvalidParameters, NotFound
+from worker_bridge.flow import Pausable
 from worker_bridge.producer import Producer
-from worker_bridge.resource import Resource
 from worker_bridge.transport import RouterSide
 
 THRESHOLDS = range(-127, 1)  # dBov: RFC 6464 §3
 
 
-class RtpObserver(Resource):
+class RtpObserver(Pausable):
     """Events: ``addproducer(producer)``, ``removeproducer(producer)``, ``pause()``, ``resume()``,
     ``routerclose()``, ``close(reason)``."""
 
     row = "rtp_observer"
+    methods = "RTPOBSERVER"
     type: ClassVar[str]
 
     def __init__(self, observer_id: str, channel: Channel, router: RouterSide) -> None:
         super().__init__(observer_id, channel, router.id)
-        self.paused = False
         self._producers = router.producers
 
     async def add_producer(self, producer_id: str) -> None:
@@ -44,26 +44,12 @@ class RtpObserver(Resource):
         await self._request(method, {"producer_id": producer_id})
         self._emit("removeproducer", producer)
 
-    async def pause(self) -> None:
-        """Nothing more is told until it resumes; what was heard so far is forgotten."""
-        await self._request("RTPOBSERVER_PAUSE")
-        self._set_paused(True)
-
-    async def resume(self) -> None:
-        await self._request("RTPOBSERVER_RESUME")
-        self._set_paused(False)
-
     def _producer(self, method: str, producer_id: str) -> Producer:
         self._require_open()
         producer = self._producers.get(producer_id)
         if producer is None:
             raise NotFound(method, f"no producer {producer_id} in router {self._owner_id}")
         return producer
-
-    def _set_paused(self, paused: bool) -> None:
-        if self.paused != paused:
-            self.paused = paused
-            self._emit("pause" if paused else "resume")
 
 
 class ActiveSpeakerObserver(RtpObserver):

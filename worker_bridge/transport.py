@@ -1,59 +1,102 @@
-"""What every transport does: carry producers in and consumers out. How it meets the network is the subclass's part."""
+"""What every transport does: carry producers in and consumers out, of media and of data.
+
+How it meets the network is the subclass's part.
+"""
 
 from __future__ import annotations
 
 import secrets
 from dataclasses import replace
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, Literal
 
 from worker_bridge import ortc, rtp_wire
 from worker_bridge.channel import Body, Channel
-from worker_bridge.consumer import Consumer
-from worker_bridge.errors import InvalidParameters, NotFound
+from worker_bridge.checks import short_text, text
+from worker_bridge.consumer import Consumer, ConsumerLayers, layers_to_wire
+from worker_bridge.data_consumer import DataConsumer
+from worker_bridge.data_producer import DataProducer
+from worker_bridge.dumps import transport_dump
+from worker_bridge.errors import InvalidParameters, NotFound, RequestRefused
 from worker_bridge.producer import Producer, tracing
-from worker_bridge.resource import AppData, Resource, new_id
-from worker_bridge.rtp import MediaKind, RtcpParameters, RtpCapabilities, RtpEncodingParameters, RtpParameters
+from worker_bridge.resource import AppData, CloseReason, Resource, new_id
+from worker_bridge.rtp import (
+    MediaKind,
+    RtcpParameters,
+    RtpCapabilities,
+    RtpEncodingParameters,
+    RtpParameters,
+    RtpType,
+)
+from worker_bridge.sctp import (
+    SctpNegotiatedCapabilities,
+    SctpParameters,
+    SctpState,
+    SctpStreamParameters,
+    StreamIds,
+    stream_delivery,
+    stream_parameters_to_wire,
+    validate_sctp_stream_parameters,
+)
 from worker_bridge.stats import Stats, transport_stats
 from worker_bridge.trace import TRANSPORT_TRACES, trace_from_wire, trace_types
+
+TransportType = Literal["webrtc", "plain", "pipe", "direct"]
 
 LAST_MID = 100_000_000  # consumers' mids count up to here and start again
 BITRATE_LIMIT = 2**63  # bits per second
 LEAST_OUTGOING_BITRATE = 30_000  # bits per second; 0 takes a limit away
 
 
-class RouterSide(NamedTuple):
-    """What a transport sees of its router."""
+class RouterSide:
+    """What a transport sees of its router, as it is at the moment."""
 
-    id: str
-    rtp_capabilities: RtpCapabilities
-    producers: dict[str, Producer]
+    __slots__ = ("data_producers", "id", "producers", "rtp_capabilities")
+
+    def __init__(self, router_id: str, rtp_capabilities: RtpCapabilities) -> None:
+        self.id = router_id
+        self.rtp_capabilities = rtp_capabilities
+        self.producers: dict[str, Producer] = {}
+        self.data_producers: dict[str, DataProducer] = {}
 
 
 class Transport(Resource):
-    """Events: ``newproducer(producer)``, ``newconsumer(consumer)``, ``trace(Trace)``, ``routerclose()``,
-    ``listenserverclose()``, ``close(reason)``."""
+    """Events: ``newproducer(producer)``, ``newconsumer(consumer)``, ``newdataproducer(data_producer)``,
+    ``newdataconsumer(data_consumer)``, ``sctpstatechange(state)``, ``trace(Trace)``, ``routerclose()``,
+    ``listenserverclose()``, ``close(reason)``.
+
+    What it says of SCTP is None where it was made without.
+    """
 
     row = "transport"
+    type: ClassVar[TransportType]
     stats_type: ClassVar[str]
+
+    sctp_parameters: SctpParameters | None = None
+    sctp_state: SctpState | None = None
+    sctp_negotiated_capabilities: SctpNegotiatedCapabilities | None = None
 
     def __init__(self, transport_id: str, channel: Channel, router: RouterSide) -> None:
         super().__init__(transport_id, channel, router.id)
         self._router = router
         self._cname: str | None = None
-        self._next_mid = 0
+        self._stream_ids: StreamIds | None = None
+        self._send_limit = self._receive_limit = 0  # bytes of a message
 
     async def produce(
         self,
         kind: MediaKind,
         rtp_parameters: RtpParameters,
         *,
+        producer_id: str | None = None,
         paused: bool = False,
         key_frame_request_delay_ms: int = 0,
+        enable_mediasoup_packet_id_header_extension: bool = False,
         traces: tuple[str, ...] = (),
         app_data: AppData | None = None,
     ) -> Producer:
         """Take in what the far end sends. Every producer of a transport carries the CNAME of the first (RFC 8834 §4.9).
-        ``traces`` are on from before its first packet, as by ``Producer.enable_trace_event``.
+        ``traces`` are on from before its first packet, as by ``Producer.enable_trace_event``. The packet id extension
+        numbers the packets that go to consumers whose capabilities have it.
 
         Raises InvalidParameters or Unsupported (the worker never sees those), or what any request raises.
         """
@@ -63,7 +106,8 @@ class Transport(Resource):
         parameters, mapping = ortc.producer_mapping(parameters, capabilities)
         consumable = ortc.consumable_parameters(kind, parameters, capabilities, mapping)
         self._cname = parameters.rtcp.cname
-        producer = Producer(new_id(), self._channel, self.id, kind, parameters, consumable, paused=paused)
+        producer_id = new_id() if producer_id is None else text("producer_id", producer_id)
+        producer = Producer(producer_id, self._channel, self.id, kind, parameters, consumable, paused=paused)
         body: Body = {
             "producer_id": producer.id,
             "kind": kind.upper(),
@@ -71,6 +115,7 @@ class Transport(Resource):
             "rtp_mapping": rtp_wire.mapping_to_wire(mapping),
             "paused": paused,
             "key_frame_request_delay": key_frame_request_delay_ms,
+            "enable_mediasoup_packet_id_header_extension": enable_mediasoup_packet_id_header_extension,
         }
         then = [tracing(*traces)] if traces else []
         answer = await self._create(producer, "TRANSPORT_PRODUCE", body, app_data=app_data, then=then)
@@ -80,49 +125,99 @@ class Transport(Resource):
         self._emit("newproducer", producer)
         return producer
 
-    async def consume(
+    async def produce_data(
         self,
-        producer_id: str,
-        rtp_capabilities: RtpCapabilities,
+        sctp_stream_parameters: SctpStreamParameters | None = None,
         *,
+        label: str = "",
+        protocol: str = "",
+        data_producer_id: str | None = None,
         paused: bool = False,
-        mid: str | None = None,
-        ignore_dtx: bool = False,
         app_data: AppData | None = None,
-    ) -> Consumer:
-        """Send a producer of this router to the far end, as far as its capabilities go.
+    ) -> DataProducer:
+        """Take in the messages of one SCTP stream; on a direct transport, which has no streams, those of ``send``.
 
-        Raises NotFound for an unknown producer, Unsupported where no codec matches; then as ``produce``.
+        Raises InvalidParameters where stream parameters are missing, or wrong, or given to a direct transport.
         """
         self._require_open()
-        producer = self._router.producers.get(producer_id)
-        if producer is None:
-            raise NotFound("TRANSPORT_CONSUME", f"no producer {producer_id} in router {self._router.id}")
-        parameters = ortc.consumer_parameters(
-            producer.consumable_rtp_parameters,
-            ortc.validate_capabilities(rtp_capabilities),
-            enable_rtx=producer.kind == "video",
+        if (sctp_stream_parameters is None) is not (self.type == "direct"):
+            raise InvalidParameters(f"a {self.type} transport {'has no' if self.type == 'direct' else 'needs'} streams")
+        if sctp_stream_parameters is not None:
+            sctp_stream_parameters = validate_sctp_stream_parameters(sctp_stream_parameters)
+        data_producer = DataProducer(
+            new_id() if data_producer_id is None else text("data_producer_id", data_producer_id),
+            self._channel,
+            self.id,
+            sctp_stream_parameters,
+            label=label,
+            protocol=protocol,
+            paused=paused,
+            message_limit=self._receive_limit,
         )
-        parameters = replace(parameters, mid=mid if mid is not None else self._take_mid())
-        consumer = Consumer(new_id(), self._channel, self.id, producer_id, producer.kind, parameters, producer.type)
         body: Body = {
-            "consumer_id": consumer.id,
-            "producer_id": producer_id,
-            "kind": producer.kind.upper(),
-            "rtp_parameters": rtp_wire.parameters_to_wire(parameters),
-            "type": producer.type.upper(),
-            "consumable_rtp_encodings": rtp_wire.encodings_to_wire(producer.consumable_rtp_parameters.encodings),
+            "data_producer_id": data_producer.id,
+            "type": data_producer.type.upper(),
+            "sctp_stream_parameters": stream_parameters_to_wire(sctp_stream_parameters),
+            "label": label,
+            "protocol": protocol,
             "paused": paused,
-            "ignore_dtx": ignore_dtx,
         }
-        consumer._created(await self._create(consumer, "TRANSPORT_CONSUME", body, app_data=app_data))
-        self._emit("newconsumer", consumer)
-        return consumer
+        await self._create(data_producer, "TRANSPORT_PRODUCE_DATA", body, app_data=app_data)
+        self._router.data_producers[data_producer.id] = data_producer
+        data_producer.forget_in(self._router.data_producers)
+        self._emit("newdataproducer", data_producer)
+        return data_producer
+
+    async def consume_data(
+        self,
+        data_producer_id: str,
+        *,
+        ordered: bool | None = None,
+        max_packet_life_time: int | None = None,
+        max_retransmits: int | None = None,
+        paused: bool = False,
+        subchannels: tuple[int, ...] = (),
+        app_data: AppData | None = None,
+    ) -> DataConsumer:
+        """Send a data producer of this router to the far end, on a stream of its own that delivers as the data
+        producer's unless told otherwise; on a direct transport, by ``message`` events.
+
+        With ``subchannels``, only messages for one of these, or for none, come. Raises NotFound for an unknown data
+        producer, InvalidParameters for ways of delivery that contradict each other, RequestRefused where all streams
+        are taken.
+        """
+        self._require_open()
+        data_producer = self._router.data_producers.get(data_producer_id)
+        if data_producer is None:
+            raise NotFound("TRANSPORT_CONSUME_DATA", f"no data producer {data_producer_id} in router {self._router.id}")
+        asked = SctpStreamParameters(0, ordered, max_packet_life_time, max_retransmits)
+        delivery = stream_delivery(data_producer.sctp_stream_parameters, asked)
+        stream = None if self.type == "direct" else self._take_stream(delivery)
+        data_consumer = DataConsumer(
+            new_id(), self._channel, self.id, data_producer, stream, message_limit=self._send_limit
+        )
+        if stream is not None:
+            data_consumer.on_closed(lambda: self._streams.give_back(stream.stream_id))
+        body: Body = {
+            "data_consumer_id": data_consumer.id,
+            "data_producer_id": data_producer_id,
+            "type": data_consumer.type.upper(),
+            "sctp_stream_parameters": stream_parameters_to_wire(stream),
+            "label": data_producer.label,
+            "protocol": data_producer.protocol,
+            "paused": paused,
+            "subchannels": list(subchannels),
+        }
+        data_consumer._created(await self._create(data_consumer, "TRANSPORT_CONSUME_DATA", body, app_data=app_data))
+        self._emit("newdataconsumer", data_consumer)
+        return data_consumer
 
     async def dump(self) -> Body:
-        return await self._request("TRANSPORT_DUMP")
+        """Everything that the worker knows of it, flat; maps as dicts, codes in lower case, nothing absent."""
+        return transport_dump(await self._request("TRANSPORT_DUMP"))
 
     async def get_stats(self) -> list[Stats]:
+        """One entry: bytes and bitrates (bits per second) of each sort of packets, by direction."""
         return transport_stats(await self._request("TRANSPORT_GET_STATS"), self.stats_type)
 
     async def set_max_incoming_bitrate(self, bitrate: int) -> None:
@@ -135,12 +230,54 @@ class Transport(Resource):
         await self._set_bitrate("TRANSPORT_SET_MAX_OUTGOING_BITRATE", field, bitrate, least=LEAST_OUTGOING_BITRATE)
 
     async def set_min_outgoing_bitrate(self, bitrate: int) -> None:
+        """Bits per second that bandwidth estimation does not go below; 0 for no limit, else at least 30,000."""
         field = "min_outgoing_bitrate"
         await self._set_bitrate("TRANSPORT_SET_MIN_OUTGOING_BITRATE", field, bitrate, least=LEAST_OUTGOING_BITRATE)
 
     async def enable_trace_event(self, *types: str) -> None:
         """Trace ``probation`` or ``bwe`` from now on, and nothing else."""
         await self._request("TRANSPORT_ENABLE_TRACE_EVENT", {"events": trace_types(types, TRANSPORT_TRACES)})
+
+    def _producer(self, producer_id: str) -> Producer:
+        self._require_open()
+        producer = self._router.producers.get(producer_id)
+        if producer is None:
+            raise NotFound("TRANSPORT_CONSUME", f"no producer {producer_id} in router {self._router.id}")
+        return producer
+
+    async def _consume(
+        self,
+        producer: Producer,
+        parameters: RtpParameters,
+        consumer_type: RtpType,
+        options: Body,
+        app_data: AppData | None,
+    ) -> Consumer:
+        consumer = Consumer(new_id(), self._channel, self.id, producer.id, producer.kind, parameters, consumer_type)
+        body: Body = {
+            "consumer_id": consumer.id,
+            "producer_id": producer.id,
+            "kind": producer.kind.upper(),
+            "rtp_parameters": rtp_wire.parameters_to_wire(parameters),
+            "type": consumer_type.upper(),
+            "consumable_rtp_encodings": rtp_wire.encodings_to_wire(producer.consumable_rtp_parameters.encodings),
+            **options,
+        }
+        consumer._created(await self._create(consumer, "TRANSPORT_CONSUME", body, app_data=app_data))
+        self._emit("newconsumer", consumer)
+        return consumer
+
+    @property
+    def _streams(self) -> StreamIds:
+        if self._stream_ids is None:
+            self._stream_ids = StreamIds()
+        return self._stream_ids
+
+    def _take_stream(self, delivery: SctpStreamParameters) -> SctpStreamParameters:
+        stream_id = self._streams.take()
+        if stream_id is None:
+            raise RequestRefused("TRANSPORT_CONSUME_DATA", "no SCTP stream is free")
+        return replace(delivery, stream_id=stream_id)
 
     async def _set_bitrate(self, method: str, field: str, bitrate: int, *, least: int) -> None:
         if bitrate != 0 and not least <= bitrate < BITRATE_LIMIT:
@@ -157,12 +294,77 @@ class Transport(Resource):
             rtcp=RtcpParameters(cname, parameters.rtcp.reduced_size),
         )
 
+    def _created(self, dump: Body) -> None:
+        base = dump["base"]
+        self._send_limit, self._receive_limit = base["max_send_message_size"], base["max_receive_message_size"]
+        if base["sctp_parameters"] is not None:
+            self.sctp_parameters = SctpParameters(**base["sctp_parameters"])
+            self.sctp_state = base["sctp_state"].lower()
+
+    def _close(self, reason: CloseReason, *, event: str = "", tell: bool = True) -> None:
+        if self.sctp_state is not None:
+            self.sctp_state = "closed"
+        super()._close(reason, event=event, tell=tell)
+
+    def _notified(self, event: str, body: Body) -> None:
+        match event:
+            case "TRANSPORT_TRACE":
+                self._emit("trace", trace_from_wire(body))
+            case "TRANSPORT_SCTP_STATE_CHANGE":
+                self.sctp_state = body["sctp_state"].lower()
+                self._emit("sctpstatechange", self.sctp_state)
+            case "TRANSPORT_SCTP_NEGOTIATED_CAPABILITIES":
+                agreed = SctpNegotiatedCapabilities(**body["negotiated_capabilities"])
+                self.sctp_negotiated_capabilities = agreed
+                self._streams.limit = agreed.negotiated_max_outbound_streams
+            case _:
+                super()._notified(event, body)
+
+
+class EndpointTransport(Transport):
+    """A transport whose far end is an endpoint that takes what it can, not a router that takes all."""
+
+    def __init__(self, transport_id: str, channel: Channel, router: RouterSide) -> None:
+        super().__init__(transport_id, channel, router)
+        self._next_mid = 0
+
+    async def consume(
+        self,
+        producer_id: str,
+        rtp_capabilities: RtpCapabilities,
+        *,
+        paused: bool = False,
+        mid: str | None = None,
+        preferred_layers: ConsumerLayers | None = None,
+        enable_rtx: bool | None = None,
+        ignore_dtx: bool = False,
+        pipe: bool = False,
+        app_data: AppData | None = None,
+    ) -> Consumer:
+        """Send a producer of this router to the far end, as far as its capabilities go.
+
+        ``mid`` is found by counting where none is given. ``preferred_layers`` are the highest where none are given.
+        RTX is on for video unless told otherwise. ``ignore_dtx`` leaves out Opus's packets of silence. With ``pipe``,
+        all streams of a simulcast producer go out as they are, and no MID.
+
+        Raises NotFound for an unknown producer, Unsupported where no codec matches; then as ``produce``.
+        """
+        producer = self._producer(producer_id)
+        parameters = ortc.consumer_parameters(
+            producer.consumable_rtp_parameters,
+            ortc.validate_capabilities(rtp_capabilities),
+            pipe=pipe,
+            enable_rtx=producer.kind == "video" if enable_rtx is None else enable_rtx,
+        )
+        if not pipe:
+            parameters = replace(parameters, mid=self._take_mid() if mid is None else short_text("mid", mid))
+        options = {
+            "paused": paused,
+            "preferred_layers": preferred_layers and layers_to_wire(preferred_layers),
+            "ignore_dtx": ignore_dtx,
+        }
+        return await self._consume(producer, parameters, "pipe" if pipe else producer.type, options, app_data)
+
     def _take_mid(self) -> str:
         mid, self._next_mid = self._next_mid, (self._next_mid + 1) % LAST_MID
         return str(mid)
-
-    def _notified(self, event: str, body: Body) -> None:
-        if event == "TRANSPORT_TRACE":
-            self._emit("trace", trace_from_wire(body))
-        else:
-            super()._notified(event, body)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 from worker_bridge.channel import Body, Channel
 from worker_bridge.connectivity import (
@@ -15,7 +16,7 @@ from worker_bridge.connectivity import (
 )
 from worker_bridge.errors import InvalidParameters
 from worker_bridge.resource import CloseReason
-from worker_bridge.transport import RouterSide, Transport
+from worker_bridge.transport import EndpointTransport, RouterSide
 from worker_bridge.wire import (
     dtls_parameters_from_wire,
     dtls_parameters_to_wire,
@@ -25,12 +26,14 @@ from worker_bridge.wire import (
 )
 
 
-class WebRtcTransport(Transport):
+class WebRtcTransport(EndpointTransport):
     """Events: ``icestatechange(state)``, ``iceselectedtuplechange(tuple)``, ``dtlsstatechange(state)``, and a
     transport's own."""
 
+    type = "webrtc"
     stats_type = "webrtc-transport"
 
+    ice_role: Literal["controlled"] = "controlled"
     ice_parameters: IceParameters
     ice_candidates: tuple[IceCandidate, ...]
     dtls_parameters: DtlsParameters
@@ -64,6 +67,7 @@ class WebRtcTransport(Transport):
         return self.ice_parameters
 
     def _created(self, dump: Body) -> None:
+        super()._created(dump)
         self.ice_parameters = ice_parameters_from_wire(dump["ice_parameters"])
         self.ice_candidates = tuple(ice_candidate_from_wire(candidate) for candidate in dump["ice_candidates"])
         self.dtls_parameters = dtls_parameters_from_wire(dump["dtls_parameters"])

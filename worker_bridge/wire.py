@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from worker_bridge.channel import Body
 from worker_bridge.connectivity import (
     DtlsFingerprint,
@@ -10,8 +12,10 @@ from worker_bridge.connectivity import (
     IceCandidate,
     IceParameters,
     ListenInfo,
+    SrtpParameters,
     TransportTuple,
 )
+from worker_bridge.sctp import SctpOptions
 
 FINGERPRINTS: dict[FingerprintAlgorithm, str] = {
     "sha-1": "SHA1",
@@ -30,24 +34,43 @@ def listen_info_to_wire(info: ListenInfo) -> Body:
         "announced_address": info.announced_address,
         "expose_internal_ip": info.expose_internal_ip,
         "port": info.port,
-        "port_range": {},
-        "flags": {},
+        "port_range": {"min": info.port_range[0], "max": info.port_range[1]} if info.port_range else {},
+        "flags": {"ipv6_only": info.ipv6_only, "udp_reuse_port": info.udp_reuse_port},
         "send_buffer_size": info.send_buffer_size,
         "recv_buffer_size": info.recv_buffer_size,
     }
 
 
-def transport_options_to_wire(*, initial_available_outgoing_bitrate: int | None) -> Body:
-    """The options that every transport has; SCTP stays off for audio calls. Bits per second."""
+def transport_options_to_wire(
+    sctp: SctpOptions | None = None,
+    *,
+    initial_available_outgoing_bitrate: int | None = None,
+    direct: bool = False,
+    is_data_channel: bool = False,
+) -> Body:
+    """The options that every transport has. ``sctp`` None turns SCTP off; the worker wants its sizes all the same. A
+    direct transport has no SCTP, but the limits of a message. Bits per second."""
+    sizes = sctp or SctpOptions()
     return {
+        "direct": direct,
         "initial_available_outgoing_bitrate": initial_available_outgoing_bitrate,
-        "max_send_message_size": 262_144,
-        "max_receive_message_size": 262_144,
-        "sctp_send_buffer_size": 2_000_000,
-        "sctp_per_stream_send_queue_limit": 2_000_000,
-        "sctp_max_receiver_window_buffer_size": 5_242_880,
-        "sctp_default_stream_buffered_amount_low_threshold": 1024,
+        "enable_sctp": sctp is not None and not direct,
+        "max_send_message_size": sizes.max_send_message_size,
+        "max_receive_message_size": sizes.max_receive_message_size,
+        "sctp_send_buffer_size": sizes.send_buffer_size,
+        "sctp_per_stream_send_queue_limit": sizes.per_stream_send_queue_limit,
+        "sctp_max_receiver_window_buffer_size": sizes.max_receiver_window_buffer_size,
+        "sctp_default_stream_buffered_amount_low_threshold": sizes.default_stream_buffered_amount_low_threshold,
+        "is_data_channel": is_data_channel,
     }
+
+
+def srtp_to_wire(parameters: SrtpParameters | None) -> Body | None:
+    return None if parameters is None else asdict(parameters)
+
+
+def srtp_from_wire(body: Body | None) -> SrtpParameters | None:
+    return SrtpParameters(body["crypto_suite"], body["key_base64"]) if body else None
 
 
 def tuple_from_wire(body: Body) -> TransportTuple:

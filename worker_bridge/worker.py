@@ -32,6 +32,9 @@ from worker_bridge.wire import listen_info_to_wire
 from worker_bridge.worker_settings import LogLevel, WorkerSettings
 
 START_TIMEOUT_S = 10.0
+QUESTIONS = ("_DUMP", "_GET_STATS", "_REQUEST_KEY_FRAME")
+"""Methods that change nothing, so that no answer harms nobody: one of over 8 MiB is not sent, and a key frame of audio
+that is piped not acknowledged."""
 WRONG_SETTINGS = 42  # the worker's exit code for arguments that it refuses
 
 logger = logging.getLogger(__name__)
@@ -65,7 +68,7 @@ class Worker(Observable):
         self.failure: Exception | None = None
         self.subprocess_closed = False
         self._settings = settings
-        self._channel = Channel(codec, self._write, self._alarm, self._notified)
+        self._channel = Channel(codec, self._write, self._alarm, self._notified, self._drain)
         self._root = _Root("", self._channel, "")
         self._process: WorkerProcess | None = None
         self._running = asyncio.Event()
@@ -230,6 +233,10 @@ class Worker(Observable):
         if self._process is not None:
             self._process.write(frame)
 
+    async def _drain(self) -> None:
+        if self._process is not None:
+            await self._process.drain()
+
     async def _watch_exit(self, process: WorkerProcess) -> None:
         code = await process.wait()
         cause = "wrong settings" if code == WRONG_SETTINGS else f"signal {-code}" if code < 0 else f"exit code {code}"
@@ -238,7 +245,8 @@ class Worker(Observable):
 
     async def _watch_answers(self) -> None:
         """Asks for a sign of life, and gives up on a worker that owes one answer at two looks in a row: had only our
-        own loop been late, the answer would have been read between the two."""
+        own loop been late, the answer would have been read between the two. It works through its requests in order: a
+        question that it has passed over is never answered, and says nothing of the others."""
         overdue = 0
         asked: asyncio.Future[Body] | None = None
         while True:
@@ -247,9 +255,11 @@ class Worker(Observable):
                 asked.add_done_callback(self._note_usage)
             await asyncio.sleep(self._settings.heartbeat_s)
             oldest = self._channel.oldest_pending
-            now = time.monotonic()
+            now = asyncio.get_running_loop().time()
             if oldest is None or now - oldest[2] < self._settings.hang_after_s:
                 overdue = 0
+            elif self._channel.answered_through > oldest[2] and oldest[1].endswith(QUESTIONS):
+                self._channel.give_up(oldest[0])
             elif overdue != oldest[0]:
                 overdue = oldest[0]
             else:

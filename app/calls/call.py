@@ -15,7 +15,7 @@ from app.calls.flags import Flags
 from app.calls.quality import CallQuality
 from app.calls.room import Room
 from app.errors import InvalidCallState
-from app.ledger.values import CallState
+from app.ledger.values import CallState, EndedBy
 
 
 class CallEvent(StrEnum):
@@ -117,6 +117,7 @@ class LiveCall:
     connected_at: Moment | None = None
     ended_at: Moment | None = None
     end_reason: EndReason | None = None
+    ended_by: EndedBy = EndedBy.NODE
     lived_until: float | None = None  # when the last unit was due at which both parties were there
     room: Room | None = None
     timer: asyncio.TimerHandle | None = None
@@ -155,6 +156,9 @@ class LiveCall:
 
     def other_party(self, user_id: str) -> str:
         return self.otomo_id if user_id == self.user_id else self.user_id
+
+    def role_of(self, user_id: str) -> EndedBy:
+        return EndedBy.USER if user_id == self.user_id else EndedBy.OTOMO
 
     def seconds_at(self, monotonic: float) -> int:
         """Whole seconds of sound by then; 0 before the first packet. A float's last bit takes no second away."""

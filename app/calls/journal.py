@@ -24,6 +24,7 @@ from app.ledger.values import (
     NewCall,
     NewEvent,
     Noted,
+    Record,
     UnitDue,
 )
 
@@ -85,6 +86,7 @@ class Journal:
         ended_at_ms: int,
         duration_seconds: int,
         events: Iterable[NewEvent],
+        record: Record | None = None,
     ) -> Ended:
         ended = await self.ledger.end_call(
             call_id,
@@ -94,6 +96,7 @@ class Journal:
             duration_seconds=duration_seconds,
             events=events,
             before=self._notes.get(call_id),
+            record=record,
         )
         self._notes.pop(call_id, None)
         await self._publish(ended.events)

@@ -16,11 +16,12 @@ from app.calls.call import CallEvent, EndReason, LiveCall
 from app.calls.clock import Moment, now, shifted
 from app.calls.journal import RETRY_EVERY_S, Journal
 from app.calls.metering import LEDGER_GRACE_S, Meter
+from app.calls.record import record_of
 from app.calls.registry import Registry
 from app.calls.room import Released, Room
 from app.calls.tasks import Tasks
 from app.ledger.errors import LedgerUnavailable, StaleState, UnknownCall
-from app.ledger.values import CallState, NewEvent, Noted
+from app.ledger.values import CallState, EndedBy, NewEvent, Noted
 from worker_bridge.producer import Producer
 from worker_bridge.resource import CloseReason
 
@@ -154,6 +155,7 @@ class Lifecycle:
         reason: EndReason,
         cause: str,
         *,
+        by: EndedBy = EndedBy.NODE,
         at: Moment | None = None,
         events: Iterable[NewEvent] = (),
     ) -> asyncio.Task[Released] | None:
@@ -163,7 +165,7 @@ class Lifecycle:
         at = at or now()
         self.meter.settle(at)
         call.state = call.step(event).state
-        call.ended_at, call.end_reason = at, reason
+        call.ended_at, call.end_reason, call.ended_by = at, reason, by
         call.stop_timer()
         logger.info("call %s ends: %s (%s)", call.id, reason, cause)
         work = self._finish(call, reason, cause, at, tuple(events))
@@ -174,14 +176,21 @@ class Lifecycle:
         self.end_soon(call, CallEvent.FAIL, reason, cause)
 
     async def end(
-        self, call: LiveCall, event: CallEvent, reason: EndReason, cause: str, *, events: Iterable[NewEvent] = ()
+        self,
+        call: LiveCall,
+        event: CallEvent,
+        reason: EndReason,
+        cause: str,
+        *,
+        by: EndedBy = EndedBy.NODE,
+        events: Iterable[NewEvent] = (),
     ) -> Released:
         """End it, and return when that is stored and told. InvalidCallState where the event does not belong.
 
         LedgerUnavailable if it can't be stored for now: the call is ``ending`` all the same, and will be stored.
         """
         call.step(event)
-        task = self.end_soon(call, event, reason, cause, events=events)
+        task = self.end_soon(call, event, reason, cause, by=by, events=events)
         if task is None:
             raise AssertionError(f"call {call.id} has a step from {call.state} but is not live")
         done, _ = await asyncio.wait({task}, timeout=END_WITHIN_S)
@@ -205,6 +214,7 @@ class Lifecycle:
         self, call: LiveCall, reason: EndReason, cause: str, at: Moment, events: tuple[NewEvent, ...]
     ) -> None:
         """Until it is stored. Units that were lived and wait for the ledger go first: they were due before the end."""
+        record = record_of(call, self.meter.unit_s)  # before the room closes
         lived = await self.meter.stop(call)
         began = now().monotonic
         while True:
@@ -219,6 +229,7 @@ class Lifecycle:
                     ended_at_ms=at.utc_ms,
                     duration_seconds=call.seconds_at(at.monotonic),
                     events=events,
+                    record=record,
                 )
             except UnknownCall:  # its opening was cut off, and was not stored after all
                 return

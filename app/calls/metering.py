@@ -55,7 +55,7 @@ class Meter:
     ) -> None:
         self._journal = journal
         self._end = end
-        self._unit_s = unit_s
+        self.unit_s = unit_s
         self._alive_within_s = alive_within_s
         self._grace_s = grace_s
         self._due: list[Due] = []
@@ -102,7 +102,7 @@ class Meter:
 
     def _schedule(self, call: LiveCall, slot: int) -> None:
         if call.connected_at is not None:
-            heapq.heappush(self._due, Due(call.connected_at.monotonic + slot * self._unit_s, slot, call))
+            heapq.heappush(self._due, Due(call.connected_at.monotonic + slot * self.unit_s, slot, call))
 
     def _collect(self, present: Moment) -> None:
         """Decide every unit that is due: lived, or not. The next one is due a unit later, however late we are."""

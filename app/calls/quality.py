@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from app.calls.emodel import OPUS, OPUS_WITH_FEC, Codec, mos, mouth_to_ear_ms, r_factor
 from app.calls.reading import Reading
@@ -126,6 +127,7 @@ class CallQuality:
 
     def __init__(self, parties: tuple[str, str]) -> None:
         self.directions = tuple(Direction(*pair) for pair in (parties, parties[::-1]))
+        self.protocols: dict[str, Literal["udp", "tcp"]] = {}  # by party, as last seen
         self._sweeps = 0
 
     def is_due(self) -> bool:
@@ -135,6 +137,7 @@ class CallQuality:
 
     def look(self, room: Room) -> Iterator[Quality]:
         """Take what the sweep has read, and return what each direction was like since the last time."""
+        self.note_protocols(room)
         sent: defaultdict[str, dict[str, Reading]] = defaultdict(dict)
         heard: defaultdict[str, dict[str, Reading]] = defaultdict(dict)
         codecs: dict[str, Codec] = {}
@@ -152,6 +155,11 @@ class CallQuality:
             direction.look(sent[speaker], heard[listener], sum(known) if known else None, codecs.get(speaker, OPUS))
             if direction.latest is not None:
                 yield direction.latest
+
+    def note_protocols(self, room: Room) -> None:
+        for one in room.transports.values():
+            if one.transport.ice_selected_tuple is not None:
+                self.protocols[one.user_id] = one.transport.ice_selected_tuple.protocol
 
     @property
     def mos(self) -> float | None:

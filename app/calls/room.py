@@ -123,11 +123,13 @@ class Room:
         webrtc_server: WebRtcServer,
         limits: RoomLimits,
         index: MutableMapping[str, Room],
+        worker_index: int = 0,
     ) -> None:
-        """``index`` finds the room by the id of anything in it; ``channel`` is its worker's."""
+        """``index`` finds the room by the id of anything in it; ``channel`` and ``worker_index`` are its worker's."""
         self.call_id = call_id
         self.router = router
         self.channel = channel
+        self.worker_index = worker_index
         self.events = Emitter()
         self.microphones = Microphones(router)
         self.transports: dict[str, PartyTransport] = {}
@@ -165,7 +167,7 @@ class Room:
                 raise TransportLimitExceeded(f"{user_id} has {len(mine)} {direction} transports in {self.call_id}")
             for one in dead:
                 one.transport.close()
-            transport = await self.router.create_webrtc_transport(self._webrtc_server)
+            transport = await self.router.create_webrtc_transport(self._webrtc_server, prefer_udp=True)
             self.transports[transport.id] = PartyTransport(transport, user_id, direction)
             self._index[transport.id] = self
             transport.on_closed(lambda: self._transport_closed(transport.id))

@@ -36,4 +36,4 @@ class Rooms:
             router = await worker.create_router(self._codecs)
         except (WorkerGone, ResourceClosed) as error:
             raise WorkerUnavailable(str(error)) from error
-        return Room(call_id, parties, router, worker.channel, server, self._limits, self._index)
+        return Room(call_id, parties, router, worker.channel, server, self._limits, self._index, slot.index)

@@ -27,7 +27,7 @@ from app.errors import (
     OtomoOffline,
 )
 from app.ledger.errors import CallExists, LedgerUnavailable, PartyBusy, StaleState
-from app.ledger.values import CallState, NewCall, NewEvent
+from app.ledger.values import CallState, EndedBy, NewCall, NewEvent
 
 
 class CallService:
@@ -117,7 +117,8 @@ class CallService:
         call = await self._call_of(claims, call_id, otomo=True)
         await no_answer_under_way(call)
         told = news.answered("call_rejected", call, call.user_id, now(), reason)
-        await self._end(call, CallEvent.REJECT, EndReason.REJECTED, reason or f"rejected by {claims.user_id}", [told])
+        cause = reason or f"rejected by {claims.user_id}"
+        await self._end(call, CallEvent.REJECT, EndReason.REJECTED, cause, EndedBy.OTOMO, [told])
         return call
 
     async def cancel(self, claims: Claims, call_id: str, reason: str | None = None) -> LiveCall:
@@ -125,28 +126,36 @@ class CallService:
         await no_answer_under_way(call)
         told = news.answered("call_cancelled", call, call.otomo_id, now(), reason)
         cause = reason or f"cancelled by {claims.user_id}"
-        await self._end(call, CallEvent.CANCEL, EndReason.CANCELLED, cause, [told])
+        await self._end(call, CallEvent.CANCEL, EndReason.CANCELLED, cause, EndedBy.USER, [told])
         return call
 
     async def end(self, claims: Claims, call_id: str, reason: str | None = None) -> LiveCall:
         call = await self._call_of(claims, call_id)
-        await self._end(call, CallEvent.HANG_UP, EndReason.MANUAL, reason or f"ended by {claims.user_id}")
+        cause = reason or f"ended by {claims.user_id}"
+        await self._end(call, CallEvent.HANG_UP, EndReason.MANUAL, cause, call.role_of(claims.user_id))
         return call
 
     async def clean_up(self, claims: Claims, call_id: str) -> Released:
         """A party leaves: the call ends, and what its room held is counted."""
         call = await self._call_of(claims, call_id)
-        return await self._end(call, CallEvent.HANG_UP, EndReason.MANUAL, f"cleaned up by {claims.user_id}")
+        cause = f"cleaned up by {claims.user_id}"
+        return await self._end(call, CallEvent.HANG_UP, EndReason.MANUAL, cause, call.role_of(claims.user_id))
 
     async def end_by_admin(self, call_id: str, reason: str | None = None) -> LiveCall:
         call = self._registry.find(call_id) or await self._refuse_missing(call_id)
-        await self._end(call, CallEvent.FAIL, EndReason.ADMIN, reason or "an admin")
+        await self._end(call, CallEvent.FAIL, EndReason.ADMIN, reason or "an admin", EndedBy.ADMIN)
         return call
 
     async def _end(
-        self, call: LiveCall, event: CallEvent, reason: EndReason, cause: str, events: list[NewEvent] | None = None
+        self,
+        call: LiveCall,
+        event: CallEvent,
+        reason: EndReason,
+        cause: str,
+        by: EndedBy,
+        events: list[NewEvent] | None = None,
     ) -> Released:
-        return await self._lifecycle.end(call, event, reason, cause, events=events or ())
+        return await self._lifecycle.end(call, event, reason, cause, by=by, events=events or ())
 
     async def _call_of(self, claims: Claims, call_id: str, *, caller: bool = False, otomo: bool = False) -> LiveCall:
         """The live call of a party; of one of them alone where that is asked. Forbidden to everybody else."""

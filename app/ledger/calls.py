@@ -17,7 +17,7 @@ from app.ledger import events, news
 from app.ledger.bulk import BulkInsert, BulkLock, BulkUpdate, Row
 from app.ledger.errors import CallExists, PartyBusy, StaleState, UnknownCall
 from app.ledger.paging import page
-from app.ledger.tables import call_transitions, call_units, calls
+from app.ledger.tables import call_records, call_transitions, call_units, calls
 from app.ledger.values import (
     LIVE_STATES,
     Billing,
@@ -25,11 +25,13 @@ from app.ledger.values import (
     CallState,
     Changed,
     Ended,
+    EndedBy,
     Event,
     NewCall,
     NewEvent,
     Noted,
     Page,
+    Record,
     Transition,
     Unit,
 )
@@ -39,6 +41,8 @@ STEP = ("call_id", "state", "cause", "at_ms")
 LOCK = BulkLock(calls, COLUMNS)
 ADD = BulkInsert(calls, COLUMNS, unless_there=True)
 ADD_TRANSITIONS = BulkInsert(call_transitions, STEP)
+RECORD = tuple(one.name for one in fields(Record))
+ADD_RECORDS = BulkInsert(call_records, ("call_id", *RECORD))
 
 TIME_OF = {CallState.MATCHED: "accepted_at_ms", CallState.TALKING: "connected_at_ms"}  # which time a state sets
 
@@ -70,6 +74,7 @@ class Ending:
     end: End
     told: tuple[NewEvent, ...]
     before: Noted | None
+    record: Record | None = None
 
 
 def open_many(tx: Connection, openings: Sequence[Opening]) -> list[Changed]:
@@ -167,6 +172,8 @@ def end_many(tx: Connection, endings: Sequence[Ending]) -> list[Ended]:
     for one in endings:
         if locked[one.call_id].state is not CallState.ENDED:
             due.setdefault(one.call_id, one)
+    records = [(one.call_id, one.record) for one in due.values() if one.record is not None]
+    ADD_RECORDS(tx, [{"call_id": call_id} | {name: getattr(one, name) for name in RECORD} for call_id, one in records])
     ended = end_all(tx, [(_with_noted(tx, locked[one.call_id], one.before), one.end) for one in due.values()])
     last_words = [
         events.drafts([*one.told, *news.call_ended(call)], one.end.ended_at_ms)
@@ -252,6 +259,15 @@ def billing(tx: Connection, call_id: str) -> Billing:
     query = select(call_units).where(call_units.c.call_id == call_id).order_by(call_units.c.unit_index)
     units = tuple(unit_of(row) for row in tx.execute(query).mappings())
     return Billing(call_id, units, sum(unit.points for unit in units))
+
+
+def record(tx: Connection, call_id: str) -> Record | None:
+    query = select(*(call_records.c[name] for name in RECORD)).where(call_records.c.call_id == call_id)
+    row = tx.execute(query).mappings().one_or_none()
+    if row is None:
+        return None
+    lists = {name: tuple(row[name]) for name in ("quality", "flags", "transports")}
+    return Record(**{**row, **lists, "ended_by": EndedBy(row["ended_by"])})
 
 
 def call_of(row: RowMapping | Row) -> Call:

@@ -39,6 +39,7 @@ from app.ledger.values import (
     NewEvent,
     Noted,
     Page,
+    Record,
     Recovered,
     Recovery,
     Transition,
@@ -110,14 +111,16 @@ class Ledger:
         cause: str | None = None,
         events: Iterable[NewEvent] = (),
         before: Noted | None = None,
+        record: Record | None = None,
     ) -> Ended:
         """End a call, from whatever state, exactly once: a second end returns what the first one stored.
 
         ``events`` are stored before the ``call_end`` that both parties get; ``cause`` is for the timeline and is the
-        reason where it is not given. Raises UnknownCall.
+        reason where it is not given; ``record`` is stored with the end. Raises UnknownCall.
         """
         end = calls.End(reason, cause or reason, ended_at_ms, duration_seconds)
-        return await self._database.write_each(calls.end_many, calls.Ending(call_id, end, tuple(events), before))
+        ending = calls.Ending(call_id, end, tuple(events), before, record)
+        return await self._database.write_each(calls.end_many, ending)
 
     async def call(self, call_id: str) -> Call | None:
         return await self._database.read(calls.call, call_id)
@@ -136,6 +139,10 @@ class Ledger:
     async def timeline(self, call_id: str) -> tuple[Transition, ...]:
         """Every state that the call went through, in order; empty where there is no such call."""
         return await self._database.read(calls.timeline, call_id)
+
+    async def record(self, call_id: str) -> Record | None:
+        """What was stored with the call's end; None where it has none, or a restart ended it."""
+        return await self._database.read(calls.record, call_id)
 
     async def billing(self, call_id: str) -> Billing:
         """The call's units in order; none where there is no such call."""

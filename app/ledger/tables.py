@@ -17,6 +17,7 @@ from sqlalchemy import (
     Column,
     Connection,
     Dialect,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -125,6 +126,19 @@ call_units = Table(
     Column("charged_at_ms", Millis, nullable=False),
     CheckConstraint("unit_index >= 1", name="index"),
     CheckConstraint("points >= 0 AND total_points >= points", name="points"),
+)
+
+call_records = Table(  # of calls that a node ended; one that a restart found open has none
+    "call_records",
+    metadata,
+    Column("call_id", ForeignKey("calls.id"), primary_key=True),
+    Column("ended_by", Text, nullable=False),
+    Column("unit_seconds", Float, nullable=False),
+    Column("worker", Integer),
+    Column("mos", Float),
+    Column("quality", JSON, nullable=False),
+    Column("flags", JSON, nullable=False),
+    Column("transports", JSON, nullable=False),
 )
 
 wallets = Table(

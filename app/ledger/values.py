@@ -103,6 +103,32 @@ class Call:
     billed_points: int = 0
 
 
+class EndedBy(StrEnum):
+    """Who ended a call: a party, an admin, or the node by its own rules."""
+
+    USER = "user"
+    OTOMO = "otomo"
+    ADMIN = "admin"
+    NODE = "node"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What is kept of an ended call besides its course.
+
+    ``quality``, ``flags`` and ``transports`` are JSON objects as they go over the wire; ``mos`` is the lowest of the
+    first. ``worker`` is None where the call had no room.
+    """
+
+    ended_by: EndedBy
+    unit_seconds: float
+    worker: int | None = None
+    mos: float | None = None
+    quality: tuple[dict[str, Any], ...] = ()
+    flags: tuple[dict[str, Any], ...] = ()
+    transports: tuple[dict[str, Any], ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Transition:
     """One step of a call's timeline; ``cause`` says who or what made it."""

@@ -41,7 +41,7 @@ class LegHandle:
         loop = asyncio.get_running_loop()
         self.number = number
         self.opened: asyncio.Future[None] = loop.create_future()
-        self.heard: asyncio.Future[float] = loop.create_future()  # the loop's clock
+        self.heard: asyncio.Future[float] = loop.create_future()  # milliseconds from `talk` to the first packet
         self.tallied: asyncio.Future[Tally] = loop.create_future()
 
     def fail(self, error: Exception) -> None:
@@ -66,6 +66,7 @@ class Engine:
         self._legs: dict[int, LegHandle] = {}
         self._next = 0
         self._ready = asyncio.Event()
+        self._counted = asyncio.Event()
         self._gone = False
 
     @classmethod
@@ -128,6 +129,14 @@ class Engine:
             leg.cancel()
             self._legs.pop(leg.number, None)
 
+    async def count(self) -> None:
+        """Renew `totals` now."""
+        self._require_running()
+        self._counted.clear()
+        self._tell("count")
+        await self._counted.wait()
+        self._require_running()
+
     def _tell(self, command: str, **arguments: Any) -> None:
         if self._process.stdin is not None and not self._gone:
             self._process.stdin.write(json.dumps({"do": command, **arguments}).encode() + b"\n")
@@ -142,6 +151,7 @@ class Engine:
             self._take(json.loads(line))
         self._gone = True
         self._ready.set()
+        self._counted.set()
         for leg in self._legs.values():
             leg.fail(GeneratorGone("the generator of the media has ended"))
 
@@ -152,6 +162,8 @@ class Engine:
                 self._ready.set()
             case {"news": "totals", "packets": packets, "forwarded": forwarded, "behind": behind}:
                 self.totals = Totals(Counter(packets), Counter(dict(forwarded)), Counter(dict(behind)))
+                if "asked" in news:
+                    self._counted.set()
             case {"leg": number} if number in self._legs:
                 self._tell_leg(self._legs[number], news)
 
@@ -159,8 +171,8 @@ class Engine:
         match news:
             case {"news": "open"} if not leg.opened.done():
                 leg.opened.set_result(None)
-            case {"news": "heard"} if not leg.heard.done():
-                leg.heard.set_result(asyncio.get_running_loop().time())
+            case {"news": "heard", "ms": ms} if not leg.heard.done():
+                leg.heard.set_result(ms)
             case {"news": "tally", "tally": tally} if not leg.tallied.done():
                 leg.tallied.set_result(Tally(*tally))
             case {"news": "failed", "why": why}:

@@ -46,7 +46,7 @@ class Generator:
         self._numbers: dict[Leg, int] = {}
         self._streams: dict[int, Stream] = {}
         self._heard_by: dict[int, int] = {}  # who hears: whom
-        self._silent: set[int] = set()  # sinks that have not heard anything yet
+        self._silent: dict[int, int] = {}  # sinks that have not heard anything yet: since when, by the wall clock
         self._settling: dict[int, float] = {}  # sinks whose voice has fallen silent: since when
         self._forwarded: Counter[int] = Counter()
         self._ended = Counter[str]()
@@ -65,9 +65,9 @@ class Generator:
             for leg in self._pace.due(time.monotonic()):
                 leg.speak()
             for descriptor, _ in self._poll.poll(0):
-                if descriptor != commands:
-                    self._read(self._by_descriptor[descriptor])
-                elif not self._obey(os.read(commands, READ_BYTES)):
+                if (readable := self._by_descriptor.get(descriptor)) is not None:
+                    self._read(readable)
+                elif descriptor == commands and not self._obey(os.read(commands, READ_BYTES)):
                     return
             self._look_around(time.monotonic())
 
@@ -109,8 +109,8 @@ class Generator:
         for number in legs:
             ear, mouth = self._legs[number], self._legs[self._heard_by[number]]
             mouth.voice = Voice(self._streams[self._heard_by[number]], mouth.keys.ours)
-            ear.sink = Sink(mouth.voice, ear.keys.theirs, self._forwarded)
-            self._silent.add(number)
+            ear.sink = Sink(mouth.voice, ear.keys, self._forwarded)
+            self._silent[number] = time.time_ns()
             self._pace.add(mouth)
 
     def _do_hush(self, legs: list[int]) -> None:
@@ -123,6 +123,9 @@ class Generator:
         for number in legs:
             self._close(number)
 
+    def _do_count(self) -> None:
+        self._say(self._totals() | {"asked": True})
+
     def _close(self, number: int) -> None:
         leg = self._legs.pop(number, None)
         if leg is None:
@@ -130,7 +133,7 @@ class Generator:
         self._ended.update(counts(leg))
         for known in (self._streams, self._heard_by, self._settling):
             known.pop(number, None)
-        self._silent.discard(number)
+        self._silent.pop(number, None)
         self._pace.remove(leg)
         self._poll.unregister(leg.fileno())
         del self._by_descriptor[leg.fileno()], self._numbers[leg]
@@ -151,9 +154,11 @@ class Generator:
             self._say({"news": "failed", "leg": self._numbers[leg], "why": str(error)})
 
     def _look_around(self, now: float) -> None:
-        for number in [one for one in self._silent if self._heard_something(one)]:
-            self._silent.discard(number)
-            self._say({"news": "heard", "leg": number})
+        for number, since_ns in tuple(self._silent.items()):
+            sink = self._legs[number].sink
+            if sink is not None and sink.received:
+                del self._silent[number]
+                self._say({"news": "heard", "leg": number, "ms": (sink.first_ns - since_ns) / 1e6})
         for number in [one for one in self._settling if self._is_settled(one, now)]:
             del self._settling[number]
             self._say({"news": "tally", "leg": number, "tally": self._tally(number)})
@@ -165,10 +170,6 @@ class Generator:
         if now >= self._totals_at:
             self._totals_at = now + TOTALS_EVERY_S
             self._say(self._totals())
-
-    def _heard_something(self, number: int) -> bool:
-        sink = self._legs[number].sink
-        return sink is not None and sink.received > 0
 
     def _is_settled(self, number: int, now: float) -> bool:
         return self._tally(number).lost <= 0 or now > self._settling[number] + SETTLE_S
@@ -191,9 +192,8 @@ class Generator:
 
 
 def counts(leg: Leg) -> dict[str, int]:
-    if leg.sink is None:
-        return {"refused": leg.refused}
-    return {"refused": leg.refused, "missing": leg.sink.missing, **leg.sink.tally()._asdict()}
+    own = {"refused": leg.refused, "dropped": leg.dropped}
+    return own if leg.sink is None else {**own, "missing": leg.sink.missing, **leg.sink.tally()._asdict()}
 
 
 def say(message: Message) -> None:

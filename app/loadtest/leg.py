@@ -1,7 +1,7 @@
 """One transport, seen from the client: a UDP socket that does ICE and DTLS, and then carries a voice or a sink.
 
 Owns the socket and the order of things: checks until one is answered, the handshake until there are keys, media from
-then on, and a check every few seconds for as long as it lives, or the server would take us for gone (RFC 7675).
+then on. Every few seconds it sends reports and one more check, or the server would take us for gone.
 """
 
 from __future__ import annotations
@@ -22,13 +22,15 @@ from app.loadtest.stun import binding_request, is_success
 from app.loadtest.voice import Voice
 
 CHECK_AGAIN_S = 0.1  # an unanswered first check; ICE's own floor is 50 ms (RFC 8445 §14.2)
-CONSENT_S = 5.0  # RFC 7675 §5.1
+EVERY_S = 5.0  # consent (RFC 7675 §5.1) and reports (RFC 3550 §6.2)
 SET_UP_WITHIN_S = 15.0
 DATAGRAM_BYTES = 2048
 SO_TIMESTAMPNS = 35  # Linux: the kernel's own clock at each datagram's arrival; not in Python's socket module
+SO_MEMINFO = 55  # Linux: what a socket holds and has dropped, as nine numbers
 TIMESTAMP_SPACE = socket.CMSG_SPACE(16)
 
 _TIMESPEC = struct.Struct("@qq")
+_MEMINFO = struct.Struct("@9I")
 
 
 class Address(NamedTuple):
@@ -77,6 +79,12 @@ class Leg:
         return self._socket.fileno()
 
     @property
+    def dropped(self) -> int:
+        """Packets that came and found the socket full, because we were too slow."""
+        drops: int = _MEMINFO.unpack(self._socket.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, _MEMINFO.size))[-1]
+        return drops
+
+    @property
     def keys(self) -> SrtpKeys:
         """What the handshake gave. :raises LegFailed: it is not through."""
         if self._handshake.keys is None:
@@ -92,7 +100,9 @@ class Leg:
             self._send(self._handshake.repeat())
         else:
             self._send(binding_request(self._username, self._password))
-        self.next_step_at = now + (CONSENT_S if self.state is State.OPEN else CHECK_AGAIN_S)
+        if self.state is State.OPEN:
+            self._report(time.time_ns())
+        self.next_step_at = now + (EVERY_S if self.state is State.OPEN else CHECK_AGAIN_S)
 
     def speak(self) -> bool:
         """Send the next frame of the voice. Whether it left."""
@@ -110,9 +120,9 @@ class Leg:
             return
         first = self._buffer[0]
         if first >= 128:  # RFC 7983 §7 for the ranges, RFC 5761 §4 for RTCP's
-            if self.sink is not None and not 192 <= self._buffer[1] <= 223:
+            if self.sink is not None:
                 seconds, nanoseconds = _TIMESPEC.unpack(ancillary[0][2])
-                self.sink.take(self._view[:length], seconds * 10**9 + nanoseconds)
+                self._hear(self.sink, length, seconds * 10**9 + nanoseconds)
         elif first < 4:
             self._answered(length)
         elif 20 <= first <= 63 and self.state is State.SHAKING_HANDS:
@@ -124,6 +134,18 @@ class Leg:
             self._send(self._handshake.goodbye())
         self.state = State.CLOSED
         self._socket.close()
+
+    def _hear(self, sink: Sink, length: int, arrived_ns: int) -> None:
+        if 192 <= self._buffer[1] <= 223:
+            sink.take_report(bytes(self._view[:length]), arrived_ns)
+        else:
+            sink.take(self._view[:length], arrived_ns)
+
+    def _report(self, at_ns: int) -> None:
+        if self.voice is not None:
+            self._send(self.voice.report(at_ns))
+        if self.sink is not None:
+            self._send(self.sink.report(at_ns))
 
     def _answered(self, length: int) -> None:
         if self.state is State.CHECKING and is_success(self._view[:length]):

@@ -119,10 +119,10 @@ class Line:
     def _told(self, event: str, outcome: Outcome) -> list[asyncio.Future[Told]]:
         return [party.told(event, outcome.call_id) for party in self._parties]
 
-    def _note_beginning(self, outcome: Outcome, first: Told, second: Told, *heard_at: float) -> None:
+    def _note_beginning(self, outcome: Outcome, first: Told, second: Told, *heard_ms: float) -> None:
         outcome.connected_at = min(first.at, second.at)
         outcome.connected_ms = (max(first.at, second.at) - outcome.began_at) * 1000
-        outcome.first_rtp_ms = (max(heard_at) - outcome.began_at) * 1000
+        outcome.first_rtp_ms = max(heard_ms)
 
     async def _settle(self, outcome: Outcome, ears: list[LegHandle], ended: asyncio.Future[list[Told]]) -> None:
         """Count the packets, hang up, and see what was charged."""

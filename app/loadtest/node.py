@@ -12,12 +12,13 @@ WORKER = "mediasoup-worke"  # what the system keeps of the name
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """CPU seconds since each process began, and bytes of memory held now."""
+    """CPU seconds and packets that found a worker's socket full, since each process began; bytes of memory held now."""
 
     worker_cpu_s: float = 0.0
     plane_cpu_s: float = 0.0
     worker_bytes: int = 0
     plane_bytes: int = 0
+    worker_drops: int = 0
 
 
 class Node:
@@ -26,6 +27,7 @@ class Node:
     def __init__(self, pid: int | None) -> None:
         self.pid = pid
         self._cpu_of_workers: dict[int, float] = {}  # those that have ended keep their last reading
+        self._drops_of_workers: dict[int, int] = {}
 
     @classmethod
     def listening_on(cls, port: int) -> Self:
@@ -42,9 +44,11 @@ class Node:
         workers = self.workers()
         for pid in workers:
             self._cpu_of_workers[pid] = processes.cpu_seconds(pid)
+            self._drops_of_workers[pid] = processes.udp_drops(pid)
         return Cost(
             sum(self._cpu_of_workers.values()),
             processes.cpu_seconds(self.pid),
             sum(map(processes.resident_bytes, workers)),
             processes.resident_bytes(self.pid),
+            sum(self._drops_of_workers.values()),
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -51,6 +52,22 @@ def resident_bytes(pid: int) -> int:
     return 0
 
 
+def udp_drops(pid: int) -> int:
+    """Packets that came for its UDP sockets and found them full, because it was too slow."""
+    own = set(_descriptors(PROC / str(pid)))
+    return sum(drops for inode, drops in _udp_drops() if f"socket:[{inode}]" in own)
+
+
+def allow_open_files(count: int) -> bool:
+    """Raise our own limit, and with it that of processes that we start, as far as need be. Whether that is allowed."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < count:
+        return False
+    if soft != resource.RLIM_INFINITY and soft < count:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))
+    return True
+
+
 def cpu_model() -> str:
     """As the processor calls itself."""
     with suppress(OSError):
@@ -67,6 +84,14 @@ def _listening_inodes(port: int) -> Iterator[str]:
                 fields = line.split()
                 if fields[3] == LISTENING and int(fields[1].rpartition(":")[2], 16) == port:
                     yield fields[9]
+
+
+def _udp_drops() -> Iterator[tuple[str, int]]:
+    for table in ("net/udp", "net/udp6"):
+        with suppress(OSError):
+            for line in (PROC / table).read_text().splitlines()[1:]:
+                fields = line.split()
+                yield fields[9], int(fields[-1])
 
 
 def _descriptors(process: Path) -> Iterator[str]:

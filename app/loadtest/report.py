@@ -33,6 +33,7 @@ class Findings:
     empty: Reading  # before the first call
     hold_from: Reading
     hold_until: Reading
+    last: Reading  # after the last call
     samples: Sequence[Sample] = ()
     testimonies: Sequence[Testimony] = ()
     kills: Sequence[float] = field(default_factory=list)
@@ -93,6 +94,10 @@ def _lines(report: Json) -> Iterator[str]:
         f"packets: {packets['sent']} sent, {packets['received']} received, {packets['lost']} lost "
         f"({packets['lossPercent']} %), {packets['lostWithWorkers']} lost with workers, {packets['forged']} forged"
     )
+    yield (
+        f"dropped by full sockets: {packets['droppedAtServer']} at the server, "
+        f"{packets['droppedAtGenerator']} at the generator"
+    )
     forwarding = report["forwardingMs"]
     yield (
         f"under way through the server: p50 {forwarding['p50']} ms, p99 {forwarding['p99']} ms, "
@@ -133,7 +138,9 @@ def _packets(found: Findings) -> Json:
         "lost": whole["sent"] - whole["received"],
         "lossPercent": rounded((whole["sent"] - whole["received"]) / whole["sent"] * 100, 4) if whole["sent"] else None,
         "lostWithWorkers": cut["sent"] - cut["received"],
-        "unsent": found.hold_until.totals.packets["refused"],  # the generator's own fault, or a dead worker's port
+        "droppedAtServer": found.last.cost.worker_drops - found.empty.cost.worker_drops,
+        "droppedAtGenerator": found.last.totals.packets["dropped"],
+        "unsent": found.last.totals.packets["refused"],  # the generator's own fault, or a dead worker's port
     }
 
 

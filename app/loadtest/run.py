@@ -17,7 +17,7 @@ import aiohttp
 from app.auth import issue_token
 from app.client.api import Api
 from app.client.errors import ClientError
-from app.loadtest import wallets
+from app.loadtest import processes, wallets
 from app.loadtest.engine import Engine
 from app.loadtest.errors import LoadTestError
 from app.loadtest.killer import Killer
@@ -28,10 +28,12 @@ from app.loadtest.outcome import Outcome
 from app.loadtest.party import Party
 from app.loadtest.report import Findings
 from app.loadtest.sampler import Sample, Sampler
-from app.loadtest.witnesses import Testimony, testimonies
+from app.loadtest.witnesses import Testimony, prepare, testimonies
 from app.settings import Settings
 
 TOKEN_TTL_S = 3 * 3600.0  # longer than the longest test
+FILES_PER_CALL = 4  # the generator's sockets
+SPARE_FILES = 200
 SPARE_S = 300.0  # of talk beyond ramp and hold, for which points are given too
 
 Say = Callable[[str], None]
@@ -45,6 +47,9 @@ async def run(options: Options, settings: Settings, say: Say, show: Callable[[Sa
     :raises LoadTestError, ClientError: where there can't be a test at all; a call that fails is a finding.
     """
     require_local_base(options.base)
+    files = options.calls * FILES_PER_CALL + SPARE_FILES
+    if not processes.allow_open_files(files):
+        raise LoadTestError(f"{options.calls} calls need {files} open files, and fewer are allowed: see ulimit -n")
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http, Engine.running() as engine:
         admin = Api(http, options.base, issue_token(settings, "loadtest", "admin", TOKEN_TTL_S))
         stage = Stage(options, admin, engine, await admin.capabilities())
@@ -71,19 +76,21 @@ class LoadTest:
         async with _meanwhile(self._sampler.run()), asyncio.TaskGroup() as lines:
             await self._ramp(lines)
             heard = await self._witnesses()
-            hold_from = self._sampler.read()
+            hold_from = await self._sampler.read_now()
             await self._hold()
-            hold_until = self._sampler.read()
+            hold_until = await self._sampler.read_now()
             self._say("ending the calls")
             self._stage.over.set()
         samples, kills = self._sampler.samples, self._killer.kills
-        empty = self._sampler.empty
-        return Findings(self._stage.options, self._stage.outcomes, empty, hold_from, hold_until, samples, heard, kills)
+        readings = (self._sampler.empty, hold_from, hold_until, await self._sampler.read_now())
+        return Findings(self._stage.options, self._stage.outcomes, *readings, samples, heard, kills)
 
     async def _look_first(self) -> None:
         """Whatever is going to be missing is told before there is a single call."""
         if self._node.pid is None:
             self._say("the server's process is not ours to look into: there will be no figures of CPU and memory")
+        if self._stage.options.witnesses:
+            prepare()
         if self._stage.options.kill_every_s is not None:
             await self._killer.targets()
 

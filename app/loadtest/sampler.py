@@ -50,14 +50,18 @@ class Sample:
         packets = Counter(later.totals.packets)
         packets.subtract(earlier.totals.packets)
         sent = packets["sent"]
+
+        def cores(before_s: float, now_s: float) -> float:
+            return max(0.0, now_s - before_s) / seconds
+
         return cls(
             at_s=later.at - began_at,
             calls=later.calls,
             talking=later.talking,
-            worker_cpu=(later.cost.worker_cpu_s - earlier.cost.worker_cpu_s) / seconds,
-            plane_cpu=(later.cost.plane_cpu_s - earlier.cost.plane_cpu_s) / seconds,
-            generator_cpu=(later.generator_cpu_s - earlier.generator_cpu_s) / seconds,
-            driver_cpu=(later.driver_cpu_s - earlier.driver_cpu_s) / seconds,
+            worker_cpu=cores(earlier.cost.worker_cpu_s, later.cost.worker_cpu_s),
+            plane_cpu=cores(earlier.cost.plane_cpu_s, later.cost.plane_cpu_s),
+            generator_cpu=cores(earlier.generator_cpu_s, later.generator_cpu_s),
+            driver_cpu=cores(earlier.driver_cpu_s, later.driver_cpu_s),
             sent=sent,
             received=packets["received"],
             lost_percent=max(0, packets["missing"]) / sent * 100 if sent else 0.0,
@@ -81,6 +85,11 @@ class Sampler:
             earlier, self._latest = self._latest, self.read()
             self.samples.append(Sample.between(earlier, self._latest, self.empty.at))
             self._show(self.samples[-1])
+
+    async def read_now(self) -> Reading:
+        """With the packets of this very moment; else they are as old as the generator's last news, a second at most."""
+        await self._stage.engine.count()
+        return self.read()
 
     def read(self) -> Reading:
         return Reading(

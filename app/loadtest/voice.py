@@ -14,6 +14,7 @@ from typing import NamedTuple
 from pylibsrtp import Policy, Session
 
 from app.loadtest.dtls import SRTP_PROFILE
+from app.loadtest.rtcp import sender_report
 
 FRAME_TICKS = 960  # 20 ms at Opus' RTP clock of 48 kHz (RFC 7587 §4.1)
 PAYLOAD = os.urandom(80)  # 32 kbit/s
@@ -56,6 +57,12 @@ class Voice:
         self.numbered += 1
         self.sent_at_ns[number % REMEMBERED] = at_ns
         return self._srtp.protect(self._packet(number, at_ns) + PAYLOAD)
+
+    def report(self, at_ns: int) -> bytes:
+        """What was sent so far, for the server."""
+        timestamp = (self.first_timestamp + self.numbered * FRAME_TICKS) & 0xFFFFFFFF
+        report = sender_report(self._stream.ssrc, at_ns, timestamp, self.sent, self.sent * len(PAYLOAD))
+        return self._srtp.protect_rtcp(report)
 
     def _packet(self, number: int, at_ns: int) -> bytes:
         stream = self._stream

@@ -27,6 +27,11 @@ class Testimony:
         return self.fault is None
 
 
+def prepare() -> None:
+    """Load the media libraries now: it takes a while, in which nothing else would be looked at."""
+    import app.client.conversation  # noqa: F401
+
+
 async def testimonies(base: str, settings: Settings, count: int, say: Callable[[str], None]) -> list[Testimony]:
     """As many calls as `count`, at the same time, each judged as `voiceplane call` does."""
     logging.getLogger("aioice").setLevel(logging.WARNING)  # it tells every check at info

@@ -44,7 +44,7 @@ def document(router: web.UrlDispatcher) -> Json:
         VERSION,
         "3.1.0",
         info={"description": INTRODUCTION, "license": {"name": "ISC", "identifier": "ISC"}},
-        servers=[{"url": "/", "description": "this node"}],
+        servers=[{"url": ".", "description": "this node"}],
         tags=[{"name": tag.name, "description": tag.meaning} for tag in dict.fromkeys(TAGS.values())],
     )
     spec.components.security_scheme("bearer", dict(TOKEN))

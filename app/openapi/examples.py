@@ -95,6 +95,34 @@ _HEARD = {
     "rtcp": {"cname": "xkTiFVx5Ee0fMbRX", "reducedSize": True},
 }
 _CAPABILITIES = dump(CapabilitiesSchema, Capabilities(capabilities_of({"audio"})))
+_QUALITY = [
+    {
+        "from": USER,
+        "to": OTOMO,
+        "mos": 4.31,
+        "rFactor": 88.9,
+        "lossPercent": 0.46,
+        "jitterMs": 3.1,
+        "roundTripMs": 84.0,
+    }
+]
+_FLAGS = [
+    {
+        "type": "dead_microphone",
+        "userId": OTOMO,
+        "since": "2026-01-31T12:00:31.002Z",
+        "until": "2026-01-31T12:00:44.870Z",
+    }
+]
+_RECORD = {
+    "endedBy": "user",
+    "billedSeconds": 60,
+    "worker": 0,
+    "mos": 4.31,
+    "quality": _QUALITY,
+    "flags": _FLAGS,
+    "transports": [{"userId": USER, "protocol": "udp"}, {"userId": OTOMO, "protocol": "tcp"}],
+}
 _CALL = {
     "callId": CALL_ID,
     "userId": USER,
@@ -190,7 +218,8 @@ EXAMPLES: Final[Mapping[type[Schema[Any]], Json]] = {
             {"at": "2026-01-31T12:01:05.003Z", "type": "unit", "index": 1, "points": 100},
             {"at": "2026-01-31T12:01:20.481Z", "type": "ended", "cause": "ended by alice"},
         ]
-    },
+    }
+    | _RECORD,
     BillingSchema: {
         "callId": CALL_ID,
         "units": [{"index": 1, "points": 100, "chargedAt": "2026-01-31T12:01:05.003Z"}],

@@ -7,6 +7,7 @@ promised from one that was not.
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any, Final
@@ -38,6 +39,9 @@ EVERYWHERE: Final[tuple[Refusal, ...]] = (
 )
 """Each alone at its status, and the same wherever it comes: described once."""
 
+USUAL: Final = frozenset((*ANSWERS.values(), INTERNAL_ERROR))
+"""Answers whose examples stand once, under their codes."""
+
 HEADERS: Final[Mapping[int, Mapping[str, Json]]] = {
     401: {"WWW-Authenticate": {"description": "`Bearer`, with `error` where a token was given (RFC 6750 §3)"}},
     426: {"Upgrade": {"description": "`websocket`"}},
@@ -55,8 +59,7 @@ def answered(status: int, content: Content) -> Json:
         return response | {"content": free}
     if content is None:
         return response
-    body: Json = {"schema": component_name(content)}
-    return response | {"content": {JSON: body | ({"example": EXAMPLES[content]} if content in EXAMPLES else {})}}
+    return response | {"content": {JSON: {"schema": component_name(content), "example": EXAMPLES[content]}}}
 
 
 def refused(refusals: Iterable[Refusal]) -> Json:
@@ -91,21 +94,14 @@ def answer_of_type(error: type[Exception]) -> Answer:
 
 
 def meaning_of(refusal: Refusal) -> str:
-    """The first sentence of what the error's class says of itself; the message where there is no class."""
+    """The first clause of what the error's class says of itself; the status' name where there is no class."""
     if isinstance(refusal, Answer):
-        return refusal.message
+        return HTTPStatus(refusal.status).phrase
     kind = refusal if isinstance(refusal, type) else type(refusal)
-    return first_sentence(inspect.getdoc(kind) or "")
-
-
-def first_sentence(text: str) -> str:
-    paragraph = " ".join(text.partition("\n\n")[0].split()).replace("``", "`")
-    sentence, dot, _ = paragraph.partition(". ")
-    return sentence + dot.strip()
+    return re.split(r"[.;](?:\s|$)", inspect.getdoc(kind) or "")[0].replace("\n", " ").replace("``", "`")
 
 
 def example_of(answer: Answer) -> Json | str:
-    """By reference where it is the code's usual answer."""
     return answer.code if answer in USUAL else error_example(answer)
 
 
@@ -116,6 +112,3 @@ def error_example(answer: Answer) -> Json:
 
 def response_name(refusal: Refusal) -> str:
     return answer_of(refusal).code
-
-
-USUAL: Final = frozenset((*ANSWERS.values(), INTERNAL_ERROR))

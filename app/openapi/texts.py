@@ -27,7 +27,7 @@ Refusals have one body: `error` is a code for programs, `message` a Japanese tex
 developers more in `details`. They are looked for in this order: 401, 429, 413 and 415, 400, 404 (room or call), 403,
 404 (the object), 409, 503. A URL that does not exist is `NOT_FOUND`, another method `METHOD_NOT_ALLOWED` with `Allow`.
 
-Events, and the commands of a WebSocket, are described by AsyncAPI 3.0: [asyncapi.json](/asyncapi.json)."""
+Events, and the commands of a WebSocket, are described by AsyncAPI 3.0: [asyncapi.json](asyncapi.json)."""
 
 TOKEN: Final[Mapping[str, Any]] = {
     "type": "http",

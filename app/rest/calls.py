@@ -25,10 +25,10 @@ from app.errors import (
 from app.keys import CALLS, LEDGER, claims
 from app.ledger.errors import LedgerUnavailable
 from app.ledger.news import iso
-from app.ledger.values import Call
+from app.ledger.values import Call, Record
 from app.openapi.declaration import answers
 from app.rest.pages import PAGE, page_query
-from schemas.base import dump
+from schemas.base import dump, load
 from schemas.call import (
     BilledUnit,
     Billing,
@@ -45,6 +45,7 @@ from schemas.call import (
     ReasonBody,
     ReasonBodySchema,
 )
+from schemas.quality import FlagLineSchema, ProtocolLineSchema, QualityLineSchema
 
 OF_A_STORED_CALL = (CallNotFound, Forbidden, LedgerUnavailable)
 OF_A_CALL = (*OF_A_STORED_CALL, InvalidCallState)
@@ -134,7 +135,8 @@ async def get_call(request: web.Request) -> web.Response:
     ]  # fmt: skip
     happened.sort(key=lambda one: one[:2])
     timeline = tuple({"at": iso(at_ms), **what} for at_ms, _, what in happened)
-    detail = CallDetail(**body_fields(call), timeline=timeline)
+    record = await request.app[LEDGER].record(call.id)
+    detail = CallDetail(**body_fields(call), timeline=timeline, **(record_fields(call, record) if record else {}))
     return json_response(dump(CallDetailSchema, detail))
 
 
@@ -181,6 +183,18 @@ def body_fields(call: Call) -> dict[str, Any]:
         "duration_seconds": call.duration_seconds,
         "billed_units": call.billed_units,
         "billed_points": call.billed_points,
+    }
+
+
+def record_fields(call: Call, record: Record) -> dict[str, Any]:
+    return {
+        "ended_by": record.ended_by.value,
+        "billed_seconds": round(call.billed_units * record.unit_seconds),
+        "worker": record.worker,
+        "mos": record.mos,
+        "quality": tuple(load(QualityLineSchema, line) for line in record.quality),
+        "flags": tuple(load(FlagLineSchema, line) for line in record.flags),
+        "transports": tuple(load(ProtocolLineSchema, line) for line in record.transports),
     }
 
 

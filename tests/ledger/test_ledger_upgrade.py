@@ -58,8 +58,8 @@ def words(described: Any) -> str:
 
 
 async def test_an_upgrade_makes_the_schema_and_is_done_once(url: str) -> None:
-    assert await upgrade(url) == Upgrade(None, "0001")
-    assert await upgrade(url) == Upgrade("0001", "0001")
+    assert await upgrade(url) == Upgrade(None, "0002")
+    assert await upgrade(url) == Upgrade("0002", "0002")
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
@@ -78,7 +78,7 @@ async def test_the_migrations_make_what_the_tables_say(kind: str, cluster: Clust
 
 async def test_of_many_upgrades_at_once_one_does_it(url: str) -> None:
     upgrades = await asyncio.gather(*(upgrade(url) for _ in range(6)))
-    assert sorted(upgrades, key=lambda one: one.before or "") == [Upgrade(None, "0001"), *[Upgrade("0001", "0001")] * 5]
+    assert sorted(upgrades, key=lambda one: one.before or "") == [Upgrade(None, "0002"), *[Upgrade("0002", "0002")] * 5]
 
 
 @pytest.mark.parametrize(("kind", "rounds"), [("sqlite", 20), ("postgresql", 3)])

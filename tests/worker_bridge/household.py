@@ -57,6 +57,11 @@ class Household:
             await home._consume(listener, heard, router)
         await home._consume("callee", "caller's face", router)
         await home._consume("caller", "caller's voice", router)  # one's own echo
+        home._add("recorder", await router.create_direct_transport(), "router")
+        home._add("notes", await home.members["recorder"].produce_data(label="notes"), "recorder")  # type: ignore[attr-defined]
+        reader = await home.members["recorder"].consume_data(home.members["notes"].id)  # type: ignore[attr-defined]
+        home._add("reader", reader, "recorder", "notes")
+        home._add("pipe", await router.create_pipe_transport(), "router")
         observer = await router.create_audio_level_observer()
         await observer.add_producer(home.members["caller's voice"].id)
         home._add("observer", observer, "router")
@@ -93,7 +98,7 @@ class Household:
             for parent in parents & closed.keys()
             if name not in closed
             and self.members[name].row in CASCADE[self.members[parent].row].closes
-            and (self.members[parent].row == "producer") is by_producers
+            and (self.members[parent].row in ("producer", "data_producer")) is by_producers
         }
 
     def _add(self, name: str, member: Any, *parents: str) -> None:

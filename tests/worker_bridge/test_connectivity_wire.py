@@ -16,6 +16,7 @@ from worker_bridge.connectivity import (
     ListenInfo,
     TransportTuple,
 )
+from worker_bridge.sctp import SctpOptions
 from worker_bridge.wire import (
     FINGERPRINTS,
     dtls_parameters_from_wire,
@@ -49,7 +50,7 @@ def test_a_listen_info_has_every_field_of_the_schema() -> None:
         "expose_internal_ip": True,
         "port": 4443,
         "port_range": {},
-        "flags": {},
+        "flags": {"ipv6_only": False, "udp_reuse_port": False},
         "send_buffer_size": 1,
         "recv_buffer_size": 0,
     }
@@ -87,7 +88,15 @@ def test_ice_is_read_as_browsers_word_it(tcp_type: str | None, expected: str | N
     assert parameters == IceParameters("u", "p", ice_lite=True)
 
 
-def test_sctp_stays_off() -> None:
-    options = transport_options_to_wire(initial_available_outgoing_bitrate=None)
-    assert "enable_sctp" not in options
-    assert options["initial_available_outgoing_bitrate"] is None
+def test_a_listen_info_narrows_ports_and_sets_flags() -> None:
+    wire = listen_info_to_wire(ListenInfo("udp", "::1", port_range=(4000, 4010), ipv6_only=True, udp_reuse_port=True))
+    assert wire["port_range"] == {"min": 4000, "max": 4010}
+    assert wire["flags"] == {"ipv6_only": True, "udp_reuse_port": True}
+
+
+def test_sctp_is_on_where_it_is_asked_for() -> None:
+    assert transport_options_to_wire()["enable_sctp"] is False
+    options = transport_options_to_wire(SctpOptions(max_send_message_size=5, send_buffer_size=6))
+    assert (options["enable_sctp"], options["max_send_message_size"], options["sctp_send_buffer_size"]) == (True, 5, 6)
+    direct = transport_options_to_wire(SctpOptions(max_send_message_size=5), direct=True)
+    assert (direct["enable_sctp"], direct["direct"], direct["max_send_message_size"]) == (False, True, 5)

@@ -169,7 +169,7 @@ async def test_pause_and_resume_tell_only_of_effective_changes(line: Line) -> No
     await happened("pause")
     await line.producer.pause()
     await happened("producerpause")
-    assert (await consumer.dump())["data"]["base"]["paused"] is True
+    assert (await consumer.dump())["paused"] is True
 
 
 # ---------------------------------------------------------------- layers, priority, end
@@ -198,7 +198,7 @@ async def test_priorities_are_within_a_byte(line: Line) -> None:
     assert consumer.priority == 1
     await consumer.set_priority(255)
     assert consumer.priority == 255
-    assert (await consumer.dump())["data"]["base"]["priority"] == 255
+    assert (await consumer.dump())["priority"] == 255
     for priority in (0, 256, -1):
         with pytest.raises(InvalidParameters, match=str(priority)):
             await consumer.set_priority(priority)
@@ -221,4 +221,4 @@ async def test_a_consumer_ends_with_its_producer(line: Line, owner: str) -> None
     await eventually(lambda: "it is open" if not consumer.closed else None)
     assert reasons == [consumer.close_reason] == [CloseReason.PRODUCER_CLOSED]
     assert not line.exit._children
-    assert (await line.exit.dump())["base"]["consumer_ids"] == []
+    assert (await line.exit.dump())["consumer_ids"] == []

@@ -68,7 +68,7 @@ async def levels(router: Router, speakers: list[Speaker], **options: int) -> tup
 async def observed(router: Router) -> dict[str, set[str]]:
     """Which producers the worker itself has under observation, and by whom."""
     entries = (await router.dump())["map_producer_id_observer_ids"]
-    return {entry["key"]: set(entry["values"]) for entry in entries if entry["values"]}
+    return {producer_id: set(observer_ids) for producer_id, observer_ids in entries.items() if observer_ids}
 
 
 # ---------------------------------------------------------------- how loud

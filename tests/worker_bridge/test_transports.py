@@ -55,7 +55,7 @@ async def test_connect_takes_the_role_that_the_far_end_does_not(
     assert webrtc.dtls_parameters.role == "auto"
     await webrtc.connect(DtlsParameters((FINGERPRINT,), theirs))
     assert webrtc.dtls_parameters.role == ours
-    assert (await webrtc.dump())["dtls_parameters"]["role"] == ours.upper()
+    assert (await webrtc.dump())["dtls_parameters"]["role"] == ours
 
 
 async def test_a_second_connect_is_refused(webrtc: WebRtcTransport) -> None:
@@ -145,7 +145,7 @@ async def test_every_producer_has_the_cname_of_the_first(plain: PlainTransport) 
     first = await plain.produce("audio", changed(voice(1), "rtcp.cname", "caller"))
     second = await plain.produce("audio", changed(voice(2), "rtcp.cname", "somebody else"))
     assert [producer.rtp_parameters.rtcp.cname for producer in (first, second)] == ["caller", "caller"]
-    assert (await second.dump())["rtp_parameters"]["rtcp"]["cname"] == "caller"
+    assert (await second.dump())["rtp_parameters"].rtcp.cname == "caller"
 
 
 async def test_a_producer_without_a_cname_gets_one(router: Router, plain: PlainTransport) -> None:
@@ -226,7 +226,7 @@ async def test_a_kind_that_the_codecs_are_not_of_never_reaches_the_worker(plain:
     for kind, parameters in (("video", microphone()), ("audio", camera())):
         with pytest.raises(Misuse):
             await plain.produce(kind, parameters)  # type: ignore[arg-type]
-    assert (await plain.dump())["base"]["producer_ids"] == []
+    assert (await plain.dump())["producer_ids"] == []
 
 
 async def test_capabilities_that_nothing_matches_never_reach_the_worker(router: Router, plain: PlainTransport) -> None:
@@ -235,7 +235,7 @@ async def test_capabilities_that_nothing_matches_never_reach_the_worker(router: 
         await plain.consume(producer.id, RtpCapabilities())
     with pytest.raises(InvalidParameters):
         await plain.consume(producer.id, changed(router.rtp_capabilities, "codecs.0.mime_type", "opus"))
-    assert (await plain.dump())["base"]["consumer_ids"] == []
+    assert (await plain.dump())["consumer_ids"] == []
 
 
 # ---------------------------------------------------------------- limits, traces, statistics
@@ -263,11 +263,11 @@ async def test_bit_rates_beyond_reason_never_reach_the_worker(webrtc: WebRtcTran
 
 async def test_traces_are_those_of_a_transport(webrtc: WebRtcTransport) -> None:
     await webrtc.enable_trace_event("probation", "bwe")
-    assert set((await webrtc.dump())["base"]["trace_event_types"]) == {"PROBATION", "BWE"}
+    assert set((await webrtc.dump())["trace_event_types"]) == {"probation", "bwe"}
     with pytest.raises(InvalidParameters, match="'rtp' is none of bwe, probation"):
         await webrtc.enable_trace_event("rtp")
     await webrtc.enable_trace_event()
-    assert (await webrtc.dump())["base"]["trace_event_types"] == []
+    assert (await webrtc.dump())["trace_event_types"] == []
 
 
 async def test_statistics_are_flat_and_lower_case(webrtc: WebRtcTransport, plain: PlainTransport) -> None:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 
 import pytest
-from rtp_samples import OPUS
+from rtp_samples import OPUS, microphone
 
 from tests.conftest import eventually
 from worker_bridge import worker as worker_module
@@ -19,6 +19,7 @@ from worker_bridge.errors import (
     InvalidMessage,
     InvalidParameters,
     NativeError,
+    NotAnswered,
     RequestRefused,
     ResourceClosed,
     Unsupported,
@@ -70,6 +71,20 @@ async def test_the_end_of_a_worker_is_told_in_order(native_worker: NativeWorker)
                 await worker.wait_gone()
                 await eventually(lambda worker=worker: None if worker.subprocess_closed else "it still runs")
                 assert (told, worker.died) == (["died", "close", "subprocessclose"], True)
+
+
+async def test_a_request_that_the_worker_passes_over_ends_alone(native_worker: NativeWorker) -> None:
+    """A key frame of piped audio is one that it never answers."""
+    async with Worker.running(native_worker, IMPATIENT) as worker:
+        router = await worker.create_router([OPUS])
+        transport = await router.create_direct_transport()
+        producer = await transport.produce("audio", microphone())
+        consumer = await transport.consume(producer.id, router.rtp_capabilities, pipe=True)
+        with pytest.raises(NotAnswered, match="CONSUMER_REQUEST_KEY_FRAME: the worker answered later requests"):
+            await worker.channel.request("CONSUMER_REQUEST_KEY_FRAME", consumer.id)
+        await consumer.request_key_frame()
+        assert worker.channel.oldest_pending is None or worker.channel.oldest_pending[1] == "WORKER_GET_RESOURCE_USAGE"
+        assert not worker.closed
 
 
 async def test_a_worker_that_knows_another_pid_of_itself_is_ready_all_the_same(fake: Fake) -> None:

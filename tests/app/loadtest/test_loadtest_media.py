@@ -8,15 +8,18 @@ from itertools import pairwise
 
 import pytest
 from aioice import stun
+from aiortc import rtp
 from pylibsrtp import Policy, Session
 
-from app.loadtest.dtls import SRTP_PROFILE
+from app.loadtest.dtls import SRTP_PROFILE, SrtpKeys
 from app.loadtest.pace import FRAME_S, SLOT_S, SLOTS, Pace
+from app.loadtest.reception import Receiving
+from app.loadtest.rtcp import receiver_report, sender_report
 from app.loadtest.sink import Sink
 from app.loadtest.stun import binding_request, is_success
 from app.loadtest.voice import Stream, Voice
 
-KEY = os.urandom(30)
+KEY, OTHER_KEY = os.urandom(30), os.urandom(30)
 STREAM = Stream(ssrc=1234, payload_type=111, mid_id=1, level_id=6, send_time_id=4)
 MS = 1_000_000
 
@@ -87,7 +90,7 @@ def test_a_voice_that_left_is_not_asked_again():
 def conversation() -> tuple[Voice, Sink, Counter[int]]:
     """A voice and a sink with one key between them, as if the server forwarded what it gets."""
     voice, forwarded = Voice(STREAM, KEY), Counter[int]()
-    return voice, Sink(voice, KEY, forwarded), forwarded
+    return voice, Sink(voice, SrtpKeys(OTHER_KEY, KEY), forwarded), forwarded
 
 
 def test_packets_are_a_browsers():
@@ -132,7 +135,39 @@ def test_what_nobody_sent_is_strange():
 
 def test_a_key_that_is_not_the_senders_is_seen():
     voice = Voice(STREAM, KEY)
-    sink = Sink(voice, os.urandom(30), Counter())
+    sink = Sink(voice, SrtpKeys(KEY, OTHER_KEY), Counter())
     for _ in range(100):
         sink.take(memoryview(voice.next_packet(0)), 0)
     assert sink.tally().forged == 2  # one packet a second is decrypted
+
+
+def test_reports_are_what_another_stack_reads():
+    second = 10**9
+    (sent,) = rtp.RtcpPacket.parse(sender_report(1234, 1_700_000_000 * second, 960, 5, 400))
+    assert isinstance(sent, rtp.RtcpSrPacket)
+    info = sent.sender_info
+    assert (sent.ssrc, info.rtp_timestamp, info.packet_count, info.octet_count) == (1234, 960, 5, 400)
+    assert info.ntp_timestamp >> 32 == 1_700_000_000 + 2_208_988_800
+
+    receiving = Receiving()
+    for sequence in (65534, 65535, 0, 3):  # 1 and 2 are missing
+        receiving.packet(77, sequence, 2 * MS)
+    receiving.sender_report(0x12345678, second)
+    seen = receiving.report(3 * second)
+    assert seen is not None
+    (received,) = rtp.RtcpPacket.parse(receiver_report(1, seen))
+    assert isinstance(received, rtp.RtcpRrPacket)
+    (block,) = received.reports
+    assert (block.ssrc, block.fraction_lost, block.packets_lost) == (77, 2 * 256 // 6, 2)
+    assert (block.highest_sequence, block.jitter, block.lsr) == (65536 + 3, 0, 0x12345678)
+    assert block.dlsr == pytest.approx(2 * 65536, abs=1)
+
+
+def test_jitter_is_what_varies_under_way():
+    receiving = Receiving()
+    for number in range(1000):
+        receiving.packet(77, number, (number % 2) * 10 * MS)
+    seen = receiving.report(0)
+    assert seen is not None
+    assert seen.jitter == pytest.approx(480, abs=2)  # 10 ms at 48 kHz
+    assert Receiving().report(0) is None

@@ -6,12 +6,12 @@ import asyncio
 import os
 
 import pytest
-from conftest import serving
 from fuzz import run
 from world import UNIT_S, World
 
 from app.openapi.document import operations
 from schemas.base import camel_case
+from tests.conftest import serving
 
 EXAMPLES = int(
     os.environ.get("OPENAPI_EXAMPLES", "8")
@@ -22,7 +22,14 @@ SEED = int(os.environ.get("OPENAPI_SEED", "1"))
 # The node works in a thread beside, and what takes random numbers there is taken for a strategy.
 @pytest.mark.filterwarnings("ignore:Do not use the `random` module")
 async def test_nothing_is_answered_that_is_not_described(settings_with):
-    settings = settings_with(rate_limit=0, setup_timeout_s=3600.0, ring_timeout_s=3600.0, unit_seconds=UNIT_S)
+    settings = settings_with(
+        demo="on",
+        rate_limit=0,
+        ring_timeout_s=3600.0,
+        setup_timeout_s=3600.0,
+        stress_limit=0.0,
+        unit_seconds=UNIT_S,
+    )
     async with serving(settings) as server, World.opened(server) as world:
         found = await asyncio.to_thread(run, server.base, world, asyncio.get_running_loop(), EXAMPLES, SEED)
         described = list(operations(server.app.router))

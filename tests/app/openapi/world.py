@@ -19,6 +19,7 @@ import aiohttp
 from app.calls.room import Room
 from app.client.api import Api, Wire
 from app.client.conversation import conversation
+from app.keys import DRAIN
 
 FINGERPRINT = {"algorithm": "sha-256", "value": ":".join(["AB"] * 32)}
 OPUS = {"mimeType": "audio/opus", "payloadType": 111, "clockRate": 48000, "channels": 2}
@@ -61,7 +62,8 @@ class World:
 
     async def aim(self, operation: str, tag: str) -> Aim:
         """What a good request of this operation would be about. Makes what is missing."""
-        self.server.calls.draining = False
+        if self.server.app[DRAIN].active:
+            self.server.app[DRAIN].take_back()
         if operation in AIMS:
             return await AIMS[operation](self)
         if tag in {"Admins", "Health"}:
@@ -100,6 +102,9 @@ class World:
 
     async def to_cancel(self) -> Aim:
         return Aim("bob", await self._ringing())
+
+    async def to_load(self) -> Aim:
+        return Aim("eve", {"name": "base.css"})
 
     async def to_request(self) -> Aim:
         """carol has no call, and a name that no other call had, unless a generated one is taken."""
@@ -225,6 +230,8 @@ AIMS: MappingProxyType[str, Callable[[World], Awaitable[Aim]]] = MappingProxyTyp
         "rejectCall": World.to_answer,
         "endCall": World.to_end,
         "cancelCall": World.to_cancel,
+        "getDemoAsset": World.to_load,
+        "getDocsAsset": World.to_load,
         "requestCall": World.to_request,
         "openCall": World.to_open,
     }

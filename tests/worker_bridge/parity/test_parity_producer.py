@@ -66,8 +66,8 @@ async def test_a_new_producer_is_known_to_all(
     assert (producer.score, producer.app_data) == ((), {"foo": 1})
     assert producer.consumable_rtp_parameters.encodings[0].ssrc
     dump = await router.dump()
-    assert dump["map_producer_id_consumer_ids"] == [{"key": producer.id, "values": []}]
-    assert dump["map_consumer_id_producer_id"] == []
+    assert dump["map_producer_id_consumer_ids"] == {producer.id: []}
+    assert dump["map_consumer_id_producer_id"] == {}
     base = await dump_of(sender)
     assert (base["id"], base["producer_ids"], base["consumer_ids"]) == (sender.id, [producer.id], [])
 
@@ -192,7 +192,7 @@ async def test_a_closed_producer_is_gone(router: Router, sender: WebRtcTransport
         with pytest.raises(ResourceClosed, match=producer.id):
             await ask()
     dump = await router.dump()
-    assert (dump["map_producer_id_consumer_ids"], dump["map_consumer_id_producer_id"]) == ([], [])
+    assert (dump["map_producer_id_consumer_ids"], dump["map_consumer_id_producer_id"]) == ({}, {})
     assert (await dump_of(sender))["producer_ids"] == []
 
 

@@ -32,11 +32,11 @@ async def test_a_new_router_is_empty_and_known_to_the_worker(worker: Worker) -> 
         "id": router.id,
         "transport_ids": [],
         "rtp_observer_ids": [],
-        "map_producer_id_consumer_ids": [],
-        "map_consumer_id_producer_id": [],
-        "map_producer_id_observer_ids": [],
-        "map_data_producer_id_data_consumer_ids": [],
-        "map_data_consumer_id_data_producer_id": [],
+        "map_producer_id_consumer_ids": {},
+        "map_consumer_id_producer_id": {},
+        "map_producer_id_observer_ids": {},
+        "map_data_producer_id_data_consumer_ids": {},
+        "map_data_consumer_id_data_producer_id": {},
     }
 
 

@@ -1,0 +1,53 @@
+"""What is kept of a finished call besides its course: who ended it, how it sounded, what was wrong with it."""
+
+from __future__ import annotations
+
+from app.calls.call import LiveCall
+from app.calls.flags import Flag
+from app.calls.quality import Direction, Quality
+from app.ledger.values import Record
+from schemas.base import dump
+from schemas.quality import FlagLine, FlagLineSchema, ProtocolLine, ProtocolLineSchema, QualityLine, QualityLineSchema
+
+
+def record_of(call: LiveCall, unit_seconds: float) -> Record:
+    """Of a call that is ending, with its room still open."""
+    if call.room is not None:
+        call.quality.note_protocols(call.room)
+    quality = whole_quality(call)
+    protocols = (ProtocolLine(user_id, protocol) for user_id, protocol in call.quality.protocols.items())
+    return Record(
+        ended_by=call.ended_by,
+        unit_seconds=unit_seconds,
+        worker=call.room.worker_index if call.room is not None else None,
+        mos=min((line.mos for line in quality), default=None),
+        quality=tuple(dump(QualityLineSchema, line) for line in quality),
+        flags=tuple(dump(FlagLineSchema, flag_line(flag)) for flag in call.flags.all),
+        transports=tuple(dump(ProtocolLineSchema, line) for line in protocols),
+    )
+
+
+def whole_quality(call: LiveCall) -> tuple[QualityLine, ...]:
+    """Over the call, of the directions in which something was heard."""
+    return tuple(quality_line(one, one.whole) for one in call.quality.directions if one.whole is not None)
+
+
+def latest_quality(call: LiveCall) -> tuple[QualityLine, ...]:
+    """Of the last seconds."""
+    return tuple(quality_line(one, one.latest) for one in call.quality.directions if one.latest is not None)
+
+
+def quality_line(direction: Direction, quality: Quality) -> QualityLine:
+    return QualityLine(
+        speaker=direction.speaker,
+        listener=direction.listener,
+        mos=round(quality.mos, 2),
+        r_factor=round(quality.r, 1),
+        loss_percent=round(100 * quality.loss, 2),
+        jitter_ms=round(quality.jitter_ms, 2),
+        round_trip_ms=None if quality.round_trip_ms is None else round(quality.round_trip_ms, 1),
+    )
+
+
+def flag_line(flag: Flag) -> FlagLine:
+    return FlagLine(flag.type.value, flag.user_id, flag.since.utc, flag.until.utc if flag.until else None)

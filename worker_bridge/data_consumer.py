@@ -1,0 +1,108 @@
+"""Messages that go out of a router: another endpoint's data producer, over an SCTP stream or to this process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from worker_bridge.channel import Body, Channel
+from worker_bridge.data_producer import DataProducer, DataType
+from worker_bridge.dumps import data_dump
+from worker_bridge.flow import Following
+from worker_bridge.resource import CloseReason
+from worker_bridge.sctp import Payload, SctpStreamParameters, message_from_wire, message_to_wire
+from worker_bridge.stats import Stats
+
+
+class DataConsumer(Following):
+    """Events: ``message(Message)`` on a direct transport; ``bufferedamountlow(bytes)``, ``sctpsendbufferfull()``,
+    ``dataproducerpause()``, ``dataproducerresume()``, ``pause()`` and ``resume()`` when the flow really changes,
+    ``dataproducerclose()``, ``transportclose()``, ``close(reason)``."""
+
+    row = "data_consumer"
+    methods = "DATACONSUMER"
+    source = "dataproducer"
+
+    def __init__(
+        self,
+        data_consumer_id: str,
+        channel: Channel,
+        transport_id: str,
+        data_producer: DataProducer,
+        sctp_stream_parameters: SctpStreamParameters | None,
+        *,
+        message_limit: int,
+    ) -> None:
+        super().__init__(data_consumer_id, channel, transport_id)
+        self.data_producer_id = data_producer.id
+        self.type: DataType = "direct" if sctp_stream_parameters is None else "sctp"
+        self.sctp_stream_parameters = sctp_stream_parameters
+        self.label = data_producer.label
+        self.protocol = data_producer.protocol
+        self.subchannels: tuple[int, ...] = ()
+        self._message_limit = message_limit
+
+    @property
+    def data_producer_paused(self) -> bool:
+        return self._source_paused
+
+    async def send(self, payload: Payload, *, ppid: int | None = None) -> int:
+        """Send a message of ours over its SCTP stream; returns the bytes that wait on it now, this message included.
+
+        Raises InvalidParameters as ``DataProducer.send``, and RequestRefused with ``sctpsendbufferfull`` where the
+        message was not taken: wait for ``bufferedamountlow``, and send it again.
+        """
+        body = message_to_wire(payload, ppid, self._message_limit)
+        answer = await self._request("DATACONSUMER_SEND", body)
+        waiting: int = answer["buffered_amount"]
+        return waiting
+
+    async def get_buffered_amount(self) -> int:
+        """Bytes that wait to be sent on its stream."""
+        amount: int = (await self._request("DATACONSUMER_GET_BUFFERED_AMOUNT"))["buffered_amount"]
+        return amount
+
+    async def set_buffered_amount_low_threshold(self, threshold: int) -> None:
+        """Bytes: ``bufferedamountlow`` comes when what waits has fallen to so many."""
+        await self._request("DATACONSUMER_SET_BUFFERED_AMOUNT_LOW_THRESHOLD", {"threshold": threshold})
+
+    async def set_subchannels(self, subchannels: Sequence[int]) -> None:
+        """Be in these, and in no other."""
+        await self._change_subchannels("DATACONSUMER_SET_SUBCHANNELS", {"subchannels": list(subchannels)})
+
+    async def add_subchannel(self, subchannel: int) -> None:
+        await self._change_subchannels("DATACONSUMER_ADD_SUBCHANNEL", {"subchannel": subchannel})
+
+    async def remove_subchannel(self, subchannel: int) -> None:
+        await self._change_subchannels("DATACONSUMER_REMOVE_SUBCHANNEL", {"subchannel": subchannel})
+
+    async def dump(self) -> Body:
+        return data_dump(await self._request("DATACONSUMER_DUMP"))
+
+    async def get_stats(self) -> list[Stats]:
+        """One entry: messages and bytes sent, and what waits."""
+        return [{"type": "data-consumer", **await self._request("DATACONSUMER_GET_STATS")}]
+
+    async def _change_subchannels(self, method: str, body: Body) -> None:
+        self.subchannels = tuple(sorted((await self._request(method, body))["subchannels"]))
+
+    def _created(self, dump: Body) -> None:
+        self.paused = dump["paused"]
+        self._source_paused = dump["data_producer_paused"]
+        self.subchannels = tuple(sorted(dump["subchannels"]))
+
+    def _notified(self, event: str, body: Body) -> None:
+        match event:
+            case "DATACONSUMER_MESSAGE":
+                self._emit("message", message_from_wire(body))
+            case "DATACONSUMER_DATAPRODUCER_CLOSE":
+                self._close(CloseReason.PRODUCER_CLOSED, event="dataproducerclose")
+            case "DATACONSUMER_DATAPRODUCER_PAUSE":
+                self._set_source_paused(True)
+            case "DATACONSUMER_DATAPRODUCER_RESUME":
+                self._set_source_paused(False)
+            case "DATACONSUMER_SCTP_SENDBUFFER_FULL":
+                self._emit("sctpsendbufferfull")
+            case "DATACONSUMER_BUFFERED_AMOUNT_LOW":
+                self._emit("bufferedamountlow", body["buffered_amount"])
+            case _:
+                super()._notified(event, body)

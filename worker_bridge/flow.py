@@ -1,0 +1,69 @@
+"""What can be paused: something by itself, or a stream that also stops when its source is paused."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from worker_bridge.resource import Resource
+
+
+class Pausable(Resource):
+    """Events: ``pause()`` and ``resume()``, when that changes anything."""
+
+    methods: ClassVar[str]
+    """What the names of its own requests begin with."""
+
+    paused = False
+
+    async def pause(self) -> None:
+        """Let nothing through from now on; what comes meanwhile is lost."""
+        await self._request(f"{self.methods}_PAUSE")
+        self._set_paused(True)
+
+    async def resume(self) -> None:
+        await self._request(f"{self.methods}_RESUME")
+        self._set_paused(False)
+
+    def _follow(self, paused: bool) -> None:
+        """Be paused or not, at once; the worker is told, and what it answers changes nothing."""
+        if not self.closed and self.paused != paused:
+            self._channel.post(f"{self.methods}_PAUSE" if paused else f"{self.methods}_RESUME", self.id)
+            self._set_paused(paused)
+
+    def _set_paused(self, paused: bool) -> None:
+        if self.paused != paused:
+            self.paused = paused
+            self._emit("pause" if paused else "resume")
+
+
+class Following(Pausable):
+    """A stream of a source, which flows while neither of the two is paused.
+
+    Events: ``pause()`` and ``resume()`` when the flow really changes; that of the source by its own name.
+    """
+
+    source: ClassVar[str]
+    """What the source is called in events."""
+
+    _source_paused = False
+
+    @property
+    def source_paused(self) -> bool:
+        return self._source_paused
+
+    def _set_paused(self, paused: bool) -> None:
+        flows = not self.paused and not self._source_paused
+        self.paused = paused
+        self._flow_changed(flows)
+
+    def _set_source_paused(self, paused: bool) -> None:
+        if self._source_paused != paused:
+            flows = not self.paused and not self._source_paused
+            self._source_paused = paused
+            self._emit(f"{self.source}pause" if paused else f"{self.source}resume")
+            self._flow_changed(flows)
+
+    def _flow_changed(self, flowed: bool) -> None:
+        flows = not self.paused and not self._source_paused
+        if flows != flowed:
+            self._emit("resume" if flows else "pause")

@@ -1,0 +1,146 @@
+"""Two routers joined: a pair of pipe transports, and what one router's producer becomes in the other.
+
+A pair is made once for two routers, by whoever pipes first, and serves all that is piped between them after that, in
+both directions. It ends with either of its transports; the next to pipe makes another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from worker_bridge.connectivity import ListenInfo
+from worker_bridge.consumer import Consumer
+from worker_bridge.data_consumer import DataConsumer
+from worker_bridge.data_producer import DataProducer
+from worker_bridge.errors import NotFound
+from worker_bridge.flow import Following, Pausable
+from worker_bridge.pipe_transport import PipeTransport
+from worker_bridge.producer import Producer
+from worker_bridge.resource import Resource, new_id
+from worker_bridge.sctp import SctpOptions
+
+if TYPE_CHECKING:
+    from worker_bridge.router import Router
+
+Ends = tuple[PipeTransport, PipeTransport]
+"""Ours and theirs."""
+
+LOOPBACK = ListenInfo("udp", "127.0.0.1")
+
+
+@dataclass(frozen=True, slots=True)
+class PipeOptions:
+    """How a pair is made: where both ends listen, whether data, retransmissions and encryption are to pass."""
+
+    listen_info: ListenInfo = LOOPBACK
+    sctp: SctpOptions | None = field(default_factory=SctpOptions)
+    enable_rtx: bool = False
+    enable_srtp: bool = False
+
+
+class PipedProducer(NamedTuple):
+    """What a piped producer is on the way: a consumer here, a producer over there."""
+
+    pipe_consumer: Consumer
+    pipe_producer: Producer
+
+
+class PipedDataProducer(NamedTuple):
+    pipe_data_consumer: DataConsumer
+    pipe_data_producer: DataProducer
+
+
+class PipePair:
+    """The transports between two routers, once they are there."""
+
+    def __init__(self) -> None:
+        self._ends: dict[str, PipeTransport] = {}  # by the router's id
+        self._making = asyncio.Lock()
+
+    async def between(self, here: Router, there: Router, options: PipeOptions) -> Ends:
+        """Both ends, connected: ours and theirs. Made now, by these options, if they are not there yet."""
+        async with self._making:
+            if not self._ends:
+                await self._make(here, there, options)
+            return self._ends[here.id], self._ends[there.id]
+
+    async def _make(self, here: Router, there: Router, options: PipeOptions) -> None:
+        with ExitStack() as undo:
+            ours = await here.create_pipe_transport(options)
+            undo.callback(ours.close)
+            theirs = await there.create_pipe_transport(options)
+            undo.callback(theirs.close)
+            ip = _reachable(options.listen_info.ip)
+            await ours.connect(ip=ip, port=theirs.tuple.local_port, srtp_parameters=theirs.srtp_parameters)
+            await theirs.connect(ip=ip, port=ours.tuple.local_port, srtp_parameters=ours.srtp_parameters)
+            ours._require_open()
+            self._ends = {here.id: ours, there.id: theirs}
+            ours.on_closed(lambda: self._end(theirs))
+            theirs.on_closed(lambda: self._end(ours))
+            undo.pop_all()
+
+    def _end(self, other: PipeTransport) -> None:
+        self._ends = {}
+        other.close()
+
+
+async def pipe_producer(ends: Ends, producer: Producer, *, keep_id: bool) -> PipedProducer:
+    ours, theirs = ends
+    with ExitStack() as undo:
+        consumer = await ours.consume(producer.id)
+        undo.callback(consumer.close)
+        piped = await theirs.produce(
+            consumer.kind,
+            consumer.rtp_parameters,
+            producer_id=producer.id if keep_id else new_id(),
+            paused=consumer.producer_paused,
+            app_data=producer.app_data,
+        )
+        undo.callback(piped.close)
+        _mirror(producer, consumer, piped)
+        undo.pop_all()
+    return PipedProducer(consumer, piped)
+
+
+async def pipe_data_producer(ends: Ends, data_producer: DataProducer, *, keep_id: bool) -> PipedDataProducer:
+    ours, theirs = ends
+    with ExitStack() as undo:
+        consumer = await ours.consume_data(data_producer.id)
+        undo.callback(consumer.close)
+        piped = await theirs.produce_data(
+            consumer.sctp_stream_parameters,
+            label=consumer.label,
+            protocol=consumer.protocol,
+            data_producer_id=data_producer.id if keep_id else new_id(),
+            paused=consumer.data_producer_paused,
+            app_data=data_producer.app_data,
+        )
+        undo.callback(piped.close)
+        _mirror(data_producer, consumer, piped)
+        undo.pop_all()
+    return PipedDataProducer(consumer, piped)
+
+
+def _mirror(origin: Resource, consumer: Following, piped: Pausable) -> None:
+    """What happens to the consumer from now on, and has happened since it was made, happens to ``piped``; the end of
+    ``piped`` ends the consumer."""
+    if origin.closed or consumer.closed:
+        raise NotFound("pipe_to_router", f"{origin!r} closed meanwhile")
+    piped._follow(consumer.source_paused)
+    consumer.events.on("pause", lambda: piped._follow(True))
+    consumer.events.on("resume", lambda: piped._follow(False))
+    consumer.on_closed(piped.close)
+    piped.on_closed(consumer.close)
+
+
+def _reachable(ip: str) -> str:
+    """Where a socket on ``ip`` is reached from this machine, on which both ends are: an announced address is for
+    others, and may be a name, which the worker does not resolve."""
+    address = ipaddress.ip_address(ip)
+    if not address.is_unspecified:
+        return ip
+    return "127.0.0.1" if address.version == 4 else "::1"
