@@ -34,7 +34,7 @@ TIMEOUT_S: Final = 300  # npm over a slow line
 
 def build(progress: Progress, folder: Path = BUILT) -> None:
     """Fill ``folder``, unless it holds what would come out. Raises ``NativeError`` where it can't be done."""
-    stamp = stamp_of([Path(__file__), *(HERE / name for name in MANIFESTS), *DEMO.parent.glob("*.js")])
+    stamp = stamp_of([Path(__file__), *(HERE / name for name in MANIFESTS), *HERE.glob("*/*.js")])
     if (folder / STAMP).is_file() and (folder / STAMP).read_text() == stamp:
         return
     modules = packages(progress)

@@ -1,4 +1,4 @@
-"""The pages for browsers: static files, public, without any data of ours.
+"""The pages for browsers: an admins' dashboard and a demo. Static files, public, without any data of ours.
 
 Each page may load its own files and talk to its own origin, and nothing else (Content Security Policy Level 3). What a
 page shows it asks of the API with a token like any client. What the demo's client is built from: ``app.web.build``.
@@ -63,7 +63,29 @@ class Page:
         return web.FileResponse(found, headers={**self.headers, hdrs.CONTENT_TYPE: f"{kind}; charset=utf-8"})
 
 
+DASHBOARD = Page((HERE / "dashboard", HERE / "shared"))
 DEMO = Page((HERE / "demo", HERE / "shared", BUILT), microphone=True)
+
+
+@routes.get("/admin")
+@answers({302: None})
+async def to_dashboard(_: web.Request) -> web.Response:
+    """Leads to the dashboard."""
+    raise web.HTTPFound("admin/")  # relative: a proxy may have put us below a path of its own
+
+
+@routes.get("/admin/")
+@answers({200: HTML})
+async def get_dashboard(_: web.Request) -> web.StreamResponse:
+    """The admins' dashboard, which asks for a token itself."""
+    return DASHBOARD.index()
+
+
+@routes.get("/admin/assets/{name}")
+@answers({200: ASSET}, NOT_FOUND)
+async def get_dashboard_asset(request: web.Request) -> web.StreamResponse:
+    """A file of the dashboard."""
+    return DASHBOARD.asset(request.match_info["name"])
 
 
 @routes.get("/demo")

@@ -27,7 +27,7 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
 
 
 async def test_pages_are_public_and_may_load_only_their_own(node, http):
-    for path in ("/demo", "/demo/assets/mark.svg", "/demo/assets/base.css"):
+    for path in ("/admin/", "/demo", "/admin/assets/mark.svg", "/demo/assets/base.css"):
         async with http.get(node.url(path)) as answer:
             assert answer.status == 200, path
             assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'; script-src 'self';")
@@ -36,17 +36,22 @@ async def test_pages_are_public_and_may_load_only_their_own(node, http):
 
 
 async def test_a_page_that_did_not_change_is_not_sent_again(node, http):
-    async with http.get(node.url("/demo")) as first:
+    async with http.get(node.url("/admin/")) as first:
         known = first.headers["ETag"]
-    async with http.get(node.url("/demo"), headers={"If-None-Match": known}) as again:
+    async with http.get(node.url("/admin/"), headers={"If-None-Match": known}) as again:
         assert (again.status, await again.read()) == (304, b"")
+
+
+async def test_the_dashboard_without_its_slash_leads_to_it(node, http):
+    async with http.get(node.url("/admin")) as answer:
+        assert (answer.status, answer.url.path) == (200, "/admin/")
 
 
 @pytest.mark.parametrize(
     "name", ["nothing.js", "build.py", "..%2fbuild.py", "%2e%2e", "..%2fpackage.json", ".css", "index.html"]
 )
 async def test_no_other_file_is_an_asset(node, http, name):
-    for page in ("demo",):
+    for page in ("admin", "demo"):
         async with http.get(URL(node.url(f"/{page}/assets/{name}"), encoded=True)) as answer:
             assert answer.status in {401, 404}
             assert (await answer.json())["error"] in {"NOT_FOUND", "UNAUTHORIZED"}

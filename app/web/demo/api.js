@@ -1,24 +1,5 @@
-// The REST API as this page uses it, below wherever the page itself was served from.
-
-export class Refused extends Error {
-  constructor(status, { error = 'NETWORK', message = '' } = {}, retryAfter = 0) {
-    super(message || error);
-    Object.assign(this, { status, code: error, retryAfter });
-  }
-}
-
-export async function request(method, path, { token, body } = {}) {
-  const headers = { ...(token && { Authorization: `Bearer ${token}` }), ...(body && { 'Content-Type': 'application/json' }) };
-  let response;
-  try {
-    response = await fetch(new URL(path, location.href), { method, headers, body: body && JSON.stringify(body) });
-  } catch {
-    throw new Refused(0);
-  }
-  const answer = await response.json().catch(() => ({}));
-  if (!response.ok) throw new Refused(response.status, answer, Number(response.headers.get('Retry-After')));
-  return answer;
-}
+// Who this window is, and the REST API as that party.
+import { request } from '../shared/request.js';
 
 const RENEW_BEFORE_MS = 5 * 60 * 1000; // of an hour
 

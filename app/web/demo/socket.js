@@ -1,5 +1,5 @@
 // The WebSocket: commands with answers, events in order, and a way back after every loss without missing one.
-import { Refused } from './api.js';
+import { Refused } from '../shared/request.js';
 
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 8000;

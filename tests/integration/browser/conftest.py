@@ -10,6 +10,7 @@ import asyncio
 import wave
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -106,19 +107,26 @@ async def chromium(microphone: Path) -> AsyncIterator[Browser]:
 
 @pytest.fixture
 async def launch() -> AsyncIterator[Callable[..., Awaitable[BrowserContext]]]:
-    """Starts a browser with more flags, and gives a session of it; what its pages complain of fails the test."""
+    """Starts a browser with more flags, and gives a session of it.
+
+    What its pages complain of fails the test, apart from what is ``allowed``: Chromium complains of every refusal.
+    """
     complaints: list[str] = []
 
-    def listen(page: Page) -> None:
+    def listen(allowed: tuple[str, ...], page: Page) -> None:
+        def hear(kind: str, text: str) -> None:
+            if kind == "error" and not any(words in text for words in allowed):
+                complaints.append(text)
+
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        page.on("console", lambda message: hear(message.type, message.text))
 
     async with AsyncExitStack() as browsers:
 
-        async def start(*flags: str, **options: Any) -> BrowserContext:
+        async def start(*flags: str, allowed: tuple[str, ...] = (), **options: Any) -> BrowserContext:
             browser = await browsers.enter_async_context(launched(*flags))
             context = await browser.new_context(**{"locale": "en-US", **options})
-            context.on("page", listen)
+            context.on("page", partial(listen, allowed))
             return context
 
         yield start

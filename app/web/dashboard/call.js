@@ -1,0 +1,128 @@
+// One call's page: its facts, its parties' media right now, its quality, and everything that happened to it.
+import { RANK, drawQuality, endCall } from './calls.js';
+import { $, h, keyed, set, show, write } from './dom.js';
+import { DASH, clockTime, dateTime, duration, number, words } from './format.js';
+import { PartyCard } from './party.js';
+import { sentence, session } from './session.js';
+
+const EVERY_MS = 1000;
+const TIMELINE_KNOWN = ['at', 'type'];
+
+const FACTS = [
+  ['Talked', ({ durationSeconds, connectedAt, endedAt }) => duration(durationSeconds ?? (connectedAt && !endedAt ? since(connectedAt) : null))],
+  ['Charged', ({ billedPoints, billedUnits }) => `${number(billedPoints)} points, ${billedUnits} ${billedUnits === 1 ? 'unit' : 'units'}`],
+  ['Price', ({ pricePerMinute }) => `${number(pricePerMinute)} a minute`],
+  ['Asked', ({ createdAt }) => dateTime(createdAt)],
+  ['Accepted', ({ acceptedAt }) => clockTime(acceptedAt)],
+  ['Connected', ({ connectedAt }) => clockTime(connectedAt)],
+  ['Ended', ({ endedAt }) => clockTime(endedAt)],
+  ['Reason', ({ endReason }) => (endReason ? words(endReason) : DASH)],
+  ['Worker', ({ live, worker }) => live?.worker ?? worker ?? DASH],
+];
+
+const since = (at) => (Date.now() - Date.parse(at)) / 1000;
+
+export class CallView {
+  constructor(poller) {
+    Object.assign(this, { poller, element: $('call') });
+    this.title = h('h1', { tabindex: '-1' });
+  }
+
+  // Made anew for each call: what belonged to another one must not stay for a moment.
+  start(callId) {
+    this.callId = callId;
+    this.call = null;
+    this.build();
+    write(this.title, callId);
+    this.stop = this.poller.every(EVERY_MS, () => this.ask());
+  }
+
+  stop() {}
+
+  build() {
+    this.state = h('span', { class: 'pill', hidden: true });
+    this.end = h('button', { class: 'button danger', type: 'button', hidden: true, click: () => this.endIt() }, 'End call …');
+    this.who = h('p', { class: 'who' });
+    this.problem = h('p', { class: 'notice bad', role: 'alert', hidden: true });
+    this.flags = h('ul', { class: 'flag-list' });
+    this.values = FACTS.map(() => h('dd', {}));
+    this.qualities = h('ul', { class: 'qualities' });
+    this.parties = h('div', { class: 'parties' });
+    this.over = h('p', { class: 'muted', hidden: true }, 'The call is over; this is its record.');
+    this.timeline = h('ol', { class: 'timeline' });
+    this.body = h('div', { hidden: true },
+      h('dl', { class: 'card facts wide' }, FACTS.map(([name], fact) => h('div', {}, h('dt', {}, name), this.values[fact]))),
+      h('div', { class: 'columns' },
+        h('section', { 'aria-label': 'Media' }, h('h2', {}, 'Media'), this.over, this.qualities, this.parties),
+        h('section', { 'aria-label': 'Timeline' }, h('h2', {}, 'Timeline'), h('div', { class: 'card' }, this.timeline))));
+    this.element.replaceChildren(
+      h('p', {}, h('a', { href: '#/' }, '← Overview')),
+      h('div', { class: 'heading' }, this.title, this.state, h('span', { class: 'spread' }), this.end),
+      this.who, this.problem, this.flags, this.body);
+  }
+
+  async ask() {
+    try {
+      this.draw(await session.ask('GET', `calls/${encodeURIComponent(this.callId)}`));
+    } catch (error) {
+      if (error.code !== 'CALL_NOT_FOUND') throw error;
+      write(this.problem, sentence(error));
+      show(this.problem, true);
+    }
+  }
+
+  draw(call) {
+    this.call = call;
+    show(this.body, true);
+    show(this.state, true);
+    write(this.state, call.state);
+    set(this.state, 'data-rank', RANK[call.state]);
+    show(this.end, !['ending', 'ended'].includes(call.state));
+    write(this.who, `${call.userId} calls ${call.otomoId}`);
+    FACTS.forEach(([, value], fact) => write(this.values[fact], value(call)));
+    keyed(this.flags, call.flags, ({ type, userId }) => `${type} ${userId}`, flagRow);
+    keyed(this.qualities, call.quality, ({ from, to }) => `${from} ${to}`, qualityRow);
+    show(this.over, call.state === 'ended');
+    keyed(this.parties, call.live?.parties ?? [], ({ userId }) => userId, (party) => new PartyCard(party));
+    keyed(this.timeline, call.timeline.map((step, row) => ({ ...step, row })), ({ row }) => row, timelineRow);
+  }
+
+  async endIt() {
+    if (await endCall(this.call)) {
+      this.poller.now();
+      this.title.focus();
+    }
+  }
+}
+
+function flagRow() {
+  const element = h('li', { class: 'notice' });
+  return { element, update: ({ type, userId, since: at }) => write(element, `${words(type)}: ${userId}, since ${clockTime(at)}`) };
+}
+
+function qualityRow({ from, to }) {
+  const [mos, more] = [h('b', {}), h('span', { class: 'muted number' })];
+  return {
+    element: h('li', { class: 'card' }, h('span', { class: 'id' }, from, ' → ', to), mos, more),
+    update({ mos: score, lossPercent, jitterMs, roundTripMs }) {
+      drawQuality(mos, score);
+      const parts = [[lossPercent, '% loss'], [jitterMs, 'ms jitter'], [roundTripMs, 'ms round trip']];
+      write(more, parts.map(([value, unit]) => `${number(value, 1)} ${unit}`).join(' · '));
+    },
+  };
+}
+
+// What a step tells besides its time and type is for the eye of whoever knows: name and value.
+function timelineRow() {
+  const [time, type, more] = [h('time', { class: 'muted number' }), h('b', {}), h('span', { class: 'muted' })];
+  return {
+    element: h('li', {}, time, type, more),
+    update({ row, ...step }) {
+      set(time, 'datetime', step.at);
+      write(time, clockTime(step.at));
+      write(type, words(step.type));
+      const rest = Object.entries(step).filter(([name, value]) => !TIMELINE_KNOWN.includes(name) && value != null);
+      write(more, rest.map(([name, value]) => `${words(name)}: ${typeof value === 'object' ? JSON.stringify(value) : String(value).replaceAll('_', ' ')}`).join(', '));
+    },
+  };
+}

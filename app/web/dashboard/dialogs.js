@@ -1,0 +1,40 @@
+// Questions before what can't be undone. The browser's own dialog keeps the focus inside, and gives it back.
+import { $, write } from './dom.js';
+import { sentence } from './session.js';
+
+// Opens the dialog; `act()` is done when the answer is yes, and a refusal is shown inside. Resolves to whether it was done.
+export function ask(id, act) {
+  const dialog = $(id);
+  const form = dialog.querySelector('form');
+  const [problem, yes] = [dialog.querySelector('.problem'), dialog.querySelector('[value=yes]')];
+  write(problem, '');
+  dialog.showModal();
+  return new Promise((resolve) => {
+    const closing = new AbortController();
+    const { signal } = closing;
+    let done = false;
+    form.addEventListener('submit', async (event) => {
+      event.preventDefault();
+      yes.disabled = true;
+      try {
+        await act();
+        done = true;
+        dialog.close();
+      } catch (error) {
+        write(problem, sentence(error));
+      } finally {
+        yes.disabled = false;
+      }
+    }, { signal });
+    dialog.querySelector('[data-close]').addEventListener('click', () => dialog.close(), { signal });
+    dialog.addEventListener('close', () => {
+      closing.abort();
+      resolve(done);
+    }, { signal, once: true });
+  });
+}
+
+// Says something to screen readers; the eye sees it anyway.
+export function say(text) {
+  write($('said'), text);
+}

@@ -1,0 +1,89 @@
+// The dashboard: who is signed in, which view is shown, and whether the server answers. What a view shows is its own.
+import { CallView } from './call.js';
+import { $, show, write } from './dom.js';
+import { clockTime } from './format.js';
+import { Node } from './node.js';
+import { Overview } from './overview.js';
+import { Poller } from './poller.js';
+import { sentence, session } from './session.js';
+
+const poller = new Poller(told);
+const node = new Node(poller);
+const overview = new Overview(poller, node);
+const callView = new CallView(poller);
+let view = null;
+let lastAnswer = null;
+
+// After every question: an expired token leads back to the login, silence is shown until it ends.
+function told(error) {
+  if (error?.code === 'UNAUTHORIZED' || error?.code === 'FORBIDDEN') return signOut(sentence(error));
+  const silent = error && (error.code === 'NETWORK' || error.name === 'TimeoutError');
+  if (error && !silent) refused(error);
+  if (!silent) lastAnswer = Date.now();
+  const since = lastAnswer ? ` What you see is of ${clockTime(lastAnswer)}.` : '';
+  if (silent || !error) show($('offline'), Boolean(silent));
+  if (silent) write($('offline'), `The server does not answer; trying again.${since}`);
+  if (!error) write($('updated'), `Updated ${clockTime(lastAnswer)}`);
+}
+
+// The server answered, and said no; or this page has a mistake, which the console names.
+function refused(error) {
+  if (!error.code) reportError(error);
+  write($('offline'), sentence(error));
+  show($('offline'), true);
+}
+
+function route({ focus = true } = {}) {
+  const call = location.hash.match(/^#\/calls\/(.+)$/)?.[1];
+  if (location.hash && !location.hash.startsWith('#/')) return; // the skip link
+  view?.stop();
+  view = call ? callView : overview;
+  for (const one of [overview, callView]) show(one.element, one === view);
+  view.start(call && decodeURIComponent(call));
+  document.title = `${call ? `Call ${decodeURIComponent(call)}` : 'Overview'} · voiceplane admin`;
+  scrollTo(0, 0);
+  if (focus) view.title.focus();
+}
+
+function signedIn() {
+  show($('login'), false);
+  for (const button of [$('drain'), $('sign-out')]) show(button, true);
+  node.start();
+  route();
+}
+
+function signOut(why = '') {
+  session.signOut();
+  view?.stop();
+  view = null;
+  node.stop();
+  for (const gone of [overview.element, callView.element, $('drain'), $('sign-out'), $('offline'), $('ready')]) show(gone, false);
+  write($('updated'), '');
+  write($('login-problem'), why);
+  document.title = 'Sign in · voiceplane admin';
+  show($('login'), true);
+  $('token').focus();
+}
+
+async function signIn(event) {
+  event.preventDefault();
+  const button = $('login-form').querySelector('button');
+  button.disabled = true;
+  try {
+    await session.signIn($('token').value.trim());
+    $('token').value = '';
+    write($('login-problem'), '');
+    signedIn();
+  } catch (error) {
+    write($('login-problem'), sentence(error));
+    $('token').focus();
+  } finally {
+    button.disabled = false;
+  }
+}
+
+$('login-form').addEventListener('submit', signIn);
+$('sign-out').addEventListener('click', () => signOut());
+addEventListener('hashchange', () => session.token && route());
+if (session.token) signedIn();
+else signOut();

@@ -1,0 +1,38 @@
+// Asking again and again: one question at a time, none while nobody looks, and slower while nobody answers.
+
+const SLOWER_MS = 5000;
+
+export class Poller {
+  // `told(error)` after every question, with null where it was answered.
+  constructor(told) {
+    Object.assign(this, { told, tasks: new Set() });
+    document.addEventListener('visibilitychange', () => document.hidden || this.now());
+    addEventListener('online', () => this.now());
+  }
+
+  // Runs `ask` at once and then every so many milliseconds. Returns what stops it.
+  every(periodMs, ask) {
+    const task = { ask, periodMs, timer: 0, running: false };
+    this.tasks.add(task);
+    this.run(task);
+    return () => {
+      clearTimeout(task.timer);
+      this.tasks.delete(task);
+    };
+  }
+
+  now() {
+    for (const task of this.tasks) this.run(task);
+  }
+
+  async run(task) {
+    clearTimeout(task.timer);
+    if (task.running || document.hidden) return; // who comes back to the tab asks at once
+    task.running = true;
+    const error = await task.ask().then(() => null, (failure) => failure);
+    task.running = false;
+    if (!this.tasks.has(task)) return; // stopped meanwhile, and nobody wants to know
+    this.told(error);
+    if (this.tasks.has(task)) task.timer = setTimeout(() => this.run(task), error ? Math.max(task.periodMs, SLOWER_MS) : task.periodMs);
+  }
+}

@@ -1,0 +1,41 @@
+// The admin's token, which this tab alone keeps, and requests with it.
+import { request } from './request.js';
+
+const KEPT = 'voiceplane-admin-token';
+const ANSWER_WITHIN_MS = 8000;
+
+export const session = {
+  get token() {
+    return sessionStorage.getItem(KEPT);
+  },
+
+  // Keeps a token that proves to be an admin's. Throws what the server says otherwise.
+  async signIn(token) {
+    await request('GET', 'workers', { token });
+    sessionStorage.setItem(KEPT, token);
+  },
+
+  signOut() {
+    sessionStorage.removeItem(KEPT);
+  },
+
+  ask(method, path, body) {
+    return request(method, path, { token: this.token, body, signal: AbortSignal.timeout?.(ANSWER_WITHIN_MS) });
+  },
+};
+
+const SENTENCES = {
+  NETWORK: 'The server does not answer.',
+  UNAUTHORIZED: 'The server does not accept this token: it is wrong, or it has expired.',
+  FORBIDDEN: 'This token is good, but its role is not admin.',
+  CALL_NOT_FOUND: 'There is no such call.',
+  INVALID_CALL_STATE: 'The call is over already.',
+  DRAINING: 'The node stops already; that cannot be taken back.',
+  DATABASE_UNAVAILABLE: 'The database does not answer.',
+  WORKER_UNAVAILABLE: 'The media server does not answer.',
+};
+
+export function sentence(error) {
+  if (error.name === 'TimeoutError') return SENTENCES.NETWORK;
+  return SENTENCES[error.code] ?? `The server refused: ${error.code ?? error.message}.`;
+}
