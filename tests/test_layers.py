@@ -17,6 +17,7 @@ FORBIDDEN = {
     "app/ledger": ("app.calls", "app.ops", "app.rest", "app.signaling", "aiohttp"),
     "app/calls": ("app.ops", "app.rest", "app.signaling", "aiohttp"),
     "app/ops": ("app.rest",),
+    "app/openapi": ("app.ops", "app.rest", "app.signaling", "app.web"),
 }
 
 

@@ -18,8 +18,7 @@ from app.errors import ANSWERS, INTERNAL_ERROR, Answer
 from app.openapi.declaration import declaration_of
 from app.openapi.operation import Operation
 from app.openapi.responses import EVERYWHERE, error_example, refused, response_name
-from app.openapi.texts import INTRODUCTION, TAGS, TITLE, TOKEN
-from app.signaling.asyncapi import VERSION
+from app.openapi.texts import INTRODUCTION, TAGS, TITLE, TOKEN, VERSION
 from schemas.base import json_schemas
 from schemas.error import ErrorBodySchema
 

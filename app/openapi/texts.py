@@ -11,6 +11,7 @@ from app.openapi.examples import CALL_ID, CONSUMER_ID, PRODUCER_ID, TRANSPORT_ID
 from schemas.fields import CallId, Name, Text, Uuid
 
 TITLE: Final = "voiceplane"
+VERSION: Final = "1.0.0"  # of this interface; a client needs to know of it when its first number changes
 
 INTRODUCTION: Final = """\
 Paid voice calls. The *user* calls and pays, the *otomo* is called and never pays; either is a *party*. A call has a
