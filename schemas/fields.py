@@ -242,8 +242,8 @@ class FreeObject(StrictField[dict[str, Any]]):
     def describe(self) -> dict[str, Any]:
         properties = {name: field.describe() for name, field in self.known.items()}
         required = [name for name, field in self.known.items() if field.required]
-        shape = {"type": "object"} | ({"properties": properties} if properties else {})
-        return shape | ({"required": required} if required else {})
+        shape = {"type": "object", "additionalProperties": True}
+        return shape | ({"properties": properties, "required": required} if properties else {})
 
 
 class ListOf(StrictField[tuple[T, ...]], Generic[T]):
