@@ -7,8 +7,6 @@ the moment of asking, such as how many calls there are, is in ``standing.py``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from prometheus_client import CollectorRegistry, Counter, GCCollector, Histogram, ProcessCollector
 from prometheus_client import disable_created_metrics as without_times_of_creation
 
@@ -22,6 +20,7 @@ from app.calls.watch import Watch
 from app.ledger import Ledger
 from app.ledger.values import CallState, Charged
 from app.ops.lag import LoopLag
+from app.ops.tally import Tally
 from app.signaling.dispatch import Dispatcher
 from app.signaling.hub import Hub
 from worker_bridge.pool import Pool, Slot
@@ -31,9 +30,6 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 UPGRADED = 101  # a WebSocket's request lasts as long as its socket, which is no latency
 
 OPERATIONS = {"open_many": "open_call", "end_many": "end_call", "_answer": "ping"}  # as the ledger's methods are called
-
-Told = tuple[Callable[[], None], Callable[[float], None]]
-"""What counts one more, and what takes its seconds."""
 
 # Seconds, about three to a decade: where a healthy node is, where users notice, and where it is too late.
 FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
@@ -50,9 +46,13 @@ class Metrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
-        self._http = self._counter("http_requests", "HTTP requests answered.", "method", "route", "code")
-        self._http_seconds = self._histogram(
-            "http_request_duration_seconds", "From a request's header to its answer.", REQUEST, "method", "route"
+        self._http = Tally(
+            f"{PREFIX}_http_requests",
+            "HTTP requests answered.",
+            f"{PREFIX}_http_request_duration_seconds",
+            "From a request's header to its answer.",
+            ("method", "route", "code"),
+            REQUEST,
         )
         self._commands = self._counter("websocket_commands", "WebSocket messages answered.", "command", "code")
         self._command_seconds = self._histogram(
@@ -75,10 +75,16 @@ class Metrics:
             "ledger_write_duration_seconds", "From asking the ledger to the disk's answer.", FAST, "operation"
         )
         self._failed_writes = self._counter("ledger_write_failures", "Writes refused or not done.", "operation")
-        self._bridge = self._counter("bridge_requests", "Answers of native workers.", "method", "outcome")
-        self._bridge_seconds = self._histogram(
-            "bridge_request_duration_seconds", "From a request's writing to its answer's reading.", FAST, "method"
+        self._bridge = Tally(
+            f"{PREFIX}_bridge_requests",
+            "Answers of native workers.",
+            f"{PREFIX}_bridge_request_duration_seconds",
+            "From a request's writing to its answer's reading.",
+            ("method", "outcome"),
+            FAST,
         )
+        for tally in (self._http, self._bridge):
+            registry.register(tally)
         self._sweep_seconds = self._histogram("sweep_duration_seconds", "One look at all talking calls.", FAST)
         self._flags = self._counter("call_flags", "Times that a live call was found ailing.", "type")
         for flag_type in FlagType:
@@ -91,8 +97,6 @@ class Metrics:
         )
         self._mos = self._histogram("call_mos", "What each party hears, by the E-model, every few seconds.", MOS)
         self._lag_seconds = self._histogram("event_loop_lag_seconds", "How late a timer is, four times a second.", FAST)
-        self._http_told: dict[tuple[str, str, int], Told] = {}
-        self._bridge_told: dict[tuple[str, str], Told] = {}
 
     @classmethod
     def made(cls) -> Metrics:
@@ -124,18 +128,12 @@ class Metrics:
         pool.greet(self._watch_worker)
 
     def request_answered(self, method: str, route: str, status: int, seconds: float) -> None:
-        """On the path of every request, so what it adds to is looked up once per method, route and status."""
-        if method not in METHODS:
-            method = "other"  # clients make methods up
-        told = self._http_told.get((method, route, status))
-        if told is None:
-            label = route or "unmatched"
-            told = self._http.labels(method, label, str(status)).inc, self._http_seconds.labels(method, label).observe
-            self._http_told[method, route, status] = told
-        count, observe = told
-        count()
-        if status != UPGRADED:
-            observe(seconds)
+        """Clients make methods and routes up: those go under one label."""
+        times = self._http.of(method if method in METHODS else "other", route or "unmatched", status)
+        if status == UPGRADED:
+            times.untimed += 1
+        else:
+            times.note(seconds)
 
     def command_answered(self, command: str, code: str, seconds: float) -> None:
         command = command or "other"
@@ -178,14 +176,7 @@ class Metrics:
             self._failed_writes.labels(operation).inc()
 
     def worker_answered(self, method: str, seconds: float, outcome: str) -> None:
-        told = self._bridge_told.get((method, outcome))
-        if told is None:
-            label = method.lower()
-            told = self._bridge.labels(label, outcome).inc, self._bridge_seconds.labels(label).observe
-            self._bridge_told[method, outcome] = told
-        count, observe = told
-        count()
-        observe(seconds)
+        self._bridge.of(method.lower(), outcome).note(seconds)
 
     def _watch_worker(self, slot: Slot) -> None:
         if slot.worker is not None:
