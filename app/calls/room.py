@@ -251,9 +251,11 @@ class Room:
 
     def listeners(self, owned: PartyProducer) -> int:
         """How many consumers its packets go to now."""
-        producer_id = owned.producer.id
-        consumers = (one.consumer for one in self.consumers.values())
-        return sum(one.producer_id == producer_id and not one.paused for one in consumers)
+        producer_id, found = owned.producer.id, 0
+        for one in self.consumers.values():  # a loop, because every sweep asks it of every producer
+            if one.consumer.producer_id == producer_id and not one.consumer.paused:
+                found += 1
+        return found
 
     # consumers
 

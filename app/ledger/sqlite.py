@@ -92,7 +92,7 @@ class SqliteDatabase(Database):
     def _check(self, tx: Connection) -> None:
         tx.exec_driver_sql("PRAGMA schema_version").scalar()  # which is read from the file
         if inode(self._file) != self._inode:
-            raise LedgerUnavailable(f"{self._file} is gone, or another file: what is stored now would not be found")
+            raise LedgerUnavailable("its file is gone, or is another one: what is stored now would not be found")
 
     async def commit(self, work: Callable[[Connection], T], *, hurry: bool = True) -> T:
         result: T = await self._done(Job(work), hurry=hurry)

@@ -91,9 +91,12 @@ class Drain:
     async def _run(self, mode: Mode, deadline: Moment | None) -> None:
         if mode == "end":
             self._end(everybody=deadline is None)
-        while deadline is None or now().monotonic < deadline.monotonic:
-            self._tell()
+        self._tell()
+        if deadline is None:
+            return
+        while now().monotonic < deadline.monotonic:
             await asyncio.sleep(LOOK_EVERY_S)
+            self._tell()
         self._end(everybody=True)
 
     def _end(self, *, everybody: bool) -> None:

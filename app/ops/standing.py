@@ -16,6 +16,7 @@ from app.calls.registry import Registry
 from app.ledger.values import LIVE_STATES
 from app.ops.drain import Drain
 from app.ops.metrics import PREFIX
+from app.ops.prover import Prover
 from app.ops.sampler import Sampler
 from app.ops.usage import cpu_seconds, resident_bytes
 from app.signaling.hub import Hub
@@ -25,13 +26,16 @@ from worker_bridge.pool import Pool
 class Standing(Collector):
     """``look`` reads the node, ``collect`` gives out what was read last."""
 
-    def __init__(self, version: str, registry: Registry, drain: Drain, hub: Hub, pool: Pool, sampler: Sampler) -> None:
+    def __init__(
+        self, version: str, registry: Registry, drain: Drain, hub: Hub, pool: Pool, sampler: Sampler, prover: Prover
+    ) -> None:
         self._version = version
         self._registry = registry
         self._drain = drain
         self._hub = hub
         self._pool = pool
         self._sampler = sampler
+        self._prover = prover
         self._seen: list[Metric] = []
 
     def look(self) -> None:
@@ -62,6 +66,7 @@ class Standing(Collector):
 
     def _workers(self) -> Iterator[Metric]:
         up = gauge("worker_up", "1 while the worker is up.", "worker")
+        forwards = gauge("worker_forwards", "1 where the last packet that was sent through it came out.", "worker")
         restarts = counter("worker_restarts", "Times that a worker was started again.", "worker")
         cpu = counter("worker_cpu_seconds", "CPU time of the worker that is up.", "worker")
         memory = gauge("worker_resident_memory_bytes", "Memory of the worker that is up.", "worker")
@@ -77,11 +82,13 @@ class Standing(Collector):
                 cpu.add_metric(label, cpu_seconds(slot.worker))
                 memory.add_metric(label, resident_bytes(slot.worker))
                 pending.add_metric(label, slot.worker.channel.pending)
+            if proof := self._prover.proof(slot):
+                forwards.add_metric(label, proof.ok)
             if vitals := self._sampler.vitals_in(slot):
                 stress.add_metric(label, vitals.stress.value)
                 received.add_metric(label, vitals.traffic.received)
                 forwarded.add_metric(label, vitals.traffic.forwarded)
-        yield from (up, restarts, cpu, memory, pending, stress, received, forwarded)
+        yield from (up, forwards, restarts, cpu, memory, pending, stress, received, forwarded)
 
 
 def gauge(name: str, means: str, *labels: str, value: float | None = None) -> GaugeMetricFamily:

@@ -21,6 +21,7 @@ from schemas.health import LiveSchema, ReadySchema
 from tests.conftest import eventually, serving
 from tests.ledger.postgres_cluster import running_cluster
 from tests.ops.readiness import Balancer, problems
+from tests.ops.shortage import without_sockets
 
 PARTS = ["database", "database_writer", "ports", "draining", "stress"]
 
@@ -75,17 +76,21 @@ async def test_one_worker_of_two_is_enough(settings_with, http):
 async def test_a_worker_that_answers_but_does_not_forward_does_not_count(settings_with, http, monkeypatch):
     monkeypatch.setattr(prover_module, "PROVE_EVERY_S", 0.1)
     monkeypatch.setattr(prover_module, "AGAIN_AFTER_S", 0.1)
-    monkeypatch.setattr(health_module, "FEW_LEFT", 0)  # else it would be known beforehand
+    monkeypatch.setattr(health_module, "FEW_LEFT", -1_000_000)  # else it would be known before
     async with serving(settings_with()) as server:
         balancer = Balancer(http, server.base)
-        pid = server.pool.slots[0].worker.pid
-        limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-        resource.prlimit(pid, resource.RLIMIT_NOFILE, (descriptors(pid), limits[1]))
-        body = await balancer.turns(503, "a worker could open no socket")
-        assert "it does not forward: " in problems(body)["worker 0"]
-        assert not body["checks"][-1]["probe"]["ok"]
-        resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
+        with without_sockets(server.pool.slots[0].worker.pid):
+            body = await balancer.turns(503, "a worker could open no socket")
+            assert "it does not forward: " in problems(body)["worker 0"]
+            assert not body["checks"][-1]["probe"]["ok"]
         await balancer.turns(200, "it could again")
+
+
+async def test_a_worker_that_is_out_of_descriptors_is_known_before_its_next_proof(server, balancer):
+    with without_sockets(server.pool.slots[0].worker.pid):
+        body = await balancer.turns(503, "a worker was out of descriptors")
+        assert problems(body) == {"worker 0": "0 of 5 descriptors are left"}
+    await balancer.turns(200, "it had some again")
 
 
 async def test_a_node_that_has_hardly_a_descriptor_left_says_so(balancer):

@@ -141,6 +141,7 @@ async def test_a_killed_worker_shows(server, http):
     seen = await scrape(server, http)
     assert seen.total("voiceplane_worker_restarts_total", worker="0") == 1
     assert seen.total("voiceplane_worker_up", worker="0") == 1
+    assert seen.total("voiceplane_worker_forwards", worker="0") == 1
     assert seen.total("voiceplane_worker_resident_memory_bytes", worker="0") > 1_000_000
 
 

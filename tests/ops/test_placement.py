@@ -16,12 +16,15 @@ from app.keys import PROVER, SAMPLER
 from app.ops import prover as prover_module
 from app.ops.probe import HEADER, HERE, OPUS, VERSION_2
 from tests.conftest import Server, eventually, serving
-from tests.ops.test_probe import without_sockets
+from tests.ops.shortage import without_sockets
 from worker_bridge.rtp import RtcpParameters, RtpEncodingParameters, RtpParameters
 from worker_bridge.worker import Worker
 
 BURST = 6
+PATIENCE_S = 30.0
 LISTENERS = 60
+AT_ONCE = 3  # packets
+FELT = 0.05  # stress: more than a burst of rooms is expected to bring
 SSRC = 4711
 VOICE = RtpParameters((OPUS,), encodings=(RtpEncodingParameters(ssrc=SSRC),), rtcp=RtcpParameters("voice"))
 
@@ -50,7 +53,8 @@ async def kept_busy(worker: Worker) -> AsyncIterator[None]:
             for number in itertools.count():
                 header = HEADER.pack(VERSION_2, OPUS.payload_type, number & 0xFFFF, number * 960 & 0xFFFFFFFF, SSRC)
                 voice.sendto(header + b"voice", (HERE.ip, way_in.tuple.local_port))
-                await asyncio.sleep(0.001)
+                if number % AT_ONCE == 0:
+                    await asyncio.sleep(0.001)
 
         speaking = asyncio.create_task(speak())
         try:
@@ -81,9 +85,14 @@ async def test_a_burst_is_shared_out_among_workers_that_have_nothing_to_do(serve
 
 
 async def test_rooms_go_past_a_worker_that_is_under_load(server, admin):
-    slot = server.pool.slots[0]
-    async with kept_busy(slot.worker):
-        await eventually(lambda: server.app[SAMPLER].vitals_in(slot).stress.value < 0.1 and "it is not felt")
+    stresses = [server.app[SAMPLER].vitals_in(slot) for slot in server.pool.slots]
+
+    def not_felt() -> str | None:
+        busy, idle = (vitals.stress.value for vitals in stresses)
+        return None if busy > idle + FELT else f"{busy} is not much more than {idle}"
+
+    async with kept_busy(server.pool.slots[0].worker):
+        await eventually(not_felt, within_s=PATIENCE_S)
         lines = (await admin.request("GET", "/admin/workers"))["workers"]
         assert lines[0]["stress"] > lines[1]["stress"]
         assert await burst(admin, server, "second") == [0, BURST]

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import os
-import resource
 import signal
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -15,6 +12,7 @@ from app.ops import prover as prover_module
 from app.ops.probe import PROVEN_WITHIN_S, ProbeFailed, prove
 from app.ops.prover import Prover
 from tests.conftest import eventually, free_ports
+from tests.ops.shortage import without_sockets
 from worker_bridge.native import NativeWorker
 from worker_bridge.pool import Pool, PoolSettings
 from worker_bridge.worker import Worker
@@ -24,17 +22,6 @@ from worker_bridge.worker import Worker
 async def worker(native_worker: NativeWorker) -> AsyncIterator[Worker]:
     async with Worker.running(native_worker) as running:
         yield running
-
-
-@contextmanager
-def without_sockets(pid: int) -> Iterator[None]:
-    """The process may open no further descriptor."""
-    limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-    resource.prlimit(pid, resource.RLIMIT_NOFILE, (len(list(Path(f"/proc/{pid}/fd").iterdir())), limits[1]))
-    try:
-        yield
-    finally:
-        resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
 
 
 async def test_a_packet_comes_through_and_nothing_of_the_proof_is_left(worker):

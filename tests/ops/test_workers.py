@@ -15,6 +15,7 @@ from schemas.base import load
 from schemas.node import SampleSeriesSchema, WorkersSchema
 from tests.conftest import eventually
 
+PATIENCE_S = 20.0
 PACKETS_A_SECOND = 50  # of each party: 20 ms a packet
 
 
@@ -67,19 +68,24 @@ async def test_the_last_hour_is_there_in_steps(server, admin, call, monkeypatch)
     sampler = server.app[SAMPLER]
     async with conversation(call.user, call.otomo, call.call_id) as talk:
         await talk.heard()
-        steps = len(sampler.series.steps)
-        await eventually(lambda: len(sampler.series.steps) < steps + 2 and "no step is closed")
+        await eventually(lambda: steps_are_off(sampler.series.steps), within_s=PATIENCE_S)
         body = await admin.request("GET", "/admin/series")
     load(SampleSeriesSchema, body)
     assert body["stepSeconds"] == 5
+    assert 0 < len(body["samples"]) <= len(sampler.series.steps)
     step = body["samples"][-1]
     assert (step["calls"], step["talking"], step["sockets"]) == (1, 1, 0)
-    assert step["packetsIn"] == pytest.approx(2 * PACKETS_A_SECOND, rel=0.2)
-    assert step["packetsOut"] == pytest.approx(2 * PACKETS_A_SECOND, rel=0.2)
     assert step["nodeCpuPercent"] > 0
     assert step["workerCpuPercent"] > 0
-    assert 0 < step["stress"] < 1
+    assert step["stress"] > 0
     assert step["lossPercent"] is None or 0 <= step["lossPercent"] < 5
+
+
+def steps_are_off(steps):
+    """What is not as two parties who talk make it."""
+    expected = pytest.approx(2 * PACKETS_A_SECOND, rel=0.2)
+    rates = [(step.packets_in, step.packets_out) for step in steps]
+    return not any(one == (expected, expected) for one in rates) and f"packets were {rates}"
 
 
 async def test_only_admins_look(call):
