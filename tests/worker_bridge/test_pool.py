@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 from rtp_samples import OPUS
 
+from app.loadtest.processes import udp_drops
 from tests.conftest import children, eventually, free_ports
 from worker_bridge import pool as pool_module
 from worker_bridge.errors import NativeError, RequestRefused, WorkerGone
 from worker_bridge.native import NativeWorker
-from worker_bridge.pool import Pool, PoolSettings
+from worker_bridge.pool import RECEIVE_BUFFER_BYTES, Pool, PoolSettings
 from worker_bridge.resource import CloseReason
 from worker_bridge.worker import Worker
 from worker_bridge.worker_settings import WorkerSettings
@@ -64,6 +65,22 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """A crash loop in a second, not in half a minute."""
     monkeypatch.setattr(pool_module, "FIRST_DELAY_S", 0.001)
     monkeypatch.setattr(pool_module, "LONGEST_DELAY_S", 0.01)
+
+
+async def test_a_worker_that_is_kept_waiting_for_a_moment_loses_no_packet(native_worker: NativeWorker) -> None:
+    """As many as 250 calls send in 40 ms."""
+    if int(Path("/proc/sys/net/core/rmem_max").read_text()) < RECEIVE_BUFFER_BYTES:
+        pytest.skip("the system grants no such buffer")
+    async with Pool.running(native_worker, settings(1)) as pool:
+        worker, (port,) = worker_of(pool, 0), await ports(0, pool)
+        os.kill(worker.pid, signal.SIGSTOP)
+        try:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as caller:
+                for _ in range(1000):
+                    caller.sendto(bytes(120), ("127.0.0.1", port))
+            assert udp_drops(worker.pid) == 0
+        finally:
+            os.kill(worker.pid, signal.SIGCONT)
 
 
 async def test_routers_go_where_there_is_least(native_worker: NativeWorker) -> None:
