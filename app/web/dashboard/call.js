@@ -34,10 +34,12 @@ export class CallView {
     this.call = null;
     this.build();
     write(this.title, callId);
-    this.stop = this.poller.every(EVERY_MS, () => this.ask());
+    this.stopAsking = this.poller.every(EVERY_MS, () => this.ask());
   }
 
-  stop() {}
+  stop() {
+    this.stopAsking();
+  }
 
   build() {
     this.state = h('span', { class: 'pill', hidden: true });

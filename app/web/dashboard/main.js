@@ -12,30 +12,21 @@ const node = new Node(poller);
 const overview = new Overview(poller, node);
 const callView = new CallView(poller);
 let view = null;
-let lastAnswer = null;
+let updated = null;
 
-// After every question: an expired token leads back to the login, silence is shown until it ends.
+// After every question: an expired token leads back to the login, whatever else is wrong is shown until it ends.
 function told(error) {
   if (error?.code === 'UNAUTHORIZED' || error?.code === 'FORBIDDEN') return signOut(sentence(error));
-  const silent = error && (error.code === 'NETWORK' || error.name === 'TimeoutError');
-  if (error && !silent) refused(error);
-  if (!silent) lastAnswer = Date.now();
-  const since = lastAnswer ? ` What you see is of ${clockTime(lastAnswer)}.` : '';
-  if (silent || !error) show($('offline'), Boolean(silent));
-  if (silent) write($('offline'), `The server does not answer; trying again.${since}`);
-  if (!error) write($('updated'), `Updated ${clockTime(lastAnswer)}`);
-}
-
-// The server answered, and said no; or this page has a mistake, which the console names.
-function refused(error) {
-  if (!error.code) reportError(error);
-  write($('offline'), sentence(error));
-  show($('offline'), true);
+  if (!error) updated = new Date();
+  if (error && !error.code && error.name !== 'TimeoutError') reportError(error); // a mistake of this page
+  write($('offline'), error ? `${sentence(error)} Trying again.${updated ? ` What you see is of ${clockTime(updated)}.` : ''}` : '');
+  show($('offline'), Boolean(error));
+  write($('updated'), updated ? `Updated ${clockTime(updated)}` : '');
 }
 
 function route({ focus = true } = {}) {
   const call = location.hash.match(/^#\/calls\/(.+)$/)?.[1];
-  if (location.hash && !location.hash.startsWith('#/')) return; // the skip link
+  if (view && location.hash && !location.hash.startsWith('#/')) return; // the skip link
   view?.stop();
   view = call ? callView : overview;
   for (const one of [overview, callView]) show(one.element, one === view);
@@ -55,7 +46,7 @@ function signedIn() {
 function signOut(why = '') {
   session.signOut();
   view?.stop();
-  view = null;
+  view = updated = null;
   node.stop();
   for (const gone of [overview.element, callView.element, $('drain'), $('sign-out'), $('offline'), $('ready')]) show(gone, false);
   write($('updated'), '');

@@ -3,7 +3,7 @@
 const SLOWER_MS = 5000;
 
 export class Poller {
-  // `told(error)` after every question, with null where it was answered.
+  // `told(error)` after every question: what is wrong with any of them, or null.
   constructor(told) {
     Object.assign(this, { told, tasks: new Set() });
     document.addEventListener('visibilitychange', () => document.hidden || this.now());
@@ -29,10 +29,11 @@ export class Poller {
     clearTimeout(task.timer);
     if (task.running || document.hidden) return; // who comes back to the tab asks at once
     task.running = true;
-    const error = await task.ask().then(() => null, (failure) => failure);
+    task.error = await task.ask().then(() => null, (failure) => failure);
     task.running = false;
     if (!this.tasks.has(task)) return; // stopped meanwhile, and nobody wants to know
-    this.told(error);
-    if (this.tasks.has(task)) task.timer = setTimeout(() => this.run(task), error ? Math.max(task.periodMs, SLOWER_MS) : task.periodMs);
+    this.told(task.error ?? [...this.tasks].find(({ error }) => error)?.error ?? null);
+    if (!this.tasks.has(task)) return; // what was told stopped it
+    task.timer = setTimeout(() => this.run(task), task.error ? Math.max(task.periodMs, SLOWER_MS) : task.periodMs);
   }
 }

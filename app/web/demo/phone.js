@@ -136,6 +136,7 @@ export class Phone {
 
 const NEW_CALL = {
   callId: null, connectedAt: null, charged: 0, ticks: 0, muted: false, theirMuted: false, sending: false, outcome: null,
+  deadlineAt: null,
 };
 
 const EVENTS = {
@@ -162,6 +163,7 @@ const EVENTS = {
     phone.set({ charged, ticks, lastCharge: chargedPoints, ...(userBalance != null && { balance: userBalance }) });
   },
   wallet_update: (phone, { balance }) => phone.set({ balance }),
+  node_draining: (phone, { deadlineAt }) => phone.set({ deadlineAt }),
   call_end(phone, { reason, durationSeconds, totalChargedPoints }) {
     const connected = Boolean(phone.state.connectedAt);
     phone.end({ outcome: { reason, connected, seconds: durationSeconds, points: totalChargedPoints } });

@@ -48,12 +48,13 @@ function status({ phase, role, otomo }) {
   return text[role] ?? text;
 }
 
-function hint({ phase, role, otomo, problem, why, price, outcome }) {
+function hint({ phase, role, otomo, problem, why, price, outcome, deadlineAt }) {
   if (problem) return refusal(problem);
   if (phase === 'refused') return texts.microphoneFailed[why];
   if (phase === 'incoming') return texts.hint.incoming(price);
-  if (phase === 'ended') return `${texts.reason[outcome.reason] ?? outcome.reason} ${ended(outcome)}`;
+  if (phase === 'ended') return `${texts.reason[outcome.reason] ?? outcome.reason}\n${ended(outcome)}`;
   if (phase === 'ready') return role === 'user' && otomo === 'offline' ? texts.hint.alone : texts.hint.ready[role];
+  if (phase === 'talking' && deadlineAt) return texts.hint.draining(new Date(deadlineAt).toTimeString().slice(0, 8));
   return texts.hint[phase] ?? '';
 }
 
