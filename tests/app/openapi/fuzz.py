@@ -2,8 +2,8 @@
 answers.
 
 Ids in requests are replaced by those of the world where they are well formed, so that most requests reach beyond a
-404; one in eight keeps its own, one in eight comes from a stranger, one in sixteen without a token. What is asked is
-given by the seed; the ids, and so the answers, are the node's.
+404. Once an operation has succeeded, some keep their own ids, come from a stranger, or without a token. What is asked
+is given by the seed; the world's ids, and so the answers, are the node's.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ UUID = re.compile(UUID_PATTERN).fullmatch
 CALL_ID = re.compile(r"[A-Za-z0-9_-]{1,64}").fullmatch
 PRINTABLE = st.text(st.characters(categories=["L", "M", "N", "P", "S"]), min_size=1, max_size=128)
 
-ACCEPTED = ["2xx", "401", "402", "403", "404", "409", "429"]
+ACCEPTED = ["2xx", "3xx", "401", "402", "403", "404", "409", "429"]
 RULED = ["listCalls", "getUsage", "createProducer", "createConsumer", "connectTransport", "adjustWallet"]
 """Refused by rules, too, that JSON Schema can't tell: cursors are ours, codecs the router's, sums the wallet's."""
 
@@ -78,22 +78,34 @@ def run(base: str, world: World, loop: asyncio.AbstractEventLoop, max_examples: 
     schema = schemathesis.openapi.from_dict(document, config=configured(base, max_examples, seed))
     chance = random.Random(seed)
 
+    succeeded: set[str] = set()
+
+    def misses(one_in: int, case: Any) -> bool:
+        return name_of(case) in succeeded and chance.random() < 1 / one_in
+
     def before_call(_: Any, case: Any, kwargs: Any) -> None:
         operation = case.operation.definition.raw
         aiming = world.aim(operation["operationId"], operation["tags"][0])
         aim = asyncio.run_coroutine_threadsafe(aiming, loop).result()
-        take_aim(case, aim.ids, chance)
-        if not operation["security"] or chance.random() >= 1 / 16:
-            asks = "eve" if chance.random() < 1 / 8 else aim.user_id
+        take_aim(case, {name: id_ for name, id_ in aim.ids.items() if not misses(8, case)})
+        know_better(case, chance)
+        if not operation["security"] or not misses(16, case):
+            asks = "eve" if misses(8, case) else aim.user_id
             case.headers["Authorization"] = f"Bearer {world.tokens[asks]}"
 
+    def after_call(_: Any, case: Any, response: Any) -> None:
+        if response.status_code < 300:
+            succeeded.add(name_of(case))
+
     schemathesis.hook(before_call)
+    schemathesis.hook(after_call)
     found = Found()
     try:
         for event in from_schema(schema).execute():
             found.take(event)
     finally:
         GLOBAL_HOOK_DISPATCHER.unregister(before_call)
+        GLOBAL_HOOK_DISPATCHER.unregister(after_call)
     return found
 
 
@@ -131,23 +143,28 @@ def configured(base: str, max_examples: int, seed: int) -> schemathesis.Config:
     )
 
 
-def take_aim(case: Any, ids: dict[str, str], chance: random.Random) -> None:
-    """Put the world's ids where there are well-formed ones, but for one in eight."""
+def name_of(case: Any) -> str:
+    name: str = case.operation.definition.raw["operationId"]
+    return name
+
+
+def take_aim(case: Any, ids: dict[str, str]) -> None:
+    """Put the world's ids where there are well-formed ones."""
     for place in (case.path_parameters, case.body):
-        if not isinstance(place, dict):
-            continue
-        for name in ids.keys() & place.keys():
-            if is_id(name, place[name]) and chance.random() >= 1 / 8:
-                place[name] = ids[name]
-    is_good_producer = (
-        case.operation.definition.raw["operationId"] == "createProducer" and case.meta.generation.mode.is_positive
-    )
+        if isinstance(place, dict):
+            place |= {name: ids[name] for name in ids.keys() & place.keys() if is_id(name, place[name])}
+
+
+def know_better(case: Any, chance: random.Random) -> None:
+    """What JSON Schema does not say, and what would be the end of the world."""
+    if not isinstance(case.body, dict):
+        return
+    case.body = whole(case.body)
+    is_good_producer = name_of(case) == "createProducer" and case.meta.generation.mode.is_positive
     if is_good_producer and chance.random() < 1 / 2:  # generated ones have codecs that no router has
         case.body["rtpParameters"] = EXAMPLES[ProduceRequestSchema]["rtpParameters"]
-    if isinstance(case.body, dict):
-        case.body = whole(case.body)
-        if case.body.get("mode") == "end" or case.body.get("deadlineSeconds") == 0:  # would be the end of the world
-            case.body = {}
+    if case.body.get("mode") == "end" or case.body.get("deadlineSeconds") == 0:
+        case.body = {}
 
 
 def whole(value: Any) -> Any:
