@@ -36,6 +36,7 @@ from app.keys import (
     DRAIN,
     HEALTH,
     HTTP_OBSERVERS,
+    HUB,
     ICE_SERVERS,
     JOURNAL,
     LEDGER,
@@ -67,7 +68,7 @@ from app.ops.prover import Prover
 from app.ops.sampler import Sampler
 from app.ops.standing import Standing
 from app.ratelimit import RateLimiter
-from app.rest import admin, calls, demo, docs, health, metrics, node, rtc, wallet
+from app.rest import admin, calls, demo, docs, health, live, metrics, node, rtc, wallet
 from app.settings import Settings
 from app.signaling.commands import build_commands
 from app.signaling.connection import Replay
@@ -87,7 +88,6 @@ END_CALLS_WITHIN_S = 8.0  # at shutdown; a supervisor kills not much later
 EVENTS_KEPT_MS = 60 * 60 * 1000  # what a client that reconnects can be told again
 PRUNE_EVERY_S = 600.0
 
-HUB = web.AppKey("hub", Hub)
 ENDPOINT = web.AppKey("endpoint", Endpoint)
 
 logger = logging.getLogger(__name__)
@@ -112,6 +112,7 @@ def create_app(settings: Settings) -> web.Application:
         calls.routes,
         wallet.routes,
         admin.routes,
+        live.routes,
         node.routes,
         health.routes,
         metrics.routes,

@@ -22,6 +22,7 @@ from app.ops.sampler import Sampler
 from app.ops.standing import Standing
 from app.ratelimit import RateLimiter
 from app.settings import Settings
+from app.signaling.hub import Hub
 from app.turn import IceServersFor
 from worker_bridge.pool import Pool
 
@@ -40,6 +41,7 @@ PRESENCE = web.AppKey("presence", Presence)
 RATES = web.AppKey("rates", Rates)
 CALLS = web.AppKey("calls", CallService)
 POOL = web.AppKey("pool", Pool)
+HUB = web.AppKey("hub", Hub)
 METRICS = web.AppKey("metrics", Metrics)
 STANDING = web.AppKey("standing", Standing)
 SAMPLER = web.AppKey("sampler", Sampler)

@@ -162,7 +162,7 @@ class Sweeper:
             count = packet_count(answer.result())
             grown = count - life.counts.get(owned.producer.id, 0)
             if grown > 0:
-                life.last_rtp = now
+                life.last_rtp = owned.last_rtp = now
                 traffic.received += grown
                 traffic.forwarded += grown * listeners
             life.counts[owned.producer.id] = count

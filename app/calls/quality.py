@@ -161,11 +161,6 @@ class CallQuality:
             if one.transport.ice_selected_tuple is not None:
                 self.protocols[one.user_id] = one.transport.ice_selected_tuple.protocol
 
-    @property
-    def mos(self) -> float | None:
-        """The lower of what both hear now."""
-        return min((one.latest.mos for one in self.directions if one.latest is not None), default=None)
-
 
 def losses(received: int, missed: int, reported: int) -> tuple[int, int]:
     """How many packets the listener should have got, and how many it has not: ``missed`` by the worker, ``reported`` by

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from app.calls.call import LiveCall
 from app.calls.flags import Flag
 from app.calls.quality import Direction, Quality
@@ -20,7 +22,7 @@ def record_of(call: LiveCall, unit_seconds: float) -> Record:
         ended_by=call.ended_by,
         unit_seconds=unit_seconds,
         worker=call.room.worker_index if call.room is not None else None,
-        mos=min((line.mos for line in quality), default=None),
+        mos=lowest_mos(quality),
         quality=tuple(dump(QualityLineSchema, line) for line in quality),
         flags=tuple(dump(FlagLineSchema, flag_line(flag)) for flag in call.flags.all),
         transports=tuple(dump(ProtocolLineSchema, line) for line in protocols),
@@ -35,6 +37,10 @@ def whole_quality(call: LiveCall) -> tuple[QualityLine, ...]:
 def latest_quality(call: LiveCall) -> tuple[QualityLine, ...]:
     """Of the last seconds."""
     return tuple(quality_line(one, one.latest) for one in call.quality.directions if one.latest is not None)
+
+
+def lowest_mos(quality: Iterable[QualityLine]) -> float | None:
+    return min((line.mos for line in quality), default=None)
 
 
 def quality_line(direction: Direction, quality: Quality) -> QualityLine:

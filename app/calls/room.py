@@ -88,6 +88,7 @@ class PartyProducer:
     requested: RtpParameters
     key: RetryKey
     reading: Reading | None = None  # what was last asked of it
+    last_rtp: float | None = None  # monotonic seconds
 
 
 @dataclass(slots=True, eq=False)

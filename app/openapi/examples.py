@@ -6,6 +6,17 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from app.calls.media import capabilities_of
+from app.openapi.example_call import (
+    ALICE_NOW,
+    CALL_ID,
+    CONSUMER_ID,
+    OTOMO,
+    PRODUCER_ID,
+    RECORD,
+    STANDING,
+    TRANSPORT_ID,
+    USER,
+)
 from schemas.admin import RecoveryLogSchema
 from schemas.base import Schema, dump
 from schemas.call import (
@@ -27,6 +38,7 @@ from schemas.consumer import (
 )
 from schemas.demo import DemoSessionRequestSchema, DemoSessionSchema
 from schemas.health import LiveSchema, ReadySchema
+from schemas.live import LiveCallDetailSchema, LiveCallListSchema
 from schemas.node import DrainedSchema, DrainRequestSchema, SampleSeriesSchema, WorkersSchema
 from schemas.producer import ProducerCreatedSchema, ProduceRequestSchema, ProducerListSchema
 from schemas.stats import StatisticsSchema
@@ -42,12 +54,6 @@ from schemas.transport import (
 from schemas.wallet import AdjustRequestSchema, BalanceSchema, RateRequestSchema, RateSchema, UsageSchema
 
 Json = dict[str, Any]
-
-USER, OTOMO = "alice", "hana"
-CALL_ID = "call_5r9QyVx0TtqkZ1aB"
-TRANSPORT_ID = "ed1d0d28-876c-4fe9-86a2-bcb432eb7727"
-PRODUCER_ID = "9440e749-fa60-434d-8607-442f22d03800"
-CONSUMER_ID = "3d0b486b-6a20-47f8-841a-2bfe4fecf40a"
 
 PROBLEM: Final = {"path": "rtpParameters.codecs.0.payloadType", "problem": "must be 0 to 127"}
 """Of a body that is refused."""
@@ -95,34 +101,6 @@ _HEARD = {
     "rtcp": {"cname": "xkTiFVx5Ee0fMbRX", "reducedSize": True},
 }
 _CAPABILITIES = dump(CapabilitiesSchema, Capabilities(capabilities_of({"audio"})))
-_QUALITY = [
-    {
-        "from": USER,
-        "to": OTOMO,
-        "mos": 4.31,
-        "rFactor": 88.9,
-        "lossPercent": 0.46,
-        "jitterMs": 3.1,
-        "roundTripMs": 84.0,
-    }
-]
-_FLAGS = [
-    {
-        "type": "dead_microphone",
-        "userId": OTOMO,
-        "since": "2026-01-31T12:00:31.002Z",
-        "until": "2026-01-31T12:00:44.870Z",
-    }
-]
-_RECORD = {
-    "endedBy": "user",
-    "billedSeconds": 60,
-    "worker": 0,
-    "mos": 4.31,
-    "quality": _QUALITY,
-    "flags": _FLAGS,
-    "transports": [{"userId": USER, "protocol": "udp"}, {"userId": OTOMO, "protocol": "tcp"}],
-}
 _CALL = {
     "callId": CALL_ID,
     "userId": USER,
@@ -137,6 +115,14 @@ _CALL = {
     "durationSeconds": 75,
     "billedUnits": 1,
     "billedPoints": 100,
+}
+_LIVE_CALL = _CALL | {
+    "state": "talking",
+    "endedAt": None,
+    "endReason": None,
+    "durationSeconds": None,
+    "billedUnits": 0,
+    "billedPoints": 0,
 }
 _USAGE = ("callId", "otomoId", "connectedAt", "endedAt", "durationSeconds", "billedUnits", "billedPoints")
 
@@ -219,7 +205,21 @@ EXAMPLES: Final[Mapping[type[Schema[Any]], Json]] = {
             {"at": "2026-01-31T12:01:20.481Z", "type": "ended", "cause": "ended by alice"},
         ]
     }
-    | _RECORD,
+    | RECORD,
+    LiveCallListSchema: {
+        "calls": [_LIVE_CALL | {"worker": 0, "talkSeconds": 42, "flags": [STANDING], "mos": 4.31}],
+        "nextCursor": None,
+    },
+    LiveCallDetailSchema: _LIVE_CALL
+    | RECORD
+    | {
+        "endedBy": None,
+        "billedSeconds": None,
+        "transports": [],
+        "flags": [STANDING],
+        "timeline": [{"at": "2026-01-31T12:00:05.003Z", "type": "talking", "cause": "RTP of alice"}],
+        "live": {"worker": 0, "parties": [ALICE_NOW]},
+    },
     BillingSchema: {
         "callId": CALL_ID,
         "units": [{"index": 1, "points": 100, "chargedAt": "2026-01-31T12:01:05.003Z"}],

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from app.openapi.declaration import Parameter
-from app.openapi.examples import CALL_ID, CONSUMER_ID, PRODUCER_ID, TRANSPORT_ID
+from app.openapi.example_call import CALL_ID, CONSUMER_ID, PRODUCER_ID, TRANSPORT_ID
 from schemas.fields import CallId, Name, Text, Uuid
 
 TITLE: Final = "voiceplane"

@@ -126,18 +126,7 @@ async def list_calls(request: web.Request) -> web.Response:
 async def get_call(request: web.Request) -> web.Response:
     """One call with everything that happened to it, oldest first."""
     call = await readable_call(request)
-    steps = await request.app[LEDGER].timeline(call.id)
-    units = await request.app[LEDGER].billing(call.id)
-    happened: list[tuple[int, int, dict[str, Any]]] = [
-        *((step.at_ms, 0, {"type": step.state, "cause": step.cause}) for step in steps),
-        *((unit.charged_at_ms, unit.index, {"type": "unit", "index": unit.index, "points": unit.points})
-          for unit in units.units),
-    ]  # fmt: skip
-    happened.sort(key=lambda one: one[:2])
-    timeline = tuple({"at": iso(at_ms), **what} for at_ms, _, what in happened)
-    record = await request.app[LEDGER].record(call.id)
-    detail = CallDetail(**body_fields(call), timeline=timeline, **(record_fields(call, record) if record else {}))
-    return json_response(dump(CallDetailSchema, detail))
+    return json_response(dump(CallDetailSchema, CallDetail(**await detail_fields(request, call))))
 
 
 @routes.get("/calls/{call_id}/billing")
@@ -152,12 +141,32 @@ async def get_billing(request: web.Request) -> web.Response:
 
 async def readable_call(request: web.Request) -> Call:
     """The stored call, for its parties and for admins."""
+    call = await stored_call(request)
+    claims(request).require_reader(call.user_id, call.otomo_id)
+    return call
+
+
+async def stored_call(request: web.Request) -> Call:
     call_id = request.match_info["call_id"]
     call = await request.app[LEDGER].call(call_id)
     if call is None:
         raise CallNotFound(call_id)
-    claims(request).require_reader(call.user_id, call.otomo_id)
     return call
+
+
+async def detail_fields(request: web.Request, call: Call) -> dict[str, Any]:
+    """A call with its timeline, oldest first, and with its record where it has one."""
+    ledger = request.app[LEDGER]
+    steps, units = await ledger.timeline(call.id), await ledger.billing(call.id)
+    happened: list[tuple[int, int, dict[str, Any]]] = [
+        *((step.at_ms, 0, {"type": step.state, "cause": step.cause}) for step in steps),
+        *((unit.charged_at_ms, unit.index, {"type": "unit", "index": unit.index, "points": unit.points})
+          for unit in units.units),
+    ]  # fmt: skip
+    happened.sort(key=lambda one: one[:2])
+    timeline = tuple({"at": iso(at_ms), **what} for at_ms, _, what in happened)
+    record = await ledger.record(call.id)
+    return {**body_fields(call), "timeline": timeline, **(record_fields(call, record) if record else {})}
 
 
 def ack(call: LiveCall) -> dict[str, object]:

@@ -71,6 +71,9 @@ class Hub:
     def user_count(self) -> int:
         return len(self._sockets)
 
+    def sockets_of(self, user_id: str) -> int:
+        return len(self._sockets.get(user_id, ()))
+
     def online(self, user_id: str) -> bool:
         """Whether the user has a live socket."""
         return user_id in self._sockets

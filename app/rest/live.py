@@ -1,0 +1,73 @@
+"""Live calls, for admins: which there are, and what goes on inside one."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from app.body import json_response
+from app.calls.call import LiveCall
+from app.calls.clock import now
+from app.calls.record import flag_line, latest_quality, lowest_mos
+from app.errors import BadRequest, CallNotFound
+from app.keys import HUB, LEDGER, REGISTRY, claims
+from app.ledger.errors import LedgerUnavailable
+from app.ledger.values import LIVE_STATES, Call, CallState
+from app.openapi.declaration import Parameter, answers
+from app.ops.inside import seen
+from app.rest.calls import body_fields, detail_fields, stored_call
+from app.rest.pages import PAGE, page_query
+from schemas.base import dump
+from schemas.fields import Choice
+from schemas.live import LiveCallDetail, LiveCallDetailSchema, LiveCallLine, LiveCallList, LiveCallListSchema
+
+STATE = Parameter("state", Choice(*LIVE_STATES), "one of the states of live calls; all of them where none is given")
+
+routes = web.RouteTableDef()
+
+
+@routes.get("/admin/calls")
+@answers({200: LiveCallListSchema}, LedgerUnavailable, query=(STATE, *PAGE))
+async def list_live_calls(request: web.Request) -> web.Response:
+    """The calls that have not ended, newest first."""
+    claims(request).require_admin()
+    query = page_query(request)
+    page = await request.app[LEDGER].calls_of(states=states_of(request), limit=query.limit, cursor=query.cursor)
+    lines = tuple(line_of(call, request.app[REGISTRY].find(call.id)) for call in page.items)
+    return json_response(dump(LiveCallListSchema, LiveCallList(lines, page.next_cursor)))
+
+
+@routes.get("/admin/calls/{call_id}")
+@answers({200: LiveCallDetailSchema}, CallNotFound, LedgerUnavailable)
+async def inspect_call(request: web.Request) -> web.Response:
+    """One call with its quality and, while it lives, everything that its worker says of it."""
+    claims(request).require_admin()
+    stored = await stored_call(request)
+    fields = await detail_fields(request, stored)
+    call = request.app[REGISTRY].find(stored.id)
+    if call is not None and stored.state is not CallState.ENDED:
+        live = await seen(call, request.app[HUB])
+        quality = latest_quality(call)
+        flags = tuple(map(flag_line, call.flags.all))
+        fields |= {"live": live, "quality": quality, "mos": lowest_mos(quality), "flags": flags, "worker": live.worker}
+    return json_response(dump(LiveCallDetailSchema, LiveCallDetail(**fields)))
+
+
+def states_of(request: web.Request) -> tuple[CallState, ...]:
+    """``?state=``. BadRequest where it is none of a live call."""
+    asked = request.query.get("state")
+    if asked is None:
+        return LIVE_STATES
+    if asked not in LIVE_STATES:
+        raise BadRequest.at("state", f"must be one of {', '.join(LIVE_STATES)}")
+    return (CallState(asked),)
+
+
+def line_of(stored: Call, call: LiveCall | None) -> LiveCallLine:
+    """``call`` is None where it has ended since it was read."""
+    return LiveCallLine(
+        **body_fields(stored),
+        worker=call.room.worker_index if call is not None and call.room is not None else None,
+        talk_seconds=call.seconds_at(now().monotonic) if call is not None else 0,
+        flags=tuple(map(flag_line, call.flags.standing)) if call is not None else (),
+        mos=lowest_mos(latest_quality(call)) if call is not None else None,
+    )
