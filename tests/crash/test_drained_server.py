@@ -12,11 +12,16 @@ import aiohttp
 import pytest
 
 from app.client.errors import Refused
+from app.client.party import Party
 from app.settings import Settings
+from tests.crash.books import books_at
 from tests.crash.killed_node import Node, started
+from tests.crash.rounds import UNIT_S
 from tests.integration.ws import Client, connected
 
 LONG_S = 60.0
+TALK_S = 3.0
+PRICE, POINTS = 10, 10_000
 SHORT_S = 1.0
 AT_ONCE_S = 5.0
 
@@ -60,6 +65,31 @@ async def test_a_node_stops_when_its_last_call_has_ended_by_itself(own_settings,
         await node.api(http, "user", "user").request("POST", "/calls/call/end")
         assert await ends(clients) == {"manual"}
         assert await node.exit_code(AT_ONCE_S) == 0
+
+
+async def test_who_talks_goes_on_talking_and_is_charged_until_the_deadline(own_settings, http):
+    settings = own_settings(drain_timeout_s=TALK_S, price_per_minute=PRICE)
+    async with started(settings) as node, AsyncExitStack() as stack:
+        admin = node.api(http, "root", "admin")
+        gift = {"amount": POINTS, "reason": "gift", "idempotencyKey": "gift"}
+        await admin.request("POST", "/admin/wallets/user/adjust", gift)
+        client = await stack.enter_async_context(connected(http, node.base, node.token("user", "user")))
+        await admin.open_call("call", "user", "otomo")
+        for role in ("user", "otomo"):
+            party = await stack.enter_async_context(Party.joined(node.api(http, role, role), "call"))
+            await party.send(440.0)
+        await client.until("call_tick", "call")
+        node.send_signal(signal.SIGTERM)
+        await client.until("node_draining", "call")
+        before = len(client.payloads("call_tick", "call"))
+        end = await client.until("call_end", "call")
+        ticks = client.payloads("call_tick", "call")
+        assert len(ticks) >= before + int(TALK_S / UNIT_S) - 1
+        assert end["totalChargedPoints"] == PRICE * len(ticks)
+        assert await node.exit_code(AT_ONCE_S) == 0
+    books = await books_at(settings.database_url, ["user"])
+    assert books.audit == ()
+    assert books.balances["user"] == POINTS - PRICE * len(ticks)
 
 
 async def test_a_second_signal_ends_at_once_and_nothing_is_lost(own_settings, http):

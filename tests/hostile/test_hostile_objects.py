@@ -171,6 +171,10 @@ async def test_nobody_but_an_admin_does_what_admins_do(victim: Victim) -> None:
         ("POST", "/admin/wallets/a/adjust", {"amount": 5, "reason": "x", "idempotencyKey": "y"}),
         ("PUT", "/admin/rates/b", {"pricePerMinute": 1}),
         ("POST", "/admin/drain", None),
+        ("GET", "/admin/drain", None),
+        ("DELETE", "/admin/drain", None),
+        ("GET", "/admin/workers", None),
+        ("GET", "/admin/series", None),
         ("GET", "/admin/recovery", None),
     )
     for who in (victim.user, victim.otomo, victim.stranger):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 
@@ -156,3 +157,20 @@ async def test_a_charge_whose_answer_was_lost_is_found_by_the_second_try(cluster
         assert len(again.events) == 3
         assert await balance(ledger) == 900
         assert await ledger.audit() == ()
+
+
+async def test_a_check_tells_a_standby_from_a_database_that_takes_writes(own_cluster: Cluster) -> None:
+    async with Ledger.open(own_cluster.new_database(), timeout_s=BRIEF_S) as ledger:
+        await ledger.check()
+        own_cluster.stop(signal.SIGINT)  # in order, so that it can be one
+        with pytest.raises(LedgerUnavailable):
+            await ledger.check()
+        standby = own_cluster.folder / "data" / "standby.signal"
+        standby.touch(mode=0o644)
+        own_cluster.start()
+        with pytest.raises(LedgerUnavailable, match="standby"):
+            await ledger.check()
+        own_cluster.stop(signal.SIGINT)
+        standby.unlink()
+        own_cluster.start()
+        await ledger.check()

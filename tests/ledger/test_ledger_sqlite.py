@@ -252,3 +252,23 @@ async def test_ends_that_are_stored_together_come_after_what_was_asked_before_th
     assert second.call == first.call
     assert second.events == first.events
     assert await ledger.audit() == ()
+
+
+async def test_a_check_finds_the_file_moved_and_put_back_and_is_not_held_up_by_a_writer(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    await ledger.check()
+    file = tmp_path / "ledger.sqlite"
+    moved = file.rename(tmp_path / "moved")
+    with pytest.raises(LedgerUnavailable, match="is gone"):
+        await ledger.check()
+    file.touch()
+    with pytest.raises(LedgerUnavailable, match="another one"):
+        await ledger.check()
+    moved.replace(file)
+    with slow_disk(ledger) as (hangs, go):
+        writing = asyncio.create_task(ledger.ping())
+        await hangs.wait()
+        await ledger.check()
+        go.set()
+        await writing

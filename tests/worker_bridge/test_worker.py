@@ -12,7 +12,7 @@ from collections.abc import Callable
 import pytest
 from rtp_samples import OPUS, microphone
 
-from tests.conftest import eventually
+from tests.conftest import eventually, free_ports
 from worker_bridge import worker as worker_module
 from worker_bridge.connectivity import ListenInfo
 from worker_bridge.errors import (
@@ -311,6 +311,24 @@ async def test_an_unexpected_good_bye_is_a_death(native_worker: NativeWorker) ->
     async with Worker.running(native_worker) as worker:
         os.kill(worker.pid, signal.SIGTERM)
         assert "exit code 0" in str(await gone_within(worker, DEATH_NOTICED_S))
+
+
+async def test_the_books_count_what_is_on_it_once(native_worker: NativeWorker) -> None:
+    async with Worker.running(native_worker) as worker:
+        server = await worker.create_webrtc_server([ListenInfo("udp", "127.0.0.1", port=free_ports(1))])
+        router = await worker.create_router([OPUS])
+        transport = await router.create_webrtc_transport(server)
+        assert worker.census() == {"webrtc_server": 1, "router": 1, "transport": 1}
+        transport.close()
+        assert worker.census() == {"webrtc_server": 1, "router": 1}
+
+
+async def test_usage_is_dated_by_its_heartbeat(native_worker: NativeWorker) -> None:
+    async with Worker.running(native_worker, WorkerSettings(heartbeat_s=0.05)) as worker:
+        began = time.monotonic()
+        await eventually(lambda: worker.usage_at <= began and "no heartbeat came")
+        assert worker.resource_usage["ru_maxrss"] > 0
+        assert worker.usage_at <= time.monotonic()
 
 
 # ---------------------------------------------------------------- close
