@@ -25,6 +25,7 @@ CHECKS: dict[str, Check] = {
     "disk": storage.disk,
     "clock": clock.clock,
     "descriptors": machine.descriptors,
+    "socket buffers": machine.buffers,
     "memory": machine.memory,
     "cores": machine.cores,
     "pages": pages.pages,

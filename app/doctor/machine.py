@@ -9,9 +9,11 @@ from pathlib import Path
 from app.doctor.finding import Finding, fail, ok, warn
 from app.settings import Settings
 from app.settings import cores as usable_cores
+from worker_bridge.pool import RECEIVE_BUFFER_BYTES
 
 MIB = 1 << 20
 ENOUGH_DESCRIPTORS, LEAST_DESCRIPTORS = 65_536, 1_024  # one for each WebSocket and HTTP connection
+RMEM_MAX = Path("/proc/sys/net/core/rmem_max")
 NODE_BYTES = 200 * MIB  # the control plane with some thousand calls
 WORKER_BYTES = 100 * MIB
 
@@ -25,6 +27,19 @@ async def descriptors(_settings: Settings) -> Finding:
     if soft < LEAST_DESCRIPTORS:
         return fail(check, f"{soft}, which {soft // 2} callers use up", mend)
     return warn(check, f"{soft} (up to {hard} may be asked for): each WebSocket takes one", mend)
+
+
+async def buffers(_settings: Settings) -> Finding:
+    """May a worker's sockets have the receive buffers that it asks for?"""
+    check, asked = "socket buffers", RECEIVE_BUFFER_BYTES
+    try:
+        granted = int(RMEM_MAX.read_text())
+    except (OSError, ValueError):
+        return ok(check, f"what the system grants can't be seen here; {asked >> 10} KiB are asked for")
+    if granted < asked:
+        mend = f"`sysctl -w net.core.rmem_max={asked}`, and the same in /etc/sysctl.d/"
+        return warn(check, f"{granted >> 10} KiB of {asked >> 10}: a moment without CPU loses packets", mend)
+    return ok(check, f"{asked >> 10} KiB of up to {granted >> 10}")
 
 
 async def memory(settings: Settings) -> Finding:

@@ -62,7 +62,7 @@ async def on_shutdown(app):
 
 app.on_shutdown.append(on_shutdown)
 try:
-    code = run_async(serve(app, Settings(port=int(sys.argv[1])), lambda url: print(url, flush=True)))
+    code = run_async(serve(app, Settings(port=int(sys.argv[1]), drain_timeout_s=0), lambda url: print(url, flush=True)))
 except CannotListen as error:
     sys.exit(f"refused: {error}")
 sys.exit(code)
@@ -131,7 +131,7 @@ def test_what_cannot_be_done_is_one_sentence_and_exit_code_1(
 
 COMMANDS = [
     *([], ["serve"], ["token"], ["worker"], ["worker", "build"], ["worker", "path"], ["worker", "check"]),
-    *(["db"], ["db", "upgrade"], ["call"], ["doctor"], ["loadtest"]),
+    *(["db"], ["db", "upgrade"], ["db", "backup"], ["call"], ["doctor"], ["loadtest"]),
 ]
 
 

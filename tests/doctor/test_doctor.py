@@ -182,6 +182,14 @@ async def test_more_workers_than_cores_are_warned_of(settings_with):
     assert (await machine.memory(settings_with(workers=250, rtc_port=20000))).state in {"ok", "warn"}
 
 
+async def test_receive_buffers_below_what_a_worker_asks_for_are_warned_of(settings_with, monkeypatch, tmp_path):
+    assert (await machine.buffers(settings_with())).state in {"ok", "warn"}
+    monkeypatch.setattr(machine, "RMEM_MAX", tmp_path / "rmem_max")
+    (tmp_path / "rmem_max").write_text("212992\n")
+    finding = await machine.buffers(settings_with())
+    assert (finding.state, finding.found) == ("warn", "208 KiB of 1024: a moment without CPU loses packets")
+
+
 async def test_the_clock_is_told_with_how_well_it_is_kept(settings_with):
     finding = await clock.clock(settings_with())
     assert finding.state in {"ok", "warn"}
