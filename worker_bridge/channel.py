@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import struct
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Literal
@@ -28,6 +29,7 @@ Pending = tuple[str, float, asyncio.Future[Body] | None]
 
 FRAME_LIMIT = 8 * 1024 * 1024  # bytes, with the four of the length: what the worker accepts and sends at most
 PREFIX = 4
+LENGTH = struct.Struct("<I")
 LAST_REQUEST_ID = 0xFFFF_FFFF
 
 logger = logging.getLogger(__name__)
@@ -56,7 +58,7 @@ class FrameBuffer:
         view = memoryview(data)
         start, end, size = 0, len(view), PREFIX
         while end - start >= PREFIX:
-            size = PREFIX + int.from_bytes(view[start : start + PREFIX], "little")
+            size = PREFIX + LENGTH.unpack_from(data, start)[0]
             if size > self._limit:
                 raise InvalidMessage(f"a frame of {size} bytes is over the limit of {self._limit}")
             if end - start < size:
@@ -95,6 +97,7 @@ class Channel:
         self._pending: dict[int, Pending] = {}
         self._listeners: dict[str, Listener] = {}
         self._observers: tuple[Observer, ...] = ()
+        self._arrived: list[tuple[str, str, Body]] = []  # notifications that are not handed over yet
         self._failure: Exception | None = None
 
     async def request(self, method: str, handler_id: str = "", body: Body | None = None) -> Body:
@@ -190,6 +193,7 @@ class Channel:
                 self._receive(self._codec.decode(frame))
         except InvalidMessage as error:
             self._alarm(error)
+        self._hand_over()
 
     def fail(self, failure: Exception) -> None:
         """The worker is gone: everything that waits, and everything asked from now on, raises WorkerGone."""
@@ -224,10 +228,11 @@ class Channel:
     def _receive(self, message: Body) -> None:
         data = message["data"]
         match message["data_type"]:
-            case "Response":
-                self._answer(data)
             case "Notification":
-                self._loop.call_soon(self._deliver, data["handler_id"], data["event"], data["body"] or {})
+                self._arrived.append((data["handler_id"], data["event"], data["body"] or {}))
+            case "Response":
+                self._hand_over()
+                self._answer(data)
             case "Log":
                 text = data["data"]
                 worker_logger.log(WORKER_LEVELS.get(text[:1], logging.INFO), "%s", text[1:])
@@ -258,6 +263,16 @@ class Channel:
         seconds = time.monotonic() - since
         for observe in self._observers:
             observe(method, seconds, outcome)
+
+    def _hand_over(self) -> None:
+        """Have what was notified since the last answer delivered in the next turn, all at once."""
+        if self._arrived:
+            self._loop.call_soon(self._deliver_all, self._arrived)
+            self._arrived = []
+
+    def _deliver_all(self, notifications: list[tuple[str, str, Body]]) -> None:
+        for notification in notifications:
+            self._deliver(*notification)
 
     def _deliver(self, handler_id: str, event: str, body: Body) -> None:
         listener = self._listeners.get(handler_id, self._unclaimed)
