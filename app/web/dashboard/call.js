@@ -1,7 +1,7 @@
 // One call's page: its facts, its parties' media right now, its quality, and everything that happened to it.
 import { RANK, drawQuality, endCall } from './calls.js';
 import { $, h, keyed, set, show, write } from './dom.js';
-import { DASH, clockTime, dateTime, duration, number, words } from './format.js';
+import { DASH, clockTime, dateTime, duration, ms, number, percent, words } from './format.js';
 import { PartyCard } from './party.js';
 import { sentence, session } from './session.js';
 
@@ -108,8 +108,9 @@ function qualityRow({ from, to }) {
     element: h('li', { class: 'card' }, h('span', { class: 'id' }, from, ' → ', to), mos, more),
     update({ mos: score, lossPercent, jitterMs, roundTripMs }) {
       drawQuality(mos, score);
-      const parts = [[lossPercent, '% loss'], [jitterMs, 'ms jitter'], [roundTripMs, 'ms round trip']];
-      write(more, parts.map(([value, unit]) => `${number(value, 1)} ${unit}`).join(' · '));
+      const parts = [[lossPercent, percent, 'loss'], [jitterMs, ms, 'jitter'], [roundTripMs, ms, 'round trip']];
+      const known = parts.filter(([value]) => value != null);
+      write(more, known.map(([value, unit, name]) => `${unit(value)} ${name}`).join(' · '));
     },
   };
 }

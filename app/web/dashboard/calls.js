@@ -16,7 +16,7 @@ export function callRow({ callId }) {
   const [user, otomo] = [h('span', { class: 'id' }), h('span', { class: 'id' })];
   who.append(user, h('span', { class: 'muted', 'aria-label': 'calls' }, ' → '), otomo);
   let latest;
-  const end = h('button', { class: 'button small', type: 'button', click: () => endCall(latest) }, 'End', h('span', { class: 'visually-hidden' }, ` call ${callId}`));
+  const end = h('button', { class: 'button small', type: 'button', click: () => endFromTable(latest) }, 'End', h('span', { class: 'visually-hidden' }, ` call ${callId}`));
   inState.append(state);
   heard.append(mos, flags);
   action.append(end);
@@ -45,6 +45,11 @@ export function drawQuality(element, mos) {
   set(element, 'title', 'Estimated mean opinion score, 1 to 4.5 (ITU-T G.107)');
 }
 
+// The line goes with the call, and so the focus moves to what stays.
+async function endFromTable(call) {
+  if (await endCall(call)) $('calls-title').focus();
+}
+
 // Asks before it ends the call. Resolves to whether it was ended.
 export async function endCall({ callId, userId, otomoId }) {
   write($('end-who'), `${userId} and ${otomoId}, call ${callId}. Both are told, and cannot go back into it.`);
@@ -54,6 +59,5 @@ export async function endCall({ callId, userId, otomoId }) {
     return session.ask('POST', `calls/${encodeURIComponent(callId)}/end`, reason ? { reason } : undefined);
   });
   if (done) say(`Call ${callId} was ended.`);
-  if (done && document.activeElement === document.body) $('calls-title').focus();
   return done;
 }

@@ -6,11 +6,13 @@ import re
 from collections.abc import AsyncIterator, Callable
 
 import pytest
+from everybody import is_for_everybody
 from playwright.async_api import BrowserContext, Page, WebSocketRoute, expect
 
 from app.settings import Settings
 from tests.conftest import Server, serving
 
+PHONE = {"width": 360, "height": 740}
 UNIT_S = 2.0
 PRICE = 10
 LOUD = re.compile(r"^([3-9]\d|100)$")  # a level that is more than noise
@@ -166,19 +168,14 @@ async def test_who_has_spent_all_points_starts_over_with_new_ones(settings_with,
         await expect(user.locator("#open-other")).to_be_visible()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_the_page_is_for_everybody(node, launch, axe, scheme):
-    context = await launch(viewport={"width": 360, "height": 740}, color_scheme=scheme, locale="ja-JP")
-    user, otomo = await both_windows(context, node.base)
+async def test_the_page_is_for_everybody(node, launch, axe):
+    user, otomo = await both_windows(await launch(viewport=PHONE, locale="ja-JP"), node.base)
     await expect(user.locator("h1")).to_have_text("二つのウィンドウで試す、有料音声通話")
     await user.locator("#call").focus()
     await user.keyboard.press("Enter")
     await in_phase("incoming", otomo)
     await expect(user.locator("#hang-up")).to_be_focused()
     for page in (user, otomo):
-        await page.evaluate(axe)
-        found = await page.evaluate("axe.run().then(({ violations }) => violations)")
-        assert not [(one["id"], [node["html"] for node in one["nodes"]]) for one in found]
-        assert await page.evaluate("document.documentElement.scrollWidth") <= 360, "it is wider than the screen"
+        await is_for_everybody(page, axe, PHONE["width"])
     await user.locator("#hang-up").click()
     await in_phase("ended", user, otomo)
