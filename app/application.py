@@ -200,7 +200,7 @@ def operate(app: web.Application, watch: Watch, background: Tasks) -> tuple[Admi
     admission = Admission(drain, sampler, app[SETTINGS].stress_limit)
     app[HEALTH] = Health(app[LEDGER], pool, prover, admission, background)
     app[METRICS].watch_loop(sampler.lag)
-    app[STANDING] = Standing(version("voiceplane"), app[REGISTRY], drain, hub, pool, sampler, prover)
+    app[STANDING] = Standing(version("voiceplane"), app[REGISTRY], app[LIFECYCLE], drain, hub, pool, sampler, prover)
     app[METRICS].registry.register(app[STANDING])
     background.keep(sampler.run, "sampler")
     background.keep(sampler.lag.run, "loop lag")

@@ -64,6 +64,11 @@ class Meter:
         self._storing = asyncio.Lock()
         self._wake = asyncio.Event()
 
+    @property
+    def waiting(self) -> int:
+        """How many lived units are not stored yet."""
+        return sum(len(one.moments) for one in self._waiting.values())
+
     def start_clock(self, call: LiveCall) -> None:
         self._schedule(call, 1)
         self._wake.set()

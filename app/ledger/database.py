@@ -30,7 +30,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 Item = TypeVar("Item")
 Observer = Callable[[str, float, bool], None]
-"""Gets the name of a piece of work, the seconds until it was on the disk, and whether it succeeded."""
+"""Gets the name of a piece of work, the seconds until it was on the disk or refused, and False where the database could
+not take it."""
 
 ALONG_S = 0.02  # far below what anybody notices, and several commits long
 TIMEOUT_S = 5.0  # for a whole transaction, with the wait for its turn; after it, LedgerUnavailable
@@ -65,14 +66,15 @@ class Database(ABC):
         return await self.look(lambda tx: work(tx, *args, **kwargs))
 
     async def _watched(self, name: str, commit: Awaitable[T]) -> T:
-        began, done = time.monotonic(), False
+        began, took = time.monotonic(), True
         try:
-            result = await commit
-            done = True
-            return result
+            return await commit
+        except LedgerUnavailable:
+            took = False
+            raise
         finally:
             if self.observe is not None:
-                self.observe(name, time.monotonic() - began, done)
+                self.observe(name, time.monotonic() - began, took)
 
     @abstractmethod
     async def check(self) -> None:

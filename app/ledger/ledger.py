@@ -253,10 +253,7 @@ class Ledger:
     # Health
 
     def observe_writes(self, observer: Observer) -> None:
-        """Have the time of every write told to ``observer``: its work's name, seconds, whether it succeeded.
-
-        It must be quick and raise nothing. A refusal (a call that exists, say) did not succeed either.
-        """
+        """Have every write told to ``observer``, which must be quick and raise nothing."""
         self._database.observe = observer
 
     async def check(self) -> None:

@@ -74,7 +74,9 @@ class Metrics:
         self._writes = self._histogram(
             "ledger_write_duration_seconds", "From asking the ledger to the disk's answer.", FAST, "operation"
         )
-        self._failed_writes = self._counter("ledger_write_failures", "Writes refused or not done.", "operation")
+        self._failed_writes = self._counter(
+            "ledger_write_failures", "Writes that the database could not take.", "operation"
+        )
         self._bridge = Tally(
             f"{PREFIX}_bridge_requests",
             "Answers of native workers.",
@@ -169,10 +171,10 @@ class Metrics:
         self._units.inc()
         self._points.inc(charged.unit.points)
 
-    def written(self, work: str, seconds: float, done: bool) -> None:
+    def written(self, work: str, seconds: float, taken: bool) -> None:
         operation = OPERATIONS.get(work, work)
         self._writes.labels(operation).observe(seconds)
-        if not done:
+        if not taken:
             self._failed_writes.labels(operation).inc()
 
     def worker_answered(self, method: str, seconds: float, outcome: str) -> None:

@@ -12,6 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.registry import Collector
 
 from app.calls.flags import FlagType
+from app.calls.lifecycle import Lifecycle
 from app.calls.registry import Registry
 from app.ledger.values import LIVE_STATES
 from app.ops.drain import Drain
@@ -27,10 +28,19 @@ class Standing(Collector):
     """``look`` reads the node, ``collect`` gives out what was read last."""
 
     def __init__(
-        self, version: str, registry: Registry, drain: Drain, hub: Hub, pool: Pool, sampler: Sampler, prover: Prover
+        self,
+        version: str,
+        registry: Registry,
+        lifecycle: Lifecycle,
+        drain: Drain,
+        hub: Hub,
+        pool: Pool,
+        sampler: Sampler,
+        prover: Prover,
     ) -> None:
         self._version = version
         self._registry = registry
+        self._lifecycle = lifecycle
         self._drain = drain
         self._hub = hub
         self._pool = pool
@@ -60,6 +70,7 @@ class Standing(Collector):
         yield gauge(
             "stress", "How full the node is; 1 is as much as it should carry.", value=self._sampler.stress.value
         )
+        yield gauge("units_waiting", "Lived units that are not stored yet.", value=self._lifecycle.meter.waiting)
         yield gauge("websockets", "Open WebSockets.", value=self._hub.socket_count)
         yield gauge("websocket_users", "Users with an open WebSocket.", value=self._hub.user_count)
         yield gauge("draining", "1 while the node takes no new calls.", value=self._drain.active)
