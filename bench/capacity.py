@@ -1,9 +1,10 @@
 """How many calls a node with one worker carries, and what a call costs, as JSON: ``python -m bench.capacity --full``.
 
 Each step is a load test (``voiceplane loadtest``) of so many calls against a server of its own. The steps rise until
-two in a row lose more than is allowed. The table for ``docs/capacity.md`` goes to stderr. Server, worker and generator
-share the machine: where they have to share cores, the limit that is found is the machine's, and the worker's own is
-told by the CPU time that it spends on a call. Without ``--full``, two small steps: about a minute.
+two in a row lose more than is allowed. The table goes to stderr, and with ``--write`` into ``docs/capacity.md``.
+Server, worker and generator share the machine: where they have to share cores, the limit that is found is the
+machine's, and the worker's own is told by the CPU time that it spends on a call. Without ``--full``, two small steps:
+about a minute.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ UNIT_S = 5  # so that there is something to charge
 MAX_LOSS = 0.1  # percent
 MAX_FAILURES = 2  # in a row; a limit between two steps is not looked for
 STEP_TIMEOUT_S = 180
+DOCUMENT = ROOT / "docs" / "capacity.md"
 
 COLUMNS = (
     *("calls", "lost", "set-up p95", "first RTP p95", "under way p50 / p99", "worker", "control plane", "generator"),
@@ -39,10 +41,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.capacity", description="Measure calls per worker.")
     parser.add_argument("--full", action="store_true", help="all steps, up to the limit")
     parser.add_argument("--steps", type=int, nargs="+", metavar="N", help="these numbers of calls")
+    parser.add_argument("--write", action="store_true", help="put the table into docs/capacity.md")
     parser.add_argument("--hold", type=int, default=HOLD_S, metavar="SECONDS", help="of full load in each step")
     args = parser.parse_args()
     reports = measure(args.steps or (STEPS if args.full else FEW), args.hold)
     sys.stderr.write(table(reports))
+    if args.write:
+        write(table(reports))
     sys.stdout.write(json.dumps({"bench": "capacity", "system": platform.release(), "steps": reports}) + "\n")
     return 0
 
@@ -95,6 +100,13 @@ def table(reports: list[Json]) -> str:
         *(row(report) for report in reports),
     ]
     return "\n".join(lines) + "\n"
+
+
+def write(found: str) -> None:
+    """Between the two marks in the document."""
+    before, begin, rest = DOCUMENT.read_text().partition("<!-- capacity: begin -->\n")
+    _, end, after = rest.partition("<!-- capacity: end -->")
+    DOCUMENT.write_text(before + begin + found + end + after)
 
 
 def row(report: Json) -> str:

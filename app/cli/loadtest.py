@@ -123,33 +123,44 @@ def perform(options: Options, settings: Settings, json_to: Path | None, plot: Pa
     except ImportError as error:
         lacking = f"a load test needs the media libraries ({error.name} is missing)"
         raise CommandError(f"{lacking}: pip install 'voiceplane[call]'") from error
+    from app.loadtest.plot import draw, require_matplotlib
     from app.server import run_async
 
-    with screen(stderr=json_to == STDOUT) as shown:
+    for_scripts = json_to == STDOUT
+    if plot is not None:
+        require_matplotlib()
+    for path in (json_to, plot):
+        require_writable(path)
+    with screen(stderr=for_scripts) as shown:
         found = run_async(run(options, settings, shown.say, shown.show))
     described = report(found)
     held = list(verdicts(described, options.limits))
     described |= {"limits": [verdict.described() for verdict in held], "passed": all(one.kept for one in held)}
-    if json_to != STDOUT:
+    if not for_scripts:
         click.echo("\n".join(lines(described)))
     if json_to is not None:
         write(described, json_to)
     if plot is not None:
-        from app.loadtest.plot import draw
-
         draw(found.samples, plot, f"{options.calls} calls")
-    return judge(held, quiet=json_to == STDOUT)
+    return judge(held, quiet=for_scripts)
+
+
+def require_writable(path: Path | None) -> None:
+    """What would only be seen after the test. :raises CommandError: the file can't be written."""
+    if path is None or path == STDOUT:
+        return
+    try:
+        path.touch()
+    except OSError as error:
+        raise CommandError(f"{path} can't be written: {error.strerror}") from error
 
 
 def write(described: dict[str, Any], to: Path) -> None:
     text = json.dumps(described, ensure_ascii=False)
     if to == STDOUT:
         click.echo(text)
-        return
-    try:
+    else:
         to.write_text(text + "\n", encoding="utf-8")
-    except OSError as error:
-        raise CommandError(f"the report can't be written to {to}: {error.strerror}") from error
 
 
 def judge(held: Sequence[Verdict], *, quiet: bool) -> int:

@@ -8,10 +8,10 @@ import json
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from app.loadtest.dtls import Fingerprint
 from app.loadtest.errors import GeneratorGone, LegFailed
@@ -20,8 +20,11 @@ from app.loadtest.sink import Tally
 from app.loadtest.voice import Stream
 
 READY_WITHIN_S = 30.0
+ANSWERS_WITHIN_S = 15.0
 GOES_WITHIN_S = 10.0
 LINE_BYTES = 1 << 22
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +123,7 @@ class Engine:
     async def hush(self, legs: Sequence[LegHandle]) -> list[Tally]:
         """End the voices that these legs hear. Returns what each has come to, once nothing is under way any more."""
         self._tell("hush", legs=[leg.number for leg in legs])
-        return list(await asyncio.gather(*(leg.tallied for leg in legs)))
+        return list(await _answered(asyncio.gather(*(leg.tallied for leg in legs))))
 
     def close(self, legs: Sequence[LegHandle]) -> None:
         """Close the transports' sockets."""
@@ -134,7 +137,7 @@ class Engine:
         self._require_running()
         self._counted.clear()
         self._tell("count")
-        await self._counted.wait()
+        await _answered(self._counted.wait())
         self._require_running()
 
     def _tell(self, command: str, **arguments: Any) -> None:
@@ -190,3 +193,12 @@ class Engine:
         finally:
             with contextlib.suppress(ProcessLookupError):
                 await self._process.wait()
+
+
+async def _answered(answer: Awaitable[Result]) -> Result:
+    """:raises GeneratorGone: it takes too long."""
+    try:
+        async with asyncio.timeout(ANSWERS_WITHIN_S):
+            return await answer
+    except TimeoutError as error:
+        raise GeneratorGone(f"the generator of the media did not answer within {ANSWERS_WITHIN_S:.0f} s") from error

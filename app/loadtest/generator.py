@@ -24,8 +24,8 @@ from app.loadtest.dtls import Fingerprint, Identity
 from app.loadtest.errors import LegFailed
 from app.loadtest.leg import Address, Credentials, Leg, State
 from app.loadtest.pace import Pace
-from app.loadtest.sink import Sink, Tally
-from app.loadtest.voice import Stream, Voice
+from app.loadtest.sink import NOTHING
+from app.loadtest.voice import Stream
 
 TOTALS_EVERY_S = 1.0
 SETTLE_S = 0.5  # what is under way for longer than that after the last packet was sent is lost
@@ -36,20 +36,17 @@ Message = dict[str, Any]
 
 
 class Generator:
-    """All legs by number. A leg that hears names the one that it hears."""
+    """All legs by number; a leg that hears knows the one that it hears."""
 
     def __init__(self, say: Callable[[Message], None]) -> None:
         self.identity = Identity()
         self._say = say
         self._legs: dict[int, Leg] = {}
         self._by_descriptor: dict[int, Leg] = {}
-        self._numbers: dict[Leg, int] = {}
-        self._streams: dict[int, Stream] = {}
-        self._heard_by: dict[int, int] = {}  # who hears: whom
-        self._silent: dict[int, int] = {}  # sinks that have not heard anything yet: since when, by the wall clock
-        self._settling: dict[int, float] = {}  # sinks whose voice has fallen silent: since when
+        self._silent: dict[Leg, int] = {}  # who has heard nothing yet: since when, by the wall clock
+        self._settling: dict[Leg, float] = {}  # whose voice is silent again: since when
         self._forwarded: Counter[int] = Counter()
-        self._ended = Counter[str]()
+        self._ended: Counter[str] = Counter()  # what legs that are closed had counted
         self._poll = select.epoll()
         self._pace = Pace(time.monotonic())
         self._totals_at = self._steps_at = 0.0
@@ -93,31 +90,30 @@ class Generator:
         stream: list[int] | None,
         hears: int | None,
     ) -> None:
-        made = Leg(
-            Address(*address), Credentials(*credentials), [Fingerprint(*one) for one in fingerprints], self.identity
-        )
-        self._legs[leg], self._by_descriptor[made.fileno()], self._numbers[made] = made, made, leg
+        prints = [Fingerprint(*one) for one in fingerprints]
+        try:
+            made = Leg(leg, Address(*address), Credentials(*credentials), prints, self.identity)
+        except OSError as error:
+            self._say({"news": "failed", "leg": leg, "why": f"no socket can be had: {error.strerror}"})
+            return
+        made.stream = Stream(*stream) if stream is not None else None
+        made.hears = self._legs.get(hears) if hears is not None else None
+        self._legs[leg] = self._by_descriptor[made.fileno()] = made
         self._poll.register(made.fileno(), select.EPOLLIN)
-        if stream is not None:
-            self._streams[leg] = Stream(*stream)
-        if hears is not None:
-            self._heard_by[leg] = hears
         self._guarded(made, lambda: made.step(time.monotonic()))
 
     def _do_talk(self, legs: list[int]) -> None:
         """Both ends of each voice are up: let it be heard. `legs` are those that hear."""
-        for number in legs:
-            ear, mouth = self._legs[number], self._legs[self._heard_by[number]]
-            mouth.voice = Voice(self._streams[self._heard_by[number]], mouth.keys.ours)
-            ear.sink = Sink(mouth.voice, ear.keys, self._forwarded)
-            self._silent[number] = time.time_ns()
-            self._pace.add(mouth)
+        for ear in self._open(legs):
+            self._silent[ear] = time.time_ns()
+            self._guarded(ear, lambda ear=ear: self._pace.add(ear.listen(self._forwarded)))  # type: ignore[misc]
 
     def _do_hush(self, legs: list[int]) -> None:
         """Let the voices that these legs hear fall silent; each is told of by a `tally` once all has arrived."""
-        for number in legs:
-            self._pace.remove(self._legs[self._heard_by[number]])
-            self._settling[number] = time.monotonic()
+        for ear in self._open(legs):
+            if ear.hears is not None:
+                self._pace.remove(ear.hears)
+            self._settling[ear] = time.monotonic()
 
     def _do_close(self, legs: list[int]) -> None:
         for number in legs:
@@ -126,24 +122,27 @@ class Generator:
     def _do_count(self) -> None:
         self._say(self._totals() | {"asked": True})
 
+    def _open(self, numbers: list[int]) -> list[Leg]:
+        return [self._legs[number] for number in numbers if number in self._legs]
+
     def _close(self, number: int) -> None:
         leg = self._legs.pop(number, None)
         if leg is None:
             return
         self._ended.update(counts(leg))
-        for known in (self._streams, self._heard_by, self._settling):
-            known.pop(number, None)
-        self._silent.pop(number, None)
+        self._ended["dropped"] += leg.dropped  # asked once, since it is a system call
+        self._silent.pop(leg, None)
+        self._settling.pop(leg, None)
         self._pace.remove(leg)
         self._poll.unregister(leg.fileno())
-        del self._by_descriptor[leg.fileno()], self._numbers[leg]
+        del self._by_descriptor[leg.fileno()]
         leg.close()
 
     def _read(self, leg: Leg) -> None:
         was = leg.state
         self._guarded(leg, leg.read)
         if leg.state is not was and leg.state is State.OPEN:
-            self._say({"news": "open", "leg": self._numbers[leg]})
+            self._say({"news": "open", "leg": leg.number})
 
     def _guarded(self, leg: Leg, work: Callable[[], None]) -> None:
         """A leg that fails is told of, and waits to be closed."""
@@ -151,17 +150,18 @@ class Generator:
             work()
         except LegFailed as error:
             leg.next_step_at = float("inf")
-            self._say({"news": "failed", "leg": self._numbers[leg], "why": str(error)})
+            self._say({"news": "failed", "leg": leg.number, "why": str(error)})
 
     def _look_around(self, now: float) -> None:
-        for number, since_ns in tuple(self._silent.items()):
-            sink = self._legs[number].sink
-            if sink is not None and sink.received:
-                del self._silent[number]
-                self._say({"news": "heard", "leg": number, "ms": (sink.first_ns - since_ns) / 1e6})
-        for number in [one for one in self._settling if self._is_settled(one, now)]:
-            del self._settling[number]
-            self._say({"news": "tally", "leg": number, "tally": self._tally(number)})
+        for ear, since_ns in tuple(self._silent.items()):
+            if ear.sink is not None and ear.sink.received:
+                del self._silent[ear]
+                self._say({"news": "heard", "leg": ear.number, "ms": (ear.sink.first_ns - since_ns) / 1e6})
+        for ear, since in tuple(self._settling.items()):
+            tally = ear.sink.tally() if ear.sink is not None else NOTHING
+            if tally.lost <= 0 or now > since + SETTLE_S:
+                del self._settling[ear]
+                self._say({"news": "tally", "leg": ear.number, "tally": tally})
         if now >= self._steps_at:
             self._steps_at = now + STEP_EVERY_S
             for leg in tuple(self._legs.values()):
@@ -170,13 +170,6 @@ class Generator:
         if now >= self._totals_at:
             self._totals_at = now + TOTALS_EVERY_S
             self._say(self._totals())
-
-    def _is_settled(self, number: int, now: float) -> bool:
-        return self._tally(number).lost <= 0 or now > self._settling[number] + SETTLE_S
-
-    def _tally(self, number: int) -> Tally:
-        sink = self._legs[number].sink
-        return sink.tally() if sink is not None else Tally(0, 0, 0, 0, 0)
 
     def _totals(self) -> Message:
         """Everything since the beginning; packets under way are among the sent and not yet among the received."""
@@ -192,8 +185,9 @@ class Generator:
 
 
 def counts(leg: Leg) -> dict[str, int]:
-    own = {"refused": leg.refused, "dropped": leg.dropped}
-    return own if leg.sink is None else {**own, "missing": leg.sink.missing, **leg.sink.tally()._asdict()}
+    if leg.sink is None:
+        return {"refused": leg.refused}
+    return {"refused": leg.refused, "missing": leg.sink.missing, **leg.sink.tally()._asdict()}
 
 
 def say(message: Message) -> None:

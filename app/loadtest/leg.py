@@ -10,6 +10,7 @@ import os
 import socket
 import struct
 import time
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from enum import Enum, auto
@@ -19,7 +20,7 @@ from app.loadtest.dtls import Fingerprint, Handshake, Identity, SrtpKeys
 from app.loadtest.errors import LegFailed
 from app.loadtest.sink import Sink
 from app.loadtest.stun import binding_request, is_success
-from app.loadtest.voice import Voice
+from app.loadtest.voice import Stream, Voice
 
 CHECK_AGAIN_S = 0.1  # an unanswered first check; ICE's own floor is 50 ms (RFC 8445 §14.2)
 EVERY_S = 5.0  # consent (RFC 7675 §5.1) and reports (RFC 3550 §6.2)
@@ -55,11 +56,19 @@ class State(Enum):
 
 
 class Leg:
-    """One transport. `state` only moves forward."""
+    """One transport. `state` only moves forward. It has a `stream` to send, or `hears` the leg that sends one."""
 
     def __init__(
-        self, address: Address, credentials: Credentials, fingerprints: Sequence[Fingerprint], identity: Identity
+        self,
+        number: int,
+        address: Address,
+        credentials: Credentials,
+        fingerprints: Sequence[Fingerprint],
+        identity: Identity,
     ) -> None:
+        self.number = number
+        self.stream: Stream | None = None
+        self.hears: Leg | None = None
         self.state = State.CHECKING
         self.voice: Voice | None = None
         self.sink: Sink | None = None
@@ -84,13 +93,6 @@ class Leg:
         drops: int = _MEMINFO.unpack(self._socket.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, _MEMINFO.size))[-1]
         return drops
 
-    @property
-    def keys(self) -> SrtpKeys:
-        """What the handshake gave. :raises LegFailed: it is not through."""
-        if self._handshake.keys is None:
-            raise LegFailed("there are no keys before the handshake is through")
-        return self._handshake.keys
-
     def step(self, now: float) -> None:
         """Whatever is due: a check, a repeated handshake message. :raises LegFailed: it took too long."""
         if self.state is not State.OPEN and now > self._began_at + SET_UP_WITHIN_S:
@@ -103,6 +105,18 @@ class Leg:
         if self.state is State.OPEN:
             self._report(time.time_ns())
         self.next_step_at = now + (EVERY_S if self.state is State.OPEN else CHECK_AGAIN_S)
+
+    def listen(self, forwarded: Counter[int]) -> Leg:
+        """Give voice to the leg that this one hears, and an ear to this one. Returns that leg, which may speak now.
+
+        :raises LegFailed: one of both is not up.
+        """
+        mouth = self.hears
+        if mouth is None or mouth.stream is None:
+            raise LegFailed("there is nobody to be heard")
+        mouth.voice = Voice(mouth.stream, mouth._keys().ours)  # noqa: SLF001  the other end of the same wire
+        self.sink = Sink(mouth.voice, self._keys(), forwarded)
+        return mouth
 
     def speak(self) -> bool:
         """Send the next frame of the voice. Whether it left."""
@@ -146,6 +160,11 @@ class Leg:
             self._send(self.voice.report(at_ns))
         if self.sink is not None:
             self._send(self.sink.report(at_ns))
+
+    def _keys(self) -> SrtpKeys:
+        if self._handshake.keys is None:
+            raise LegFailed("there are no keys before the handshake is through")
+        return self._handshake.keys
 
     def _answered(self, length: int) -> None:
         if self.state is State.CHECKING and is_success(self._view[:length]):

@@ -28,6 +28,7 @@ class Node:
         self.pid = pid
         self._cpu_of_workers: dict[int, float] = {}  # those that have ended keep their last reading
         self._drops_of_workers: dict[int, int] = {}
+        self._plane_cpu_s = 0.0
 
     @classmethod
     def listening_on(cls, port: int) -> Self:
@@ -42,12 +43,13 @@ class Node:
         if self.pid is None:
             return Cost()
         workers = self.workers()
+        self._plane_cpu_s = max(self._plane_cpu_s, processes.cpu_seconds(self.pid))
         for pid in workers:
             self._cpu_of_workers[pid] = processes.cpu_seconds(pid)
             self._drops_of_workers[pid] = processes.udp_drops(pid)
         return Cost(
             sum(self._cpu_of_workers.values()),
-            processes.cpu_seconds(self.pid),
+            self._plane_cpu_s,
             sum(map(processes.resident_bytes, workers)),
             processes.resident_bytes(self.pid),
             sum(self._drops_of_workers.values()),

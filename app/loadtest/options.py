@@ -43,16 +43,19 @@ class Options:
         return parts.port or (443 if parts.scheme == "https" else 80)
 
 
-def require_loopback(host: str, what: str) -> None:
-    """:raises NotLocal: where ``host``, a name or an address, is anything else than this machine's loopback."""
+def loopback_address(host: str, what: str, family: socket.AddressFamily = socket.AF_UNSPEC) -> str:
+    """The address of ``host``, a name or an address. :raises NotLocal: where that is not this machine's loopback."""
     try:
-        found = {info[4][0] for info in socket.getaddrinfo(host, None, type=socket.SOCK_DGRAM)}
+        found = [str(info[4][0]) for info in socket.getaddrinfo(host, None, family, socket.SOCK_DGRAM)]
     except OSError:
-        found = {""}
-    if not all(one and ipaddress.ip_address(one).is_loopback for one in found):
-        raise NotLocal(f"{what} is at {host}, and a load test is for a server on this machine's loopback alone")
+        found = []
+    if not found or not all(ipaddress.ip_address(one).is_loopback for one in found):
+        raise NotLocal(
+            f"{what} is at {host or 'nowhere'}, and a load test is for a server on this machine's loopback alone"
+        )
+    return found[0]
 
 
 def require_local_base(base: str) -> None:
-    """:raises NotLocal: as ``require_loopback``."""
-    require_loopback(urlsplit(base).hostname or "", "the server")
+    """:raises NotLocal: as ``loopback_address``."""
+    loopback_address(urlsplit(base).hostname or "", "the server")

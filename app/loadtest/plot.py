@@ -19,21 +19,24 @@ SIZE_INCHES = (8.0, 5.0)
 DPI = 120
 
 
-def draw(samples: Sequence[Sample], to: Path, title: str) -> None:
-    """Write a PNG. :raises LoadTestError: matplotlib is not installed, or the file can't be written."""
+def require_matplotlib() -> None:
+    """:raises LoadTestError: it is not installed."""
     try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
+        import matplotlib.figure  # noqa: F401
     except ImportError as error:
         raise LoadTestError("a plot needs matplotlib: pip install 'voiceplane[plot]'") from error
+
+
+def draw(samples: Sequence[Sample], to: Path, title: str) -> None:
+    """Write a PNG."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it tells of its fonts
     figure = Figure(figsize=SIZE_INCHES, dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     _fill(figure, samples, title)
-    try:
-        figure.savefig(to, format="png")
-    except OSError as error:
-        raise LoadTestError(f"the plot can't be written to {to}: {error.strerror}") from error
+    figure.savefig(to, format="png")
 
 
 def _fill(figure: Any, samples: Sequence[Sample], title: str) -> None:

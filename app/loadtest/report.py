@@ -44,8 +44,7 @@ class Findings:
 
     @property
     def failed(self) -> list[Outcome]:
-        cut = self.cut
-        return [one for one in self.outcomes if not one.completed and one not in cut]
+        return [one for one in self.outcomes if not one.completed and not one.was_cut(self.kills)]
 
 
 def report(found: Findings) -> Json:
@@ -185,8 +184,8 @@ def _cpu(found: Findings) -> Json:
 
 def _memory(found: Findings) -> Json:
     calls = max(1, found.hold_until.talking)
-    plane = found.hold_until.cost.plane_bytes - found.empty.cost.plane_bytes
-    worker = found.hold_until.cost.worker_bytes - found.empty.cost.worker_bytes
+    plane = max(0, found.hold_until.cost.plane_bytes - found.empty.cost.plane_bytes)
+    worker = max(0, found.hold_until.cost.worker_bytes - found.empty.cost.worker_bytes)
     return {
         "planeKibPerCall": rounded(plane / calls / 1024),
         "workerKibPerCall": rounded(worker / calls / 1024),

@@ -73,11 +73,11 @@ class LoadTest:
 
     async def held(self) -> Findings:
         await self._look_first()
-        async with _meanwhile(self._sampler.run()), asyncio.TaskGroup() as lines:
-            await self._ramp(lines)
+        async with _meanwhile(self._sampler.run()), _together() as calling:
+            await self._ramp(calling)
             heard = await self._witnesses()
             hold_from = await self._sampler.read_now()
-            await self._hold()
+            await self._hold(calling)
             hold_until = await self._sampler.read_now()
             self._say("ending the calls")
             self._stage.over.set()
@@ -94,7 +94,7 @@ class LoadTest:
         if self._stage.options.kill_every_s is not None:
             await self._killer.targets()
 
-    async def _ramp(self, lines: asyncio.TaskGroup) -> None:
+    async def _ramp(self, calling: list[asyncio.Task[None]]) -> None:
         """Open one line after another; returns when each talks, or has failed to."""
         options, began_at = self._stage.options, now()
         self._say(f"opening {options.calls} calls, {options.ramp:g} a second")
@@ -102,7 +102,7 @@ class LoadTest:
         for number in range(options.calls):
             await asyncio.sleep(began_at + number / options.ramp - now())
             ready = asyncio.Event()
-            lines.create_task(self._line(number, ready), name=f"line {number}")
+            calling.append(asyncio.create_task(self._line(number, ready), name=f"line {number}"))
             all_ready.append(ready)
         for ready in all_ready:
             await ready.wait()
@@ -117,13 +117,15 @@ class LoadTest:
         self._say(f"{len(self._stage.talking)} calls talk; {options.witnesses} witnesses listen")
         return await testimonies(options.base, self._settings, options.witnesses, self._say)
 
-    async def _hold(self) -> None:
-        """Let them talk; kill workers, where that is asked for."""
+    async def _hold(self, calling: list[asyncio.Task[None]]) -> None:
+        """Let them talk, as long as there is anybody; kill workers, where that is asked for."""
         options = self._stage.options
         self._say(f"{len(self._stage.talking)} calls talk; holding them for {options.duration_s:g} s")
         killing = self._killer.run() if options.kill_every_s is not None else asyncio.sleep(0)
         async with _meanwhile(killing):
-            await asyncio.sleep(options.duration_s)
+            _, left = await asyncio.wait(calling, timeout=options.duration_s)
+        if not left:
+            self._say("no call is left")
 
     async def _line(self, number: int, ready: asyncio.Event) -> None:
         """One line from its users' log-in to their log-out. What fails is a finding, and ends nobody else's."""
@@ -163,8 +165,25 @@ class LoadTest:
 
 @asynccontextmanager
 async def _meanwhile(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Run `work` until the block is left; if it fails, so does the block."""
-    async with asyncio.TaskGroup() as group:
-        task = group.create_task(work, name="meanwhile")
+    """Run `work` until the block is left; if it failed by then, so does the block."""
+    task = asyncio.create_task(work, name="meanwhile")
+    try:
         yield
+    finally:
         task.cancel()
+        await asyncio.wait([task])
+    if not task.cancelled():
+        task.result()
+
+
+@asynccontextmanager
+async def _together() -> AsyncIterator[list[asyncio.Task[None]]]:
+    """Tasks that come to their end before the block is left: by themselves, or cut short if the block fails."""
+    tasks: list[asyncio.Task[None]] = []
+    try:
+        yield tasks
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from contextlib import AsyncExitStack
 from typing import Literal
 
@@ -12,7 +13,7 @@ from app.loadtest.dtls import Fingerprint
 from app.loadtest.engine import Engine, LegHandle
 from app.loadtest.errors import NotLocal
 from app.loadtest.leg import Address, Credentials
-from app.loadtest.options import require_loopback
+from app.loadtest.options import loopback_address
 from app.loadtest.party import Party
 from app.loadtest.voice import Stream
 
@@ -78,8 +79,7 @@ def udp_address(answer: TransportAnswer) -> Address:
     for candidate in answer.ice_candidates:
         if candidate["protocol"] == "udp":
             host = candidate.get("address") or candidate["ip"]
-            require_loopback(host, "the server's media")
-            return Address(host, candidate["port"])
+            return Address(loopback_address(host, "the server's media", socket.AF_INET), candidate["port"])
     raise NotLocal("the server offers no UDP candidate")
 
 

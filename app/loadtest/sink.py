@@ -40,6 +40,9 @@ class Tally(NamedTuple):
         return self.sent - self.received
 
 
+NOTHING = Tally(0, 0, 0, 0, 0)
+
+
 class Sink:
     """The receiving end of one voice. `forwarded` counts packets by their time under way, in steps of `BIN_NS`."""
 

@@ -92,6 +92,18 @@ async def test_calls_whose_worker_is_killed_are_told_apart_and_made_again(short_
     await nothing_is_left(server)
 
 
+async def test_a_server_that_is_gone_ends_the_test_early(settings_with):
+    async with serving(settings_with()) as server:
+        process = await started(server, "--calls", "2", "--duration", "60", "--witnesses", "0")
+        await says(process, "2 calls talk; holding them")
+    try:
+        await says(process, "no call is left")
+        await says(process, "calls: 2 opened, 0 completed, 2 failed")
+        assert await finished(process) == 1
+    finally:
+        await killed(process)
+
+
 async def test_a_server_that_is_not_on_loopback_is_left_alone(tmp_path):
     for base in ("http://192.0.2.1:8080", "http://0.0.0.0:8080"):
         code, out, err = await command(tmp_path, "--base", base)
@@ -104,7 +116,7 @@ async def test_media_that_is_not_on_loopback_is_left_alone(settings_with):
     async with serving(settings_with(rtc_announced_address="192.0.2.1")) as server:
         code, _, err = await loadtest(server, "--calls", "2", "--duration", "1")
         assert code == 1
-        assert "no call came up: the server's media is at 192.0.2.1" in err
+        assert err.startswith("voiceplane: no call came up: the server's media is at 192.0.2.1, and a load test")
         await nothing_is_left(server)
 
 
