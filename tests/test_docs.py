@@ -8,7 +8,10 @@ from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 
+import click
+
 from app.application import create_app
+from app.cli.root import cli
 from app.errors import ANSWERS
 from app.settings import Settings
 from schemas.signaling import COMMANDS, EVENTS
@@ -48,6 +51,29 @@ def test_every_code_is_in_the_api_document():
 def test_every_command_and_event_is_in_both_documents():
     for name in ("README.md", "docs/api.md"):
         assert {*COMMANDS, *EVENTS} <= words(text(name)), name
+
+
+def test_every_command_is_in_the_readme():
+    table = text("README.md").partition("## Commands")[2].partition("\n## ")[0]
+    assert {" ".join(path) for path in commands(cli) if path} <= set(named_commands(table))
+
+
+def commands(group: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The commands that do something, each with those above it."""
+    below = getattr(group, "commands", {})
+    if not below:
+        yield path
+    for name, one in below.items():
+        yield from commands(one, (*path, name))
+
+
+def named_commands(table: str) -> Iterator[str]:
+    """``worker build``, ``worker path`` of a line that begins with `` `voiceplane worker build`, `path` ``."""
+    for line in re.findall(r"^\| `voiceplane (.+?) \|", table, re.MULTILINE):
+        first, *more = (one.strip("` ") for one in line.split("`, `"))
+        words = re.match(r"[a-z]+(?: [a-z]+)*", first)[0]
+        yield words
+        yield from (f"{words.split()[0]} {one}" for one in more)
 
 
 def test_every_package_has_its_reason_in_the_readme():
