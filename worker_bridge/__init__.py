@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from worker_bridge.api import *  # noqa: F403
 else:
-    FUNCTIONS = {"observer", "parameters", "parse_scalability_mode", "supported_rtp_capabilities", "version"}
+    LOWER = {"__all__", "observer", "parameters", "parse_scalability_mode", "supported_rtp_capabilities", "version"}
 
     def __getattr__(name: str) -> object:
         """Public names when they are asked for: getting and building the native parts must not need them."""
-        if name not in FUNCTIONS and not name[:1].isupper():
+        if name not in LOWER and not name[:1].isupper():
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from worker_bridge import api
 

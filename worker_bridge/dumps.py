@@ -42,7 +42,7 @@ def producer_dump(body: Body) -> Body:
 
 
 def consumer_dump(body: Body) -> Body:
-    """Layers are None where the worker says -1: none of them is sent."""
+    """Layers are left out where the worker says -1: none of them is wanted, or sent."""
     data = body["data"]
     dump = {**data.pop("base"), **data}
     dump["rtp_parameters"] = rtp_wire.parameters_from_wire(dump["rtp_parameters"])
@@ -70,4 +70,6 @@ def _readable(value: Any, key: str) -> Any:
         return _readable_dict(value)
     if isinstance(value, list):
         return [_readable(one, key) for one in value]
+    if isinstance(value, bytes):  # a vector of small numbers
+        return list(value)
     return value.lower() if key in CODES and isinstance(value, str) else value

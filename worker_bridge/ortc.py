@@ -42,6 +42,7 @@ from worker_bridge.rtp import (
     parameters,
 )
 from worker_bridge.scalability import parse_scalability_mode
+from worker_bridge.sctp import validate_sctp_stream_parameters
 
 __all__ = [
     "can_consume",
@@ -52,6 +53,7 @@ __all__ = [
     "router_capabilities",
     "validate_capabilities",
     "validate_parameters",
+    "validate_sctp_stream_parameters",
 ]
 
 SSRC_MIN: Final = 100_000_000

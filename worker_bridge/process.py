@@ -92,8 +92,13 @@ class WorkerProcess:
             self._loop.call_soon(self._flush)
         self._unsent.append(frame)
 
+    @property
+    def pipe_broken(self) -> bool:
+        """Whether nothing can be written any more."""
+        return self._sender.lost
+
     async def drain(self) -> None:
-        """Wait until the pipe has room again, or the process has ended."""
+        """Wait until the pipe has room again, or is broken."""
         self._flush()
         await self._sender.drain()
 
@@ -156,9 +161,10 @@ class WorkerProcess:
 
 
 class _Sender(asyncio.BaseProtocol):
-    """Knows whether the pipe to the worker has room. A worker that ended has room for everything."""
+    """Knows whether the pipe to the worker has room."""
 
     def __init__(self) -> None:
+        self.lost = False
         self._has_room = asyncio.Event()
         self._has_room.set()
 
@@ -172,6 +178,7 @@ class _Sender(asyncio.BaseProtocol):
         self._has_room.set()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self.lost = True
         self._has_room.set()
 
 

@@ -236,6 +236,8 @@ class Worker(Observable):
     async def _drain(self) -> None:
         if self._process is not None:
             await self._process.drain()
+            if self._process.pipe_broken:  # it has ended, and we are about to hear of it
+                await self._gone.wait()
 
     async def _watch_exit(self, process: WorkerProcess) -> None:
         code = await process.wait()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import signal
 import struct
 
 import pytest
@@ -9,9 +12,10 @@ from household import voice
 from rtp_samples import camera, changed, microphone
 
 from worker_bridge.direct_transport import DirectTransport
-from worker_bridge.errors import InvalidParameters, NotFound, ResourceClosed, Unsupported
+from worker_bridge.errors import InvalidParameters, NotFound, ResourceClosed, Unsupported, WorkerGone
 from worker_bridge.router import Router
 from worker_bridge.sctp import Message, SctpStreamParameters
+from worker_bridge.worker import Worker
 
 SSRC = 1234
 OPUS_TYPE = 111
@@ -178,3 +182,15 @@ async def test_draining_waits_until_the_worker_keeps_up(direct: DirectTransport)
     for number in range(200):
         assert (await anext(messages)).payload[:2] == number.to_bytes(2, "big")
     assert messages.dropped == 0
+
+
+async def test_whoever_drains_hears_of_the_workers_end(worker: Worker, direct: DirectTransport) -> None:
+    data_producer = await direct.produce_data()
+    os.kill(worker.pid, signal.SIGSTOP)
+    for _ in range(100):
+        data_producer.send(bytes(200_000))
+    draining = asyncio.ensure_future(direct.drain())
+    await asyncio.sleep(0)
+    os.kill(worker.pid, signal.SIGKILL)
+    with pytest.raises(WorkerGone, match="signal 9"):
+        await draining
