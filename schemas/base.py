@@ -167,7 +167,8 @@ def _describe(field: marshmallow.fields.Field[Any]) -> dict[str, Any]:
     shape = declared.describe()
     if declared.allow_none or declared.null_is_absent:
         shape = {"anyOf": [shape, {"type": "null"}]}
-    return shape | dict(field.metadata)
+    default = {"default": field.load_default} if isinstance(field.load_default, str | int) else {}
+    return shape | default | dict(field.metadata)
 
 
 def _closed(unknown: Any) -> dict[str, Any]:

@@ -51,7 +51,10 @@ TAGS: Final[Mapping[str, Tag]] = {
     "calls": Tag("Calls", "Asking, answering, ending, and reading what happened and what it cost."),
     "wallet": Tag("Points", "A user's balance and statement."),
     "ws": Tag("WebSocket", "Events and commands; their description is /asyncapi.json."),
-    "admin": Tag("Admins", "For the role `admin` alone; everybody else is `FORBIDDEN`."),
+    "admin": Tag(
+        "Admins",
+        "For the role `admin` alone; everybody else is `FORBIDDEN`. The page is for all, and asks for a token.",
+    ),
     "health": _HEALTH,
     "metrics": _HEALTH,
     "demo": Tag("Demo", "A page of two windows that call each other; there where the setting `DEMO` has it on."),
