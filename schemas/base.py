@@ -151,15 +151,19 @@ def json_schema(schema: type[Schema[Any]]) -> dict[str, Any]:
 
 
 def json_schemas(*schemas: type[Schema[Any]]) -> dict[str, dict[str, Any]]:
-    """The JSON Schemas of bodies and of all that they refer to, by component name."""
-    found: dict[str, dict[str, Any]] = {}
+    """The JSON Schemas of bodies and of all that they refer to, by component name.
+
+    Raises ValueError where two would have the same name.
+    """
+    found: dict[str, type[Schema[Any]]] = {}
     waiting = list(schemas)
     while waiting:
         schema = waiting.pop()
-        if (name := component_name(schema)) not in found:
-            found[name] = json_schema(schema)
-            waiting += [inner for field in instance(schema).fields.values() for inner in _nested(field)]
-    return dict(sorted(found.items()))
+        if (known := found.setdefault(component_name(schema), schema)) is not schema:
+            raise ValueError(f"{schema.__module__} and {known.__module__} both have a {schema.__name__}")
+        described = [inner for field in instance(schema).fields.values() for inner in _nested(field)]
+        waiting += [inner for inner in described if found.get(component_name(inner)) is not inner]
+    return {name: json_schema(schema) for name, schema in sorted(found.items())}
 
 
 def _describe(field: marshmallow.fields.Field[Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ Readiness = Literal["ready", "draining", "unavailable"]
 
 
 @dataclass(frozen=True, slots=True)
-class Live:
+class Alive:
     """``lag_ms`` is how late the event loop was at worst in the last second."""
 
     lag_ms: float
@@ -42,7 +42,7 @@ class Ready:
     checks: tuple[Check, ...]
 
 
-class LiveSchema(Schema[Live]):
+class AliveSchema(Schema[Alive]):
     status = Choice("live")
     lag_ms = Number()
 

@@ -37,7 +37,7 @@ from schemas.consumer import (
     ResumedSchema,
 )
 from schemas.demo import DemoSessionRequestSchema, DemoSessionSchema
-from schemas.health import LiveSchema, ReadySchema
+from schemas.health import AliveSchema, ReadySchema
 from schemas.live import LiveCallDetailSchema, LiveCallListSchema
 from schemas.node import DrainedSchema, DrainRequestSchema, SampleSeriesSchema, WorkersSchema
 from schemas.producer import ProducerCreatedSchema, ProduceRequestSchema, ProducerListSchema
@@ -304,7 +304,7 @@ EXAMPLES: Final[Mapping[type[Schema[Any]], Json]] = {
             }
         ],
     },
-    LiveSchema: {"status": "live", "lagMs": 1.2},
+    AliveSchema: {"status": "live", "lagMs": 1.2},
     ReadySchema: {
         "status": "ready",
         "stress": 0.31,

@@ -11,16 +11,16 @@ from app.keys import HEALTH, POOL, PROVER, SAMPLER
 from app.openapi.declaration import answers
 from app.ops.health import Report
 from schemas.base import dump
-from schemas.health import Check, Live, LiveSchema, Readiness, Ready, ReadySchema
+from schemas.health import Alive, AliveSchema, Check, Readiness, Ready, ReadySchema
 
 routes = web.RouteTableDef()
 
 
 @routes.get("/health/live")
-@answers({200: LiveSchema})
+@answers({200: AliveSchema})
 async def live(request: web.Request) -> web.Response:
     """Is the process alive? 200 while its event loop turns; `lagMs` is its worst lag of the last second."""
-    return json_response(dump(LiveSchema, Live(round(request.app[SAMPLER].lag.worst_ms, 1))))
+    return json_response(dump(AliveSchema, Alive(round(request.app[SAMPLER].lag.worst_ms, 1))))
 
 
 @routes.get("/health/ready")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from types import new_class
 from typing import Any
 
 import aiohttp
@@ -20,8 +21,9 @@ from app.openapi.document import operations
 from app.openapi.examples import EXAMPLES
 from app.rest.docs import DOCUMENT
 from app.settings import Settings
-from schemas.base import load
+from schemas.base import Schema, json_schemas, load
 from schemas.error import ErrorBodySchema
+from schemas.producer import ProducerCreated, ProducerCreatedSchema
 
 Json = dict[str, Any]
 METHODS = {"get", "put", "post", "delete", "patch"}
@@ -177,3 +179,9 @@ def test_bodies_are_as_closed_as_their_schemas(document: Json):
     assert "additionalProperties" not in schemas["DtlsParameters"]
     assert schemas["DtlsParameters"]["properties"]["role"]["default"] == "auto"
     assert {"type": "null"} in schemas["DtlsParameters"]["properties"]["role"]["anyOf"]
+
+
+def test_two_schemas_never_share_a_name():
+    another = new_class("ProducerCreatedSchema", (Schema[ProducerCreated],))
+    with pytest.raises(ValueError, match="both have a ProducerCreatedSchema"):
+        json_schemas(ProducerCreatedSchema, another)

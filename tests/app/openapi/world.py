@@ -65,7 +65,7 @@ class World:
             self.server.app[DRAIN].take_back()
         if operation in AIMS:
             return await AIMS[operation](self)
-        reads = operation.startswith(("get", "list"))
+        reads = operation.startswith(("get", "list", "inspect"))
         ids = self._talk | {"name": "base.css"} if reads else await self._media()
         if tag in {"Admins", "Health"}:
             return Aim("root", ids | {"userId": "alice", "otomoId": "hana"})
