@@ -21,7 +21,6 @@ from app.client.api import Api, Wire
 from app.client.conversation import conversation
 from app.keys import DRAIN
 
-FINGERPRINT = {"algorithm": "sha-256", "value": ":".join(["AB"] * 32)}
 OPUS = {"mimeType": "audio/opus", "payloadType": 111, "clockRate": 48000, "channels": 2}
 USERS, OTOMOS = ("alice", "bob", "carol", "dave", "eve"), ("hana", "ume", "yuki", "rin")
 POINTS = 10**9
@@ -100,12 +99,12 @@ class World:
         return Aim("bob", await self._ringing())
 
     async def to_request(self) -> Aim:
-        """carol has no call, and a name that no other call had, unless a generated one is taken."""
+        """carol is in no other call then."""
         await self._end_calls_of("carol")
         return Aim("carol", {"otomoId": "yuki"})
 
     async def to_open(self) -> Aim:
-        """As many calls as a generated run opens would only take memory."""
+        """eve and rin, whose last such call is ended: only one of a whole run's is open at a time."""
         for call in self.server.registry.calls_of("rin"):
             if call.id != self._talk["callId"]:
                 await self._ask("root", "POST", f"/admin/calls/{call.id}/end")
