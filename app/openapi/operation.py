@@ -28,6 +28,7 @@ from schemas.base import Schema, camel_case, component_name
 
 Json = dict[str, Any]
 
+SENTENCE = re.compile(r"(?<=[.?]) ")
 PARAMETER = re.compile(r"\{(\w+)\}")
 
 
@@ -55,16 +56,16 @@ class Operation:
         yield from (one for one in self.declaration.answers.values() if isinstance(one, type))
 
     def described(self) -> Json:
-        summary, _, more = (inspect.getdoc(self.handler) or "").partition("\n")
+        summary, more = prose(inspect.getdoc(self.handler) or "")
         described: Json = {
             "operationId": camel_case(self.handler.__name__),
             "tags": [tag_of(self.route).name],
-            "summary": summary.removesuffix("."),
+            "summary": summary,
             "security": [] if is_public(self.route) else [{"bearer": []}],
             "responses": self.responses(),
         }
         optional = {
-            "description": more.strip().replace("``", "`"),
+            "description": more,
             "parameters": list(self.parameters()),
             "requestBody": self.request_body(),
         }
@@ -108,6 +109,13 @@ class Operation:
         if self.method != "get":
             yield PayloadTooLarge
         yield INTERNAL_ERROR
+
+
+def prose(docstring: str) -> tuple[str, str]:
+    """A docstring's first sentence, without its dot, and the rest."""
+    first, *rest = docstring.replace("``", "`").split("\n\n")
+    summary, *more = SENTENCE.split(" ".join(first.split()), maxsplit=1)
+    return summary.removesuffix("."), "\n\n".join((*more, *rest))
 
 
 def parameter(place: str, one: Parameter) -> Json:
