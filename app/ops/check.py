@@ -41,7 +41,7 @@ class Check:
     """``question`` raises what is wrong: Unwell, or an error of the ledger or of the bridge."""
 
     def __init__(self, name: str, question: Callable[[], Awaitable[None]], tasks: Tasks) -> None:
-        self._name = name
+        self.name = name
         self._question = question
         self._tasks = tasks
         self._asked: asyncio.Task[Found] | None = None
@@ -51,7 +51,7 @@ class Check:
         """Within little more than a second. Raises nothing."""
         if self._asked is None or (self._asked.done() and time.monotonic() > self._asked_at + GOOD_FOR_S):
             self._asked_at = time.monotonic()
-            self._asked = self._tasks.start(self._ask(), f"{self._name} is asked")
+            self._asked = self._tasks.start(self._ask(), f"{self.name} is asked")
         done, _ = await asyncio.wait({self._asked}, timeout=ANSWER_WITHIN_S + GIVING_UP_S)
         return self._asked.result() if done else self._found("no answer")
 
@@ -66,4 +66,4 @@ class Check:
         return self._found(None)
 
     def _found(self, problem: str | None) -> Found:
-        return Found(self._name, round(1000 * (time.monotonic() - self._asked_at), 1), problem)
+        return Found(self.name, round(1000 * (time.monotonic() - self._asked_at), 1), problem)

@@ -10,7 +10,7 @@ import asyncio
 import os
 import resource
 import time
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -44,6 +44,7 @@ class Health:
     """``tasks`` owns the questions that are under way."""
 
     def __init__(self, ledger: Ledger, pool: Pool, prover: Prover, admission: Admission, tasks: Tasks) -> None:
+        self._pool = pool
         self._prover = prover
         self._admission = admission
         self._needed = (
@@ -55,11 +56,21 @@ class Health:
 
     async def report(self) -> Report:
         """Within little more than a second, whatever hangs."""
-        needed, workers = await asyncio.gather(answers(self._needed), answers(self._workers))
+        asked = zip(self._pool.slots, self._workers, strict=True)
+        needed, workers = await asyncio.gather(
+            together(check.answer() for check in self._needed),
+            together(self._look(slot, check) for slot, check in asked),
+        )
         began = time.monotonic()
         draining, full = self._admission.draining, self._admission.full
         ms = round(1000 * (time.monotonic() - began), 1)
         return Report(needed, workers, Found("draining", ms, draining), Found("stress", ms, full))
+
+    async def _look(self, slot: Slot, check: Check) -> Found:
+        """Of a worker that is known to be gone nothing is asked, and what it answered a moment ago counts no more."""
+        if slot.worker is None:
+            return Found(check.name, 0.0, slot.failure or "it is starting")
+        return await check.answer()
 
     async def _ask(self, slot: Slot) -> None:
         """It answers, it has sockets left, and it is not known to forward nothing."""
@@ -72,8 +83,8 @@ class Health:
             raise Unwell(f"it does not forward: {proof.problem}")
 
 
-async def answers(checks: Iterable[Check]) -> tuple[Found, ...]:
-    return tuple(await asyncio.gather(*(check.answer() for check in checks)))
+async def together(asked: Iterable[Awaitable[Found]]) -> tuple[Found, ...]:
+    return tuple(await asyncio.gather(*asked))
 
 
 async def ports_are_left() -> None:
