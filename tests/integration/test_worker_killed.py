@@ -39,6 +39,7 @@ async def test_a_call_ends_with_its_worker_and_the_next_one_has_sound(call, open
 
     ended = await call.user.request("GET", f"/calls/{call.call_id}")
     assert (ended["state"], ended["endReason"]) == ("ended", "worker_died")
+    assert (ended["endedBy"], ended["worker"]) == ("node", 0)
     await eventually(lambda: slot.worker is None or slot.worker.pid == first_pid, within_s=BACK_WITHIN_S)
     next_call = await open_call()
     async with conversation(next_call.user, next_call.otomo, next_call.call_id) as talk:
