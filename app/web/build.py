@@ -118,19 +118,6 @@ def copy_swagger_ui(package: Path, target: Path) -> None:
         shutil.copyfile(package / name, target / name)
 
 
-def main() -> int:
-    folder = Path(sys.argv[1]).absolute() if sys.argv[1:] else BUILT
-    try:
-        build(say, folder)
-    except NativeError as error:
-        sys.stderr.write(f"the browser pages can't be built: {str(error).rstrip('.')}.\n")
-        return 1
-    return 0
-
-
-def say(line: str) -> None:
-    sys.stderr.write(f"{line} ...\n")
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    target = Path(sys.argv[1]).absolute() if sys.argv[1:] else BUILT
+    sys.exit(tools.as_program("the browser pages can't be built", lambda progress: build(progress, target)))

@@ -11,8 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from worker_bridge.errors import NativeError
-from worker_bridge.native import cache
+from worker_bridge.native import cache, tools
 from worker_bridge.native.builder import build
 from worker_bridge.native.cache import BINARY, SCHEMA, Manifest
 from worker_bridge.native.notices import collect
@@ -34,18 +33,6 @@ def bundle(folder: Path, progress: Progress) -> None:
     Manifest(worker.version, worker.origin, cache.sha256_of(folder / BINARY), recipe).write(folder)
 
 
-def main() -> int:
-    try:
-        bundle(Path(sys.argv[1]).absolute(), say)
-    except NativeError as error:
-        sys.stderr.write(f"the worker can't be packed: {str(error).rstrip('.')}.\n")
-        return 1
-    return 0
-
-
-def say(line: str) -> None:
-    sys.stderr.write(f"{line} ...\n")
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    target = Path(sys.argv[1]).absolute()
+    sys.exit(tools.as_program("the worker can't be packed", lambda progress: bundle(target, progress)))

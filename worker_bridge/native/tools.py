@@ -83,6 +83,20 @@ def _drain(process: subprocess.Popen[str], lines: Callable[[str], None]) -> str:
     return "".join(said)
 
 
+def as_program(failure: str, work: Callable[[Progress], object]) -> int:
+    """The exit code of a piece of building as a program of its own: its steps and its failure go to stderr."""
+
+    def tell(line: str) -> None:
+        sys.stderr.write(f"{line} ...\n")
+
+    try:
+        work(tell)
+    except NativeError as error:
+        sys.stderr.write(f"{failure}: {str(error).rstrip('.')}.\n")
+        return 1
+    return 0
+
+
 def last_words(output: str) -> str:
     """The end of a program's output on one line; the line that names an error, if there is one, and what follows."""
     said = [line.strip() for line in output.splitlines() if line.strip()]
