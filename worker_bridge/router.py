@@ -83,8 +83,8 @@ class Router(Resource):
         """A transport on a server's shared port, or on sockets of its own; ``sctp`` for data channels.
 
         Which of a server's protocols are offered, and which comes first, say ``enable_`` and ``prefer_``; of its own
-        sockets the list says that, its order included. ``ice_consent_timeout_s`` (255 at most) is how long the far end
-        may be silent before ICE is ``disconnected``; 0 turns that off. Bitrates are in bits per second.
+        sockets the list says that, its order included. ``ice_consent_timeout_s`` is how long the far end may be silent
+        before ICE is ``disconnected``: the worker takes 10 to 60 of it, or 0 for never. Bitrates: bits per second.
         """
         self._require_open()
         transport = WebRtcTransport(new_id(), self._channel, self._side)

@@ -294,6 +294,11 @@ class Transport(Resource):
             rtcp=RtcpParameters(cname, parameters.rtcp.reduced_size),
         )
 
+    def _set_sctp_state(self, state: SctpState) -> None:
+        if self.sctp_state != state:  # the worker repeats itself
+            self.sctp_state = state
+            self._emit("sctpstatechange", state)
+
     def _created(self, dump: Body) -> None:
         base = dump["base"]
         self._send_limit, self._receive_limit = base["max_send_message_size"], base["max_receive_message_size"]
@@ -311,8 +316,7 @@ class Transport(Resource):
             case "TRANSPORT_TRACE":
                 self._emit("trace", trace_from_wire(body))
             case "TRANSPORT_SCTP_STATE_CHANGE":
-                self.sctp_state = body["sctp_state"].lower()
-                self._emit("sctpstatechange", self.sctp_state)
+                self._set_sctp_state(body["sctp_state"].lower())
             case "TRANSPORT_SCTP_NEGOTIATED_CAPABILITIES":
                 agreed = SctpNegotiatedCapabilities(**body["negotiated_capabilities"])
                 self.sctp_negotiated_capabilities = agreed

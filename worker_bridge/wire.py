@@ -15,6 +15,7 @@ from worker_bridge.connectivity import (
     SrtpParameters,
     TransportTuple,
 )
+from worker_bridge.errors import InvalidParameters
 from worker_bridge.sctp import SctpOptions
 
 FINGERPRINTS: dict[FingerprintAlgorithm, str] = {
@@ -66,7 +67,11 @@ def transport_options_to_wire(
 
 
 def srtp_to_wire(parameters: SrtpParameters | None) -> Body | None:
-    return None if parameters is None else asdict(parameters)
+    if parameters is None:
+        return None
+    if not isinstance(parameters, SrtpParameters):
+        raise InvalidParameters(f"srtp_parameters: expected SrtpParameters, got {type(parameters).__name__}")
+    return asdict(parameters)
 
 
 def srtp_from_wire(body: Body | None) -> SrtpParameters | None:

@@ -14,8 +14,10 @@ from worker_bridge.connectivity import (
     IceCandidate,
     IceParameters,
     ListenInfo,
+    SrtpParameters,
     TransportTuple,
 )
+from worker_bridge.errors import InvalidParameters
 from worker_bridge.sctp import SctpOptions
 from worker_bridge.wire import (
     FINGERPRINTS,
@@ -24,6 +26,8 @@ from worker_bridge.wire import (
     ice_candidate_from_wire,
     ice_parameters_from_wire,
     listen_info_to_wire,
+    srtp_from_wire,
+    srtp_to_wire,
     transport_options_to_wire,
     tuple_from_wire,
 )
@@ -100,3 +104,11 @@ def test_sctp_is_on_where_it_is_asked_for() -> None:
     assert (options["enable_sctp"], options["max_send_message_size"], options["sctp_send_buffer_size"]) == (True, 5, 6)
     direct = transport_options_to_wire(SctpOptions(max_send_message_size=5), direct=True)
     assert (direct["enable_sctp"], direct["direct"], direct["max_send_message_size"]) == (False, True, 5)
+
+
+def test_srtp_parameters_are_what_they_should_be() -> None:
+    assert srtp_to_wire(None) is srtp_from_wire(None) is None
+    parameters = SrtpParameters("AEAD_AES_256_GCM", "a2V5")
+    assert srtp_from_wire(srtp_to_wire(parameters)) == parameters
+    with pytest.raises(InvalidParameters, match="srtp_parameters: expected SrtpParameters, got dict"):
+        srtp_to_wire({"crypto_suite": "AEAD_AES_256_GCM"})  # type: ignore[arg-type]
