@@ -118,8 +118,9 @@ def loadtest(
 def perform(options: Options, settings: Settings, json_to: Path | None, plot: Path | None) -> int:
     """Run it, tell and write what was found. Returns the exit code."""
     try:
-        from app.loadtest.report import lines, report
+        from app.loadtest.report import report
         from app.loadtest.run import run
+        from app.loadtest.summary import lines
     except ImportError as error:
         lacking = f"a load test needs the media libraries ({error.name} is missing)"
         raise CommandError(f"{lacking}: pip install 'voiceplane[call]'") from error

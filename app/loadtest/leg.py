@@ -12,7 +12,6 @@ import struct
 import time
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
 from enum import Enum, auto
 from typing import NamedTuple
 
@@ -180,8 +179,9 @@ class Leg:
     def _send(self, datagram: bytes) -> bool:
         if not datagram:
             return True
-        with suppress(OSError):  # a full buffer, or nobody there any more: what is missing is counted as lost
+        try:
             self._socket.send(datagram)
-            return True
-        self.refused += 1
-        return False
+        except OSError:  # a full buffer, or nobody there any more
+            self.refused += 1
+            return False
+        return True

@@ -1,10 +1,10 @@
-"""What was found: `report` makes one JSON object of it, `lines` tells that to people. `limits.py` judges it."""
+"""What was found, as one JSON object: every figure of a load test. `summary.py` tells it, `limits.py` judges it."""
 
 from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -74,48 +74,6 @@ def report(found: Findings) -> Json:
     }
 
 
-def lines(report: Json) -> Iterator[str]:
-    """The report in a few sentences; a dash is what could not be measured."""
-    return (line.replace("None", "-") for line in _lines(report))
-
-
-def _lines(report: Json) -> Iterator[str]:
-    calls, packets, cpu, billing = (report[name] for name in ("calls", "packets", "cpu", "billing"))
-    yield (
-        f"calls: {calls['opened']} opened, {calls['completed']} completed, {calls['failed']} failed, "
-        f"{calls['cut']} cut by {calls['kills']} killed workers; ends: {_counts(calls['endReasons'])}"
-    )
-    yield from (f"  {fault}" for fault in calls["faults"])
-    for name, what in (("setupMs", "set-up"), ("firstRtpMs", "first RTP"), ("connectedMs", "call_connected told")):
-        spread = report[name]
-        yield f"{what}: p50 {spread['p50']} ms, p95 {spread['p95']} ms, p99 {spread['p99']} ms"
-    yield (
-        f"packets: {packets['sent']} sent, {packets['received']} received, {packets['lost']} lost "
-        f"({packets['lossPercent']} %), {packets['lostWithWorkers']} lost with workers, {packets['forged']} forged"
-    )
-    yield (
-        f"dropped by full sockets: {packets['droppedAtServer']} at the server, "
-        f"{packets['droppedAtGenerator']} at the generator"
-    )
-    forwarding = report["forwardingMs"]
-    yield (
-        f"under way through the server: p50 {forwarding['p50']} ms, p99 {forwarding['p99']} ms, "
-        f"{forwarding['late']} packets late by more than {LATE_MS:g} ms"
-    )
-    yield (
-        f"CPU in cores: workers {cpu['workerCores']}, control plane {cpu['controlPlaneCores']}, "
-        f"generator {cpu['generatorCores']}, driver {cpu['driverCores']}; "
-        f"{cpu['workerMsPerCallSecond']} ms of worker a call-second, which is {cpu['callsPerWorkerCore']} calls a core"
-    )
-    memory = report["memory"]
-    yield f"memory a call: control plane {memory['planeKibPerCall']} KiB, worker {memory['workerKibPerCall']} KiB"
-    yield (
-        f"billing: {billing['chargedUnits']} units charged, {billing['livedUnits'][0]} to "
-        f"{billing['livedUnits'][1]} lived, {billing['errorUnits']} wrong"
-    )
-    yield from (f"witness: {heard}" for heard in report["witnesses"]["heard"])
-
-
 def _calls(found: Findings) -> Json:
     return {
         "opened": len(found.outcomes),
@@ -136,6 +94,7 @@ def _packets(found: Findings) -> Json:
         **everything,
         "lost": whole["sent"] - whole["received"],
         "lossPercent": rounded((whole["sent"] - whole["received"]) / whole["sent"] * 100, 4) if whole["sent"] else None,
+        "heldLossPercent": _held_loss(found),
         "lostWithWorkers": cut["sent"] - cut["received"],
         "droppedAtServer": found.last.cost.worker_drops - found.empty.cost.worker_drops,
         "droppedAtGenerator": found.last.totals.packets["dropped"],
@@ -143,7 +102,14 @@ def _packets(found: Findings) -> Json:
     }
 
 
-def _sum(outcomes: Any) -> Counter[str]:
+def _held_loss(found: Findings) -> float | None:
+    """In percent, while all calls were there, without what their coming and going cost the others."""
+    first, last = found.hold_from.totals.packets, found.hold_until.totals.packets
+    sent = last["sent"] - first["sent"]
+    return rounded(max(0, last["missing"] - first["missing"]) / sent * 100, 4) if sent else None
+
+
+def _sum(outcomes: Iterable[Outcome]) -> Counter[str]:
     total: Counter[str] = Counter(dict.fromkeys(("sent", "received", "repeated", "strange", "forged"), 0))
     for one in outcomes:
         for tally in one.tallies:
@@ -209,7 +175,3 @@ def _spread(values: Sequence[float | None]) -> Json:
     known = [value for value in values if value is not None]
     wanted = (("p50", 50), ("p95", 95), ("p99", 99), ("max", 100))
     return {name: rounded(percentile(known, percent)) for name, percent in wanted}
-
-
-def _counts(counted: dict[str, int]) -> str:
-    return ", ".join(f"{number} {name}" for name, number in counted.items()) or "none"
