@@ -225,8 +225,8 @@ class Scene:
             dump = await room.router.dump()
             in_worker = {
                 "transports": dump["transport_ids"],
-                "producers": [entry["key"] for entry in dump["map_producer_id_consumer_ids"]],
-                "consumers": [entry["key"] for entry in dump["map_consumer_id_producer_id"]],
+                "producers": list(dump["map_producer_id_consumer_ids"]),
+                "consumers": list(dump["map_consumer_id_producer_id"]),
             }
             for kind, ids in in_worker.items():
                 if sorted(ids) != sorted(getattr(room, kind)):
