@@ -34,7 +34,3 @@ class Admission:
         if not self._limit or stress.value <= self._limit:
             return None
         return f"stress {stress.value:.2f} is above the limit of {self._limit:g}: {stress.cause}"
-
-    @property
-    def stress(self) -> float:
-        return self._sampler.stress.value
