@@ -60,17 +60,17 @@ async def serve(app: web.Application, settings: Settings, started: Callable[[str
             started(url)
             first = await signals.get()
             if first is signal.SIGTERM and settings.drain_timeout_s:
-                await drain(app[DRAIN], settings.drain_timeout_s, signals)
+                await let_calls_end(app[DRAIN], settings.drain_timeout_s, signals)
             _log.info("stopping on %s", first.name)
     finally:
         await runner.cleanup()
     return 0
 
 
-async def drain(calls: Drain, within_s: float, signals: asyncio.Queue[signal.Signals]) -> None:
+async def let_calls_end(drain: Drain, within_s: float, signals: asyncio.Queue[signal.Signals]) -> None:
     """Until no call is left, the time is over, or there is a further signal."""
-    calls.begin("wait", within_s, final=True)
-    waiting = {asyncio.create_task(calls.over(), name="drained"), asyncio.create_task(signals.get(), name="signal")}
+    drain.begin("wait", within_s, final=True)
+    waiting = {asyncio.create_task(drain.over(), name="drained"), asyncio.create_task(signals.get(), name="signal")}
     await asyncio.wait(waiting, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
     for task in waiting:
         task.cancel()
