@@ -29,6 +29,7 @@ CHECKS: dict[str, Check] = {
     "memory": machine.memory,
     "cores": machine.cores,
     "pages": pages.pages,
+    "demo": pages.demo,
 }
 
 

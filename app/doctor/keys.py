@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from app.doctor.finding import Finding, fail, ok, warn
-from app.doctor.network import is_loopback
 from app.jwks import JwksError, fetcher, parse_jwks
-from app.settings import SECRET_FILE, Settings, SettingsError, check_secret
+from app.settings import SECRET_FILE, Settings, SettingsError, check_secret, is_loopback
 
 TOKENS, FILES = "tokens", "secret files"
 DOTENV = Path(".env")

@@ -10,7 +10,7 @@ import aiohttp
 
 from app.doctor import sockets
 from app.doctor.finding import Finding, fail, ok, warn
-from app.settings import Settings
+from app.settings import Settings, is_loopback
 
 ANSWER_WITHIN_S = 2.0
 
@@ -84,13 +84,6 @@ def reachable(settings: Settings, told: str, addresses: list[Address]) -> Findin
         mend = "where clients are elsewhere, set VOICEPLANE_RTC_ANNOUNCED_ADDRESS to the public address"
         return warn(check, f"{shown}: only clients of the same network reach that", mend)
     return ok(check, shown)
-
-
-def is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 async def resolve(host: str) -> list[Address]:

@@ -200,6 +200,21 @@ async def test_the_pages_are_there(settings_with):
     assert (await pages.pages(settings_with())).state == "ok"
 
 
+@pytest.mark.parametrize(
+    ("changed", "state", "found"),
+    [
+        ({}, "ok", "off"),
+        ({"jwt_secret": None}, "ok", "on, for this machine"),
+        ({"demo": "on", "host": "0.0.0.0"}, "warn", "strangers get tokens and points"),
+        ({"jwt_secret": None, "rtc_listen_ip": "0.0.0.0", "rtc_announced_address": "8.8.8.8"}, "warn", "strangers"),
+    ],
+)
+async def test_a_demo_for_strangers_is_warned_of(settings_with, changed, state, found):
+    finding = await pages.demo(settings_with(**changed))
+    assert finding.state == state
+    assert found in finding.found
+
+
 def test_the_program_on_a_port_is_found():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         assert sockets.holder("tcp", taken.getsockname()[1]).endswith(f"(pid {os.getpid()})")

@@ -64,7 +64,7 @@ def command(wheel: Path, home: Path, tmp_path_factory: pytest.TempPathFactory) -
     """``voiceplane``, installed from the wheel into a virtual environment of its own."""
     folder = tmp_path_factory.mktemp("installed")
     venv.create(folder, with_pip=True)
-    run(folder / "bin" / "pip", "install", "-q", f"{wheel}[call]", folder=home, **apart(home))
+    run(folder / "bin" / "pip", "install", "-q", "--no-compile", f"{wheel}[call]", folder=home, **apart(home))
     return folder / "bin" / "voiceplane"
 
 
