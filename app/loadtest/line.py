@@ -106,8 +106,10 @@ class Line:
         begun = asyncio.gather(*self._told("call_connected", outcome), *(ear.heard for ear in ears))
         over = asyncio.create_task(self._stage.over.wait(), name=f"{outcome.call_id} waits for the end")
         try:
-            await asyncio.wait((begun, ended), timeout=TOLD_WITHIN_S, return_when=asyncio.FIRST_COMPLETED)
-            if begun.done():
+            done, _ = await asyncio.wait((begun, ended), timeout=TOLD_WITHIN_S, return_when=asyncio.FIRST_COMPLETED)
+            if not done:
+                raise LoadTestError(f"it was not connected within {TOLD_WITHIN_S:.0f} s of its first packet")
+            if begun in done:
                 self._note_beginning(outcome, *begun.result())
                 await asyncio.wait((over, ended), return_when=asyncio.FIRST_COMPLETED)
             await self._settle(outcome, ears, ended)
