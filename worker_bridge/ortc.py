@@ -7,12 +7,11 @@ version and remembered by content. Knows no transport, and so neither MIDs nor C
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from worker_bridge import h264
+from worker_bridge import chance, h264
 from worker_bridge.capabilities import (
     ABS_CAPTURE_TIME,
     ABS_SEND_TIME,
@@ -390,4 +389,4 @@ def _payload_type(cap: RtpCodecCapability) -> int:
 
 
 def _random_ssrc() -> int:
-    return SSRC_MIN + secrets.randbelow(SSRC_SPAN)
+    return SSRC_MIN + chance.number_below(SSRC_SPAN)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import uuid
 from collections import Counter
 from collections.abc import Callable, MutableMapping, Sequence
 from enum import Enum
 from typing import Any, ClassVar, NamedTuple, Self
 
+from worker_bridge import chance
 from worker_bridge.channel import Body, Channel
 from worker_bridge.errors import InvalidParameters, ResourceClosed
 from worker_bridge.observable import Observable
@@ -65,7 +65,7 @@ AppData = dict[str, Any]
 
 def new_id() -> str:
     """Ids are ours (UUID, RFC 9562 version 4), so that an object can listen before the worker knows it."""
-    return str(uuid.uuid4())
+    return chance.uuid()
 
 
 class Resource(Observable):
