@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, Self
 
 from worker_bridge.emitter import Emitter
+from worker_bridge.errors import InvalidParameters
 
 STREAM_LIMIT = 1024  # values; a reader further behind than this loses the oldest
 
@@ -33,9 +34,12 @@ class Observable:
     def events_of(self, name: str, *, limit: int = STREAM_LIMIT) -> EventStream:
         """``async for value in obj.events_of("score")``: every value from now on, None for an event that has none.
 
-        It ends when the object closes. Raises ResourceClosed, or a Worker WorkerGone, where that has happened already.
+        It ends when the object closes. ``limit`` is how many values wait for a slow reader. Raises ResourceClosed, or a
+        Worker WorkerGone, where the object is closed already.
         """
         self._require_open()
+        if limit < 1:
+            raise InvalidParameters(f"limit {limit} is less than 1")
         return EventStream(self.events, name, limit)
 
     def wait_for(self, name: str, predicate: Predicate | None = None) -> asyncio.Future[Any]:

@@ -6,6 +6,7 @@ How it meets the network is the subclass's part.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import ClassVar, Literal
 
@@ -176,7 +177,7 @@ class Transport(Resource):
         max_packet_life_time: int | None = None,
         max_retransmits: int | None = None,
         paused: bool = False,
-        subchannels: tuple[int, ...] = (),
+        subchannels: Sequence[int] = (),
         app_data: AppData | None = None,
     ) -> DataConsumer:
         """Send a data producer of this router to the far end, on a stream of its own that delivers as the data

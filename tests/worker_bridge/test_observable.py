@@ -11,7 +11,7 @@ from collections.abc import Callable
 import pytest
 from rtp_peer import LOOPBACK, RtpPeer
 
-from worker_bridge.errors import ResourceClosed, WorkerGone
+from worker_bridge.errors import InvalidParameters, ResourceClosed, WorkerGone
 from worker_bridge.plain_transport import PlainTransport
 from worker_bridge.resource import CloseReason
 from worker_bridge.router import Router
@@ -44,6 +44,8 @@ async def test_a_reader_that_is_too_slow_loses_the_oldest(router: Router) -> Non
     made.close()
     assert [transport async for transport in made] == transports[1:]
     assert made.dropped == 1
+    with pytest.raises(InvalidParameters, match="limit 0"):
+        router.events_of("newtransport", limit=0)
 
 
 async def test_a_stream_that_nobody_holds_is_not_fed(router: Router) -> None:
