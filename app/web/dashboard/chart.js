@@ -3,15 +3,16 @@ import { h, set, svg, write } from './dom.js';
 import { clockTime } from './format.js';
 
 const HEIGHT = 132;
-const LEFT = 42; // for the numbers of the axis
+const LEFT = 50; // for the numbers of the axis
 const TOP = 8;
 const BOTTOM = 20; // for the times
 const GRID_LINES = 3;
 
 export class Chart {
   // `lines`: `[{ label, field }]`, one or two. `unit(value)` is how a value reads. `atLeast`: what the axis always holds.
-  constructor({ title, unit, lines, atLeast }) {
-    Object.assign(this, { title, unit, lines, atLeast, samples: [], span: 0, cursor: null });
+  // `counted`: whether its values are whole.
+  constructor({ title, unit, lines, atLeast, counted }) {
+    Object.assign(this, { title, unit, lines, atLeast, counted, samples: [], span: 0, cursor: null });
     this.values = lines.map(() => h('b', { class: 'number' }));
     this.time = h('span', { class: 'muted small' });
     const legend = lines.map(({ label }, line) => h('li', {}, h('i', { class: `key line-${line + 1}` }), `${label} `, this.values[line]));
@@ -42,7 +43,8 @@ export class Chart {
   draw() {
     this.width = this.plot.clientWidth;
     if (!this.width || !this.span) return;
-    this.top = niceTop(Math.max(this.atLeast, ...this.samples.flatMap((sample) => this.lines.map(({ field }) => sample[field] ?? 0))));
+    const values = this.samples.flatMap((sample) => this.lines.map(({ field }) => sample[field] ?? 0));
+    this.top = niceTop(Math.max(this.atLeast, ...values), this.counted);
     set(this.plot, 'viewBox', `0 0 ${this.width} ${HEIGHT}`);
     this.hair = svg('g', { class: 'hair' });
     this.plot.replaceChildren(...this.grid(), ...this.lines.flatMap((_, line) => this.curve(line)), this.hair);
@@ -114,8 +116,9 @@ export class Chart {
   }
 }
 
-// The next of 1, 1.5, 3, 6 times a power of ten: three grid lines of it are round numbers.
-function niceTop(value) {
+// A little above the value, and so that the grid's thirds of it are short numbers; of what is counted, whole ones.
+function niceTop(value, counted) {
   const power = 10 ** Math.floor(Math.log10(value));
-  return [1.5, 3, 6, 9, 15].map((step) => step * power).find((top) => top >= value * 1.02);
+  const tops = [1.2, 1.5, 1.8, 2.4, 3, 6, 9, 12].map((step) => Number((step * power).toPrecision(3)));
+  return tops.find((top) => top >= value && (!counted || top % GRID_LINES === 0));
 }

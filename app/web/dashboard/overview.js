@@ -11,9 +11,9 @@ const SERIES_EVERY_MS = 5000; // which is how often the server takes a sample
 const PAGES = [50, 100, 200]; // calls; 200 are the most that one answer holds
 
 const CHARTS = [
-  { title: 'Calls', unit: (value) => number(value), atLeast: 3, lines: [{ label: 'live', field: 'calls' }, { label: 'talking', field: 'talking' }] },
+  { title: 'Calls', unit: (value) => number(value), atLeast: 3, counted: true, lines: [{ label: 'live', field: 'calls' }, { label: 'talking', field: 'talking' }] },
   { title: 'Stress', unit: percent, atLeast: 30, lines: [{ label: 'of what the node should carry', field: 'stressPercent' }] },
-  { title: 'CPU', unit: percent, atLeast: 15, lines: [{ label: 'workers, each', field: 'workerCpuPercent' }, { label: 'control plane', field: 'nodeCpuPercent' }] },
+  { title: 'CPU', unit: percent, atLeast: 15, lines: [{ label: 'workers', field: 'workerCpuPercent' }, { label: 'control plane', field: 'nodeCpuPercent' }] },
   { title: 'Packets a second', unit: brief, atLeast: 30, lines: [{ label: 'received', field: 'packetsIn' }, { label: 'forwarded', field: 'packetsOut' }] },
   { title: 'Latency', unit: ms, atLeast: 6, lines: [{ label: 'HTTP p95', field: 'httpP95Ms' }, { label: 'event loop', field: 'loopLagMs' }] },
   { title: 'Packet loss', unit: percent, atLeast: 0.9, lines: [{ label: 'of what parties sent', field: 'lossPercent' }] },
@@ -37,6 +37,10 @@ export class Overview {
     $('charts').append(...this.charts.map(({ element }) => element));
     document.querySelectorAll('[name=range]').forEach((one) => one.addEventListener('change', () => this.drawCharts()));
     $('state').addEventListener('change', () => this.poller.now());
+    $('find').addEventListener('submit', (event) => {
+      event.preventDefault();
+      location.hash = `#/calls/${encodeURIComponent($('call-id').value.trim())}`;
+    });
     $('more').addEventListener('click', () => {
       this.page += 1;
       this.poller.now();

@@ -11,6 +11,7 @@ export class Media {
     this.ask = (method, path, body) => session.ask(method, path, body);
   }
 
+  // Returns whether the other party is muted already.
   async join(track) {
     await this.giveBack();
     this.device = await Device.factory();
@@ -18,8 +19,9 @@ export class Media {
     await this.device.load({ routerRtpCapabilities: rtpCapabilities });
     [this.sending, this.receiving] = await Promise.all([this.open('send'), this.open('recv')]);
     sessionStorage.setItem(KEPT, JSON.stringify([this.sending.id, this.receiving.id]));
-    await this.findProducers();
+    const muted = await this.findProducers();
     this.producer = await this.sending.produce({ track, stopTracks: false, codecOptions: { opusDtx: true, opusFec: true } });
+    return muted;
   }
 
   async giveBack() {

@@ -37,9 +37,10 @@ export class Phone {
   }
 
   take(type, payload) {
+    const { callId, otomoId } = payload;
+    if (type === 'otomo_status' && otomoId !== this.session.otomoId) return; // of all otomos; one is ours
     this.told(type, payload);
-    const ours = payload.callId === undefined || payload.callId === this.state.callId || type === 'incoming_call';
-    if (ours) EVENTS[type]?.(this, payload);
+    if (callId === undefined || callId === this.state.callId || type === 'incoming_call') EVENTS[type]?.(this, payload);
   }
 
   // Everything that a person starts comes through here: one thing at a time, and a failure is shown where it happened.
@@ -58,8 +59,8 @@ export class Phone {
   }
 
   fail(error) {
-    if (error instanceof NoMicrophone) this.set({ phase: 'refused', why: error.why });
-    else this.set({ problem: error, ...(error.code === 'OTOMO_OFFLINE' && { otomo: 'offline' }) });
+    if (!(error instanceof NoMicrophone)) this.set({ problem: error, ...(error.code === 'OTOMO_OFFLINE' && { otomo: 'offline' }) });
+    else if (this.state.phase === 'microphone') this.set({ phase: 'refused', why: error.why }); // else the call is over
   }
 
   // Runs `next` with a track to send. Where there is no microphone `next` waits for what the person decides.
@@ -72,7 +73,12 @@ export class Phone {
     this.track?.stop();
     this.track = track;
     this.set({ phase: this.state.before });
-    await next();
+    try {
+      await next();
+    } catch (error) {
+      track.stop(); // no call, no microphone
+      throw error;
+    }
   }
 
   call() {
@@ -140,9 +146,7 @@ const NEW_CALL = {
 };
 
 const EVENTS = {
-  otomo_status(phone, { otomoId, status }) {
-    if (otomoId === phone.session.otomoId) phone.set({ otomo: status });
-  },
+  otomo_status: (phone, { status }) => phone.set({ otomo: status }),
   incoming_call(phone, { callId, pricePerMinute: price }) {
     phone.set({ ...NEW_CALL, callId, price, phase: 'incoming', problem: null });
   },

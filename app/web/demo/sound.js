@@ -1,7 +1,7 @@
 // Microphone, test tone and levels: everything that needs the browser's audio engine, which starts with a click only.
 
 const FLOOR_DB = -60; // quieter than this is drawn as nothing
-const FALL = 0.9; // what is left of a level a frame later
+const FALL = 0.95; // what is left of a level a frame later
 const WINDOW = 1024; // samples, 21 ms at 48 kHz
 
 let engine;

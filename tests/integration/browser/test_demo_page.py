@@ -156,6 +156,16 @@ async def test_a_lost_socket_comes_back_and_misses_nothing(node, launch):
     await expect(user.locator("#banner")).to_be_hidden()
 
 
+async def test_a_closed_window_ends_the_call(settings_with, pages_built, launch):
+    async with serving(settings_with(demo="on", rtp_grace_s=1.0)) as node:
+        user, otomo = await both_windows(await launch(), node.base)
+        await talk(user, otomo)
+        await otomo.close()
+        await in_phase("ended", user)
+        await expect(user.locator("#hint")).to_contain_text("One side’s window was closed.")
+        await expect(user.locator("#open-other")).to_be_visible()
+
+
 async def test_who_has_spent_all_points_starts_over_with_new_ones(settings_with, pages_built, launch):
     async with serving(settings_with(demo="on", unit_seconds=1.0, price_per_minute=1000)) as node:
         user, otomo = await both_windows(await launch(), node.base)
