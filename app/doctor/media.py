@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 
 from app.doctor import sockets
+from app.doctor.dtls import begins_handshake
 from app.doctor.finding import Finding, fail, ok
 from app.doctor.network import node_answers
 from app.settings import Settings
 from worker_bridge import native
-from worker_bridge.connectivity import ListenInfo
 from worker_bridge.errors import BridgeError
-from worker_bridge.worker import Worker
 
 CHECK = "worker"
 
@@ -21,22 +20,14 @@ async def worker(settings: Settings) -> Finding:
     try:
         found = native.locate(str(settings.worker_bin) if settings.worker_bin is not None else None)
         report = await asyncio.to_thread(native.check, found)
-        fingerprints = await dtls_fingerprints(found)
+        greets = await begins_handshake(found)
     except BridgeError as error:
         problem, _, mend = str(error).rpartition(": ")
         return fail(CHECK, problem or mend, mend if problem else "run `voiceplane worker build --force`")
-    if not fingerprints:
-        return fail(CHECK, f"{found.binary} offers no DTLS certificate", "run `voiceplane worker build --force`")
-    what = f"mediasoup {report.version} ({report.origin}), up in {report.milliseconds:.0f} ms, ready for DTLS"
+    if not greets:
+        return fail(CHECK, f"{found.binary} begins no DTLS handshake", native.remedy(found))
+    what = f"mediasoup {report.version} ({report.origin}), up in {report.milliseconds:.0f} ms, does DTLS"
     return ok(CHECK, f"{found.binary}: {what}")
-
-
-async def dtls_fingerprints(found: native.NativeWorker) -> int:
-    """How many fingerprints of its certificate a WebRTC transport of that worker offers."""
-    async with Worker.running(found) as started:
-        router = await started.create_router()
-        transport = await router.create_webrtc_transport([ListenInfo("udp", "127.0.0.1")])
-        return len(transport.dtls_parameters.fingerprints)
 
 
 async def ports(settings: Settings) -> Finding:

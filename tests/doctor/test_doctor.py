@@ -15,7 +15,7 @@ import pytest
 
 from app.cli import main
 from app.cli.doctor import show
-from app.doctor import Finding, clock, examine, failed, keys, machine, media, network, pages, sockets, storage
+from app.doctor import Finding, clock, dtls, examine, failed, keys, machine, media, network, pages, sockets, storage
 from app.ledger import upgrade
 from tests.conftest import SECRET, free_ports, serving
 
@@ -39,7 +39,7 @@ async def test_a_fresh_machine_fails_in_nothing_and_nothing_is_made(settings_wit
     found = by_check(await examine(settings))
     assert [one for one in found.values() if one.state == "fail"] == []
     assert found["database"].found.endswith("is made at the first start")
-    assert "ready for DTLS" in found["worker"].found
+    assert "does DTLS" in found["worker"].found
     assert list(tmp_path.iterdir()) == []
 
 
@@ -107,6 +107,15 @@ async def test_a_worker_that_is_none_is_a_failure(settings_with):
     assert finding.state == "fail"
     assert "/bin/true" in finding.found
     assert "VOICEPLANE_WORKER_BIN" in finding.mend
+
+
+async def test_a_worker_that_begins_no_handshake_is_a_failure(settings_with, monkeypatch):
+    monkeypatch.setattr(dtls, "OUR_ROLE", "client")  # who speaks first, and the worker waits for it in vain
+    monkeypatch.setattr(dtls, "WITHIN_S", 0.3)
+    finding = await media.worker(settings_with())
+    assert finding.state == "fail"
+    assert "begins no DTLS handshake" in finding.found
+    assert "voiceplane worker build --force" in finding.mend
 
 
 @pytest.mark.parametrize(
