@@ -112,3 +112,8 @@ def test_srtp_parameters_are_what_they_should_be() -> None:
     assert srtp_from_wire(srtp_to_wire(parameters)) == parameters
     with pytest.raises(InvalidParameters, match="srtp_parameters: expected SrtpParameters, got dict"):
         srtp_to_wire({"crypto_suite": "AEAD_AES_256_GCM"})  # type: ignore[arg-type]
+
+
+def test_the_start_of_bandwidth_estimation_is_passed_on() -> None:
+    assert transport_options_to_wire(initial_available_outgoing_bitrate=5)["initial_available_outgoing_bitrate"] == 5
+    assert transport_options_to_wire()["initial_available_outgoing_bitrate"] is None

@@ -18,10 +18,13 @@ from rtp_samples import OPUS, VP8
 from worker_bridge.errors import RequestRefused, WorkerGone
 from worker_bridge.native import NativeWorker
 from worker_bridge.router import Router
+from worker_bridge.sctp import SctpOptions, SctpStreamParameters
+from worker_bridge.webrtc_server import WebRtcServer
 from worker_bridge.worker import Worker, WorkerSettings
 
 REPOSITORY = Path(__file__).parents[2]
 RELAY = Path(__file__).with_name("relay_worker.py")
+STREAM = SctpStreamParameters(1)
 IMPATIENT = WorkerSettings(hang_after_s=0.3, heartbeat_s=0.05)
 
 Make = Callable[["Scene"], Awaitable[object]]
@@ -32,18 +35,23 @@ class Scene:
 
     def __init__(self, worker: Worker) -> None:
         self.worker = worker
+        self.server: WebRtcServer
         self.router: Router
+        self.neighbour: Router
         self.transport: Any
         self.producer: Any
+        self.data_producer: Any
 
     async def set(self, stage: int) -> None:
         """Only as much as comes before the step that goes wrong: the step's own method is asked but once."""
         if stage > 0:
-            self.router = await self.worker.create_router([OPUS, VP8])
+            self.server = await self.worker.create_webrtc_server([LOOPBACK])
+            self.router, self.neighbour = [await self.worker.create_router([OPUS, VP8]) for _ in range(2)]
         if stage > 1:
-            self.transport = await self.router.create_plain_transport(LOOPBACK, comedia=True)
+            self.transport = await self.router.create_plain_transport(LOOPBACK, comedia=True, sctp=SctpOptions())
         if stage > 2:
             self.producer = await self.transport.produce("audio", voice(1))
+            self.data_producer = await self.transport.produce_data(STREAM)
 
 
 STEPS: dict[str, tuple[int, Make]] = {
@@ -53,6 +61,15 @@ STEPS: dict[str, tuple[int, Make]] = {
     "ROUTER_CREATE_PLAINTRANSPORT": (1, lambda scene: scene.router.create_plain_transport(LOOPBACK)),
     "ROUTER_CREATE_ACTIVESPEAKEROBSERVER": (1, lambda scene: scene.router.create_active_speaker_observer()),
     "ROUTER_CREATE_AUDIOLEVELOBSERVER": (1, lambda scene: scene.router.create_audio_level_observer()),
+    "ROUTER_CREATE_WEBRTCTRANSPORT_WITH_SERVER": (1, lambda scene: scene.router.create_webrtc_transport(scene.server)),
+    "ROUTER_CREATE_PIPETRANSPORT": (1, lambda scene: scene.router.create_pipe_transport()),
+    "ROUTER_CREATE_DIRECTTRANSPORT": (1, lambda scene: scene.router.create_direct_transport()),
+    "TRANSPORT_PRODUCE_DATA": (2, lambda scene: scene.transport.produce_data(STREAM)),
+    "TRANSPORT_CONSUME_DATA": (3, lambda scene: scene.transport.consume_data(scene.data_producer.id)),
+    "PIPETRANSPORT_CONNECT": (
+        3,
+        lambda scene: scene.router.pipe_to_router(scene.neighbour, producer_id=scene.producer.id, keep_id=False),
+    ),
     "TRANSPORT_PRODUCE": (2, lambda scene: scene.transport.produce("audio", voice(1))),
     "TRANSPORT_CONSUME": (
         3,
@@ -60,6 +77,7 @@ STEPS: dict[str, tuple[int, Make]] = {
     ),
 }
 """The request that makes each kind of object, how much there has to be before it, and who sends it."""
+MADE = {"PIPETRANSPORT_CONNECT": 4}  # objects: two ends of a pipe, a consumer here and a producer there
 
 
 @pytest.fixture
@@ -106,7 +124,7 @@ async def test_what_was_refused_is_not_there_and_may_be_asked_for_again(relay: A
         assert set(scene.worker.channel._listeners) == listeners
         assert set(await handlers(scene.worker)) == listeners
         await STEPS[method][1](scene)
-        assert len(await handlers(scene.worker)) == len(listeners) + 1
+        assert len(await handlers(scene.worker)) == len(listeners) + MADE.get(method, 1)
         assert not scene.worker.closed
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from household import voice
+from listening import recorded
 from rtp_peer import LOOPBACK, RtpPeer
 from rtp_samples import camera
 
@@ -14,6 +15,7 @@ from tests.conftest import eventually
 from worker_bridge.errors import InvalidMessage, InvalidParameters, NotFound, RequestRefused, ResourceClosed
 from worker_bridge.plain_transport import PlainTransport
 from worker_bridge.producer import Producer
+from worker_bridge.resource import CloseReason
 from worker_bridge.router import Router
 from worker_bridge.rtp_observer import ActiveSpeakerObserver, AudioLevelObserver, RtpObserver, Volume
 from worker_bridge.worker import Worker
@@ -183,9 +185,10 @@ async def test_whoever_speaks_becomes_dominant(router: Router, speakers: list[Sp
 async def test_an_observer_is_what_was_asked_for(router: Router) -> None:
     made: list[RtpObserver] = []
     router.events.on("newrtpobserver", made.append)
-    speaker = await router.create_active_speaker_observer()
-    level = await router.create_audio_level_observer()
+    speaker = await router.create_active_speaker_observer(app_data={"foo": "bar"})
+    level = await router.create_audio_level_observer(app_data={"foo": "baz"})
     assert made == [speaker, level]
+    assert [observer.app_data["foo"] for observer in made] == ["bar", "baz"]
     assert [observer.type for observer in made] == ["activespeaker", "audiolevel"]
     assert [observer.paused for observer in made] == [False, False]
     assert isinstance(speaker, ActiveSpeakerObserver)
@@ -268,6 +271,23 @@ async def test_a_speaker_is_added_but_once(router: Router, speakers: list[Speake
     await observer.add_producer(speakers[0].producer.id)
     with pytest.raises(RequestRefused, match="already in map"):
         await observer.add_producer(speakers[0].producer.id)
+
+
+@pytest.mark.parametrize("make", KINDS)
+@pytest.mark.parametrize("ended", ["router", "worker"])
+async def test_an_observer_ends_with_its_router_and_its_worker(
+    worker: Worker, router: Router, make: Any, ended: str
+) -> None:
+    observer = await make(router)
+    told = recorded(observer, "routerclose", "close")
+    if ended == "router":
+        router.close()
+    else:
+        await worker.close()
+    reason = CloseReason.OWNER_CLOSED if ended == "router" else CloseReason.WORKER_DIED
+    assert told == ["routerclose", ("close", reason)]
+    with pytest.raises(ResourceClosed, match=observer.id):
+        await observer.pause()
 
 
 @pytest.mark.parametrize("make", KINDS)

@@ -215,7 +215,7 @@ async def test_how_the_camera_is_held_is_told_when_it_changes(line: Line) -> Non
     ]
 
 
-async def test_scores_fall_with_the_packets(line: Line) -> None:
+async def test_scores_come_with_the_packets(line: Line) -> None:
     told = recorded(line.producer, "score"), recorded(line.consumer, "score")
     line.shoot(1, key=True)
     await eventually(lambda: None if told[0] and told[1] else f"told {told}")

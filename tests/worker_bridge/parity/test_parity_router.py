@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+from household import voice
 from listening import recorded
 from rtp_peer import LOOPBACK
-from rtp_samples import OPUS, VP8, h264_codec
+from rtp_samples import OPUS, VP8, camera, h264_codec
 
 from worker_bridge.errors import InvalidParameters, ResourceClosed, Unsupported
 from worker_bridge.resource import CloseReason
@@ -67,6 +68,23 @@ async def test_capabilities_cannot_be_changed_from_outside(router: Router) -> No
     with pytest.raises(dataclasses.FrozenInstanceError):
         router.rtp_capabilities.header_extensions = ()  # type: ignore[misc]
     assert isinstance(router.rtp_capabilities.codecs, tuple)
+
+
+async def test_codecs_can_be_changed_while_it_routes(worker: Worker) -> None:
+    router = await worker.create_router(MEDIA)
+    transport = await router.create_direct_transport()
+    producer = await transport.produce("audio", voice(1))
+    router.update_media_codecs([VP8])
+    assert [codec.mime_type for codec in router.rtp_capabilities.codecs] == ["video/VP8", "video/rtx"]
+    with pytest.raises(Unsupported):
+        await transport.produce("audio", voice(2))
+    await transport.produce("video", camera())
+    assert not producer.closed
+    with pytest.raises(Unsupported):
+        router.update_media_codecs([RtpCodecCapability("audio", "audio/x-aiff", 8000)])
+    router.update_media_codecs([])
+    assert router.rtp_capabilities.codecs == ()
+    assert router.rtp_capabilities.header_extensions
 
 
 async def test_a_closed_router_is_gone(worker: Worker, router: Router) -> None:

@@ -51,6 +51,14 @@ async def test_a_new_server_listens_where_it_was_told(worker: Worker) -> None:
     }
 
 
+async def test_a_port_may_come_from_a_range(worker: Worker) -> None:
+    port = free_ports(2)
+    server = await worker.create_webrtc_server([udp(port_range=(port, port)), tcp(port_range=(port + 1, port + 1))])
+    dump = await server.dump()
+    assert dump["udp_sockets"] == [{"ip": "127.0.0.1", "port": port}]
+    assert dump["tcp_servers"] == [{"ip": "127.0.0.1", "port": port + 1}]
+
+
 async def test_without_a_port_the_worker_chooses(worker: Worker) -> None:
     server = await worker.create_webrtc_server([udp(), tcp()])
     dump = await server.dump()

@@ -145,6 +145,16 @@ async def test_which_protocol_comes_first_can_be_chosen(
     assert best.protocol == first
 
 
+async def test_buffers_of_its_socket_may_have_another_size(
+    worker: Worker, router: Router, caplog: pytest.LogCaptureFixture
+) -> None:
+    await worker.update_settings("debug", ["info"])
+    place = ListenInfo("udp", "127.0.0.1", send_buffer_size=50_000, recv_buffer_size=60_000)
+    with caplog.at_level("DEBUG", "worker_bridge.native_worker"):
+        await router.create_webrtc_transport([place])
+    assert "[send:100000, recv:120000]" in caplog.text  # the kernel doubles them: socket(7)
+
+
 async def test_new_statistics_are_zero(transport: WebRtcTransport) -> None:
     [stats] = await transport.get_stats()
     assert (stats["type"], stats["transport_id"]) == ("webrtc-transport", transport.id)

@@ -1,0 +1,54 @@
+"""Traces of a transport, from bytes of the worker's schema: a worker that is built from source estimates no bandwidth,
+so that it has none to tell."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from listening import recorded
+from memory_wire import Wire
+
+from worker_bridge.native import NativeWorker
+from worker_bridge.rtp import RtpCapabilities
+from worker_bridge.trace import Trace
+from worker_bridge.transport import RouterSide
+from worker_bridge.webrtc_transport import WebRtcTransport
+
+BITRATES = {
+    "desired_bitrate": 1,
+    "effective_desired_bitrate": 2,
+    "min_bitrate": 3,
+    "max_bitrate": 2**40,
+    "start_bitrate": 5,
+    "max_padding_bitrate": 6,
+    "available_bitrate": 7,
+}
+
+
+@pytest.mark.parametrize(
+    ("body", "trace"),
+    [
+        (
+            {"type": "BWE", "info_type": "BweTraceInfo", "info": {"bwe_type": "TRANSPORT_CC", **BITRATES}},
+            ("bwe", {"bwe_type": "transport-cc", **BITRATES}),
+        ),
+        (
+            {"type": "BWE", "info_type": "BweTraceInfo", "info": {"bwe_type": "REMB", **BITRATES}},
+            ("bwe", {"bwe_type": "remb", **BITRATES}),
+        ),
+        ({"type": "PROBATION"}, ("probation", {})),
+    ],
+    ids=["transport-cc", "remb", "probation"],
+)
+async def test_a_transports_traces_are_told(native_worker: NativeWorker, body: dict[str, Any], trace: Any) -> None:
+    wire = Wire(native_worker.schema.read_bytes())
+    transport = WebRtcTransport("t", wire.channel, RouterSide("r", RtpCapabilities()))
+    wire.channel.listen("t", transport._notified)
+    told = recorded(transport, "trace")
+    stamped = {"timestamp": 4711, "direction": "DIRECTION_OUT", **body}
+    wire.channel.feed(wire.notification("t", "TRANSPORT_TRACE", "Transport_TraceNotification", stamped))
+    await asyncio.sleep(0)
+    kind, info = trace
+    assert told == [("trace", Trace(kind, 4711, "out", info))]
