@@ -1,7 +1,7 @@
-"""What it costs to be counted, as one JSON line: microseconds that the metrics add to a request, a WebSocket command and
-a worker's answer, and milliseconds for the text of a node that has seen everything.
+"""What it costs to be counted, as one JSON line.
 
-``python -m bench.metrics``
+Microseconds that the metrics add to a request, a WebSocket command and a worker's answer, and milliseconds for the text
+of a node that has seen everything. ``python -m bench.metrics``
 """
 
 from __future__ import annotations

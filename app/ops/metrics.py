@@ -54,9 +54,13 @@ class Metrics:
             ("method", "route", "code"),
             REQUEST,
         )
-        self._commands = self._counter("websocket_commands", "WebSocket messages answered.", "command", "code")
-        self._command_seconds = self._histogram(
-            "websocket_command_duration_seconds", "From a WebSocket message to its answer.", REQUEST, "command"
+        self._commands = Tally(
+            f"{PREFIX}_websocket_commands",
+            "WebSocket messages answered.",
+            f"{PREFIX}_websocket_command_duration_seconds",
+            "From a WebSocket message to its answer.",
+            ("command", "code"),
+            REQUEST,
         )
         self._events = self._counter("websocket_events", "Events handed to sockets, once per socket.", "type")
         self._ended = self._counter("calls_ended", "Calls that ended and are stored.", "reason")
@@ -85,7 +89,7 @@ class Metrics:
             ("method", "outcome"),
             FAST,
         )
-        for tally in (self._http, self._bridge):
+        for tally in (self._http, self._commands, self._bridge):
             registry.register(tally)
         self._sweep_seconds = self._histogram("sweep_duration_seconds", "One look at all talking calls.", FAST)
         self._flags = self._counter("call_flags", "Times that a live call was found ailing.", "type")
@@ -138,9 +142,7 @@ class Metrics:
             times.note(seconds)
 
     def command_answered(self, command: str, code: str, seconds: float) -> None:
-        command = command or "other"
-        self._commands.labels(command, code).inc()
-        self._command_seconds.labels(command).observe(seconds)
+        self._commands.of(command or "other", code).note(seconds)
 
     def event_sent(self, event_type: str, sockets: int) -> None:
         self._events.labels(event_type).inc(sockets)
