@@ -79,7 +79,6 @@ def run(base: str, world: World, loop: asyncio.AbstractEventLoop, max_examples: 
     document = requests.get(f"{base}/openapi.json", timeout=10).json()
     schema = schemathesis.openapi.from_dict(document, config=configured(base, max_examples, seed))
     chance = random.Random(seed)
-
     succeeded: set[str] = set()
 
     def misses(one_in: int, case: Any) -> bool:
@@ -126,8 +125,8 @@ def configured(base: str, max_examples: int, seed: int) -> schemathesis.Config:
             },
             "checks": {
                 "positive_data_acceptance": {"expected-statuses": ACCEPTED},
-                "ignored_auth": {"enabled": False},
-            },  # its requests without a token would be given one
+                "ignored_auth": {"enabled": False},  # its requests without a token would be given one
+            },
             "phases": {"stateful": {"enabled": False}},
             "operations": [
                 {
