@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from aiohttp import web
 
+from app import notify
 from app.keys import DRAIN
 from app.ops.drain import Drain
 from app.settings import Settings
@@ -58,9 +59,10 @@ async def serve(app: web.Application, settings: Settings, started: Callable[[str
             url = await listen(runner, settings)
             _log.info("listening on %s", url)
             started(url)
-            first = await signals.get()
-            if first is signal.SIGTERM and settings.drain_timeout_s:
-                await let_calls_end(app[DRAIN], settings.drain_timeout_s, signals)
+            async with notify.service():
+                first = await signals.get()
+                if first is signal.SIGTERM and settings.drain_timeout_s:
+                    await let_calls_end(app[DRAIN], settings.drain_timeout_s, signals)
             _log.info("stopping on %s", first.name)
     finally:
         await runner.cleanup()

@@ -307,11 +307,11 @@ def read_all(terminal: int) -> Iterator[bytes]:
 
 
 @asynccontextmanager
-async def serving(port: int = 0) -> AsyncIterator[Process]:
+async def serving(port: int = 0, **environment: str) -> AsyncIterator[Process]:
     """A process that serves a small application with the real ``serve``; killed at the end if it still lives."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", SERVED, str(port), cwd=ROOT, stdin=PIPE, stdout=PIPE, stderr=PIPE
-    )
+    command = (sys.executable, "-c", SERVED, str(port))
+    env = {**os.environ, **environment}
+    process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, env=env, stdin=PIPE, stdout=PIPE, stderr=PIPE)
     try:
         yield process
     finally:
@@ -360,6 +360,32 @@ async def test_a_second_signal_does_not_wait() -> None:
             assert await line(process) == "stopping"
             process.send_signal(signal.SIGTERM)
             assert await asyncio.wait_for(process.wait(), 10) == -signal.SIGTERM
+
+
+@pytest.mark.parametrize("abstract", [False, True])
+async def test_systemd_hears_that_a_node_is_ready_alive_and_stopping(abstract: bool, tmp_path: Path) -> None:
+    name = f"voiceplane-test-{os.getpid()}"
+    address = f"@{name}" if abstract else str(tmp_path / "notify")
+    loop = asyncio.get_running_loop()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(f"\0{name}" if abstract else address)
+        systemd.setblocking(False)
+
+        async def heard() -> bytes:
+            return await asyncio.wait_for(loop.sock_recv(systemd, 100), 20)
+
+        async with serving(NOTIFY_SOCKET=address, WATCHDOG_USEC="100000") as process:
+            assert await heard() == b"READY=1"
+            assert await line(process)
+            assert [await heard() for _ in range(3)] == [b"WATCHDOG=1"] * 3
+            process.send_signal(signal.SIGTERM)
+            told = b"WATCHDOG=1"
+            while told == b"WATCHDOG=1":
+                told = await heard()
+            assert told == b"STOPPING=1"
+            assert process.stdin is not None
+            process.stdin.write(b"go on\n")
+            assert await asyncio.wait_for(process.wait(), 10) == 0
 
 
 async def test_a_port_in_use_is_one_sentence() -> None:
