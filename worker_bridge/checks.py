@@ -14,6 +14,7 @@ UINT32_MAX: Final = 2**32 - 1
 INT32_MAX: Final = 2**31 - 1
 TEXT_LIMIT: Final = 1024  # characters of one string
 SHORT_TEXT_LIMIT: Final = 255  # bytes: an extension element (RFC 8285 §4.3), an SDES item (RFC 3550 §6.5)
+BYTES_LIKE: Final = (bytes, bytearray, memoryview)
 SHOWN_LIMIT: Final = 64  # characters of a refused value that an error repeats
 
 
@@ -39,6 +40,16 @@ def short_text(path: str, value: str) -> str:
     if len(value if value.isascii() else value.encode()) > SHORT_TEXT_LIMIT:
         refuse(path, f"longer than {SHORT_TEXT_LIMIT} bytes")
     return value
+
+
+def octets(path: str, value: bytes | bytearray | memoryview, limit: int) -> int:
+    """How many bytes ``value`` has: ``limit`` at most."""
+    if not isinstance(value, BYTES_LIKE):
+        refuse(path, f"expected bytes, got {type(value).__name__}")
+    size = value.nbytes if isinstance(value, memoryview) else len(value)
+    if size > limit:
+        refuse(path, f"{size} bytes are more than {limit}")
+    return size
 
 
 def _is_unicode(value: str) -> bool:

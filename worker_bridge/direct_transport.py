@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import NoReturn
 
 from worker_bridge.channel import Body
-from worker_bridge.errors import InvalidParameters, Unsupported
+from worker_bridge.checks import octets
+from worker_bridge.errors import Unsupported
 from worker_bridge.transport import EndpointTransport
 
 RTCP_LIMIT = 1600  # bytes that the worker takes: an MTU and something
@@ -28,8 +29,7 @@ class DirectTransport(EndpointTransport):
     def send_rtcp(self, packet: bytes | bytearray | memoryview) -> None:
         """Put in an RTCP packet, single or compound (RFC 3550 §6), at once and in order; nothing answers."""
         self._require_open()
-        if len(packet) > RTCP_LIMIT:
-            raise InvalidParameters(f"packet: {len(packet)} bytes are more than {RTCP_LIMIT}")
+        octets("packet", packet, RTCP_LIMIT)
         self._channel.notify("TRANSPORT_SEND_RTCP", self.id, {"data": packet})
 
     async def drain(self) -> None:

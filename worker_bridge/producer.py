@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from worker_bridge.channel import Body, Channel
+from worker_bridge.checks import octets
 from worker_bridge.dumps import producer_dump
-from worker_bridge.errors import InvalidParameters
 from worker_bridge.flow import Pausable
 from worker_bridge.resource import Asked
 from worker_bridge.rtp import MediaKind, RtpParameters, RtpType
@@ -68,11 +68,10 @@ class Producer(Pausable):
         """Put in an RTP packet (RFC 3550 §5) of ours, at once and in order; nothing answers.
 
         Meant for direct transports. Many in a row want a pause now and then: see ``DirectTransport.drain``. Raises
-        InvalidParameters for one that is longer than the worker takes.
+        InvalidParameters for what is no bytes, or longer than the worker takes.
         """
         self._require_open()
-        if len(packet) > PACKET_LIMIT:
-            raise InvalidParameters(f"packet: {len(packet)} bytes are more than {PACKET_LIMIT}")
+        octets("packet", packet, PACKET_LIMIT)
         self._channel.notify("PRODUCER_SEND", self.id, {"data": packet})
 
     async def enable_trace_event(self, *types: str) -> None:

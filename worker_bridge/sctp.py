@@ -8,8 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, Literal, NamedTuple
 
-from worker_bridge.checks import integer, refuse
-from worker_bridge.errors import InvalidParameters
+from worker_bridge.checks import integer, octets, refuse
 
 SctpState = Literal["new", "connecting", "connected", "failed", "closed"]
 Payload = str | bytes | bytearray | memoryview
@@ -152,11 +151,7 @@ def message_to_wire(payload: Payload, ppid: int | None, limit: int) -> dict[str,
     the worker drops what is too long without telling who sent it."""
     is_text = isinstance(payload, str)
     data = payload.encode() if isinstance(payload, str) else payload
-    if not isinstance(data, bytes | bytearray | memoryview):
-        raise InvalidParameters(f"message: expected text or bytes, got {type(payload).__name__}")
-    size = data.nbytes if isinstance(data, memoryview) else len(data)
-    if size > limit:
-        raise InvalidParameters(f"message: {size} bytes are more than the {limit} that the transport takes")
+    size = octets("message", data, limit)
     if ppid is None:
         ppid = (PPID_STRING if size else PPID_STRING_EMPTY) if is_text else (PPID_BINARY if size else PPID_BINARY_EMPTY)
     return {"ppid": ppid, "data": PLACEHOLDERS.get(ppid, data)}

@@ -56,8 +56,10 @@ async def test_any_bytes_can_be_sent(router: Router, direct: DirectTransport, ki
     packets = consumer.events_of("rtp")
     producer.send(kind(rtp(1, b"voice")))
     assert (await anext(packets)).endswith(b"voice")
-    with pytest.raises(InvalidParameters, match="70000 bytes"):
+    with pytest.raises(InvalidParameters, match="packet: 70000 bytes are more than 65536"):
         producer.send(bytes(70000))
+    with pytest.raises(InvalidParameters, match="packet: expected bytes, got str"):
+        producer.send("voice")  # type: ignore[arg-type]
 
 
 async def test_rtcp_goes_in_and_comes_out(router: Router, direct: DirectTransport) -> None:
