@@ -50,6 +50,7 @@ class Generator:
         self._poll = select.epoll()
         self._pace = Pace(time.monotonic())
         self._totals_at = self._steps_at = 0.0
+        self._all_taken = True  # nothing waits in any socket
         self._rest = b""
 
     def run(self, commands: int) -> None:
@@ -61,12 +62,22 @@ class Generator:
                 time.sleep(self._pace.next_at - now)
             for leg in self._pace.due(time.monotonic()):
                 leg.speak()
-            for descriptor, _ in self._poll.poll(0):
-                if (readable := self._by_descriptor.get(descriptor)) is not None:
-                    self._read(readable)
-                elif descriptor == commands and not self._obey(os.read(commands, READ_BYTES)):
-                    return
+            if not self._take_what_came(commands):
+                return
             self._look_around(time.monotonic())
+
+    def _take_what_came(self, commands: int) -> bool:
+        """As much as there is until the next voice is due. False at the end of the commands."""
+        while came := self._poll.poll(0):
+            for descriptor, _ in came:
+                if (leg := self._by_descriptor.get(descriptor)) is not None:
+                    self._read(leg)
+                elif descriptor == commands and not self._obey(os.read(commands, READ_BYTES)):
+                    return False
+            if time.monotonic() >= self._pace.next_at:
+                break
+        self._all_taken = not came
+        return True
 
     def close(self) -> None:
         for number in tuple(self._legs):
@@ -159,7 +170,7 @@ class Generator:
                 self._say({"news": "heard", "leg": ear.number, "ms": (ear.sink.first_ns - since_ns) / 1e6})
         for ear, since in tuple(self._settling.items()):
             tally = ear.sink.tally() if ear.sink is not None else NOTHING
-            if tally.lost <= 0 or now > since + SETTLE_S:
+            if tally.lost <= 0 or (self._all_taken and now > since + SETTLE_S):
                 del self._settling[ear]
                 self._say({"news": "tally", "leg": ear.number, "tally": tally})
         if now >= self._steps_at:
