@@ -35,6 +35,19 @@ async def test_pages_are_public_and_may_load_only_their_own(node, http):
             assert answer.headers["Cache-Control"] == "no-cache"
 
 
+async def test_a_public_page_opens_no_endpoint_beside_it(node, http):
+    for path in (
+        "/admin/workers",
+        "/admin/series",
+        "/admin/calls",
+        "/admin/calls/assets",
+        "/admin/drain",
+        "/admin/assets",
+    ):
+        async with http.get(node.url(path)) as answer:
+            assert answer.status == 401, path
+
+
 async def test_a_page_that_did_not_change_is_not_sent_again(node, http):
     async with http.get(node.url("/admin/")) as first:
         known = first.headers["ETag"]

@@ -9,8 +9,16 @@ const EVERY_MS = 1000;
 const TIMELINE_KNOWN = ['at', 'type'];
 
 const FACTS = [
-  ['Talked', ({ durationSeconds, connectedAt, endedAt }) => duration(durationSeconds ?? (connectedAt && !endedAt ? since(connectedAt) : null))],
-  ['Charged', ({ billedPoints, billedUnits }) => `${number(billedPoints)} points, ${billedUnits} ${billedUnits === 1 ? 'unit' : 'units'}`],
+  [
+    'Talked',
+    ({ durationSeconds, connectedAt, endedAt }) =>
+      duration(durationSeconds ?? (connectedAt && !endedAt ? since(connectedAt) : null)),
+  ],
+  [
+    'Charged',
+    ({ billedPoints, billedUnits }) =>
+      `${number(billedPoints)} points, ${billedUnits} ${billedUnits === 1 ? 'unit' : 'units'}`,
+  ],
   ['Price', ({ pricePerMinute }) => `${number(pricePerMinute)} a minute`],
   ['Asked', ({ createdAt }) => dateTime(createdAt)],
   ['Accepted', ({ acceptedAt }) => clockTime(acceptedAt)],
@@ -43,7 +51,11 @@ export class CallView {
 
   build() {
     this.state = h('span', { class: 'pill', hidden: true });
-    this.end = h('button', { class: 'button danger', type: 'button', hidden: true, click: () => this.endIt() }, 'End call …');
+    this.end = h(
+      'button',
+      { class: 'button danger', type: 'button', hidden: true, click: () => this.endIt() },
+      'End call …',
+    );
     this.who = h('p', { class: 'who' });
     this.problem = h('p', { class: 'notice bad', role: 'alert', hidden: true });
     this.flags = h('ul', { class: 'flag-list' });
@@ -52,15 +64,29 @@ export class CallView {
     this.parties = h('div', { class: 'parties' });
     this.over = h('p', { class: 'muted', hidden: true }, 'The call is over; this is its record.');
     this.timeline = h('ol', { class: 'timeline' });
-    this.body = h('div', { hidden: true },
-      h('dl', { class: 'card facts wide' }, FACTS.map(([name], fact) => h('div', {}, h('dt', {}, name), this.values[fact]))),
-      h('div', { class: 'columns' },
+    this.body = h(
+      'div',
+      { hidden: true },
+      h(
+        'dl',
+        { class: 'card facts wide' },
+        FACTS.map(([name], fact) => h('div', {}, h('dt', {}, name), this.values[fact])),
+      ),
+      h(
+        'div',
+        { class: 'columns' },
         h('section', { 'aria-label': 'Media' }, h('h2', {}, 'Media'), this.over, this.qualities, this.parties),
-        h('section', { 'aria-label': 'Timeline' }, h('h2', {}, 'Timeline'), h('div', { class: 'card' }, this.timeline))));
+        h('section', { 'aria-label': 'Timeline' }, h('h2', {}, 'Timeline'), h('div', { class: 'card' }, this.timeline)),
+      ),
+    );
     this.element.replaceChildren(
       h('p', {}, h('a', { href: '#/' }, '← Overview')),
       h('div', { class: 'heading' }, this.title, this.state, h('span', { class: 'spread' }), this.end),
-      this.who, this.problem, this.flags, this.body);
+      this.who,
+      this.problem,
+      this.flags,
+      this.body,
+    );
   }
 
   async ask() {
@@ -85,8 +111,18 @@ export class CallView {
     keyed(this.flags, call.flags, ({ type, userId }) => `${type} ${userId}`, flagRow);
     keyed(this.qualities, call.quality, ({ from, to }) => `${from} ${to}`, qualityRow);
     show(this.over, call.state === 'ended');
-    keyed(this.parties, call.live?.parties ?? [], ({ userId }) => userId, (party) => new PartyCard(party));
-    keyed(this.timeline, call.timeline.map((step, row) => ({ ...step, row })), ({ row }) => row, timelineRow);
+    keyed(
+      this.parties,
+      call.live?.parties ?? [],
+      ({ userId }) => userId,
+      (party) => new PartyCard(party),
+    );
+    keyed(
+      this.timeline,
+      call.timeline.map((step, row) => ({ ...step, row })),
+      ({ row }) => row,
+      timelineRow,
+    );
   }
 
   async endIt() {
@@ -99,7 +135,10 @@ export class CallView {
 
 function flagRow() {
   const element = h('li', { class: 'notice' });
-  return { element, update: ({ type, userId, since: at }) => write(element, `${words(type)}: ${userId}, since ${clockTime(at)}`) };
+  return {
+    element,
+    update: ({ type, userId, since: at }) => write(element, `${words(type)}: ${userId}, since ${clockTime(at)}`),
+  };
 }
 
 function qualityRow({ from, to }) {
@@ -108,7 +147,11 @@ function qualityRow({ from, to }) {
     element: h('li', { class: 'card' }, h('span', { class: 'id' }, from, ' → ', to), mos, more),
     update({ mos: score, lossPercent, jitterMs, roundTripMs }) {
       drawQuality(mos, score);
-      const parts = [[lossPercent, percent, 'loss'], [jitterMs, ms, 'jitter'], [roundTripMs, ms, 'round trip']];
+      const parts = [
+        [lossPercent, percent, 'loss'],
+        [jitterMs, ms, 'jitter'],
+        [roundTripMs, ms, 'round trip'],
+      ];
       const known = parts.filter(([value]) => value != null);
       write(more, known.map(([value, unit, name]) => `${unit(value)} ${name}`).join(' · '));
     },
@@ -125,7 +168,15 @@ function timelineRow() {
       write(time, clockTime(step.at));
       write(type, words(step.type));
       const rest = Object.entries(step).filter(([name, value]) => !TIMELINE_KNOWN.includes(name) && value != null);
-      write(more, rest.map(([name, value]) => `${words(name)}: ${typeof value === 'object' ? JSON.stringify(value) : String(value).replaceAll('_', ' ')}`).join(', '));
+      write(
+        more,
+        rest
+          .map(
+            ([name, value]) =>
+              `${words(name)}: ${typeof value === 'object' ? JSON.stringify(value) : String(value).replaceAll('_', ' ')}`,
+          )
+          .join(', '),
+      );
     },
   };
 }

@@ -4,19 +4,40 @@ import { $, h, set, write } from './dom.js';
 import { DASH, duration, number, quality, words } from './format.js';
 import { session } from './session.js';
 
-export const RANK = { talking: 'good', ringing: 'busy', requesting: 'busy', matched: 'busy', connecting: 'busy', ending: 'warn', ended: 'none' };
+export const RANK = {
+  talking: 'good',
+  ringing: 'busy',
+  requesting: 'busy',
+  matched: 'busy',
+  connecting: 'busy',
+  ending: 'warn',
+  ended: 'none',
+};
 
 // Roles stand for the tags', which a phone's layout takes away from them.
 export function callRow({ callId }) {
   const cell = (label, kind = '') => h('td', { role: 'cell', class: kind, 'data-label': label });
   const call = h('a', { class: 'mono', href: `#/calls/${encodeURIComponent(callId)}` }, callId);
   const [state, mos, flags] = [h('span', { class: 'pill' }), h('span', {}), h('span', { class: 'flags' })];
-  const cells = [cell('User and otomo'), cell('State'), cell('Time', 'number'), cell('Quality'), cell('Points', 'number'), cell('Worker', 'number'), cell(null, 'action')];
+  const cells = [
+    cell('User and otomo'),
+    cell('State'),
+    cell('Time', 'number'),
+    cell('Quality'),
+    cell('Points', 'number'),
+    cell('Worker', 'number'),
+    cell(null, 'action'),
+  ];
   const [who, inState, time, heard, points, worker, action] = cells;
   const [user, otomo] = [h('span', { class: 'id' }), h('span', { class: 'id' })];
   who.append(user, h('span', { class: 'muted', 'aria-label': 'calls' }, ' → '), otomo);
   let latest;
-  const end = h('button', { class: 'button small', type: 'button', click: () => endFromTable(latest) }, 'End', h('span', { class: 'visually-hidden' }, ` call ${callId}`));
+  const end = h(
+    'button',
+    { class: 'button small', type: 'button', click: () => endFromTable(latest) },
+    'End',
+    h('span', { class: 'visually-hidden' }, ` call ${callId}`),
+  );
   inState.append(state);
   heard.append(mos, flags);
   action.append(end);

@@ -15,10 +15,23 @@ export class Chart {
     Object.assign(this, { title, unit, lines, atLeast, counted, samples: [], span: 0, cursor: null });
     this.values = lines.map(() => h('b', { class: 'number' }));
     this.time = h('span', { class: 'muted small' });
-    const legend = lines.map(({ label }, line) => h('li', {}, h('i', { class: `key line-${line + 1}` }), `${label} `, this.values[line]));
-    this.plot = svg('svg', { role: 'img', tabindex: '0', focusable: 'true', height: HEIGHT, keydown: (event) => this.step(event) });
-    this.element = h('figure', { class: 'card chart' },
-      h('figcaption', {}, h('h3', {}, title), this.time), this.plot, h('ul', { class: 'legend' }, legend));
+    const legend = lines.map(({ label }, line) =>
+      h('li', {}, h('i', { class: `key line-${line + 1}` }), `${label} `, this.values[line]),
+    );
+    this.plot = svg('svg', {
+      role: 'img',
+      tabindex: '0',
+      focusable: 'true',
+      height: HEIGHT,
+      keydown: (event) => this.step(event),
+    });
+    this.element = h(
+      'figure',
+      { class: 'card chart' },
+      h('figcaption', {}, h('h3', {}, title), this.time),
+      this.plot,
+      h('ul', { class: 'legend' }, legend),
+    );
     set(this.plot, 'pointermove', (event) => this.point(event));
     for (const gone of ['pointerleave', 'blur']) set(this.plot, gone, () => this.read(null));
     new ResizeObserver(() => this.draw()).observe(this.plot);
@@ -28,7 +41,9 @@ export class Chart {
     const end = samples.length ? Date.parse(samples.at(-1).at) : Date.now();
     this.span = spanMs;
     this.end = end;
-    this.samples = samples.map((sample) => ({ ...sample, time: Date.parse(sample.at) })).filter(({ time }) => time > end - spanMs);
+    this.samples = samples
+      .map((sample) => ({ ...sample, time: Date.parse(sample.at) }))
+      .filter(({ time }) => time > end - spanMs);
     this.draw();
   }
 
@@ -55,11 +70,24 @@ export class Chart {
     const lines = Array.from({ length: GRID_LINES + 1 }, (_, step) => (this.top * step) / GRID_LINES);
     const times = [this.end - this.span, this.end - this.span / 2, this.end];
     return [
-      ...lines.map((value) => svg('line', { class: 'grid', x1: LEFT, x2: this.width - 6, y1: this.y(value), y2: this.y(value) })),
-      ...lines.map((value) => svg('text', { class: 'axis', x: LEFT - 6, y: this.y(value) + 4, 'text-anchor': 'end' }, this.unit(value))),
-      ...times.map((time, index) => svg('text', {
-        class: 'axis', x: this.x(time), y: HEIGHT - 4, 'text-anchor': ['start', 'middle', 'end'][index],
-      }, clockTime(time).slice(0, 5))),
+      ...lines.map((value) =>
+        svg('line', { class: 'grid', x1: LEFT, x2: this.width - 6, y1: this.y(value), y2: this.y(value) }),
+      ),
+      ...lines.map((value) =>
+        svg('text', { class: 'axis', x: LEFT - 6, y: this.y(value) + 4, 'text-anchor': 'end' }, this.unit(value)),
+      ),
+      ...times.map((time, index) =>
+        svg(
+          'text',
+          {
+            class: 'axis',
+            x: this.x(time),
+            y: HEIGHT - 4,
+            'text-anchor': ['start', 'middle', 'end'][index],
+          },
+          clockTime(time).slice(0, 5),
+        ),
+      ),
     ];
   }
 
@@ -71,17 +99,22 @@ export class Chart {
       if (sample[field] == null) pieces.push([]);
       else pieces.at(-1).push([this.x(sample.time), this.y(sample[field])]);
     }
-    return pieces.filter((piece) => piece.length).flatMap((piece) => {
-      const path = `M${piece.map(([x, y]) => `${x.toFixed(1)} ${y.toFixed(1)}`).join('L')}`;
-      const area = `${path}V${this.y(0)}H${piece[0][0].toFixed(1)}Z`;
-      const stroke = svg('path', { class: `curve line-${line + 1}`, d: piece.length > 1 ? path : `${path}h0.1` });
-      return line === 0 ? [svg('path', { class: 'area line-1', d: area }), stroke] : [stroke];
-    });
+    return pieces
+      .filter((piece) => piece.length)
+      .flatMap((piece) => {
+        const path = `M${piece.map(([x, y]) => `${x.toFixed(1)} ${y.toFixed(1)}`).join('L')}`;
+        const area = `${path}V${this.y(0)}H${piece[0][0].toFixed(1)}Z`;
+        const stroke = svg('path', { class: `curve line-${line + 1}`, d: piece.length > 1 ? path : `${path}h0.1` });
+        return line === 0 ? [svg('path', { class: 'area line-1', d: area }), stroke] : [stroke];
+      });
   }
 
   point({ offsetX }) {
     const distance = ({ time }) => Math.abs(this.x(time) - offsetX);
-    const nearest = this.samples.reduce((best, sample, index) => (distance(sample) < distance(this.samples[best]) ? index : best), 0);
+    const nearest = this.samples.reduce(
+      (best, sample, index) => (distance(sample) < distance(this.samples[best]) ? index : best),
+      0,
+    );
     this.read(this.samples.length ? this.samples[nearest].time : null);
   }
 
@@ -90,7 +123,10 @@ export class Chart {
     if (!by || !this.samples.length) return;
     event.preventDefault();
     const at = this.samples.findIndex(({ time }) => time === this.cursor);
-    const next = Math.min(this.samples.length - 1, Math.max(0, (at < 0 ? this.samples.length - (by > 0 ? 1 : 0) : at) + by));
+    const next = Math.min(
+      this.samples.length - 1,
+      Math.max(0, (at < 0 ? this.samples.length - (by > 0 ? 1 : 0) : at) + by),
+    );
     this.read(this.samples[next].time);
   }
 

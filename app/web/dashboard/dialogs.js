@@ -13,24 +13,32 @@ export function ask(id, act) {
     const closing = new AbortController();
     const { signal } = closing;
     let done = false;
-    form.addEventListener('submit', async (event) => {
-      event.preventDefault();
-      yes.disabled = true;
-      try {
-        await act();
-        done = true;
-        dialog.close();
-      } catch (error) {
-        write(problem, sentence(error));
-      } finally {
-        yes.disabled = false;
-      }
-    }, { signal });
+    form.addEventListener(
+      'submit',
+      async (event) => {
+        event.preventDefault();
+        yes.disabled = true;
+        try {
+          await act();
+          done = true;
+          dialog.close();
+        } catch (error) {
+          write(problem, sentence(error));
+        } finally {
+          yes.disabled = false;
+        }
+      },
+      { signal },
+    );
     dialog.querySelector('[data-close]').addEventListener('click', () => dialog.close(), { signal });
-    dialog.addEventListener('close', () => {
-      closing.abort();
-      resolve(done);
-    }, { signal, once: true });
+    dialog.addEventListener(
+      'close',
+      () => {
+        closing.abort();
+        resolve(done);
+      },
+      { signal, once: true },
+    );
   });
 }
 

@@ -3,7 +3,9 @@
 export const DASH = '–';
 
 export function number(value, digits = 0) {
-  return value == null ? DASH : value.toLocaleString('en', { minimumFractionDigits: digits, maximumFractionDigits: digits });
+  return value == null
+    ? DASH
+    : value.toLocaleString('en', { minimumFractionDigits: digits, maximumFractionDigits: digits });
 }
 
 // As many digits as say something: 0.42, 3.4, 128.
@@ -33,7 +35,11 @@ export function bits(perSecond) {
 export function duration(seconds) {
   if (seconds == null) return DASH;
   const whole = Math.max(0, Math.floor(seconds));
-  const [days, hours, minutes] = [Math.floor(whole / 86400), Math.floor(whole / 3600) % 24, Math.floor(whole / 60) % 60];
+  const [days, hours, minutes] = [
+    Math.floor(whole / 86400),
+    Math.floor(whole / 3600) % 24,
+    Math.floor(whole / 60) % 60,
+  ];
   const two = (value) => String(value).padStart(2, '0');
   if (days) return `${days} d ${hours} h`;
   return hours ? `${hours}:${two(minutes)}:${two(whole % 60)}` : `${minutes}:${two(whole % 60)}`;
@@ -63,6 +69,9 @@ export function quality(mos) {
 
 // `one_way_audio` and `iceState` as words.
 export function words(name) {
-  const text = name.replaceAll('_', ' ').replace(/([a-z])([A-Z])/g, '$1 $2').toLowerCase();
+  const text = name
+    .replaceAll('_', ' ')
+    .replace(/([a-z])([A-Z])/g, '$1 $2')
+    .toLowerCase();
   return text[0].toUpperCase() + text.slice(1);
 }

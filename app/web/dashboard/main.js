@@ -19,7 +19,10 @@ function told(error) {
   if (error?.code === 'UNAUTHORIZED' || error?.code === 'FORBIDDEN') return signOut(sentence(error));
   if (!error) updated = new Date();
   if (error && !error.code && error.name !== 'TimeoutError') reportError(error); // a mistake of this page
-  write($('offline'), error ? `${sentence(error)} Trying again.${updated ? ` What you see is of ${clockTime(updated)}.` : ''}` : '');
+  write(
+    $('offline'),
+    error ? `${sentence(error)} Trying again.${updated ? ` What you see is of ${clockTime(updated)}.` : ''}` : '',
+  );
   show($('offline'), Boolean(error));
   write($('updated'), updated ? `Updated ${clockTime(updated)}` : '');
 }
@@ -48,7 +51,8 @@ function signOut(why = '') {
   view?.stop();
   view = updated = null;
   node.stop();
-  for (const gone of [overview.element, callView.element, $('drain'), $('sign-out'), $('offline'), $('ready')]) show(gone, false);
+  for (const gone of [overview.element, callView.element, $('drain'), $('sign-out'), $('offline'), $('ready')])
+    show(gone, false);
   write($('updated'), '');
   write($('login-problem'), why);
   document.title = 'Sign in · voiceplane admin';

@@ -11,20 +11,71 @@ const SERIES_EVERY_MS = 5000; // which is how often the server takes a sample
 const PAGES = [50, 100, 200]; // calls; 200 are the most that one answer holds
 
 const CHARTS = [
-  { title: 'Calls', unit: (value) => number(value), atLeast: 3, counted: true, lines: [{ label: 'live', field: 'calls' }, { label: 'talking', field: 'talking' }] },
-  { title: 'Stress', unit: percent, atLeast: 30, lines: [{ label: 'of what the node should carry', field: 'stressPercent' }] },
-  { title: 'CPU', unit: percent, atLeast: 15, lines: [{ label: 'workers', field: 'workerCpuPercent' }, { label: 'control plane', field: 'nodeCpuPercent' }] },
-  { title: 'Packets a second', unit: brief, atLeast: 30, lines: [{ label: 'received', field: 'packetsIn' }, { label: 'forwarded', field: 'packetsOut' }] },
-  { title: 'Latency', unit: ms, atLeast: 6, lines: [{ label: 'HTTP p95', field: 'httpP95Ms' }, { label: 'event loop', field: 'loopLagMs' }] },
-  { title: 'Packet loss', unit: percent, atLeast: 0.9, lines: [{ label: 'of what parties sent', field: 'lossPercent' }] },
+  {
+    title: 'Calls',
+    unit: (value) => number(value),
+    atLeast: 3,
+    counted: true,
+    lines: [
+      { label: 'live', field: 'calls' },
+      { label: 'talking', field: 'talking' },
+    ],
+  },
+  {
+    title: 'Stress',
+    unit: percent,
+    atLeast: 30,
+    lines: [{ label: 'of what the node should carry', field: 'stressPercent' }],
+  },
+  {
+    title: 'CPU',
+    unit: percent,
+    atLeast: 15,
+    lines: [
+      { label: 'workers', field: 'workerCpuPercent' },
+      { label: 'control plane', field: 'nodeCpuPercent' },
+    ],
+  },
+  {
+    title: 'Packets a second',
+    unit: brief,
+    atLeast: 30,
+    lines: [
+      { label: 'received', field: 'packetsIn' },
+      { label: 'forwarded', field: 'packetsOut' },
+    ],
+  },
+  {
+    title: 'Latency',
+    unit: ms,
+    atLeast: 6,
+    lines: [
+      { label: 'HTTP p95', field: 'httpP95Ms' },
+      { label: 'event loop', field: 'loopLagMs' },
+    ],
+  },
+  {
+    title: 'Packet loss',
+    unit: percent,
+    atLeast: 0.9,
+    lines: [{ label: 'of what parties sent', field: 'lossPercent' }],
+  },
 ];
 
 const TILES = [
   { name: 'Live calls', value: ({ calls }) => number(calls), more: ({ talking }) => `${number(talking)} talking` },
   { name: 'Stress', value: ({ stressPercent }) => percent(stressPercent), more: () => '100 % is full' },
-  { name: 'Packets a second', value: ({ packetsIn }) => brief(packetsIn), more: ({ packetsOut }) => `${brief(packetsOut)} forwarded` },
+  {
+    name: 'Packets a second',
+    value: ({ packetsIn }) => brief(packetsIn),
+    more: ({ packetsOut }) => `${brief(packetsOut)} forwarded`,
+  },
   { name: 'Packet loss', value: ({ lossPercent }) => percent(lossPercent), more: () => 'of what parties sent' },
-  { name: 'HTTP p95', value: ({ httpP95Ms }) => ms(httpP95Ms), more: ({ httpRequests }) => `${brief(httpRequests)} requests a second` },
+  {
+    name: 'HTTP p95',
+    value: ({ httpP95Ms }) => ms(httpP95Ms),
+    more: ({ httpRequests }) => `${brief(httpRequests)} requests a second`,
+  },
   { name: 'WebSockets', value: ({ sockets }) => number(sockets), more: ({ loopLagMs }) => `loop lag ${ms(loopLagMs)}` },
 ];
 

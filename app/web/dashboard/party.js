@@ -2,7 +2,15 @@
 import { h, keyed, set, write } from './dom.js';
 import { DASH, ago, bits, bytes, ms, number, percent, words } from './format.js';
 
-const RANK = { connected: 'good', completed: 'good', new: 'busy', connecting: 'busy', disconnected: 'bad', failed: 'bad', closed: 'bad' };
+const RANK = {
+  connected: 'good',
+  completed: 'good',
+  new: 'busy',
+  connecting: 'busy',
+  disconnected: 'bad',
+  failed: 'bad',
+  closed: 'bad',
+};
 
 const TRANSPORT = [
   ['ICE', ({ iceState }) => iceState],
@@ -17,7 +25,10 @@ const PRODUCER = [
   ['Level', ({ level }) => (level == null ? DASH : `${number(level)} dB`)],
   ['Packets', ({ packets }) => number(packets)],
   ['Bitrate', ({ bitrate }) => bits(bitrate)],
-  ['Loss', ({ lossPercent, packetsLost }) => `${percent(lossPercent)}${packetsLost ? ` (${number(packetsLost)})` : ''}`],
+  [
+    'Loss',
+    ({ lossPercent, packetsLost }) => `${percent(lossPercent)}${packetsLost ? ` (${number(packetsLost)})` : ''}`,
+  ],
   ['Jitter', ({ jitterMs }) => ms(jitterMs)],
   ['Round trip', ({ roundTripMs }) => ms(roundTripMs)],
   ['Score', ({ score }) => score ?? DASH],
@@ -26,7 +37,10 @@ const PRODUCER = [
 const CONSUMER = [
   ['Packets', ({ packets }) => number(packets)],
   ['Bitrate', ({ bitrate }) => bits(bitrate)],
-  ['Loss', ({ lossPercent, packetsLost }) => `${percent(lossPercent)}${packetsLost ? ` (${number(packetsLost)})` : ''}`],
+  [
+    'Loss',
+    ({ lossPercent, packetsLost }) => `${percent(lossPercent)}${packetsLost ? ` (${number(packetsLost)})` : ''}`,
+  ],
   ['Round trip', ({ roundTripMs }) => ms(roundTripMs)],
   ['Score', ({ score }) => score ?? DASH],
 ];
@@ -35,15 +49,39 @@ export class PartyCard {
   constructor({ userId, role }) {
     this.about = h('p', { class: 'muted small' });
     this.objects = h('div', { class: 'objects' });
-    this.element = h('article', { class: 'card party' }, h('h3', {}, h('span', { class: 'id' }, userId), h('span', { class: 'muted' }, ` ${role}`)), this.about, this.objects);
+    this.element = h(
+      'article',
+      { class: 'card party' },
+      h('h3', {}, h('span', { class: 'id' }, userId), h('span', { class: 'muted' }, ` ${role}`)),
+      this.about,
+      this.objects,
+    );
   }
 
   update({ sockets, lastRtpAt, transports, producers, consumers }) {
     write(this.about, `${sockets} ${sockets === 1 ? 'WebSocket' : 'WebSockets'} · last RTP ${ago(lastRtpAt)}`);
     const objects = [
-      ...transports.map((one) => ({ id: one.transportId, name: `${words(one.direction)} transport`, status: one.dtlsState, facts: TRANSPORT, one })),
-      ...producers.map((one) => ({ id: one.producerId, name: `Sends ${one.kind}`, status: one.paused ? 'paused' : 'sending', facts: PRODUCER, one })),
-      ...consumers.map((one) => ({ id: one.consumerId, name: 'Hears', status: one.paused ? 'paused' : 'receiving', facts: CONSUMER, one })),
+      ...transports.map((one) => ({
+        id: one.transportId,
+        name: `${words(one.direction)} transport`,
+        status: one.dtlsState,
+        facts: TRANSPORT,
+        one,
+      })),
+      ...producers.map((one) => ({
+        id: one.producerId,
+        name: `Sends ${one.kind}`,
+        status: one.paused ? 'paused' : 'sending',
+        facts: PRODUCER,
+        one,
+      })),
+      ...consumers.map((one) => ({
+        id: one.consumerId,
+        name: 'Hears',
+        status: one.paused ? 'paused' : 'receiving',
+        facts: CONSUMER,
+        one,
+      })),
     ];
     keyed(this.objects, objects, ({ id }) => id, objectRow);
   }
@@ -53,8 +91,19 @@ function objectRow({ id, name, facts }) {
   const status = h('span', { class: 'pill' });
   const values = facts.map(() => h('dd', { class: 'number' }));
   return {
-    element: h('section', { class: 'object' }, h('h4', { title: id }, name), status,
-      h('dl', { class: 'facts' }, facts.map(([label], fact) => h('div', { class: label === 'Path' ? 'path' : null }, h('dt', {}, label), values[fact])))),
+    element: h(
+      'section',
+      { class: 'object' },
+      h('h4', { title: id }, name),
+      status,
+      h(
+        'dl',
+        { class: 'facts' },
+        facts.map(([label], fact) =>
+          h('div', { class: label === 'Path' ? 'path' : null }, h('dt', {}, label), values[fact]),
+        ),
+      ),
+    ),
     update(now) {
       write(status, now.status);
       set(status, 'data-rank', RANK[now.status] ?? (now.status === 'paused' ? 'warn' : 'good'));

@@ -29,7 +29,10 @@ export class Poller {
     clearTimeout(task.timer);
     if (task.running || document.hidden) return; // who comes back to the tab asks at once
     task.running = true;
-    task.error = await task.ask().then(() => null, (failure) => failure);
+    task.error = await task.ask().then(
+      () => null,
+      (failure) => failure,
+    );
     task.running = false;
     if (!this.tasks.has(task)) return; // stopped meanwhile, and nobody wants to know
     this.told(task.error ?? [...this.tasks].find(({ error }) => error)?.error ?? null);

@@ -22,13 +22,29 @@ const FACTS = [
 ];
 
 export function workerCard({ index }) {
-  const [state, about, problem] = [h('span', { class: 'pill' }), h('p', { class: 'muted small' }), h('p', { class: 'problem small' })];
+  const [state, about, problem] = [
+    h('span', { class: 'pill' }),
+    h('p', { class: 'muted small' }),
+    h('p', { class: 'problem small' }),
+  ];
   const values = FACTS.map(() => h('dd', { class: 'number' }));
   const fill = h('i', {});
   const bar = h('div', { class: 'load', 'aria-hidden': 'true' }, fill); // the number stands below
   return {
-    element: h('article', { class: 'card worker' }, h('h3', {}, `Worker ${index}`), state, about, bar,
-      h('dl', { class: 'facts' }, FACTS.map(([name], fact) => h('div', {}, h('dt', {}, name), values[fact]))), problem),
+    element: h(
+      'article',
+      { class: 'card worker' },
+      h('h3', {}, `Worker ${index}`),
+      state,
+      about,
+      bar,
+      h(
+        'dl',
+        { class: 'facts' },
+        FACTS.map(([name], fact) => h('div', {}, h('dt', {}, name), values[fact])),
+      ),
+      problem,
+    ),
     update(worker) {
       write(state, worker.state.replace('_', ' '));
       set(state, 'data-rank', RANK[worker.state]);
@@ -51,6 +67,7 @@ function described({ pid, version, uptimeSeconds, restarts, probe }) {
 function troubles({ failure, probe, state }) {
   const found = [];
   if (failure) found.push(`${state === 'up' ? 'The one before: ' : ''}${failure}.`);
-  if (probe && !probe.ok) found.push(`The probe of ${clockTime(probe.at)} failed: ${probe.problem ?? 'no packet came back'}.`);
+  if (probe && !probe.ok)
+    found.push(`The probe of ${clockTime(probe.at)} failed: ${probe.problem ?? 'no packet came back'}.`);
   return found;
 }

@@ -28,7 +28,12 @@ function heard(track) {
 
 // Browsers play nothing before a click; a page that was reloaded within a call may have had none.
 function play() {
-  $('speaker').play().then(() => phone.set({ blocked: false }), () => phone.set({ blocked: true }));
+  $('speaker')
+    .play()
+    .then(
+      () => phone.set({ blocked: false }),
+      () => phone.set({ blocked: true }),
+    );
 }
 
 function listenTo(side, track) {
@@ -44,7 +49,7 @@ function everyFrame(now) {
   const told = now - toldAt > LEVELS_TOLD_EVERY_MS;
   const silent = { my: phone.state.muted, their: phone.state.theirMuted };
   for (const side of ['my', 'their']) {
-    const level = silent[side] ? 0 : levels[side]?.level.now() ?? 0;
+    const level = silent[side] ? 0 : (levels[side]?.level.now() ?? 0);
     loudest[side] = Math.max(level, loudest[side] ?? 0);
     drawLevel(side, level, told ? loudest[side] : null);
   }
@@ -88,5 +93,7 @@ const clicks = {
   'hang-up': () => phone.hangUp(),
 };
 for (const [id, does] of Object.entries(clicks)) $(id).addEventListener('click', () => phone.act(does));
-document.querySelectorAll('[data-language]').forEach((one) => one.addEventListener('click', () => choose(one.dataset.language)));
+document
+  .querySelectorAll('[data-language]')
+  .forEach((one) => one.addEventListener('click', () => choose(one.dataset.language)));
 start();

@@ -20,7 +20,11 @@ export class Media {
     [this.sending, this.receiving] = await Promise.all([this.open('send'), this.open('recv')]);
     sessionStorage.setItem(KEPT, JSON.stringify([this.sending.id, this.receiving.id]));
     const muted = await this.findProducers();
-    this.producer = await this.sending.produce({ track, stopTracks: false, codecOptions: { opusDtx: true, opusFec: true } });
+    this.producer = await this.sending.produce({
+      track,
+      stopTracks: false,
+      codecOptions: { opusDtx: true, opusFec: true },
+    });
     return muted;
   }
 
@@ -32,7 +36,10 @@ export class Media {
 
   async open(direction) {
     const { transportId: id, ...rest } = await this.ask('POST', 'rtc/transports', { callId: this.callId, direction });
-    const transport = this.device[direction === 'send' ? 'createSendTransport' : 'createRecvTransport']({ id, ...rest });
+    const transport = this.device[direction === 'send' ? 'createSendTransport' : 'createRecvTransport']({
+      id,
+      ...rest,
+    });
     transport.on('connect', ({ dtlsParameters }, done, failed) => {
       this.ask('POST', `rtc/transports/${id}/connect`, { dtlsParameters }).then(done, failed);
     });

@@ -21,7 +21,11 @@ export class Phone {
     await this.session.open();
     const { otomoStatus, balance, pricePerMinute, unitSeconds } = this.session;
     this.set({ otomo: otomoStatus, balance, price: pricePerMinute, unit: unitSeconds });
-    this.socket = new Socket(this.session, (type, payload) => this.take(type, payload), (socket) => this.set({ socket }));
+    this.socket = new Socket(
+      this.session,
+      (type, payload) => this.take(type, payload),
+      (socket) => this.set({ socket }),
+    );
     await this.socket.connect();
     await this.lookForCall();
   }
@@ -59,7 +63,8 @@ export class Phone {
   }
 
   fail(error) {
-    if (!(error instanceof NoMicrophone)) this.set({ problem: error, ...(error.code === 'OTOMO_OFFLINE' && { otomo: 'offline' }) });
+    if (!(error instanceof NoMicrophone))
+      this.set({ problem: error, ...(error.code === 'OTOMO_OFFLINE' && { otomo: 'offline' }) });
     else if (this.state.phase === 'microphone') this.set({ phase: 'refused', why: error.why }); // else the call is over
   }
 
@@ -141,7 +146,14 @@ export class Phone {
 }
 
 const NEW_CALL = {
-  callId: null, connectedAt: null, charged: 0, ticks: 0, muted: false, theirMuted: false, sending: false, outcome: null,
+  callId: null,
+  connectedAt: null,
+  charged: 0,
+  ticks: 0,
+  muted: false,
+  theirMuted: false,
+  sending: false,
+  outcome: null,
   deadlineAt: null,
 };
 

@@ -9,7 +9,15 @@ const TOO_MANY_SOCKETS = 4003; // the server's close code that asks not to come 
 export class Socket {
   // `heard(type, payload)` gets every event, `changed(state)` gets "up", "down" or "replaced".
   constructor(session, heard, changed) {
-    Object.assign(this, { session, heard, changed, seq: session.seq, wait: FIRST_WAIT_MS, commands: new Map(), last: 0 });
+    Object.assign(this, {
+      session,
+      heard,
+      changed,
+      seq: session.seq,
+      wait: FIRST_WAIT_MS,
+      commands: new Map(),
+      last: 0,
+    });
     addEventListener('online', () => this.again());
   }
 

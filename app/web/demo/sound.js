@@ -20,7 +20,12 @@ export async function microphone() {
     const audio = { echoCancellation: true, noiseSuppression: true, autoGainControl: true };
     return (await navigator.mediaDevices.getUserMedia({ audio })).getAudioTracks()[0];
   } catch ({ name }) {
-    const why = { NotAllowedError: 'denied', SecurityError: 'denied', NotFoundError: 'missing', OverconstrainedError: 'missing' };
+    const why = {
+      NotAllowedError: 'denied',
+      SecurityError: 'denied',
+      NotFoundError: 'missing',
+      OverconstrainedError: 'missing',
+    };
     throw Object.assign(new NoMicrophone(), { why: why[name] ?? 'busy' });
   }
 }

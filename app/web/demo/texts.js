@@ -5,7 +5,8 @@ const en = {
   demo: 'demo',
   language: 'Language',
   title: 'A paid voice call, in two windows',
-  intro: 'One window is the user, who calls and pays. The other one is the otomo, who is called. Sound goes through the server, and only sound that the server received costs points.',
+  intro:
+    'One window is the user, who calls and pays. The other one is the otomo, who is called. Sound goes through the server, and only sound that the server received costs points.',
   roleOf: { user: 'You are the user: you call and pay', otomo: 'You are the otomo: you are called' },
   you: 'You',
   other: { user: 'Otomo', otomo: 'User' },
@@ -77,7 +78,8 @@ const en = {
   stepCall: 'Call and accept',
   stepCallMore: 'Ringing goes over the WebSocket, sound over WebRTC to the server.',
   stepTalk: 'Talk, and watch the points',
-  stepTalkMore: (price, seconds) => `${price} points for every ${seconds} s that both sides were heard. A muted or silent side still counts, a lost one does not.`,
+  stepTalkMore: (price, seconds) =>
+    `${price} points for every ${seconds} s that both sides were heard. A muted or silent side still counts, a lost one does not.`,
   stepEnd: 'Hang up, or don’t',
   stepEndMore: 'Close a window: the server notices that sound stopped, and ends the call by itself.',
   logTitle: 'What the server says',
@@ -104,7 +106,8 @@ const ja = {
   demo: 'デモ',
   language: '言語',
   title: '二つのウィンドウで試す、有料音声通話',
-  intro: '一方が発信して支払うユーザー、もう一方が着信するおともはんです。音声はサーバーを経由し、サーバーが実際に受信した音声だけが課金の対象になります。',
+  intro:
+    '一方が発信して支払うユーザー、もう一方が着信するおともはんです。音声はサーバーを経由し、サーバーが実際に受信した音声だけが課金の対象になります。',
   roleOf: { user: 'あなたはユーザー（発信・支払い）です', otomo: 'あなたはおともはん（着信）です' },
   you: 'あなた',
   other: { user: 'おともはん', otomo: 'ユーザー' },
@@ -176,7 +179,8 @@ const ja = {
   stepCall: '発信して、応答する',
   stepCallMore: '呼び出しは WebSocket、音声は WebRTC でサーバーへ送られます。',
   stepTalk: '話して、ポイントを見る',
-  stepTalkMore: (price, seconds) => `両者の音声が届いている間、${seconds}秒ごとに${price}ポイント。ミュートや無音も通話ですが、途絶えた側は数えません。`,
+  stepTalkMore: (price, seconds) =>
+    `両者の音声が届いている間、${seconds}秒ごとに${price}ポイント。ミュートや無音も通話ですが、途絶えた側は数えません。`,
   stepEnd: '終える、または閉じる',
   stepEndMore: 'ウィンドウを閉じても、サーバーが音声の途絶に気づいて通話を終えます。',
   logTitle: 'サーバーからのイベント',
@@ -189,7 +193,8 @@ const ja = {
 
 const languages = { en, ja };
 
-export let language = (navigator.languages ?? [navigator.language]).map((tag) => tag.slice(0, 2)).find((tag) => tag in languages) ?? 'en';
+export let language =
+  (navigator.languages ?? [navigator.language]).map((tag) => tag.slice(0, 2)).find((tag) => tag in languages) ?? 'en';
 export let texts = languages[language];
 
 export function speak(chosen) {

@@ -12,7 +12,9 @@ export function label() {
   document.documentElement.lang = texts.lang;
   document.querySelectorAll('[data-text]').forEach((one) => write(one, texts[one.dataset.text]));
   document.querySelectorAll('[data-label]').forEach((one) => one.setAttribute('aria-label', texts[one.dataset.label]));
-  document.querySelectorAll('[data-language]').forEach((one) => one.setAttribute('aria-pressed', one.dataset.language === texts.lang));
+  document
+    .querySelectorAll('[data-language]')
+    .forEach((one) => one.setAttribute('aria-pressed', one.dataset.language === texts.lang));
 }
 
 export function draw(state) {
@@ -43,7 +45,8 @@ function focused() {
 }
 
 function status({ phase, role, otomo }) {
-  if (phase === 'ready' && role === 'user' && otomo !== 'online') return texts.status[otomo === 'busy' ? 'busy' : 'alone'];
+  if (phase === 'ready' && role === 'user' && otomo !== 'online')
+    return texts.status[otomo === 'busy' ? 'busy' : 'alone'];
   const text = texts.status[phase];
   return text[role] ?? text;
 }
@@ -80,7 +83,7 @@ function drawFacts({ role, balance, charged, ticks, lastCharge }) {
 
 // What moves by itself while a call lives.
 export function drawClock({ phase, connectedAt, unit, price, outcome }) {
-  const seconds = phase === 'talking' && connectedAt ? (Date.now() - connectedAt) / 1000 : outcome?.seconds ?? 0;
+  const seconds = phase === 'talking' && connectedAt ? (Date.now() - connectedAt) / 1000 : (outcome?.seconds ?? 0);
   write($('time'), clock(seconds));
   const charging = phase === 'talking' && connectedAt && price > 0;
   const left = unit - (seconds % unit);

@@ -9,15 +9,24 @@ export class Refused extends Error {
 }
 
 export async function request(method, path, { token, body, signal } = {}) {
-  const headers = { ...(token && { Authorization: `Bearer ${token}` }), ...(body && { 'Content-Type': 'application/json' }) };
+  const headers = {
+    ...(token && { Authorization: `Bearer ${token}` }),
+    ...(body && { 'Content-Type': 'application/json' }),
+  };
   let response;
   try {
-    response = await fetch(new URL(path, location.href), { method, headers, body: body && JSON.stringify(body), signal });
+    response = await fetch(new URL(path, location.href), {
+      method,
+      headers,
+      body: body && JSON.stringify(body),
+      signal,
+    });
   } catch (error) {
     if (signal?.aborted) throw error;
     throw new Refused(0);
   }
   const answer = await response.json().catch(() => ({}));
-  if (!response.ok) throw Object.assign(new Refused(response.status, answer, Number(response.headers.get('Retry-After'))), { answer });
+  if (!response.ok)
+    throw Object.assign(new Refused(response.status, answer, Number(response.headers.get('Retry-After'))), { answer });
   return answer;
 }

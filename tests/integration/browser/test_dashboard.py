@@ -172,6 +172,26 @@ async def test_ids_stay_text_whatever_they_hold(server, launch, open_call):
     assert await page.locator("main img").count() == 0
 
 
+async def test_numbers_are_as_short_as_they_say_something(server, launch):
+    page = await (await launch()).new_page()
+    await page.goto(server.url("/admin/"))
+    written = await page.evaluate(
+        """async () => {
+          const { ago, bits, brief, bytes, duration, ms, percent, quality, words } = await import('./assets/format.js');
+          return [
+            brief(null), brief(0), brief(0.4219), brief(3.44), brief(42.4), brief(12345.6),
+            percent(0.5), ms(null), bytes(512), bytes(1536), bytes(41_230_000), bits(640), bits(32_120),
+            duration(59.9), duration(3725), duration(200_000), ago(null),
+            quality(4.2).word, quality(3.7).word, quality(2).word, words('one_way_audio'), words('iceState'),
+          ];
+        }"""
+    )
+    assert written[:6] == ["–", "0", "0.42", "3.4", "42", "12,346"]
+    assert written[6:13] == ["0.50 %", "–", "512 B", "1.5 KiB", "39 MiB", "640 bit/s", "32 kbit/s"]
+    assert written[13:17] == ["0:59", "1:02:05", "2 d 7 h", "–"]
+    assert written[17:] == ["good", "fair", "poor", "One way audio", "Ice state"]
+
+
 async def test_a_node_drains_and_takes_calls_again(server, launch, http):
     page = await (await launch(allowed=("503",))).new_page()
     await sign_in(page, server)

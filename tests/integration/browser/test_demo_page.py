@@ -63,7 +63,7 @@ async def talk(user: Page, otomo: Page) -> None:
     await in_phase("talking", user, otomo)
 
 
-async def test_two_windows_hear_each_other_and_the_points_tick(node, launch):
+async def test_two_windows_hear_each_other_and_the_points_tick(node, launch, http):
     user, otomo = await both_windows(await launch(), node.base)
     await expect(user.locator("#points")).to_have_text("1000")
 
@@ -83,6 +83,12 @@ async def test_two_windows_hear_each_other_and_the_points_tick(node, launch):
     await otomo.locator("#mute").click()
     await expect(user.locator("#their-muted")).to_be_hidden()
     await hears(user)
+
+    admin = node.headers("root", "admin")
+    async with http.post(node.url("/admin/drain"), headers=admin, json={"deadlineSeconds": 600}):
+        await expect(user.locator("#hint")).to_contain_text("The server is about to stop")
+    async with http.delete(node.url("/admin/drain"), headers=admin):
+        await expect(user.locator("#hint")).to_contain_text("Same room?")
 
     await otomo.locator("#hang-up").click()
     await in_phase("ended", user, otomo)
