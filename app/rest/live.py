@@ -41,9 +41,9 @@ async def list_live_calls(request: web.Request) -> web.Response:
 async def inspect_call(request: web.Request) -> web.Response:
     """One call with its quality and, while it lives, everything that its worker says of it."""
     claims(request).require_admin()
+    call = request.app[REGISTRY].find(request.match_info["call_id"])  # first: what is gone from here is stored as ended
     stored = await stored_call(request)
     fields = await detail_fields(request, stored)
-    call = request.app[REGISTRY].find(stored.id)
     if call is not None and stored.state is not CallState.ENDED:
         live = await seen(call, request.app[HUB])
         quality = latest_quality(call)
