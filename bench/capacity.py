@@ -89,6 +89,8 @@ def step(calls: int, hold_s: int) -> Json:
             text=True,
             timeout=STEP_TIMEOUT_S,
         )
+    if not done.stdout:
+        raise SystemExit(f"there is no report of {calls} calls")
     report: Json = json.loads(done.stdout)
     del report["samples"]
     return report
