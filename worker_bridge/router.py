@@ -279,5 +279,5 @@ class Router(Resource):
 
 
 def _require_udp(kind: str, *infos: ListenInfo | None) -> None:
-    if any(info is not None and info.protocol != "udp" for info in infos):
+    if any(info is not None and listen_info_to_wire(info)["protocol"] != "UDP" for info in infos):
         raise InvalidParameters(f"a {kind} transport listens on udp only")

@@ -29,6 +29,7 @@ ALGORITHMS = {name: algorithm for algorithm, name in FINGERPRINTS.items()}
 
 
 def listen_info_to_wire(info: ListenInfo) -> Body:
+    _require("listen_info", info, ListenInfo)
     return {
         "protocol": info.protocol.upper(),
         "ip": info.ip,
@@ -69,8 +70,7 @@ def transport_options_to_wire(
 def srtp_to_wire(parameters: SrtpParameters | None) -> Body | None:
     if parameters is None:
         return None
-    if not isinstance(parameters, SrtpParameters):
-        raise InvalidParameters(f"srtp_parameters: expected SrtpParameters, got {type(parameters).__name__}")
+    _require("srtp_parameters", parameters, SrtpParameters)
     return asdict(parameters)
 
 
@@ -106,12 +106,24 @@ def ice_candidate_from_wire(body: Body) -> IceCandidate:
 def dtls_parameters_to_wire(parameters: DtlsParameters) -> Body:
     return {
         "fingerprints": [
-            {"algorithm": FINGERPRINTS[print_.algorithm], "value": print_.value} for print_ in parameters.fingerprints
+            {"algorithm": _algorithm(print_), "value": print_.value} for print_ in parameters.fingerprints
         ],
         "role": parameters.role.upper(),
     }
 
 
+def _algorithm(fingerprint: DtlsFingerprint) -> str:
+    name = FINGERPRINTS.get(fingerprint.algorithm)
+    if name is None:
+        raise InvalidParameters(f"algorithm: {fingerprint.algorithm!r} is none of {', '.join(FINGERPRINTS)}")
+    return name
+
+
 def dtls_parameters_from_wire(body: Body) -> DtlsParameters:
     prints = tuple(DtlsFingerprint(ALGORITHMS[print_["algorithm"]], print_["value"]) for print_ in body["fingerprints"])
     return DtlsParameters(prints, body["role"].lower())
+
+
+def _require(name: str, value: object, kind: type) -> None:
+    if not isinstance(value, kind):
+        raise InvalidParameters(f"{name}: expected {kind.__name__}, got {type(value).__name__}")

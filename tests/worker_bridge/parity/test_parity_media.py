@@ -26,6 +26,7 @@ from worker_bridge.plain_transport import PlainTransport
 from worker_bridge.producer import Producer, ProducerScore, VideoOrientation
 from worker_bridge.router import Router
 from worker_bridge.rtp import RtpCapabilities, RtpHeaderExtensionParameters
+from worker_bridge.worker_settings import LOG_TAGS, WorkerSettings
 
 VIDEO_SSRC, RTX_SSRC, VIDEO_TYPE, OPUS_TYPE = 2000, 2001, 96, 111
 ORIENTATION_ID = 13
@@ -61,6 +62,14 @@ class Line:
 
         await eventually(why_not)
         return self.viewer.media
+
+
+@pytest.fixture(params=["quiet", "talkative"])
+def worker_settings(request: pytest.FixtureRequest) -> WorkerSettings:
+    """Media does not suffer from a worker that logs all it does."""
+    if request.param == "quiet":
+        return WorkerSettings()
+    return WorkerSettings(log_level="debug", log_tags=tuple(LOG_TAGS))
 
 
 @pytest.fixture

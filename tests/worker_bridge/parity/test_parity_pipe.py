@@ -385,6 +385,6 @@ async def test_a_pipe_with_srtp_has_a_key(router: Router) -> None:
 )
 async def test_keys_that_do_not_fit_connect_nothing(router: Router, enable_srtp: bool, srtp: Any) -> None:
     pipe = await router.create_pipe_transport(PipeOptions(enable_srtp=enable_srtp))
-    with pytest.raises((BridgeError, AttributeError, TypeError)):
+    with pytest.raises(BridgeError):
         await pipe.connect(ip="127.0.0.2", port=9999, srtp_parameters=srtp)
     assert pipe.tuple.remote_port is None

@@ -70,7 +70,7 @@ async def test_rtp_and_rtcp_may_have_ports_of_their_own(router: Router) -> None:
         (ListenInfo("udp", "8.8.8.8"), RequestRefused),
         (ListenInfo("tcp", "127.0.0.1"), InvalidParameters),
         (ListenInfo("udp", ["127.0.0.1"]), InvalidMessage),  # type: ignore[arg-type]
-        ("127.0.0.1", (BridgeError, AttributeError)),
+        ("127.0.0.1", BridgeError),
     ],
 )
 async def test_where_it_cannot_listen_no_transport_is_made(router: Router, place: Any, error: Any) -> None:
@@ -142,7 +142,7 @@ async def test_where_no_peer_can_be_nothing_is_connected(router: Router, peer: d
 )
 async def test_srtp_wants_a_suite_and_a_key(router: Router, srtp: Any) -> None:
     transport = await router.create_plain_transport(LOOPBACK, srtp_crypto_suite="AES_CM_128_HMAC_SHA1_80")
-    with pytest.raises((BridgeError, AttributeError, TypeError)):
+    with pytest.raises(BridgeError):
         await transport.connect(ip="127.0.0.2", port=9999, srtp_parameters=srtp)
     assert transport.tuple.remote_port is None
 

@@ -66,9 +66,9 @@ async def test_without_a_port_the_worker_chooses(worker: Worker) -> None:
     assert dump["tcp_servers"][0]["port"] > 0
 
 
-@pytest.mark.parametrize("listen_infos", [None, "not a list", ["not a listen info"], []])
+@pytest.mark.parametrize("listen_infos", ["not a list", ["not a listen info"], []])
 async def test_a_server_needs_something_to_listen_on(worker: Worker, listen_infos: Any) -> None:
-    with pytest.raises((BridgeError, AttributeError, TypeError)):
+    with pytest.raises(BridgeError):
         await worker.create_webrtc_server(listen_infos)
     assert (await worker.dump())["web_rtc_server_ids"] == []
     assert worker.load == 0

@@ -118,7 +118,7 @@ async def test_a_port_may_be_fixed_or_in_a_range(router: Router) -> None:
         ([ListenInfo("udp", "8.8.8.8")], RequestRefused),
         ([ListenInfo("smoke", "127.0.0.1")], InvalidMessage),  # type: ignore[arg-type]
         ([ListenInfo("udp", 127)], InvalidMessage),  # type: ignore[arg-type]
-        ("127.0.0.1", (BridgeError, AttributeError)),
+        ("127.0.0.1", BridgeError),
     ],
 )
 async def test_where_it_cannot_listen_no_transport_is_made(router: Router, places: Any, error: Any) -> None:
@@ -183,7 +183,7 @@ async def test_connect_takes_the_other_role_and_is_done_but_once(transport: WebR
 )
 async def test_what_is_no_dtls_connects_nothing(transport: WebRtcTransport, theirs: DtlsParameters) -> None:
     for _ in range(2):
-        with pytest.raises((BridgeError, KeyError)):
+        with pytest.raises(BridgeError):
             await transport.connect(theirs)
     assert transport.dtls_parameters.role == "auto"
     await transport.connect(DtlsParameters((FINGERPRINT,)))
