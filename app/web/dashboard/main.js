@@ -48,6 +48,7 @@ function signedIn() {
 
 function signOut(why = '') {
   session.signOut();
+  document.querySelectorAll('dialog[open]').forEach((dialog) => dialog.close());
   view?.stop();
   view = updated = null;
   node.stop();

@@ -1,6 +1,6 @@
 // One party of a live call: its sockets, and the numbers of each of its transports, producers and consumers.
 import { h, keyed, set, write } from './dom.js';
-import { DASH, ago, bits, bytes, ms, number, percent, words } from './format.js';
+import { DASH, ago, bits, bytes, ms, number, percent } from './format.js';
 
 const RANK = {
   connected: 'good',
@@ -15,9 +15,9 @@ const RANK = {
 const TRANSPORT = [
   ['ICE', ({ iceState }) => iceState],
   ['DTLS', ({ dtlsState }) => dtlsState],
-  ['Path', ({ selectedTuple }) => path(selectedTuple)],
   ['Received', ({ bytesReceived }) => bytes(bytesReceived)],
   ['Sent', ({ bytesSent }) => bytes(bytesSent)],
+  ['Path', ({ selectedTuple }) => path(selectedTuple)],
 ];
 
 const PRODUCER = [
@@ -63,7 +63,7 @@ export class PartyCard {
     const objects = [
       ...transports.map((one) => ({
         id: one.transportId,
-        name: `${words(one.direction)} transport`,
+        name: one.direction === 'send' ? 'Send transport' : 'Receive transport',
         status: one.dtlsState,
         facts: TRANSPORT,
         one,
