@@ -1,8 +1,8 @@
 """Who is there: packets counted by sweeps, and the rules that follow from what was counted.
 
-One sweep a second asks each worker, in one write, how many packets the producers of its talking calls have received.
-Silence and DTX still send packets. The worker's score does not fall when a single audio stream stops, and ICE consent
-takes half a minute (RFC 7675 §5.1): neither is asked.
+One sweep a second asks each worker, in one write, how many packets the producers of its talking calls have received;
+every fifth of a call also asks what its listeners report. Silence and DTX still send packets. The worker's score does
+not fall when a single audio stream stops, and ICE consent takes half a minute (RFC 7675 §5.1): neither is asked.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from app.calls.reading import reading
 from app.calls.room import PartyConsumer, PartyProducer
 from app.calls.tasks import Tasks
 from app.calls.traffic import Traffic
-from worker_bridge.channel import Channel
+from worker_bridge.channel import Body, Channel
 from worker_bridge.errors import BridgeError
 from worker_bridge.stats import packet_count
 
@@ -152,9 +152,17 @@ class Sweeper:
             logger.debug("not counted: %s", error)
             return
         await asyncio.wait(answers)
-        now, traffic = self._clock(), self.traffic_of(channel)
-        traffic.counted_at = now
-        for (life, owned, listeners, due), answer in zip(asked.producers, answers, strict=False):
+        traffic, counted = self.traffic_of(channel), len(asked.producers)
+        self._take_counts(asked.producers, answers[:counted], traffic)
+        for listening, answer in zip(asked.consumers, answers[counted:], strict=True):
+            if answer.exception() is None:  # else it closed meanwhile
+                listening.reading = reading(answer.result(), "SendStats")
+        for call in asked.due:
+            self._look_at_quality(call, traffic)
+
+    def _take_counts(self, producers: list[Asked], answers: list[asyncio.Future[Body]], traffic: Traffic) -> None:
+        now = traffic.counted_at = self._clock()
+        for (life, owned, listeners, due), answer in zip(producers, answers, strict=True):
             if answer.exception() is not None:  # closed meanwhile
                 continue
             if due:
@@ -166,11 +174,6 @@ class Sweeper:
                 traffic.received += grown
                 traffic.forwarded += grown * listeners
             life.counts[owned.producer.id] = count
-        for listening, answer in zip(asked.consumers, answers[len(asked.producers) :], strict=True):
-            if answer.exception() is None:
-                listening.reading = reading(answer.result(), "SendStats")
-        for call in asked.due:
-            self._look_at_quality(call, traffic)
 
     def _look_at_quality(self, call: LiveCall, traffic: Traffic) -> None:
         if call.room is None:
