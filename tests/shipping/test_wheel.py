@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import urllib.request
 import venv
 import zipfile
 from collections.abc import Iterator
@@ -21,6 +22,11 @@ from worker_bridge.native import NativeWorker
 ROOT = Path(__file__).parents[2]
 PACKAGED = "worker_bridge/native/packaged"
 LICENSES = ("mediasoup", "openssl", "libuv", "libsrtp", "flatbuffers", "gcc-runtime", "apache-2.0")
+
+PAGES = (
+    *("/admin/", "/admin/assets/main.js", "/docs", "/docs/assets/swagger-ui-bundle.js"),
+    *("/demo", "/demo/assets/demo.js"),
+)
 
 
 def run(*command: object, folder: Path, **environment: str) -> str:
@@ -110,8 +116,11 @@ def test_the_installed_command_finds_and_checks_its_own_worker(command: Path, ho
     assert built["path"] == checked["path"]
 
 
-def test_two_parties_talk_through_what_was_installed(command: Path, home: Path) -> None:
+def test_two_parties_talk_through_what_was_installed_and_its_pages_are_there(command: Path, home: Path) -> None:
     with node(command, home) as base:
+        for page in PAGES:
+            with urllib.request.urlopen(base + page, timeout=10) as answer:
+                assert (answer.status, len(answer.read()) > 200) == (200, True), page
         told = json.loads(run(command, "call", "--base", base, "--seconds", "1", "--json", folder=home, **apart(home)))
     assert (told["good"], told["fault"]) == (True, None)
 
