@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, contextmanager
 
 import aiohttp
 import pytest
@@ -14,6 +17,8 @@ from app.client.conversation import conversation
 from tests.conftest import eventually, serving
 
 SCRAPER = "a token for Prometheus"
+CALL_ID = "counted"
+PARTIES = (("ann", "user"), ("kyo", "otomo"))
 
 
 @pytest.fixture
@@ -51,21 +56,32 @@ async def test_who_asks_for_openmetrics_gets_it(server, http):
         assert (await answer.text()).endswith("# EOF\n")
 
 
+@asynccontextmanager
+async def two_units_of(server, http, price: int) -> AsyncIterator[Api]:
+    """A call with sound that has lived two units; leaving it ends it. Gives its user."""
+    admin = Api(http, server.base, server.token("ada", "admin"))
+    user, otomo = (Api(http, server.base, server.token(name, role)) for name, role in PARTIES)
+    gift = {"amount": 1000, "reason": "gift", "idempotencyKey": "once"}
+    await admin.request("POST", "/admin/wallets/ann/adjust", gift)
+    await admin.open_call(CALL_ID, "ann", "kyo", price_per_minute=price)
+    async with conversation(user, otomo, CALL_ID) as talk:
+        await talk.heard()
+        await eventually(lambda: units_missing(server))
+        yield user
+        await user.cleanup(CALL_ID)
+
+
+async def units_missing(server):
+    stored = await server.ledger.call(CALL_ID)
+    return stored.billed_units < 2 and f"{stored.billed_units} units are billed"
+
+
 async def test_a_whole_call_is_counted(settings_with, http):
     async with serving(settings_with(unit_seconds=0.5)) as server:
-        admin = Api(http, server.base, server.token("ada", "admin"))
-        user, otomo = (Api(http, server.base, server.token(name, role)) for name, role in PARTIES)
-        gift = {"amount": 1000, "reason": "gift", "idempotencyKey": "once"}
-        await admin.request("POST", "/admin/wallets/ann/adjust", gift)
-        call_id = await admin.open_call("counted", "ann", "kyo", price_per_minute=7)
-        assert (await scrape(server, http)).total("voiceplane_calls", state="matched") == 1
-        async with conversation(user, otomo, call_id) as talk:
-            await talk.heard()
-            await eventually(lambda: two_units(server))
+        async with two_units_of(server, http, price=7):
             during = await scrape(server, http)
-            await user.cleanup(call_id)
         after = await scrape(server, http)
-        stored = await server.ledger.call(call_id)
+        stored = await server.ledger.call(CALL_ID)
     assert during.total("voiceplane_calls", state="talking") == 1
     assert during.total("voiceplane_sweep_duration_seconds_count") >= 1
     assert after.total("voiceplane_calls") == 0
@@ -87,12 +103,40 @@ async def test_a_whole_call_is_counted(settings_with, http):
     assert after.total("voiceplane_ledger_write_failures_total") == 0
 
 
-PARTIES = (("ann", "user"), ("kyo", "otomo"))
+async def test_a_database_in_trouble_shows_and_so_does_what_waits_for_it(settings_with, http):
+    settings = settings_with(unit_seconds=0.5)
+    async with serving(settings) as server:
+        async with two_units_of(server, http, price=0):
+            with locked(settings.data_dir / "voiceplane.sqlite"):
+                await eventually(lambda: no_trouble_yet(server, http))
+            await eventually(lambda: still_waiting(server, http))
+        billing = await server.ledger.billing(CALL_ID)
+        told = await scrape(server, http)
+    assert told.total("voiceplane_billed_units_total") == len(billing.units)
+    assert told.total("voiceplane_ledger_write_failures_total", operation="charge_units") >= 1
 
 
-async def two_units(server):
-    stored = await server.ledger.call("counted")
-    return stored.billed_units < 2 and f"{stored.billed_units} units are billed"
+@contextmanager
+def locked(path):
+    """Another process holds the database's write lock meanwhile."""
+    other = sqlite3.connect(path, isolation_level=None)
+    try:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+    finally:
+        other.close()
+
+
+async def no_trouble_yet(server, http):
+    told = await scrape(server, http)
+    failed = told.total("voiceplane_ledger_write_failures_total")
+    waiting = told.total("voiceplane_units_waiting")
+    return not (failed and waiting > 1) and f"{failed} writes failed, {waiting} units wait"
+
+
+async def still_waiting(server, http):
+    waiting = (await scrape(server, http)).total("voiceplane_units_waiting")
+    return waiting and f"{waiting} units wait"
 
 
 async def test_websockets_their_commands_and_events_are_counted(server, http):
