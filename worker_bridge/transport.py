@@ -289,10 +289,13 @@ class Transport(Resource):
         cname = self._cname or parameters.rtcp.cname or secrets.token_hex(4)
         if parameters.encodings and parameters.rtcp.cname == cname:
             return parameters
-        return replace(
-            parameters,
-            encodings=parameters.encodings or (RtpEncodingParameters(),),
-            rtcp=RtcpParameters(cname, parameters.rtcp.reduced_size),
+        return RtpParameters(
+            parameters.codecs,
+            parameters.header_extensions,
+            parameters.encodings or (RtpEncodingParameters(),),
+            RtcpParameters(cname, parameters.rtcp.reduced_size),
+            parameters.mid,
+            parameters.msid,
         )
 
     def _set_sctp_state(self, state: SctpState) -> None:
