@@ -157,7 +157,7 @@ async def test_unknown_fields_are_refused_by_name(targets: Targets) -> None:
     for target in targets.values():
         for unknown in ("userId2", "__proto__", "a\0b", "x" * 10_000, ""):
             answer = (await target.hit(target.body | {unknown: {"deep": [1]}})).refused("BAD_REQUEST")
-            assert answer.paths == [unknown[:200]], answer
+            assert answer.paths == [unknown[:200].replace("\0", "\N{REPLACEMENT CHARACTER}")], answer
 
 
 async def test_a_body_of_64_kib_is_read_and_one_more_byte_is_not(targets: Targets) -> None:
