@@ -18,7 +18,7 @@ import subprocess
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from bench.__main__ import SKIPPED
 from worker_bridge import native
@@ -37,6 +37,7 @@ FLOWS = ("rtp_in", "rtp_out", "rtp_both", "data_in", "data_out", "data_both")
 NODE_LOOPS = Path(__file__).with_name("node") / "parity_loops.mjs"
 
 Json = dict[str, Any]
+Pair = tuple[Json, Json]
 
 
 class Side:
@@ -77,8 +78,11 @@ def main() -> int:
         theirs = Side(["node", str(NODE_LOOPS), str(Path(options.node).resolve())], binary)
         stack.callback(theirs.close)
         wanted = options.loops.split(",") if options.loops else [*LOOPS, *FLOWS]
-        report = {loop: measured(loop, ours, theirs, options.rounds) for loop in wanted}
-    sys.stdout.write(json.dumps({"bench": "parity", "rounds": options.rounds, "loops": report}) + "\n")
+        pairs = paired([one for loop in wanted for one in cases(loop)], ours, theirs, options.rounds)
+    loops: Json = {}
+    for case, measured in pairs.items():
+        loops.setdefault(case.loop, {})[case.manner] = compared(case.number, measured)
+    sys.stdout.write(json.dumps({"bench": "parity", "rounds": options.rounds, "loops": loops}) + "\n")
     return 0
 
 
@@ -90,25 +94,40 @@ def parsed() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def measured(loop: str, ours: Side, theirs: Side, rounds: int) -> Json:
+class Case(NamedTuple):
+    """A loop, and how it is run."""
+
+    loop: str
+    manner: str
+    number: int
+    in_flight: int
+
+
+def cases(loop: str) -> list[Case]:
     if loop in FLOWS:
-        return compared(loop, FLOW, 1, ours, theirs, rounds)
-    return {
-        "inFlight64": compared(loop, OPERATIONS, IN_FLIGHT, ours, theirs, rounds),
-        "sequential": compared(loop, OPERATIONS // 4, 1, ours, theirs, rounds),
-    }
+        return [Case(loop, "flow", FLOW, 1)]
+    return [Case(loop, "inFlight64", OPERATIONS, IN_FLIGHT), Case(loop, "sequential", OPERATIONS // 4, 1)]
 
 
-def compared(loop: str, number: int, in_flight: int, ours: Side, theirs: Side, rounds: int) -> Json:
-    """Pairs of one run each, after one pair that warms up; whoever was first is second next time."""
-    pairs: list[tuple[Json, Json]] = []
+def paired(wanted: list[Case], ours: Side, theirs: Side, rounds: int) -> dict[Case, list[Pair]]:
+    """Pairs of one run each, ours and Node's, after one pair that warms up; whoever was first is second next time.
+
+    Each round goes through all cases, so that a bad moment of the machine meets a case but once.
+    """
+    pairs: dict[Case, list[Pair]] = {case: [] for case in wanted}
     for turn in range(rounds + 1):
-        if turn % 2:
-            mine, other = ours.run(loop, number, in_flight), theirs.run(loop, number, in_flight)
-        else:
-            other, mine = theirs.run(loop, number, in_flight), ours.run(loop, number, in_flight)
-        pairs.append((mine, other))
-    pairs = pairs[1:]
+        for case in wanted:
+            asked = case.loop, case.number, case.in_flight
+            if turn % 2:
+                mine, other = ours.run(*asked), theirs.run(*asked)
+            else:
+                other, mine = theirs.run(*asked), ours.run(*asked)
+            if turn:
+                pairs[case].append((mine, other))
+    return pairs
+
+
+def compared(number: int, pairs: list[Pair]) -> Json:
     seconds = statistics.median(mine["seconds"] for mine, _ in pairs)
     best, other_best = min(mine["seconds"] for mine, _ in pairs), min(other["seconds"] for _, other in pairs)
     return {
