@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from household import voice
 from listening import recorded
+from memory_wire import Wire
 from rtp_peer import LOOPBACK, RtpPeer
 from rtp_samples import camera
 
 from tests.conftest import eventually
 from worker_bridge.errors import InvalidMessage, InvalidParameters, NotFound, RequestRefused, ResourceClosed
+from worker_bridge.native import NativeWorker
 from worker_bridge.plain_transport import PlainTransport
 from worker_bridge.producer import Producer
 from worker_bridge.resource import CloseReason
 from worker_bridge.router import Router
+from worker_bridge.rtp import RtpCapabilities
 from worker_bridge.rtp_observer import ActiveSpeakerObserver, AudioLevelObserver, RtpObserver, Volume
+from worker_bridge.transport import RouterSide
 from worker_bridge.worker import Worker
 
 OPUS_TYPE = 111
 LOUD, SOFT, FAINT = -10, -40, -90  # dBov
 ENOUGH = 20  # packets: the worker takes ten in an interval for a sound
 SHORTEST_MS = 250
+BODY_TYPES = {
+    "AUDIOLEVELOBSERVER_VOLUMES": "AudioLevelObserver_VolumesNotification",
+    "ACTIVESPEAKEROBSERVER_DOMINANT_SPEAKER": "ActiveSpeakerObserver_DominantSpeakerNotification",
+}
 KINDS: list[Callable[[Router], Any]] = [
     lambda router: router.create_active_speaker_observer(),
     lambda router: router.create_audio_level_observer(),
@@ -306,3 +315,19 @@ async def test_a_closed_observer_observes_nobody(router: Router, speakers: list[
         with pytest.raises(ResourceClosed):
             await ask()
     assert not producer.closed
+
+
+async def test_who_has_closed_meanwhile_is_not_told_of(native_worker: NativeWorker) -> None:
+    wire = Wire(native_worker.schema.read_bytes())
+    side = RouterSide("router", RtpCapabilities())
+    told = []
+    for kind, event, body in (
+        (AudioLevelObserver, "AUDIOLEVELOBSERVER_VOLUMES", {"volumes": [{"producer_id": "gone", "volume": -1}]}),
+        (ActiveSpeakerObserver, "ACTIVESPEAKEROBSERVER_DOMINANT_SPEAKER", {"producer_id": "gone"}),
+    ):
+        observer = kind(event, wire.channel, side)
+        told.append(recorded(observer, "volumes", "dominantspeaker"))
+        wire.channel.listen(event, observer._notified)
+        wire.channel.feed(wire.notification(event, event, BODY_TYPES[event], body))
+    await asyncio.sleep(0)
+    assert told == [[], []]

@@ -165,17 +165,23 @@ async def test_a_copy_that_closes_ends_the_pipe_to_it_alone(router: Router, far:
 
 @pytest.mark.parametrize("enable_srtp", [False, True], ids=["rtp", "srtp"])
 async def test_a_voice_is_heard_on_the_far_side(
-    router: Router, far: Router, entrance: Any, peers: Callable[[], RtpPeer], enable_srtp: bool
+    router: Router, far: Router, peers: Callable[[], RtpPeer], enable_srtp: bool
 ) -> None:
-    producer = await entrance.produce("audio", voice(7))
     options = PipeOptions(enable_srtp=enable_srtp)
     pipe = far.wait_for("newtransport")
-    copy = (await router.pipe_to_router(far, producer_id=producer.id, options=options)).pipe_producer
+    await heard_over_there(router, far, peers, options)
     ours = (await pipe).srtp_parameters
     assert (ours.crypto_suite if ours else None) == ("AEAD_AES_256_GCM" if enable_srtp else None)
-    out, speaker, listener = await far.create_plain_transport(LOOPBACK), peers(), peers()
+    await heard_over_there(far, router, peers, options)
+
+
+async def heard_over_there(here: Router, there: Router, peers: Callable[[], RtpPeer], options: PipeOptions) -> None:
+    entrance, speaker, listener = await here.create_plain_transport(LOOPBACK, comedia=True), peers(), peers()
+    producer = await entrance.produce("audio", voice(7))
+    copy = (await here.pipe_to_router(there, producer_id=producer.id, options=options)).pipe_producer
+    out = await there.create_plain_transport(LOOPBACK)
     await out.connect(ip="127.0.0.1", port=listener.port)
-    await out.consume(copy.id, RtpCapabilities(far.rtp_capabilities.codecs))
+    await out.consume(copy.id, RtpCapabilities(there.rtp_capabilities.codecs))
     payloads = [f"word {number}".encode() for number in range(50)]
     for number, payload in enumerate(payloads):
         packet = Rtp(7, OPUS_TYPE, number + 1, 960 * number, payload)
