@@ -71,11 +71,11 @@ async def measure(slot: Slot, calls: list[LiveCall]) -> dict[str, object]:
     for _ in range(SWEEPS):
         cpu, wall = time.process_time(), time.perf_counter()
         await sweeper.sweep(calls)
-        present = now().monotonic
+        present = now()
         for call in calls:
             assert call.connected_at is not None
-            verdict(call.lives.values(), call.connected_at.monotonic, present, lambda _: True, limits)
-            call.flags.update(wrong_with(call, present), now())
+            verdict(call.lives.values(), call.connected_at.monotonic, present.monotonic, lambda _: True, limits)
+            call.flags.update(wrong_with(call, present.monotonic), present)
         spent.append((time.process_time() - cpu) * 1000)
         took.append((time.perf_counter() - wall) * 1000)
     alive = sum(life.last_rtp is not None for call in calls for life in call.lives.values())

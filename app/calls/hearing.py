@@ -8,7 +8,7 @@ has neither: that is what it asked for.
 
 from __future__ import annotations
 
-from app.calls.call import LiveCall, PartyLife
+from app.calls.call import LiveCall
 from app.calls.flags import FlagType, Found
 from app.calls.room import Room
 
@@ -18,14 +18,12 @@ FRESH_S = 2.5  # how old a last packet may be: sweeps come once a second
 
 def wrong_with(call: LiveCall, now: float) -> Found:
     """What is wrong with a talking call, at a monotonic time. Asked once a second: it remembers who is not heard."""
-    found = Found()
     room = call.room
     if room is None:
-        return found
-    if room.microphones.some_dead:
-        silences = ((user_id, silent_since(room, user_id)) for user_id in call.parties)
-        found = {(FlagType.DEAD_MICROPHONE, user_id): since for user_id, since in silences if since is not None}
-    heard, muted = who_is_heard(call, room, now)
+        return {}
+    found = dead_microphones(call, room) if room.microphones.some_dead else {}
+    heard = who_is_heard(call, room, now)
+    muted = who_is_muted(room) if len(heard) < len(call.lives) else set()
     for user_id, life in call.lives.items():
         if user_id in heard or user_id in muted:
             life.unheard_since = None
@@ -38,25 +36,31 @@ def wrong_with(call: LiveCall, now: float) -> Found:
     return found
 
 
-def who_is_heard(call: LiveCall, room: Room, now: float) -> tuple[set[str], set[str]]:
-    """The parties whose sound gets to the other one, and those who were muted through the API."""
-    speakers, muted = {}, set()
-    for owned in room.producers.values():
-        if owned.producer.kind == "audio":
-            if owned.producer.paused:
-                muted.add(owned.user_id)
-            else:
-                speakers[owned.producer.id] = owned.user_id
+def who_is_heard(call: LiveCall, room: Room, now: float) -> set[str]:
+    """The parties whose sound gets to the other one."""
     heard = set()
     for listening in room.consumers.values():
-        speaker = speakers.get(listening.consumer.producer_id)
-        if speaker is not None and is_fresh(call.lives[speaker], now) and room.receives(listening):
-            heard.add(speaker)
-    return heard, muted.difference(speakers.values())
+        source = room.producers.get(listening.consumer.producer_id)
+        if source is None or source.producer.paused or source.producer.kind != "audio":
+            continue
+        last_rtp = call.lives[source.user_id].last_rtp
+        if last_rtp is not None and now - last_rtp <= FRESH_S and room.receives(listening):
+            heard.add(source.user_id)
+    return heard
 
 
-def is_fresh(life: PartyLife, now: float) -> bool:
-    return life.last_rtp is not None and now - life.last_rtp <= FRESH_S
+def who_is_muted(room: Room) -> set[str]:
+    """The parties who send nothing because they asked for that."""
+    paused: dict[str, bool] = {}
+    for owned in room.producers.values():
+        if owned.producer.kind == "audio":
+            paused[owned.user_id] = paused.get(owned.user_id, True) and owned.producer.paused
+    return {user_id for user_id, all_paused in paused.items() if all_paused}
+
+
+def dead_microphones(call: LiveCall, room: Room) -> Found:
+    silences = ((user_id, silent_since(room, user_id)) for user_id in call.parties)
+    return {(FlagType.DEAD_MICROPHONE, user_id): since for user_id, since in silences if since is not None}
 
 
 def silent_since(room: Room, user_id: str) -> float | None:
