@@ -135,11 +135,6 @@ async def test_a_consumer_here_asks_a_producer_here_for_a_key_frame(router: Rout
 # ---------------------------------------------------------------- messages
 
 
-@pytest.fixture
-def inbox(transport: DirectTransport) -> list[Message]:
-    return []
-
-
 async def test_messages_arrive_as_they_were_sent_but_for_those_of_pauses(transport: DirectTransport) -> None:
     producer = await transport.produce_data(label="foo", protocol="bar")
     consumer = await transport.consume_data(producer.id)
