@@ -17,7 +17,7 @@ from app.settings import Settings
 from schemas.signaling import COMMANDS, EVENTS
 
 ROOT = Path(__file__).parents[1]
-MAPPED = ("app", "schemas", "worker_bridge", "bench")
+MAPPED = ("app", "schemas", "worker_bridge", "examples", "bench")
 
 
 def text(name: str) -> str:

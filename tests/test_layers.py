@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[1]
 
 FORBIDDEN = {
     "worker_bridge": ("aiohttp", "marshmallow", "app", "schemas"),
+    "examples": ("app", "schemas"),
     "schemas": ("app",),
     "app/ledger": ("app.calls", "app.ops", "app.rest", "app.signaling", "aiohttp"),
     "app/calls": ("app.ops", "app.rest", "app.signaling", "aiohttp"),

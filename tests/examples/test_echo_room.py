@@ -1,0 +1,67 @@
+"""The echo room with a visitor: an aiortc party that measures what comes back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import aiohttp
+import pytest
+from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+
+from app.client.handler import _gather_on_loopback
+from app.client.tone import FRAMES_PER_SECOND, Ear, Tone
+from tests.examples.programs import Running, started
+
+
+@pytest.fixture
+async def room() -> AsyncIterator[Running]:
+    async with started("echo_room.py") as program:
+        yield program
+        await program.interrupt()
+
+
+async def url_of(room: Running) -> str:
+    return (await room.says("echo room")).partition(": ")[2]
+
+
+async def test_a_visitor_hears_itself(room: Running):
+    url = await url_of(room)
+    async with visitor(url, hz=500) as ear:
+        await ear.heard(FRAMES_PER_SECOND)
+        ear.forget()
+        await ear.heard(2 * FRAMES_PER_SECOND)
+        assert ear.dominant_hz() == pytest.approx(500, abs=5)
+        await room.says("visitor")
+    assert (await room.says("visitor")).endswith("has left")
+
+
+@pytest.mark.parametrize("offer", ["", "v=0\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\n"])
+async def test_an_offer_that_is_none_is_refused_with_a_reason(room: Running, offer: str):
+    url = await url_of(room)
+    async with aiohttp.ClientSession() as http, http.post(f"{url}/offer", data=offer) as answer:
+        assert answer.status == 400
+        assert "The offer has no line like" in await answer.text()
+
+
+@asynccontextmanager
+async def visitor(url: str, hz: float) -> AsyncIterator[Ear]:
+    """Sings to the room, and listens."""
+    peer, tone, ear = RTCPeerConnection(RTCConfiguration(iceServers=[])), Tone(hz), Ear()
+    sender = peer.addTrack(tone)
+    _gather_on_loopback(sender.transport.transport._connection)
+    listening: list[asyncio.Task[None]] = []
+    peer.on("track", lambda track: listening.append(asyncio.create_task(ear.listen(track), name="ear")))
+    try:
+        await peer.setLocalDescription(await peer.createOffer())
+        async with aiohttp.ClientSession() as http, http.post(f"{url}/offer", data=peer.localDescription.sdp) as answer:
+            assert answer.status == 200, await answer.text()
+            await peer.setRemoteDescription(RTCSessionDescription(await answer.text(), "answer"))
+        yield ear
+    finally:
+        tone.stop()
+        await peer.close()
+        for task in listening:
+            task.cancel()
+        await asyncio.gather(*listening, return_exceptions=True)

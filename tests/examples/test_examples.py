@@ -1,0 +1,131 @@
+"""Every example as a program: what it prints and writes, over real workers, with sound that is measured."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import wave
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from tests.examples.programs import EXAMPLES, PROGRAMS, run, started
+
+RATE = 16_000  # Hz
+TOLERANCE_HZ = 5.0
+
+
+def sound_of(file: Path) -> np.ndarray:
+    """A file's sound, mono."""
+    resampler = av.AudioResampler("s16", "mono", RATE)
+    with av.open(str(file)) as container:
+        pieces = [piece.to_ndarray()[0] for frame in container.decode(audio=0) for piece in resampler.resample(frame)]
+    return np.concatenate(pieces)
+
+
+def loudest_hz(samples: np.ndarray, how_many: int = 1) -> list[float]:
+    """The strongest frequencies that lie apart, low to high."""
+    spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples))))
+    bin_hz = RATE / len(samples)
+    found: list[float] = []
+    for index in np.argsort(spectrum)[::-1]:
+        if all(abs(index * bin_hz - other) > 10 * TOLERANCE_HZ for other in found):
+            found.append(index * bin_hz)
+        if len(found) == how_many:
+            return sorted(found)
+    raise AssertionError(f"only {found}")
+
+
+def heard(lines: list[str]) -> list[int]:
+    """The frequencies that an example says it heard."""
+    return [int(found[1]) for line in lines if (found := re.search(r"(\d+) Hz", line))]
+
+
+async def test_a_transcriber_gets_the_sound_as_pcm(tmp_path):
+    file = tmp_path / "heard.wav"
+    lines = await run("transcribe.py", "--seconds", 2, "--hz", 600, "--wav", file)
+    assert lines == ["second 1: -13 dBov, 600 Hz", "second 2: -13 dBov, 600 Hz"]
+    with wave.open(str(file)) as written:
+        assert (written.getframerate(), written.getnchannels(), written.getsampwidth()) == (RATE, 1, 2)
+        assert written.getnframes() == 2 * RATE
+    assert loudest_hz(sound_of(file)) == pytest.approx([600], abs=TOLERANCE_HZ)
+
+
+@pytest.mark.parametrize("suffix", ["ogg", "wav"])
+async def test_a_recording_has_all_parties_in_one_file(tmp_path, suffix):
+    file = tmp_path / f"call.{suffix}"
+    lines = await run("record_call.py", file, "--seconds", 2, "--hz", 440, 660)
+    assert [line.partition(":")[0] for line in lines] == ["second 1", "second 2", str(file)]
+    sound = sound_of(file)
+    assert len(sound) / RATE == pytest.approx(2, abs=0.5)
+    assert loudest_hz(sound, 2) == pytest.approx([440, 660], abs=TOLERANCE_HZ)
+
+
+async def test_an_interrupted_recording_is_complete(tmp_path):
+    file = tmp_path / "call.ogg"
+    async with started("record_call.py", file, "--seconds", 60, "--hz", 440) as program:
+        await program.says("second 2")
+        await program.interrupt()
+    assert loudest_hz(sound_of(file)) == pytest.approx([440], abs=TOLERANCE_HZ)
+
+
+async def test_a_file_is_heard_in_the_room(tmp_path):
+    file = tmp_path / "tone.wav"
+    write_tone(file, 550, seconds=2.5)
+    lines = await run("play_file.py", file)
+    assert heard(lines) == [550, 550]
+    assert re.fullmatch(r"ffmpeg ended with 0; 12\d packets came", lines[-1])
+
+
+async def test_a_file_that_is_none_is_told(tmp_path):
+    file = tmp_path / "no.wav"
+    async with started("play_file.py", file) as program:
+        _, complaints = await program.process.communicate()
+        assert program.process.returncode == 1
+        assert "No such file" in complaints.decode()
+
+
+async def test_levels_and_speakers_are_told():
+    lines = await run("audio_levels.py", "--seconds", 2)
+    levels = [re.findall(r"(\w+) (-\d+) dBov", line) for line in lines if line.startswith("loud")]
+    softest = {name: min(int(level) for one in levels for who, level in one if who == name) for name in ("Aki", "Chie")}
+    assert softest["Aki"] > softest["Chie"] + 20
+    speakers = [line.partition(": ")[2] for line in lines if line.startswith("speaks most")]
+    assert speakers.index("Aki") < speakers.index("Ben") < len(speakers) - 1 - speakers[::-1].index("Chie")
+
+
+async def test_another_worker_hears_the_voice():
+    lines = await run("two_workers.py", "--seconds", 2, "--hz", 700, "--srtp")
+    assert heard(lines) == [700, 700]
+
+
+async def test_messages_reach_those_whom_they_are_for():
+    lines = await run("messages.py")
+    assert [line for line in lines if line.startswith("guest")] == ["guest: welcome", "guest: 0001"]
+    assert [line for line in lines if line.startswith("staff")] == [
+        "staff: welcome",
+        "staff: table 4 wants to pay",
+        "staff: 0001",
+    ]
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_help_says_what_an_example_shows(name: str):
+    said = subprocess.run([sys.executable, EXAMPLES / name, "--help"], capture_output=True, text=True, check=True)
+    assert f"python examples/{name}" in said.stdout
+
+
+async def test_ctrl_c_ends_an_example_in_order():
+    async with started("two_workers.py", "--seconds", 60) as program:
+        await program.says("heard")
+        await program.interrupt()
+
+
+def write_tone(file: Path, hz: float, seconds: float) -> None:
+    wave_form = 8000 * np.sin(2 * np.pi * hz * np.arange(seconds * RATE) / RATE)
+    with wave.open(str(file), "wb") as out:
+        out.setparams((1, 2, RATE, 0, "NONE", ""))
+        out.writeframes(wave_form.astype(np.int16).tobytes())
