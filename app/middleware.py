@@ -31,7 +31,7 @@ from app.errors import (
 from app.keys import AUTHENTICATOR, CLAIMS, HTTP_OBSERVERS, RATE_LIMITER, SETTINGS
 
 PUBLIC_ROUTES = frozenset(
-    {"/docs", "/openapi.json", "/asyncapi.json", "/demo", "/admin", "/admin/", "/admin/assets/{name}"}
+    {"/", "/docs", "/openapi.json", "/asyncapi.json", "/demo", "/admin", "/admin/", "/admin/assets/{name}"}
 )
 PUBLIC_PREFIXES = ("/health/", "/docs/", "/demo/")
 WEBSOCKET_ROUTE = "/ws"

@@ -6,6 +6,7 @@ BridgeError
 ├── RequestRefused        the worker said no
 │   ├── NotFound          ... because it knows no such object
 │   ├── InvalidRequest    ... because of a value
+│   ├── ListenRefused     ... because a port or an address can't be had
 │   └── NotAnswered       ... or rather nothing at all, though it answered later requests
 ├── Misuse                we asked for something that must not reach the worker
 │   ├── InvalidMessage    a message does not fit the worker's schema
@@ -49,6 +50,15 @@ class NotFound(RequestRefused):
 
 class InvalidRequest(RequestRefused):
     """The worker refused a value, or a request at that time, as a mistake of who asked."""
+
+
+class ListenRefused(RequestRefused):
+    """The worker can't listen where it should; the text says where, ``reason`` has the worker's own words."""
+
+    def __init__(self, refused: RequestRefused, ip: str, port: int) -> None:
+        super().__init__(refused.method, refused.reason)
+        cause = refused.reason.rpartition("]: ")[2]  # behind the call that failed and its arguments
+        self.args = (f"media can't listen on {ip} port {port}: {cause}",)
 
 
 class NotAnswered(RequestRefused):

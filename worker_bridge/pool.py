@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from worker_bridge.connectivity import ListenInfo, Protocol
-from worker_bridge.errors import BridgeError, WorkerGone
+from worker_bridge.errors import BridgeError, ListenRefused, RequestRefused, WorkerGone
 from worker_bridge.native import NativeWorker, check
 from worker_bridge.webrtc_server import WebRtcServer
 from worker_bridge.worker import Worker
@@ -86,8 +86,8 @@ class Pool:
     async def running(cls, native: NativeWorker, settings: PoolSettings) -> AsyncIterator[Self]:
         """All workers up at entry, all gone at exit.
 
-        Raises NativeError if the binary does not run or is of another release than the schema, RequestRefused if a port
-        is taken.
+        Raises NativeError if the binary does not run or is of another release than the schema, and ListenRefused if a
+        port is taken.
         """
         await asyncio.to_thread(check, native)
         pool = cls(native, settings)
@@ -145,7 +145,7 @@ class Pool:
 
     async def _run_one(self, slot: Slot, first: asyncio.Future[None]) -> None:
         async with Worker.running(self.native, self._settings.worker) as worker:
-            server = await worker.create_webrtc_server(self._settings.listen_infos(slot.index))
+            server = await self._listening(worker, slot.index)
             slot.worker, slot.webrtc_server, slot.failure = worker, server, None
             try:
                 for greeter in self._greeters:
@@ -157,6 +157,13 @@ class Pool:
             finally:
                 slot.worker = slot.webrtc_server = None
         await self._tell()
+
+    async def _listening(self, worker: Worker, index: int) -> WebRtcServer:
+        infos = self._settings.listen_infos(index)
+        try:
+            return await worker.create_webrtc_server(infos)
+        except RequestRefused as error:
+            raise ListenRefused(error, infos[0].ip, infos[0].port) from error
 
     async def _tell(self) -> None:
         async with self._changed:

@@ -14,6 +14,7 @@ from app.cli.progress import Tell, news
 
 if TYPE_CHECKING:
     from app.client.call import CallReport, Direction, Identity
+    from app.client.errors import ClientError
     from app.settings import Settings
 
 MAX_SECONDS = 3600
@@ -95,7 +96,15 @@ def talk(base: str, admin: Identity, user: Identity, otomo: Identity, seconds: f
         lacking = f"a call needs the media libraries ({error.name} is missing)"
         raise CommandError(f"{lacking}: pip install 'voiceplane[call]'") from error
     except ClientError as error:
-        raise CommandError(f"the call failed: {error}") from error
+        raise CommandError(f"the call failed: {error}{hint(error)}") from error
+
+
+def hint(error: ClientError) -> str:
+    from app.client.errors import Refused
+
+    if not (isinstance(error, Refused) and error.code == "UNAUTHORIZED"):
+        return ""
+    return " (was the token signed with that server's secret? Run this with its settings, or give --token-secret)"
 
 
 def verdict(report: CallReport, *, as_json: bool) -> int:

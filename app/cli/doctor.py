@@ -59,4 +59,4 @@ def show(findings: Sequence[Finding]) -> None:
         if one.mend:
             click.echo(f"{'':{width + 8}}-> {one.mend}")
     counts = [f"{sum(one.state == state for one in findings)} {state}" for state in COLOURS]
-    click.echo(f"\n{len(findings)} checks: {', '.join(counts)}")
+    click.echo(f"\n{len(findings)} check{'s'[: len(findings) > 1]}: {', '.join(counts)}")

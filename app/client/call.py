@@ -12,13 +12,13 @@ import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import aiohttp
 
 from app.auth import issue_token
 from app.client.api import Api, Released
-from app.client.errors import ClientError
+from app.client.errors import CallEnded, ClientError
 from app.settings import Settings
 
 if TYPE_CHECKING:
@@ -28,11 +28,13 @@ TONE_TOLERANCE_HZ = 10.0
 FRAMES_WANTED = 0.95  # of those sent
 FRAMES_PER_SECOND = 50  # Opus' usual 20 ms
 FIRST_SOUND_S = 15.0  # ICE, DTLS and the first frames
+LOOK_EVERY_S = 1.0  # whether the call is still on
 LATE_S = 3.0  # a frame that is later than this is lost
 MAX_SECONDS = 3600.0
 TOKEN_TTL_S = MAX_SECONDS + 600
 
 Say = Callable[[str], None]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,10 +143,11 @@ async def run_call(
             say(f"both parties are set up after {setup_ms:.0f} ms")
             await talk.heard(within_s=patience_s)
             say(f"both hear something; counting for {seconds:g} s")
-            to_otomo, to_user = await asyncio.gather(
+            counting = asyncio.gather(
                 _measure("user", "otomo", talk.user_voice, talk.otomo_hearing, seconds),
                 _measure("otomo", "user", talk.otomo_voice, talk.user_hearing, seconds),
             )
+            to_otomo, to_user = await _unless_it_ends(user_api, call_id, counting)
             released = await user_api.cleanup(call_id)
         say(f"closed {released.transports} transports, {released.producers} producers, {released.consumers} consumers")
     return CallReport(call_id, setup_ms, to_otomo, to_user, released)
@@ -163,6 +166,28 @@ async def _measure(sender: str, receiver: str, voice: Voice, hearing: Hearing, s
         packets_lost=await hearing.packets_lost(),
         first_sound_ms=((ear.first_frame_at or voice.produced_at) - voice.produced_at) * 1000,
     )
+
+
+async def _unless_it_ends(api: Api, call_id: str, work: asyncio.Future[T]) -> T:
+    """The result of ``work``. :raises ClientError: at once where the server ends the call before, or is gone."""
+    end = asyncio.create_task(_end_of(api, call_id))
+    both: tuple[asyncio.Future[Any], ...] = (work, end)
+    try:
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        return await work if work.done() else await end
+    finally:
+        for one in both:
+            one.cancel()
+        await asyncio.gather(*both, return_exceptions=True)
+
+
+async def _end_of(api: Api, call_id: str) -> NoReturn:
+    """:raises CallEnded: when the server ends the call."""
+    while True:
+        call = await api.request("GET", f"/calls/{call_id}")
+        if call.get("state") == "ended":
+            raise CallEnded(str(call.get("endReason")))
+        await asyncio.sleep(LOOK_EVERY_S)
 
 
 @asynccontextmanager

@@ -4,7 +4,8 @@ ClientError
 ├── Unreachable   no answer came: refused, reset, timed out
 ├── Refused       the server answered with its error body
 ├── BadAnswer     something answered that does not speak the contract
-└── NoMedia       signalling worked, the sound did not
+├── NoMedia       signalling worked, the sound did not
+└── CallEnded     the server ended the call before we did
 """
 
 from __future__ import annotations
@@ -44,3 +45,11 @@ class BadAnswer(ClientError):
 
 class NoMedia(ClientError):
     """No sound came through; the message says how far ICE and DTLS got."""
+
+
+class CallEnded(ClientError):
+    """The call ended before we ended it; ``reason`` is the contract's, as in ``worker_died``."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the server ended it ({reason})")
+        self.reason = reason

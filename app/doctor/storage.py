@@ -24,7 +24,8 @@ async def database(settings: Settings) -> Finding:
     try:
         found = await standing(settings.database_url)
     except LedgerError as error:
-        return fail(CHECK, str(error), "correct VOICEPLANE_DATABASE_URL, or start the database")
+        remote = "correct VOICEPLANE_DATABASE_URL, or start the database"
+        return fail(CHECK, str(error), "restore a backup, or move the file away" if file else remote)
     where = str(file) if file else "PostgreSQL"
     if not found.known:
         mend = "run the release that wrote it, or restore the backup from before"

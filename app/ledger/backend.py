@@ -21,6 +21,14 @@ def open_database(url: str, timeout_s: float) -> AbstractAsyncContextManager[Dat
     return PostgresDatabase.open(parsed, timeout_s)
 
 
+def named(url: str) -> str:
+    """The database in words for people, without its password. Raises BadDatabaseUrl."""
+    parsed = database_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        return f"the database {parsed.database}"
+    return f"the database {parsed.database} on PostgreSQL at {parsed.host or 'localhost'}:{parsed.port or 5432}"
+
+
 def sqlite_file(url: str) -> Path | None:
     """The file of an SQLite database; None where it is another one. Raises BadDatabaseUrl."""
     parsed = database_url(url)

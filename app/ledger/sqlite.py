@@ -159,7 +159,7 @@ class SqliteDatabase(Database):
                 return self._commit_together(jobs, apart=True)
             if began and not committing and len(jobs) > 1:  # perhaps it was only one's: a page too many, say
                 return [outcome for job in jobs for outcome in self._commit_together([job])]
-            log.warning("nothing of %d pieces of work was committed: %s", len(jobs), error)
+            log.warning("a commit of %d writes failed: %s", len(jobs), unavailable(error))
             return [Failed(unavailable(error, outcome_unknown=committing)) for _ in jobs]
         return outcomes
 

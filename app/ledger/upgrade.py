@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +14,9 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, func, select
 
-from app.ledger.backend import open_database
-from app.ledger.errors import SchemaTooNew
+from app.ledger.backend import named, open_database
+from app.ledger.database import Database
+from app.ledger.errors import LedgerUnavailable, SchemaTooNew
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 UPGRADE_LOCK = 0x566F696365506C01  # PostgreSQL advisory lock: who holds it migrates
@@ -43,7 +46,7 @@ class Standing:
 
 async def standing(url: str) -> Standing:
     """Look at the database at ``url``, which must be there. Raises BadDatabaseUrl, LedgerUnavailable."""
-    async with open_database(url, LOOK_TIMEOUT_S) as database:
+    async with opened(url, LOOK_TIMEOUT_S) as database:
         return await database.read(stand)
 
 
@@ -64,8 +67,18 @@ async def upgrade(url: str) -> Upgrade:
 
     Raises BadDatabaseUrl, SchemaTooNew, LedgerUnavailable.
     """
-    async with open_database(url, TIMEOUT_S) as database:
+    async with opened(url, TIMEOUT_S) as database:
         return await database.write(migrate)
+
+
+@asynccontextmanager
+async def opened(url: str, timeout_s: float) -> AsyncIterator[Database]:
+    """The database, which says its name when it is first asked and can't answer."""
+    try:
+        async with open_database(url, timeout_s) as database:
+            yield database
+    except LedgerUnavailable as error:
+        raise LedgerUnavailable(f"{named(url)} can't be used: {error}") from error
 
 
 def migrate(tx: Connection) -> Upgrade:

@@ -59,12 +59,15 @@ class Drain:
         self._halt()
         self._final = final
         self.mode, self.deadline = mode, None if deadline_s is None else after(deadline_s)
-        logger.info("draining (%s): %d calls are live", mode, self.live_calls)
+        until = f" until {self.deadline.utc}" if self.deadline else ""
+        logger.info("draining (%s)%s; live calls: %d", mode, until, self.live_calls)
         self._running = self._tasks.start(self._run(mode, self.deadline), "drain")
 
     def take_back(self) -> None:
         """Take calls again; what is ending ends all the same. :raises Draining: where the drain is final."""
         self._halt()
+        if self.active:
+            logger.info("draining no more: calls are taken again")
         self.mode = self.deadline = None
         self._tell()
 

@@ -67,6 +67,13 @@ DASHBOARD = Page((HERE / "dashboard", HERE / "shared"))
 DEMO = Page((HERE / "demo", HERE / "shared", BUILT), microphone=True)
 
 
+@routes.get("/")
+@answers({302: None})
+async def to_first_page(request: web.Request) -> web.Response:
+    """Leads to the demo page where there is one, else to the page on which this description is read."""
+    raise web.HTTPFound("demo" if demo_is_for(request) else "docs")
+
+
 @routes.get("/admin")
 @answers({302: None})
 async def to_dashboard(_: web.Request) -> web.Response:
@@ -106,7 +113,11 @@ async def get_demo_asset(request: web.Request) -> web.StreamResponse:
 
 def require_demo(request: web.Request) -> None:
     """:raises HTTPNotFound: where the demo is off, and, unless it was switched on, for whoever came by a proxy."""
+    if not demo_is_for(request):
+        raise web.HTTPNotFound
+
+
+def demo_is_for(request: web.Request) -> bool:
     settings = request.app[SETTINGS]
     by_proxy = any(name in request.headers for name in (hdrs.FORWARDED, hdrs.VIA, hdrs.X_FORWARDED_FOR))
-    if not settings.demo_is_on or (settings.demo is None and by_proxy):
-        raise web.HTTPNotFound
+    return settings.demo_is_on and not (settings.demo is None and by_proxy)

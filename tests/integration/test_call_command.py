@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from app.client.call import Identity, run_call
-from app.client.errors import NoMedia
+from app.client.errors import CallEnded, NoMedia
+from app.keys import DRAIN
 from tests.conftest import SECRET, serving
 from tests.integration.conftest import worker_holds_nothing
 
@@ -40,7 +41,7 @@ async def test_a_script_gets_the_call_as_json(server, tmp_path):
 async def test_a_refusal_is_told_and_exits_with_1(server, tmp_path):
     code, out, err = await command(server, tmp_path, "--token-secret", SECRET[::-1])
     assert (code, out) == (1, "")
-    assert err == "voiceplane: the call failed: POST /admin/calls was refused with 401 UNAUTHORIZED.\n"
+    assert err.startswith("voiceplane: the call failed: POST /admin/calls was refused with 401 UNAUTHORIZED (was the ")
 
 
 async def test_given_tokens_need_no_secret_of_ours(server, tmp_path):
@@ -58,6 +59,20 @@ async def test_a_node_whose_media_address_is_wrong_lets_no_sound_through(setting
         with pytest.raises(NoMedia, match=r"0 of 1 audio frames arrived within 1 s \(ICE checking, DTLS new\)"):
             await run_call(server.base, server.token("root", "admin"), user, otomo, patience_s=1.0)
         await worker_holds_nothing(server)
+
+
+async def test_a_call_that_the_server_ends_is_told_at_once(server):
+    user = Identity("caller", server.token("caller", "user"))
+    otomo = Identity("callee", server.token("callee", "otomo"))
+    drain = server.app[DRAIN]
+    with pytest.raises(CallEnded, match=r"the server ended it \(system_error\)"):
+        async with asyncio.timeout(COMMAND_TIMEOUT_S):
+            await run_call(
+                *(server.base, server.token("root", "admin"), user, otomo),
+                seconds=2 * COMMAND_TIMEOUT_S,
+                say=lambda line: drain.begin("end") if line.startswith("both hear") else None,
+            )
+    await worker_holds_nothing(server)
 
 
 async def command(server, folder, *options, **environment):

@@ -156,9 +156,10 @@ async def test_a_read_only_file_is_unavailable(ledger: Ledger) -> None:
 
 
 async def test_a_file_that_is_no_database_is_unavailable(tmp_path: Path) -> None:
-    (tmp_path / "ledger.sqlite").write_bytes(b"something else entirely, and not short " * 100)
-    with pytest.raises(LedgerUnavailable, match="not a database"):
-        async with Ledger.open(f"sqlite:///{tmp_path}/ledger.sqlite"):
+    file = tmp_path / "ledger.sqlite"
+    file.write_bytes(b"something else entirely, and not short " * 100)
+    with pytest.raises(LedgerUnavailable, match=f"the database {file} can't be used: file is not a database"):
+        async with Ledger.open(f"sqlite:///{file}"):
             pass
     with pytest.raises(LedgerUnavailable):
         async with Ledger.open(f"sqlite:///{tmp_path}/ledger.sqlite/below.sqlite"):

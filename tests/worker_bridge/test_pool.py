@@ -15,7 +15,7 @@ from rtp_samples import OPUS
 from app.loadtest.processes import udp_drops
 from tests.conftest import children, eventually, free_ports
 from worker_bridge import pool as pool_module
-from worker_bridge.errors import NativeError, RequestRefused, WorkerGone
+from worker_bridge.errors import ListenRefused, NativeError, WorkerGone
 from worker_bridge.native import NativeWorker
 from worker_bridge.pool import RECEIVE_BUFFER_BYTES, Pool, PoolSettings
 from worker_bridge.resource import CloseReason
@@ -182,7 +182,9 @@ def taken() -> Iterator[int]:
 async def test_a_port_that_is_taken_ends_the_start(native_worker: NativeWorker, taken: int, workers: int) -> None:
     before = children()
     async with asyncio.timeout(10):
-        with pytest.raises(RequestRefused, match="in use"):
+        with pytest.raises(
+            ListenRefused, match=f"media can't listen on 127.0.0.1 port {taken + 1}: address already in use"
+        ):
             async with Pool.running(native_worker, PoolSettings(workers, first_port=taken)):
                 pytest.fail("it is not running")
     assert children() == before

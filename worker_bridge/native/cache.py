@@ -123,15 +123,15 @@ def locate(binary: str | None = None) -> NativeWorker:
 
 def given_binary(binary: str | None = None) -> Path | None:
     """The binary that the caller or the environment names, if any. Raises ``NativeError`` for what can't be run."""
-    named = [("the worker", binary)] if binary else [(name, os.environ.get(name)) for name in VARIABLES]
-    for name, value in named:
+    given = [("the given worker (VOICEPLANE_WORKER_BIN)", binary)]
+    for name, value in given if binary else [(name, os.environ.get(name)) for name in VARIABLES]:
         if not value:
             continue
         path = Path(value).expanduser().absolute()
         if not path.is_file():
-            raise NativeError(f"{name} names {path}, where there is no file: correct it or leave it out")
+            raise NativeError(f"{name} is {path}, where there is no file: correct it or leave it out")
         if not os.access(path, os.X_OK):
-            raise NativeError(f"{name} names {path}, which may not be executed: make it executable (chmod +x)")
+            raise NativeError(f"{name} is {path}, which may not be executed: make it executable (chmod +x)")
         return path
     return None
 

@@ -105,7 +105,7 @@ def test_a_binary_that_is_not_there_or_may_not_run_is_named(
 ) -> None:
     missing = tmp_path / "nowhere"
     monkeypatch.setenv("VOICEPLANE_WORKER_BIN", str(missing))
-    with pytest.raises(NativeError, match=f"VOICEPLANE_WORKER_BIN names {missing}, where there is no file"):
+    with pytest.raises(NativeError, match=f"VOICEPLANE_WORKER_BIN is {missing}, where there is no file"):
         locate()
     missing.write_text("no program")
     with pytest.raises(NativeError, match=r"may not be executed: make it executable"):
