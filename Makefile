@@ -12,7 +12,7 @@ PROGRAMS := g++ make pkg-config flatc
 PROGRAMS_TEST := npm
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test run test lint types test-debug test-openapi test-sanitize bench demo wheel wheel-check clean
+.PHONY: help setup setup-test run test lint types test-debug test-openapi test-sanitize bench docs demo wheel wheel-check clean
 
 help: ## Show what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ test-sanitize: setup-test ## Fuzz the codec under the address and undefined-beha
 
 bench: setup-test ## Measure; prints JSON
 	$(BIN)/python -m bench
+
+docs: setup-test ## Make the bridge's reference from its docstrings, in build/docs/
+	$(BIN)/python -m pdoc worker_bridge --output-directory build/docs
 
 wheel: setup ## Make a wheel that brings its worker, in dist/
 	rm -rf dist

@@ -22,4 +22,5 @@ else:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from worker_bridge import api
 
+        globals().update({one: getattr(api, one) for one in ["__all__", *api.__all__]})  # none is asked for here again
         return getattr(api, name)

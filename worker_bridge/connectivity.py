@@ -44,6 +44,8 @@ class DtlsFingerprint:
 
 @dataclass(frozen=True, slots=True)
 class DtlsParameters:
+    """How one end of DTLS is known, and which part it takes in the handshake (RFC 5763 §5, RFC 8122 §5)."""
+
     fingerprints: tuple[DtlsFingerprint, ...]
     role: DtlsRole = "auto"
 

@@ -27,6 +27,9 @@ class ConsumerScore:
 
 @dataclass(frozen=True, slots=True)
 class ConsumerLayers:
+    """Layers of a simulcast or SVC stream, both counted from 0, the worst; no ``temporal_layer`` is the best there is
+    (W3C WebRTC-SVC §6)."""
+
     spatial_layer: int
     temporal_layer: int | None = None
 
@@ -62,6 +65,7 @@ class Consumer(Following):
 
     @property
     def producer_paused(self) -> bool:
+        """Whether its producer is paused; ``paused`` is about the consumer itself."""
         return self._source_paused
 
     async def set_preferred_layers(self, layers: ConsumerLayers) -> None:
@@ -77,6 +81,7 @@ class Consumer(Following):
         self.priority = answer["priority"]
 
     async def unset_priority(self) -> None:
+        """Back to the usual priority, 1."""
         await self.set_priority(1)
 
     async def request_key_frame(self) -> None:
@@ -91,6 +96,7 @@ class Consumer(Following):
         await self._request("CONSUMER_ENABLE_TRACE_EVENT", {"events": trace_types(types, CONSUMER_TRACES)})
 
     async def dump(self) -> Body:
+        """Everything that the worker knows of it: parameters, layers, what is paused, which traces are on."""
         return consumer_dump(await self._request("CONSUMER_DUMP"))
 
     async def get_stats(self) -> list[Stats]:

@@ -43,6 +43,7 @@ class DataConsumer(Following):
 
     @property
     def data_producer_paused(self) -> bool:
+        """Whether its data producer is paused; ``paused`` is about the data consumer itself."""
         return self._source_paused
 
     async def send(self, payload: Payload, *, ppid: int | None = None) -> int:
@@ -70,12 +71,15 @@ class DataConsumer(Following):
         await self._change_subchannels("DATACONSUMER_SET_SUBCHANNELS", {"subchannels": list(subchannels)})
 
     async def add_subchannel(self, subchannel: int) -> None:
+        """Be in this one, too (0 to 65535)."""
         await self._change_subchannels("DATACONSUMER_ADD_SUBCHANNEL", {"subchannel": subchannel})
 
     async def remove_subchannel(self, subchannel: int) -> None:
+        """Be in this one no longer; does nothing if it was not."""
         await self._change_subchannels("DATACONSUMER_REMOVE_SUBCHANNEL", {"subchannel": subchannel})
 
     async def dump(self) -> Body:
+        """Everything that the worker knows of it: stream, label, subchannels, what is paused."""
         return data_dump(await self._request("DATACONSUMER_DUMP"))
 
     async def get_stats(self) -> list[Stats]:

@@ -66,6 +66,7 @@ class DataProducer(Pausable):
         self._channel.notify("DATAPRODUCER_SEND", self.id, body)
 
     async def dump(self) -> Body:
+        """Everything that the worker knows of it: stream, label and protocol, whether it is paused."""
         return data_dump(await self._request("DATAPRODUCER_DUMP"))
 
     async def get_stats(self) -> list[Stats]:

@@ -21,6 +21,7 @@ class Pausable(Resource):
         self._set_paused(True)
 
     async def resume(self) -> None:
+        """Let through what comes from now on; of video, a key frame is asked for."""
         await self._request(f"{self.methods}_RESUME")
         self._set_paused(False)
 
@@ -49,6 +50,7 @@ class Following(Pausable):
 
     @property
     def source_paused(self) -> bool:
+        """Whether the source is paused, whatever this is by itself (``paused``)."""
         return self._source_paused
 
     def _set_paused(self, paused: bool) -> None:

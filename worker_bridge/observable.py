@@ -91,6 +91,7 @@ class EventStream:
 
     @property
     def dropped(self) -> int:
+        """How many values were lost to a reader that was too slow."""
         return self._inbox.dropped
 
     def close(self) -> None:

@@ -4,8 +4,6 @@ A pair is made once for two routers, by whoever pipes first, and serves all that
 both directions. It ends with either of its transports; the next to pipe makes another.
 """
 
-from __future__ import annotations
-
 import asyncio
 import ipaddress
 from contextlib import ExitStack
@@ -50,6 +48,8 @@ class PipedProducer(NamedTuple):
 
 
 class PipedDataProducer(NamedTuple):
+    """What a piped data producer is on the way: a data consumer here, a data producer over there."""
+
     pipe_data_consumer: DataConsumer
     pipe_data_producer: DataProducer
 
@@ -61,14 +61,14 @@ class PipePair:
         self._ends: dict[str, PipeTransport] = {}  # by the router's id
         self._making = asyncio.Lock()
 
-    async def between(self, here: Router, there: Router, options: PipeOptions) -> Ends:
+    async def between(self, here: "Router", there: "Router", options: PipeOptions) -> Ends:
         """Both ends, connected: ours and theirs. Made now, by these options, if they are not there yet."""
         async with self._making:
             if not self._ends:
                 await self._make(here, there, options)
             return self._ends[here.id], self._ends[there.id]
 
-    async def _make(self, here: Router, there: Router, options: PipeOptions) -> None:
+    async def _make(self, here: "Router", there: "Router", options: PipeOptions) -> None:
         with ExitStack() as undo:
             ours = await here.create_pipe_transport(options)
             undo.callback(ours.close)

@@ -42,6 +42,7 @@ class PoolSettings:
     worker: WorkerSettings = field(default_factory=WorkerSettings)
 
     def listen_infos(self, index: int) -> list[ListenInfo]:
+        """Where worker ``index`` listens: one number, for UDP and for TCP."""
         protocols: tuple[Protocol, ...] = ("udp", "tcp")
         return [
             ListenInfo(

@@ -90,12 +90,16 @@ class Producer(Pausable):
             self._channel.post(method, self.id, body)
 
     async def dump(self) -> Body:
+        """Everything that the worker knows of it: parameters, their mapping, streams received, which traces are on."""
         return producer_dump(await self._request("PRODUCER_DUMP"))
 
     async def get_stats(self) -> list[Stats]:
+        """One entry for each RTP stream that has come so far, none before the first packet: packets, bytes, ``bitrate``
+        (bits per second), ``jitter`` (RTP time units, RFC 3550 §6.4.1), ``fraction_lost`` (of 256), ``score``."""
         return stream_stats(await self._request("PRODUCER_GET_STATS"))
 
     async def get_packet_count(self) -> int:
+        """Packets received so far, over all its streams."""
         return packet_count(await self._request("PRODUCER_GET_STATS"))
 
     def _traced(self, trace_type: str, body: Body) -> None:

@@ -94,10 +94,12 @@ class Resource(Observable):
 
     @property
     def closed(self) -> bool:
+        """Whether it is of no use any more, whoever closed it."""
         return self._close_reason is not None
 
     @property
     def close_reason(self) -> CloseReason | None:
+        """Why it closed; None as long as it is open."""
         return self._close_reason
 
     @property

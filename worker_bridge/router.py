@@ -51,6 +51,7 @@ class Router(Resource):
 
     @property
     def rtp_capabilities(self) -> RtpCapabilities:
+        """What it routes: an endpoint compares its own with them before it sends."""
         return self._side.rtp_capabilities
 
     @property
@@ -60,6 +61,7 @@ class Router(Resource):
 
     @property
     def data_producers(self) -> dict[str, DataProducer]:
+        """Those that are open, by id."""
         return self._side.data_producers
 
     def update_media_codecs(self, media_codecs: Sequence[RtpCodecCapability]) -> None:

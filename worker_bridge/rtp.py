@@ -57,6 +57,8 @@ class RtpHeaderExtension:
 
 @dataclass(frozen=True, slots=True)
 class RtpCapabilities:
+    """What an endpoint or a router can receive, the first codec preferred."""
+
     codecs: tuple[RtpCodecCapability, ...] = ()
     header_extensions: tuple[RtpHeaderExtension, ...] = ()
 
@@ -75,6 +77,8 @@ class RtpCodecParameters:
 
 @dataclass(frozen=True, slots=True)
 class RtpHeaderExtensionParameters:
+    """A header extension in use: what ``id`` means in one stream (RFC 8285 §5)."""
+
     uri: str
     id: int
     encrypt: bool = False
@@ -96,6 +100,8 @@ class RtpEncodingParameters:
 
 @dataclass(frozen=True, slots=True)
 class RtcpParameters:
+    """How one end does RTCP: its CNAME (RFC 3550 §6.5.1), and whether packets may be of reduced size (RFC 5506)."""
+
     cname: str | None = None
     reduced_size: bool = True
 

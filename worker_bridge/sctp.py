@@ -51,6 +51,7 @@ class SctpParameters:
 
     @property
     def max_message_size(self) -> int:
+        """Bytes of a message that the far end may send us (RFC 8841 §6)."""
         return self.max_receive_message_size
 
 
@@ -82,6 +83,7 @@ class Message(NamedTuple):
 
     @property
     def is_text(self) -> bool:
+        """Whether it was sent as text (RFC 8831 §8)."""
         return self.ppid in (PPID_STRING, PPID_STRING_EMPTY)
 
     @property

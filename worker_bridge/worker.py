@@ -106,10 +106,12 @@ class Worker(Observable):
 
     @property
     def pid(self) -> int:
+        """Of its process; 0 as long as it has none."""
         return self._process.pid if self._process else 0
 
     @property
     def closed(self) -> bool:
+        """Whether it is of no use any more: closed, dead or given up."""
         return self._gone.is_set()
 
     @property
@@ -119,6 +121,7 @@ class Worker(Observable):
 
     @property
     def settings(self) -> WorkerSettings:
+        """What it was started with, and what of it was changed since."""
         return self._settings
 
     @property
