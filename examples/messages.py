@@ -12,7 +12,7 @@ import argparse
 import asyncio
 from contextlib import suppress
 
-from worker_bridge import DataConsumer, Worker
+from worker_bridge import EventStream, Worker
 
 LOBBY, STAFF = 1, 2  # subchannels: any numbers below 65,536
 
@@ -29,10 +29,9 @@ async def main() -> None:
             visitors = await guest.consume_data(chat.id, subchannels=[LOBBY])
             colleagues = await staff.consume_data(chat.id, subchannels=[LOBBY, STAFF])
             readers = [
-                asyncio.create_task(read("guest", visitors), name="guest"),
-                asyncio.create_task(read("staff", colleagues), name="staff"),
+                asyncio.create_task(read("guest", visitors.events_of("message")), name="guest"),
+                asyncio.create_task(read("staff", colleagues.events_of("message")), name="staff"),
             ]
-            await asyncio.sleep(0)  # they listen before anything is said
             chat.send("welcome")
             chat.send("table 4 wants to pay", subchannels=[STAFF])
             chat.send(b"\x00\x01", subchannels=[LOBBY])
@@ -42,8 +41,8 @@ async def main() -> None:
             await asyncio.gather(*readers)
 
 
-async def read(name: str, consumer: DataConsumer) -> None:
-    async for message in consumer.events_of("message"):
+async def read(name: str, messages: EventStream) -> None:
+    async for message in messages:
         print(f"{name}: {message.text if message.is_text else message.payload.hex()}", flush=True)
 
 
