@@ -53,7 +53,7 @@ from app.keys import (
     STANDING,
     HttpObserver,
 )
-from app.ledger import Ledger
+from app.ledger import Ledger, claimed
 from app.ledger.errors import LedgerUnavailable
 from app.ledger.values import Event as StoredEvent
 from app.middleware import edge
@@ -135,7 +135,8 @@ async def authenticator(app: web.Application) -> AsyncIterator[None]:
 
 async def ledger(app: web.Application) -> AsyncIterator[None]:
     """The ledger, with the calls ended that a crash left open."""
-    async with Ledger.open(app[SETTINGS].database_url) as app[LEDGER]:
+    url = app[SETTINGS].database_url
+    async with claimed(url), Ledger.open(url) as app[LEDGER]:
         app[METRICS].watch_ledger(app[LEDGER])
         recovered = await app[LEDGER].recover(now_ms=now().utc_ms)
         for line in recovered.calls:

@@ -2,6 +2,7 @@
 
 LedgerError
 ├── LedgerUnavailable   the database is locked, slow, full or gone; the same call may be made again
+├── DatabaseClaimed     another node lives on it
 ├── SchemaTooNew        the database was made by a later release than this one
 ├── BadDatabaseUrl      neither ``sqlite:///path`` nor ``postgresql://...``
 ├── CallExists          that call id is taken
@@ -34,6 +35,10 @@ class LedgerUnavailable(LedgerError):
     def __init__(self, problem: str, *, outcome_unknown: bool = False) -> None:
         super().__init__(f"{problem}, and the commit may have happened" if outcome_unknown else problem)
         self.outcome_unknown = outcome_unknown
+
+
+class DatabaseClaimed(LedgerError):
+    """The database is another node's."""
 
 
 class SchemaTooNew(LedgerError):

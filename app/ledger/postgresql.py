@@ -20,6 +20,8 @@ from app.ledger.errors import LedgerUnavailable
 T = TypeVar("T")
 
 CONNECTIONS = 10
+KEEPALIVES = {"tcp_keepalives_idle": "3", "tcp_keepalives_interval": "2", "tcp_keepalives_count": "3"}
+"""So that the server sees within 10 s that our machine is gone, and lets go of what its sessions held."""
 ATTEMPTS = 3  # of a transaction that certainly left nothing behind
 NOT_CONNECTED = (asyncpg.PostgresError, asyncpg.InterfaceError)  # raised as they are by a failing connect
 ROLLED_BACK = frozenset({"40001", "40P01"})  # SQLSTATEs: serialization failure, deadlock
@@ -105,6 +107,7 @@ def engine(url: URL, timeout_s: float) -> AsyncEngine:
             "timeout": timeout_s,
             "server_settings": {
                 "application_name": "voiceplane",
+                **KEEPALIVES,
                 "lock_timeout": limit_ms,
                 "idle_in_transaction_session_timeout": limit_ms,
             },
