@@ -3,7 +3,7 @@
     python examples/audio_levels.py --seconds 2
 
 An ``AudioLevelObserver`` tells the loudest producers of each interval, an ``ActiveSpeakerObserver`` whoever speaks
-most. Here three voices of different loudness take turns to speak. Needs av and numpy.
+most, and anybody as long as nobody has spoken. Here three voices of different loudness take turns. Needs av and numpy.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ async def main(seconds: float) -> None:
             await levels.add_producer(producer.id)
             await speakers.add_producer(producer.id)
         for producer in list(router.producers.values()):
+            print(f"{producer.app_data['name']} begins", flush=True)
             await producer.resume()
             await asyncio.sleep(seconds)
             producer.close()  # observers let go of it by themselves

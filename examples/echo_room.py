@@ -21,6 +21,7 @@ from worker_bridge import (
     DtlsFingerprint,
     DtlsParameters,
     ListenInfo,
+    Misuse,
     ResourceClosed,
     RtpCapabilities,
     RtpCodecCapability,
@@ -105,6 +106,17 @@ class EchoRoom:
 
     async def offer(self, request: web.Request) -> web.Response:
         offer = Offer.parse(await request.text())
+        try:
+            return web.Response(text=await self._visit(offer), content_type="application/sdp")
+        except Misuse as error:
+            raise web.HTTPBadRequest(text=str(error)) from error
+
+    async def close(self) -> None:
+        for visit in self._visits:
+            visit.cancel()
+        await asyncio.gather(*self._visits, return_exceptions=True)
+
+    async def _visit(self, offer: Offer) -> str:
         opus = RtpCodecCapability("audio", "audio/opus", 48000, offer.payload_type, channels=2)
         router = await self._worker.create_router([opus])
         try:
@@ -121,12 +133,7 @@ class EchoRoom:
         self._visits.add(visit)
         visit.add_done_callback(self._visits.discard)
         visit.add_done_callback(lambda _: router.close())
-        return web.Response(text=answer(offer, transport, echo), content_type="application/sdp")
-
-    async def close(self) -> None:
-        for visit in self._visits:
-            visit.cancel()
-        await asyncio.gather(*self._visits, return_exceptions=True)
+        return answer(offer, transport, echo)
 
     async def _watch(self, transport: WebRtcTransport) -> None:
         """Returns when the visitor has left, or never came."""

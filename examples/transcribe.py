@@ -46,6 +46,8 @@ async def main(seconds: int, hz: float, file: Path | None) -> None:
                 print(f"second {len(heard)}: {loudness(second):.0f} dBov, {pitch(second):.0f} Hz", flush=True)
                 if len(heard) == seconds:
                     break
+            else:
+                raise SystemExit(f"the voice ended: {producer!r}")
     if file:
         write_wav(file, np.concatenate(heard))
 

@@ -32,6 +32,8 @@ async def main(seconds: int, hz: float, *, encrypted: bool) -> None:
                     seconds -= 1
                     if seconds == 0:
                         break
+                else:
+                    raise SystemExit(f"the voice ended: {twin!r}")
 
 
 if __name__ == "__main__":

@@ -14,6 +14,8 @@ from app.client.handler import _gather_on_loopback
 from app.client.tone import FRAMES_PER_SECOND, Ear, Tone
 from tests.examples.programs import Running, started
 
+PRINT = ":".join(["AB"] * 32)  # of a certificate
+
 
 @pytest.fixture
 async def room() -> AsyncIterator[Running]:
@@ -37,12 +39,16 @@ async def test_a_visitor_hears_itself(room: Running):
     assert (await room.says("visitor")).endswith("has left")
 
 
-@pytest.mark.parametrize("offer", ["", "v=0\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\n"])
-async def test_an_offer_that_is_none_is_refused_with_a_reason(room: Running, offer: str):
+@pytest.mark.parametrize(
+    ("payload_type", "reason"),
+    [("999", "preferredPayloadType"), ("many", "The offer has no line like")],
+)
+async def test_an_offer_that_can_not_be_is_refused_with_a_reason(room: Running, payload_type: str, reason: str):
+    offer = f"a=mid:0\na=rtpmap:{payload_type} opus/48000/2\na=ssrc:1 cname:me\na=fingerprint:sha-256 {PRINT}\n"
     url = await url_of(room)
     async with aiohttp.ClientSession() as http, http.post(f"{url}/offer", data=offer) as answer:
         assert answer.status == 400
-        assert "The offer has no line like" in await answer.text()
+        assert reason in await answer.text()
 
 
 @asynccontextmanager

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import subprocess
 import sys
 import wave
@@ -93,8 +95,9 @@ async def test_levels_and_speakers_are_told():
     levels = [re.findall(r"(\w+) (-\d+) dBov", line) for line in lines if line.startswith("loud")]
     softest = {name: min(int(level) for one in levels for who, level in one if who == name) for name in ("Aki", "Chie")}
     assert softest["Aki"] > softest["Chie"] + 20
-    speakers = [line.partition(": ")[2] for line in lines if line.startswith("speaks most")]
-    assert speakers.index("Aki") < speakers.index("Ben") < len(speakers) - 1 - speakers[::-1].index("Chie")
+    ends = [lines.index("Ben begins"), lines.index("Chie begins"), len(lines)]
+    speakers = [[line for line in lines[:end] if line.startswith("speaks most")][-1] for end in ends]
+    assert speakers == ["speaks most: Aki", "speaks most: Ben", "speaks most: Chie"]
 
 
 async def test_another_worker_hears_the_voice():
@@ -118,10 +121,29 @@ def test_help_says_what_an_example_shows(name: str):
     assert f"python examples/{name}" in said.stdout
 
 
-async def test_ctrl_c_ends_an_example_in_order():
-    async with started("two_workers.py", "--seconds", 60) as program:
-        await program.says("heard")
+@pytest.mark.parametrize(
+    ("name", "arguments", "first_words"),
+    [
+        ("two_workers.py", ["--seconds", "60"], "heard"),
+        ("transcribe.py", ["--seconds", "60"], "second 1"),
+        ("audio_levels.py", ["--seconds", "60"], "loud"),
+        ("play_file.py", ["--lavfi", "sine=440"], "heard"),
+    ],
+)
+async def test_ctrl_c_ends_an_example_in_order(name: str, arguments: list[str], first_words: str):
+    async with started(name, *arguments) as program:
+        await program.says(first_words)
         await program.interrupt()
+
+
+async def test_an_example_whose_worker_dies_says_so():
+    async with started("two_workers.py", "--seconds", 60) as program:
+        first = await program.says("worker")
+        await program.says("heard")
+        os.kill(int(first.split()[1]), signal.SIGKILL)
+        _, complaints = await program.process.communicate()
+        assert program.process.returncode == 1
+        assert "the voice ended: <Producer" in complaints.decode()
 
 
 def write_tone(file: Path, hz: float, seconds: float) -> None:
