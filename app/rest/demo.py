@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 import time
 
@@ -49,7 +50,7 @@ async def open_session(request: web.Request, body: DemoSessionRequest) -> web.Re
         otomo_status=app[PRESENCE].status(otomo_id),
         seq=seq,
         price_per_minute=await app[RATES].of(otomo_id),
-        unit_seconds=round(app[SETTINGS].unit_seconds),
+        unit_seconds=math.ceil(app[SETTINGS].unit_seconds),
         balance=wallet.balance,
     )
     return created(dump(DemoSessionSchema, session))
