@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/pip install -q --disable-pip-version-check
 
 # Debian's names, and the programs to look for where there is no dpkg.
-SYSTEM := g++ make pkg-config libflatbuffers-dev flatbuffers-compiler libuv1-dev libssl-dev dpkg-dev
+SYSTEM := g++ make pkg-config libabsl-dev libflatbuffers-dev flatbuffers-compiler libuv1-dev libssl-dev dpkg-dev
 SYSTEM_TEST := chromium postgresql libasan8 libubsan1 coturn systemd libseccomp2 ffmpeg
 PROGRAMS := g++ make pkg-config flatc
 PROGRAMS_TEST := npm

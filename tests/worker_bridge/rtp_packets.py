@@ -12,6 +12,7 @@ HEADER = struct.Struct("!BBHII")
 ONE_BYTE = 0xBEDE
 SENDER_REPORT, RECEIVER_REPORT, DESCRIPTION, TRANSPORT_FEEDBACK, PAYLOAD_FEEDBACK = 200, 201, 202, 205, 206
 NACK, PLI, FIR = (TRANSPORT_FEEDBACK, 1), (PAYLOAD_FEEDBACK, 1), (PAYLOAD_FEEDBACK, 4)
+TRANSPORT_CC, REMB = (TRANSPORT_FEEDBACK, 15), (PAYLOAD_FEEDBACK, 15)
 RTCP_TYPES = range(192, 224)  # what an RTP packet's second byte never is: RFC 5761 §4
 NTP_EPOCH = 2_208_988_800  # seconds from 1900 to 1970
 
@@ -141,3 +142,13 @@ def pli(media_ssrc: int) -> bytes:
 
 def fir(media_ssrc: int, number: int = 0) -> bytes:
     return rtcp(*FIR, struct.pack("!IIIB3x", 1, 0, media_ssrc, number))
+
+
+def transport_feedback(media_ssrc: int, first: int, count: int, number: int) -> bytes:
+    """That ``count`` packets from transport-wide number ``first`` on have come, a millisecond apart; ``number`` counts
+    these reports (draft-holmer-rmcat-transport-wide-cc-extensions-01 §3.1)."""
+    fixed = struct.pack("!IIHHI", 1, media_ssrc, first & 0xFFFF, count, number & 0xFF)  # reference time 0
+    chunk = struct.pack("!H", 1 << 13 | count)  # a run of packets with small deltas
+    deltas = bytes([4]) * count  # of 250 us
+    body = fixed + chunk + deltas
+    return rtcp(*TRANSPORT_CC, body + bytes(-len(body) % 4))

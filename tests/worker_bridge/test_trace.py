@@ -1,5 +1,4 @@
-"""Traces of a transport, from bytes of the worker's schema: a worker that is built from source estimates no bandwidth,
-so that it has none to tell."""
+"""Traces of a transport of every kind, from bytes of the worker's schema."""
 
 from __future__ import annotations
 

@@ -17,10 +17,11 @@ from worker_bridge.native.cache import NativeWorker
 from worker_bridge.native.tools import Progress
 
 DOCUMENTS: Final = Path("/usr/share/doc")
-APACHE: Final = Path("/usr/share/common-licenses/Apache-2.0")  # OpenSSL's and FlatBuffers', which Debian only points at
+APACHE: Final = Path("/usr/share/common-licenses/Apache-2.0")  # OpenSSL's, FlatBuffers' and abseil's
 
 # What is linked into the worker, and into our codec, by the Debian package (as a glob) that knows its license.
 LIBRARIES: Final = {
+    "abseil": "libabsl-dev",
     "openssl": "libssl-dev",
     "libuv": "libuv1-dev",
     "flatbuffers": "libflatbuffers-dev",

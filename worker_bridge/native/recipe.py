@@ -22,6 +22,7 @@ SUBPROJECTS: Final = Path(__file__).parent / "subprojects"
 
 # What the build needs of Debian, by the header or program that shows it to be there.
 HEADERS: Final = {
+    "absl/strings/match.h": "libabsl-dev",
     "uv.h": "libuv1-dev",
     "openssl/ssl.h": "libssl-dev",
     "flatbuffers/flatbuffers.h": "libflatbuffers-dev",
@@ -33,7 +34,6 @@ SETUP: Final = (
     "--wrap-mode=nodownload",
     "--buildtype=release",
     "-Db_ndebug=true",
-    "-Dms_use_builtin_bwe=true",  # without it the build asks for abseil
     "-Dcpp_link_args=-static-libstdc++ -static-libgcc",
 )
 

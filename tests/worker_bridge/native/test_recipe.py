@@ -55,7 +55,7 @@ def test_missing_headers_are_told_by_their_packages(tmp_path: Path, no_tools: Pa
     for program in ("flatc", "pkg-config"):
         write_executable(no_tools / program, "#!/bin/sh\n")
     write_executable(no_tools / "g++", "#!/bin/sh\nexit 1\n")
-    with pytest.raises(NativeError, match=r"apt-get install libuv1-dev libssl-dev libflatbuffers-dev$"):
+    with pytest.raises(NativeError, match=r"apt-get install libabsl-dev libuv1-dev libssl-dev libflatbuffers-dev$"):
         recipe.check_system(tmp_path)
 
 
@@ -75,7 +75,15 @@ def test_our_subprojects_take_the_place_of_every_download(tmp_path: Path) -> Non
     (theirs / "libuv.wrap").touch()
     recipe.replace_subprojects(tmp_path)
     left = sorted(path.name for path in theirs.iterdir())
-    assert left == ["flatbuffers", "libsrtp3", "libuv", "openssl", "unordered_dense", "unordered_dense.wrap"]
+    assert left == [
+        "abseil-cpp",
+        "flatbuffers",
+        "libsrtp3",
+        "libuv",
+        "openssl",
+        "unordered_dense",
+        "unordered_dense.wrap",
+    ]
     assert not any("url" in path.read_text() for path in theirs.glob("*.wrap"))
 
 

@@ -11,6 +11,7 @@ from typing import Any, get_args
 
 import pylibsrtp
 import pytest
+import rtp_packets
 from household import voice
 from listening import recorded
 from rtp_packets import NACK, PLI, Rtp, fir, nack, pli, sender_report, vp8
@@ -19,7 +20,7 @@ from rtp_samples import camera
 from webrtc_peer import WebRtcPeer
 
 from tests.conftest import eventually
-from worker_bridge.capabilities import PACKET_ID, VIDEO_ORIENTATION
+from worker_bridge.capabilities import PACKET_ID, TRANSPORT_CC, VIDEO_ORIENTATION
 from worker_bridge.connectivity import SrtpCryptoSuite, SrtpParameters
 from worker_bridge.consumer import Consumer
 from worker_bridge.plain_transport import PlainTransport
@@ -360,3 +361,64 @@ async def test_media_crosses_from_one_browser_to_another(router: Router, call: A
     [stats] = await sending.get_stats()
     assert stats["rtp_bytes_received"] > 20 * 50
     assert consumer.score.producer_score == 10
+
+
+async def test_a_limit_of_what_comes_in_is_told_to_the_sender(call: Any) -> None:
+    sending, _, sender, _ = call
+    await sending.set_max_incoming_bitrate(300_000)
+    await sending.produce("video", replace(OFFER, header_extensions=(RtpHeaderExtensionParameters(TRANSPORT_CC, 3),)))
+    number = 0
+
+    async def why_not() -> str | None:
+        nonlocal number
+        number += 1
+        payload = vp8(b"x" * 500, key=number == 1, picture=number)
+        counted = {3: number.to_bytes(2, "big")}
+        packet = Rtp(VIDEO_SSRC, VIDEO_TYPE, number, 3000 * number, payload, marker=True, extensions=counted)
+        await sender.send(bytes(packet))
+        told = [remb_bitrate(one.body) for one in sender.feedback if one.kind == rtp_packets.REMB]
+        kinds = {one.kind for one in sender.feedback}
+        return None if told and rtp_packets.TRANSPORT_CC in kinds else f"told {told}, {kinds}"
+
+    await eventually(why_not)
+    assert {remb_bitrate(one.body) for one in sender.feedback if one.kind == rtp_packets.REMB} == {300_000}
+
+
+def remb_bitrate(body: bytes) -> int:
+    """Bits per second: draft-alvestrand-rmcat-remb-03 §2.2."""
+    assert body[8:12] == b"REMB"
+    word = int.from_bytes(body[12:16], "big")
+    return (word & 0x3FFFF) << (word >> 18 & 0x3F)
+
+
+async def test_bandwidth_is_estimated_and_traced(router: Router) -> None:
+    sending = await router.create_webrtc_transport([LOOPBACK])
+    receiving = await router.create_webrtc_transport([LOOPBACK], initial_available_outgoing_bitrate=1_000_000)
+    told = recorded(receiving, "trace")
+    await receiving.enable_trace_event("bwe", "probation")
+    async with WebRtcPeer.of(sending) as sender, WebRtcPeer.of(receiving) as receiver:
+        producer = await sending.produce("video", OFFER)
+        consumer = await receiving.consume(producer.id, router.rtp_capabilities)
+        counted = next(one.id for one in consumer.rtp_parameters.header_extensions if one.uri == TRANSPORT_CC)
+        number = 0
+
+        async def why_not() -> str | None:
+            nonlocal number
+            number += 1
+            payload = vp8(b"x" * 1000, key=number % 30 == 1, picture=number)
+            packet = Rtp(VIDEO_SSRC, VIDEO_TYPE, number, 3000 * number, payload, marker=True)
+            await sender.send(bytes(packet))
+            came = [one.extensions[counted] for one in receiver.media if counted in one.extensions]
+            receiver.media.clear()
+            if came:
+                first = int.from_bytes(came[0], "big")
+                await receiver.send(rtp_packets.transport_feedback(packet.ssrc, first, len(came), number))
+            kinds = {trace.type for _, trace in told}
+            return None if kinds == {"bwe", "probation"} else f"traced {kinds}"
+
+        await eventually(why_not)
+        assert (await receiving.get_stats())[0]["available_outgoing_bitrate"] > 0
+    bwe = next(trace for _, trace in told if trace.type == "bwe")
+    assert (bwe.direction, bwe.info["bwe_type"]) == ("out", "transport-cc")
+    assert bwe.info["start_bitrate"] == 1_000_000
+    assert bwe.info["available_bitrate"] > 0
