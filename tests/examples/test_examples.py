@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import signal
 import subprocess
 import sys
 import wave
+from functools import partial
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 
+from tests.conftest import eventually
 from tests.examples.programs import EXAMPLES, PROGRAMS, run, started
+from worker_bridge import Consumer, Worker
 
 RATE = 16_000  # Hz
 TOLERANCE_HZ = 5.0
@@ -64,6 +68,37 @@ async def test_a_recording_has_all_parties_in_one_file(tmp_path, suffix):
     sound = sound_of(file)
     assert len(sound) / RATE == pytest.approx(2, abs=0.5)
     assert loudest_hz(sound, 2) == pytest.approx([440, 660], abs=TOLERANCE_HZ)
+
+
+async def test_a_recording_has_everybody_where_they_spoke(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    record_call, voice = importlib.import_module("record_call"), importlib.import_module("voice")
+    file = tmp_path / "call.wav"
+    async with Worker.running() as worker:
+        router = await worker.create_router([voice.OPUS])
+        async with (
+            voice.singing(router, 440, -20, 1) as first,
+            voice.singing(router, 660, -20, 2) as late,
+            voice.singing(router, 880, -20, 3) as mute,
+        ):
+            await late.pause()
+            await mute.pause()
+            async with record_call.recording(router, [first, late, mute], file) as (always, sometimes, never):
+                await eventually(partial(not_yet, always, 50))
+                await late.resume()
+                await eventually(partial(not_yet, sometimes, 50))
+                assert await not_yet(never, 1)
+    sound = sound_of(file)
+    half = RATE // 2
+    assert loudest_hz(sound[:half]) == pytest.approx([440], abs=TOLERANCE_HZ)
+    assert np.abs(np.fft.rfft(sound[:half]))[330] < np.abs(np.fft.rfft(sound[-half:]))[330] / 10  # 660 Hz
+    assert loudest_hz(sound[-half:], 2) == pytest.approx([440, 660], abs=TOLERANCE_HZ)
+    assert len(sound) / RATE == pytest.approx(2, abs=0.5)
+
+
+async def not_yet(consumer: Consumer, packets: int) -> str:
+    sent = (await consumer.get_stats())[0]["packet_count"]
+    return f"{sent} of {packets} packets" if sent < packets else ""
 
 
 async def test_an_interrupted_recording_is_complete(tmp_path):
