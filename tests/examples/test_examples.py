@@ -60,9 +60,8 @@ async def test_a_transcriber_gets_the_sound_as_pcm(tmp_path):
     assert loudest_hz(sound_of(file)) == pytest.approx([600], abs=TOLERANCE_HZ)
 
 
-@pytest.mark.parametrize("suffix", ["ogg", "wav"])
-async def test_a_recording_has_all_parties_in_one_file(tmp_path, suffix):
-    file = tmp_path / f"call.{suffix}"
+async def test_a_recording_has_all_parties_in_one_file(tmp_path):
+    file = tmp_path / "call.ogg"
     lines = await run("record_call.py", file, "--seconds", 2, "--hz", 440, 660)
     assert [line.partition(":")[0] for line in lines] == ["second 1", "second 2", str(file)]
     sound = sound_of(file)
@@ -126,7 +125,7 @@ async def test_a_file_that_is_none_is_told(tmp_path):
 
 
 async def test_levels_and_speakers_are_told():
-    lines = await run("audio_levels.py", "--seconds", 2)
+    lines = await run("audio_levels.py", "--seconds", 1.5)
     levels = [re.findall(r"(\w+) (-\d+) dBov", line) for line in lines if line.startswith("loud")]
     softest = {name: min(int(level) for one in levels for who, level in one if who == name) for name in ("Aki", "Chie")}
     assert softest["Aki"] > softest["Chie"] + 20
