@@ -59,7 +59,7 @@ class Drain:
         self._halt()
         self._final = final
         self.mode, self.deadline = mode, None if deadline_s is None else after(deadline_s)
-        until = f" until {self.deadline.utc}" if self.deadline else ""
+        until = f" until {self.deadline.utc:%Y-%m-%dT%H:%M:%SZ}" if self.deadline else ""
         logger.info("draining (%s)%s; live calls: %d", mode, until, self.live_calls)
         self._running = self._tasks.start(self._run(mode, self.deadline), "drain")
 

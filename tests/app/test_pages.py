@@ -55,10 +55,13 @@ async def test_a_page_that_did_not_change_is_not_sent_again(node, http):
         assert (again.status, await again.read()) == (304, b"")
 
 
-async def test_whoever_comes_without_a_path_is_led_to_the_first_page(node, http, settings_with):
+async def test_whoever_comes_without_a_path_is_led_to_the_first_page(node, http, settings_with, tmp_path):
     async with http.get(node.url("/")) as answer:
         assert (answer.status, answer.url.path) == (200, "/demo")
-    async with serving(settings_with(demo="off")) as other, http.get(other.url("/"), allow_redirects=False) as answer:
+    async with (
+        serving(settings_with(demo="off", data_dir=tmp_path / "other")) as other,
+        http.get(other.url("/"), allow_redirects=False) as answer,
+    ):
         assert (answer.status, answer.headers["Location"]) == (302, "docs")
 
 
