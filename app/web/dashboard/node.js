@@ -5,6 +5,7 @@ import { clockTime, ms, words } from './format.js';
 import { sentence, session } from './session.js';
 
 const EVERY_MS = 2000;
+const PARTS = { draining: 'new calls', ports: 'descriptors', stress: 'room for calls' }; // what is well where a check is
 const READY = { ready: 'good', draining: 'warn', unavailable: 'bad' };
 
 export class Node {
@@ -79,7 +80,7 @@ function checkRow() {
     update(check) {
       write(mark, check.ok ? 'ok' : 'failing');
       set(mark, 'data-rank', check.ok ? 'good' : 'bad');
-      write(name, words(check.name));
+      write(name, words(PARTS[check.name] ?? check.name));
       write(problem, check.problem ?? '');
       write(time, ms(check.ms));
     },
