@@ -2,17 +2,26 @@
 import { $, write } from './dom.js';
 import { sentence } from './session.js';
 
+const settlers = new Map(); // by dialog: ends the question that it asks
+
 // Opens the dialog; `act()` is done when the answer is yes, and a refusal is shown inside. Resolves to whether it was done.
 export function ask(id, act) {
   const dialog = $(id);
   const form = dialog.querySelector('form');
   const [problem, yes] = [dialog.querySelector('.problem'), dialog.querySelector('[value=yes]')];
+  settlers.get(id)?.(); // one that has just closed: its event is still under way
   write(problem, '');
   dialog.showModal();
   return new Promise((resolve) => {
     const closing = new AbortController();
     const { signal } = closing;
     let done = false;
+    const settle = () => {
+      closing.abort();
+      settlers.delete(id);
+      resolve(done);
+    };
+    settlers.set(id, settle);
     form.addEventListener(
       'submit',
       async (event) => {
@@ -21,9 +30,9 @@ export function ask(id, act) {
         try {
           await act();
           done = true;
-          dialog.close();
+          if (!signal.aborted) dialog.close(); // else it was left meanwhile, and may ask about something else
         } catch (error) {
-          write(problem, sentence(error));
+          if (!signal.aborted) write(problem, sentence(error));
         } finally {
           yes.disabled = false;
         }
@@ -31,14 +40,7 @@ export function ask(id, act) {
       { signal },
     );
     dialog.querySelector('[data-close]').addEventListener('click', () => dialog.close(), { signal });
-    dialog.addEventListener(
-      'close',
-      () => {
-        closing.abort();
-        resolve(done);
-      },
-      { signal, once: true },
-    );
+    dialog.addEventListener('close', () => dialog.open || settle(), { signal }); // open: it tells of the question before
   });
 }
 
