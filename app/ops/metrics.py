@@ -46,18 +46,18 @@ class Metrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
-        self._http = Tally(
-            f"{PREFIX}_http_requests",
+        self._http = self._tally(
+            "http_requests",
             "HTTP requests answered.",
-            f"{PREFIX}_http_request_duration_seconds",
+            "http_request_duration_seconds",
             "From a request's header to its answer.",
             ("method", "route", "code"),
             REQUEST,
         )
-        self._commands = Tally(
-            f"{PREFIX}_websocket_commands",
+        self._commands = self._tally(
+            "websocket_commands",
             "WebSocket messages answered.",
-            f"{PREFIX}_websocket_command_duration_seconds",
+            "websocket_command_duration_seconds",
             "From a WebSocket message to its answer.",
             ("command", "code"),
             REQUEST,
@@ -81,16 +81,14 @@ class Metrics:
         self._failed_writes = self._counter(
             "ledger_write_failures", "Writes that the database could not take.", "operation"
         )
-        self._bridge = Tally(
-            f"{PREFIX}_bridge_requests",
+        self._bridge = self._tally(
+            "bridge_requests",
             "Answers of native workers.",
-            f"{PREFIX}_bridge_request_duration_seconds",
+            "bridge_request_duration_seconds",
             "From a request's writing to its answer's reading.",
             ("method", "outcome"),
             FAST,
         )
-        for tally in (self._http, self._commands, self._bridge):
-            registry.register(tally)
         self._sweep_seconds = self._histogram("sweep_duration_seconds", "One look at all talking calls.", FAST)
         self._flags = self._counter("call_flags", "Times that a live call was found ailing.", "type")
         for flag_type in FlagType:
@@ -185,6 +183,13 @@ class Metrics:
     def _watch_worker(self, slot: Slot) -> None:
         if slot.worker is not None:
             slot.worker.channel.observe(self.worker_answered)
+
+    def _tally(
+        self, name: str, counts: str, timed: str, times: str, labels: tuple[str, ...], bounds: tuple[float, ...]
+    ) -> Tally:
+        tally = Tally(f"{PREFIX}_{name}", counts, f"{PREFIX}_{timed}", times, labels, bounds)
+        self.registry.register(tally)
+        return tally
 
     def _counter(self, name: str, means: str, *labels: str) -> Counter:
         return Counter(f"{PREFIX}_{name}", means, labels, registry=self.registry)
