@@ -16,7 +16,7 @@ from typing import Final
 
 from worker_bridge.errors import NativeError
 from worker_bridge.native import cache, package, prebuilt, recipe, schema
-from worker_bridge.native.cache import BINARY, SCHEMA, Manifest, NativeWorker
+from worker_bridge.native.cache import BINARY, SCHEMA, SCHEMA_TEXT, Manifest, NativeWorker
 from worker_bridge.native.checker import check
 from worker_bridge.native.tools import Progress
 
@@ -49,10 +49,10 @@ def build(progress: Progress, *, force: bool = False) -> NativeWorker:
 
 def _complete() -> bool:
     try:
-        cache.locate()
+        schema = cache.locate().schema
     except NativeError:
         return False
-    return True
+    return schema.parent.parent != cache.cache_root() or (schema.parent / SCHEMA_TEXT).is_dir()
 
 
 def _make(made: Path, scratch: Path, progress: Progress, *, with_binary: bool) -> None:

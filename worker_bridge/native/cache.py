@@ -27,6 +27,7 @@ Origin = Literal["given", "packaged", "prebuilt", "built"]
 VARIABLES: Final = ("VOICEPLANE_WORKER_BIN", "MEDIASOUP_WORKER_BIN")  # the first that is set wins
 BINARY: Final = "mediasoup-worker"
 SCHEMA: Final = "message.bfbs"
+SCHEMA_TEXT: Final = "fbs"  # the folder of what it was made from; a wheel leaves it out
 MANIFEST: Final = "manifest.json"
 PACKAGED: Final = Path(__file__).with_name("packaged")  # in a wheel; a checkout has none
 BUILD_COMMAND: Final = "`voiceplane worker build`"

@@ -8,6 +8,7 @@ from pathlib import Path
 from worker_bridge.codec import MessageCodec
 from worker_bridge.errors import Misuse, NativeError
 from worker_bridge.native import tools
+from worker_bridge.native.cache import SCHEMA_TEXT
 from worker_bridge.native.tools import Progress
 
 
@@ -24,7 +25,7 @@ def make_schema(package: Path, target: Path, progress: Progress) -> None:
     command = [flatc, "--binary", "--schema", "--bfbs-builtins", "-o", str(target.parent), "message.fbs"]
     tools.run("making the binary schema", command, folder=sources)
     shutil.copytree(
-        sources, target.parent / "fbs", ignore=lambda _, names: [n for n in names if not n.endswith(".fbs")]
+        sources, target.parent / SCHEMA_TEXT, ignore=lambda _, names: [n for n in names if not n.endswith(".fbs")]
     )
     made = target.parent / "message.bfbs"
     made.rename(target)

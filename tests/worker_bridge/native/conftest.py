@@ -35,7 +35,7 @@ def codec(schema_path: Path) -> Codec:
 
 @pytest.fixture(scope="session")
 def text_schema(schema_path: Path) -> Schema:
-    return read_schema(schema_path.parent / "fbs")
+    return read_schema(schema_path.parent / cache.SCHEMA_TEXT)
 
 
 @pytest.fixture(scope="session")
@@ -88,5 +88,6 @@ def packaged(tmp_path: Path, schema_path: Path, monkeypatch: pytest.MonkeyPatch)
 def filled(folder: Path, schema_path: Path) -> Path:
     binary = write_executable(folder / cache.BINARY, RUNS)
     shutil.copy(schema_path, folder / cache.SCHEMA)
+    (folder / cache.SCHEMA_TEXT).mkdir()
     cache.Manifest(cache.worker_version(), "built", cache.sha256_of(binary), cache.recipe_hash()).write(folder)
     return folder

@@ -100,6 +100,15 @@ def test_what_is_there_is_not_made_again(filled_cache: Path, no_tools: Path) -> 
     assert said == []
 
 
+def test_a_folder_that_lost_a_part_is_made_again(
+    real_binary: Path, filled_cache: Path, registry: Path, tmp_path: Path
+) -> None:
+    offer_prebuilt(tmp_path, real_binary)
+    (filled_cache / cache.SCHEMA_TEXT).rmdir()
+    assert build(lambda _: None).origin == "prebuilt"
+    assert (filled_cache / cache.SCHEMA_TEXT / "message.fbs").is_file()
+
+
 def test_a_build_that_fails_leaves_no_trace(no_cache: Path, no_tools: Path) -> None:
     no_cache.mkdir(parents=True)
     (no_cache / ".build-killed" / "npm").mkdir(parents=True)  # by a build that could not tidy up
