@@ -16,11 +16,11 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler
 
 from app.errors import BadRequest, PayloadTooLarge, UnsupportedMediaType
+from app.json_response import JSON, JsonResponse
 from schemas.base import Schema, parse
 
 MAX_BODY_BYTES = 64 * 1024
 ARRIVES_WITHIN_S = 30.0  # seconds from the header; a full body takes as long at 17 kbit/s
-JSON = "application/json; charset=utf-8"
 
 T = TypeVar("T")
 _COMMON_TYPES = frozenset(
@@ -102,9 +102,9 @@ def refuse_other_types(request: web.Request) -> None:
         raise UnsupportedMediaType
 
 
-def json_response(value: object, status: int = 200) -> web.Response:
-    return web.Response(body=orjson.dumps(value), status=status, headers={"Content-Type": JSON})
+def json_response(value: object, status: int = 200) -> JsonResponse:
+    return JsonResponse(orjson.dumps(value), status)
 
 
-def created(value: object) -> web.Response:
+def created(value: object) -> JsonResponse:
     return json_response(value, status=201)

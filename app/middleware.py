@@ -56,37 +56,29 @@ _log = logging.getLogger(__name__)
 async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Let the request through to its handler, or answer for it; and tell those who observe what came of it."""
     began = time.monotonic()
+    app = request.app
     # The matched route decides, not the path as it was written: no spelling of a path can reach another route.
     resource = request.match_info.route.resource
     route = resource.canonical if resource is not None else ""
-    try:
-        response = await answered(request, handler, route)
-    except web.HTTPException as redirect:
-        tell_observers(request, route, redirect.status, began)
-        raise
-    tell_observers(request, route, response.status, began)
-    return response
-
-
-async def answered(request: web.Request, handler: Handler, route: str) -> web.StreamResponse:
+    response: web.StreamResponse
     try:
         if not is_public(route):
-            user = request[CLAIMS] = await identify(request, route)
+            user = request[CLAIMS] = recalled(app, request) or await identify(app, request, route)
             if user.role != "admin":
-                request.app[RATE_LIMITER].admit(user.user_id)
+                app[RATE_LIMITER].admit(user.user_id)
         if request.body_exists:  # also where the handler needs none: it may be ignored, but not without end
             refuse_announced_size(request)
-        return await handler(request)
+        response = await handler(request)
     except Exception as error:
         if request.writer.output_size:  # an answer has begun, and another one would be read as a part of it
             raise
-        return refused_by_aiohttp(error) if isinstance(error, web.HTTPException) else refused(request, error)
-
-
-def tell_observers(request: web.Request, route: str, status: int, began: float) -> None:
+        response = refused_by_aiohttp(error) if isinstance(error, web.HTTPException) else refused(request, error)
     seconds = time.monotonic() - began
-    for observe in request.app.get(HTTP_OBSERVERS, ()):
-        observe(request.method, route, status, seconds)
+    for observe in app.get(HTTP_OBSERVERS, ()):
+        observe(request.method, route, response.status, seconds)
+    if isinstance(response, web.HTTPException):
+        raise response
+    return response
 
 
 def is_public(route: str) -> bool:
@@ -94,19 +86,25 @@ def is_public(route: str) -> bool:
     return route in PUBLIC_ROUTES or route.startswith(PUBLIC_PREFIXES)
 
 
-async def identify(request: web.Request, route: str) -> Claims:
+def recalled(app: web.Application, request: web.Request) -> Claims | None:
+    """The claims of a token that was good before, which it is in every request but a client's first."""
+    token = bearer_token(request.headers.get("Authorization"))
+    return None if token is None else app[AUTHENTICATOR].recall(token)
+
+
+async def identify(app: web.Application, request: web.Request, route: str) -> Claims:
     """The claims of the request's token. :raises Unauthorized: where it has no good one."""
     token = bearer_token(request.headers.get("Authorization"))
     if token is None and route == WEBSOCKET_ROUTE:
         token = websocket_token(request.headers.get("Sec-WebSocket-Protocol"))
-    if route == METRICS_ROUTE and token is not None and is_metrics_token(request, token):
+    if route == METRICS_ROUTE and token is not None and is_metrics_token(app, token):
         return SCRAPER
-    return await request.app[AUTHENTICATOR].authenticate(token)
+    return await app[AUTHENTICATOR].authenticate(token)
 
 
-def is_metrics_token(request: web.Request, token: str) -> bool:
+def is_metrics_token(app: web.Application, token: str) -> bool:
     """Whether it is the one for whoever reads ``/metrics``, and who need not be able to move money."""
-    known = request.app[SETTINGS].metrics_token
+    known = app[SETTINGS].metrics_token
     return known is not None and secrets.compare_digest(token.encode("utf-8", "replace"), known.encode())
 
 
@@ -127,10 +125,10 @@ def refused(request: web.Request, error: Exception) -> web.Response:
 
 
 def refused_by_aiohttp(error: web.HTTPException) -> web.StreamResponse:
-    """aiohttp's refusal with our body; redirects and whatever else is no refusal pass as they are."""
+    """aiohttp's refusal with our body; redirects and whatever else is no refusal stay as they are."""
     answer = _OF_STATUS.get(error.status)
     if answer is None:
-        raise error
+        return error
     response = as_response(answer)
     if isinstance(error, web.HTTPMethodNotAllowed):
         response.headers["Allow"] = ", ".join(sorted(error.allowed_methods))

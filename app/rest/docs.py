@@ -8,8 +8,8 @@ from functools import cache
 import orjson
 from aiohttp import hdrs, web
 
-from app.body import JSON
 from app.errors import NOT_FOUND
+from app.json_response import JSON
 from app.openapi.declaration import answers
 from app.openapi.document import Document
 from app.signaling import asyncapi
