@@ -36,6 +36,8 @@ def text(path: str, value: str) -> str:
 
 def short_text(path: str, value: str) -> str:
     """``value``, a text that fits one octet of length."""
+    if type(value) is str and 0 < len(value) <= SHORT_TEXT_LIMIT and value.isascii() and "\0" not in value:
+        return value  # as nearly all are
     text(path, value)
     if len(value if value.isascii() else value.encode()) > SHORT_TEXT_LIMIT:
         refuse(path, f"longer than {SHORT_TEXT_LIMIT} bytes")

@@ -88,12 +88,12 @@ def producer_mapping(params: RtpParameters, caps: RtpCapabilities) -> tuple[RtpP
     The first result is ``params``, where an H264 codec got the ``profile-level-id`` that answers it (RFC 6184 §8.2.2).
     Raises ``Unsupported`` for a codec that the router lacks, or has without RTX where the producer has it.
     """
-    mapped = _map_codecs(params.codecs, caps)
+    mapped = map_codecs(params.codecs, caps)
     if mapped.codecs is not params.codecs:
         params = RtpParameters(
             mapped.codecs, params.header_extensions, params.encodings, params.rtcp, params.mid, params.msid
         )
-    ssrc = _random_ssrc()
+    ssrc = random_ssrc()
     encodings = tuple(
         EncodingMapping(ssrc + index, encoding.ssrc, encoding.rid) for index, encoding in enumerate(params.encodings)
     )
@@ -204,13 +204,16 @@ def _take(path: str, free: list[int]) -> int:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Mapped:
-    codecs: Codecs  # as the producer gave them, with H264's answer
+class Mapped:
+    """``codecs`` as the producer gave them, with H264's answer, and how the router numbers them."""
+
+    codecs: Codecs
     mapping: tuple[CodecMapping, ...]
 
 
 @remembered
-def _map_codecs(codecs: Codecs, caps: RtpCapabilities) -> _Mapped:
+def map_codecs(codecs: Codecs, caps: RtpCapabilities) -> Mapped:
+    """The part of ``producer_mapping`` that depends on codecs alone."""
     routed: dict[int, RtpCodecCapability] = {}  # by the producer's payload type; media first, RTX behind
     answered: dict[int, RtpCodecParameters] = {}
     for index, codec in enumerate(codecs):
@@ -231,7 +234,7 @@ def _map_codecs(codecs: Codecs, caps: RtpCapabilities) -> _Mapped:
         routed[codec.payload_type] = rtx
     changed = tuple(answered.get(codec.payload_type, codec) for codec in codecs)
     mapping = tuple(CodecMapping(payload_type, _payload_type(cap)) for payload_type, cap in routed.items())
-    return _Mapped(codecs if changed == codecs else changed, mapping)
+    return Mapped(codecs if changed == codecs else changed, mapping)
 
 
 def _answered(codec: RtpCodecParameters, match: RtpCodecCapability) -> RtpCodecParameters:
@@ -337,7 +340,7 @@ def _consumer_encoding(encodings: tuple[RtpEncodingParameters, ...], *, with_rtx
     mode = next((encoding.scalability_mode for encoding in encodings if encoding.scalability_mode), None)
     if len(encodings) > 1:  # simulcast streams are a consumer's spatial layers
         mode = f"L{len(encodings)}T{parse_scalability_mode(mode).temporal_layers}"
-    ssrc = _random_ssrc()
+    ssrc = random_ssrc()
     return RtpEncodingParameters(
         ssrc=ssrc,
         rtx_ssrc=ssrc + 1 if with_rtx else None,
@@ -349,9 +352,9 @@ def _consumer_encoding(encodings: tuple[RtpEncodingParameters, ...], *, with_rtx
 def _pipe_encodings(
     encodings: tuple[RtpEncodingParameters, ...], *, with_rtx: bool
 ) -> tuple[RtpEncodingParameters, ...]:
-    ssrc, rtx_ssrc = _random_ssrc(), _random_ssrc()
+    ssrc, rtx_ssrc = random_ssrc(), random_ssrc()
     while abs(ssrc - rtx_ssrc) < len(encodings):  # the two runs must not meet
-        rtx_ssrc = _random_ssrc()
+        rtx_ssrc = random_ssrc()
     return tuple(
         replace(encoding, ssrc=ssrc + index, rtx_ssrc=rtx_ssrc + index if with_rtx else None)
         for index, encoding in enumerate(encodings)
@@ -388,5 +391,5 @@ def _payload_type(cap: RtpCodecCapability) -> int:
     return cap.preferred_payload_type
 
 
-def _random_ssrc() -> int:
+def random_ssrc() -> int:
     return SSRC_MIN + chance.number_below(SSRC_SPAN)

@@ -70,15 +70,24 @@ def validate_parameters(params: RtpParameters, kind: MediaKind | None = None) ->
 
     Raises ``InvalidParameters``, the text starting with the path: ``codecs.0.payloadType: ...``.
     """
+    return completed(params, kind, params.encodings, params.rtcp)
+
+
+def completed(
+    params: RtpParameters,
+    kind: MediaKind | None,
+    encodings: tuple[RtpEncodingParameters, ...],
+    rtcp: RtcpParameters,
+) -> RtpParameters:
+    """As ``validate_parameters``, with ``encodings`` and ``rtcp`` in place of the parameters' own."""
     shape = _shape(params.codecs, params.header_extensions)
     if kind is not None and shape.kind != kind:
         refuse("codecs.0.mimeType", f"{shape.kind} codecs can't be {kind}")
     mid = short_text("mid", params.mid) if params.mid else None
     msid = text("msid", params.msid) if params.msid else None
-    encodings = _check_encodings(params.encodings, shape)
+    encodings = _check_encodings(encodings, shape)
     if mid is None and encodings[0].ssrc is None and encodings[0].rid is None:
         refuse("encodings.0", "packets can't be recognised without mid, ssrc or rid")
-    rtcp = params.rtcp
     cname = short_text("rtcp.cname", rtcp.cname) if rtcp.cname else None
     if cname is not rtcp.cname or rtcp.reduced_size is not True:
         rtcp = RtcpParameters(cname, reduced_size=True)

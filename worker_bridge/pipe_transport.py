@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import replace
 
 from worker_bridge import ortc
 from worker_bridge.channel import Body
@@ -20,6 +19,7 @@ class PipeTransport(Transport):
 
     type = "pipe"
     stats_type = "pipe-transport"
+    assumed_encodings = ()
 
     tuple: TransportTuple
     srtp_parameters: SrtpParameters | None
@@ -36,11 +36,9 @@ class PipeTransport(Transport):
         parameters = ortc.pipe_consumer_parameters(producer.consumable_rtp_parameters, enable_rtx=self.rtx)
         return await self._consume(producer, parameters, "pipe", {}, app_data)
 
-    def _with_encoding_and_cname(self, parameters: RtpParameters) -> RtpParameters:
+    def _rtcp_of(self, parameters: RtpParameters) -> RtcpParameters:
         """The streams of a pipe come from many sources, which keep their own CNAMEs (RFC 3550 §6.5.1)."""
-        if parameters.rtcp.cname:
-            return parameters
-        return replace(parameters, rtcp=RtcpParameters(secrets.token_hex(4), parameters.rtcp.reduced_size))
+        return parameters.rtcp if parameters.rtcp.cname else RtcpParameters(secrets.token_hex(4))
 
     def _created(self, dump: Body) -> None:
         super()._created(dump)

@@ -50,10 +50,15 @@ def parameters_to_wire(params: RtpParameters) -> Wire:
 
     ``rtcp.cname`` must be set by now, since the worker refuses parameters without.
     """
+    return with_codecs(codecs_to_wire(params.codecs), header_extensions_to_wire(params.header_extensions), params)
+
+
+def with_codecs(codecs: list[Wire], header_extensions: list[Wire], params: RtpParameters) -> Wire:
+    """As ``parameters_to_wire``, for who has its first two lists already."""
     wire: Wire = {
-        "codecs": _codecs_to_wire(params.codecs),
-        "header_extensions": _header_extensions_to_wire(params.header_extensions),
-        "encodings": [_encoding_to_wire(encoding) for encoding in params.encodings],
+        "codecs": codecs,
+        "header_extensions": header_extensions,
+        "encodings": encodings_to_wire(params.encodings),
         "rtcp": {"cname": params.rtcp.cname, "reduced_size": params.rtcp.reduced_size},
     }
     if params.mid is not None:
@@ -66,7 +71,7 @@ def parameters_to_wire(params: RtpParameters) -> Wire:
 def mapping_to_wire(mapping: RtpMapping) -> Wire:
     """``FBS.RtpParameters.RtpMapping``. The list of codecs is shared: not to be changed."""
     return {
-        "codecs": _mapped_codecs_to_wire(mapping.codecs),
+        "codecs": mapped_codecs_to_wire(mapping.codecs),
         "encodings": [
             {"rid": encoding.rid, "ssrc": encoding.ssrc, "mapped_ssrc": encoding.mapped_ssrc}
             for encoding in mapping.encodings
@@ -113,7 +118,7 @@ def _encoding_to_wire(encoding: RtpEncodingParameters) -> Wire:
 
 
 @remembered
-def _codecs_to_wire(codecs: tuple[RtpCodecParameters, ...]) -> list[Wire]:
+def codecs_to_wire(codecs: tuple[RtpCodecParameters, ...]) -> list[Wire]:
     return [
         {
             "mime_type": codec.mime_type,
@@ -130,7 +135,7 @@ def _codecs_to_wire(codecs: tuple[RtpCodecParameters, ...]) -> list[Wire]:
 
 
 @remembered
-def _header_extensions_to_wire(extensions: tuple[RtpHeaderExtensionParameters, ...]) -> list[Wire]:
+def header_extensions_to_wire(extensions: tuple[RtpHeaderExtensionParameters, ...]) -> list[Wire]:
     return [
         {
             "uri": HEADER_EXTENSION_NAMES[extension.uri],
@@ -143,7 +148,7 @@ def _header_extensions_to_wire(extensions: tuple[RtpHeaderExtensionParameters, .
 
 
 @remembered
-def _mapped_codecs_to_wire(codecs: tuple[CodecMapping, ...]) -> list[Wire]:
+def mapped_codecs_to_wire(codecs: tuple[CodecMapping, ...]) -> list[Wire]:
     return [{"payload_type": codec.payload_type, "mapped_payload_type": codec.mapped_payload_type} for codec in codecs]
 
 

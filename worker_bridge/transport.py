@@ -18,6 +18,7 @@ from worker_bridge.data_consumer import DataConsumer
 from worker_bridge.data_producer import DataProducer
 from worker_bridge.dumps import transport_dump
 from worker_bridge.errors import InvalidParameters, NotFound, RequestRefused
+from worker_bridge.intake import take_in
 from worker_bridge.producer import Producer, tracing
 from worker_bridge.resource import AppData, CloseReason, Resource, new_id
 from worker_bridge.rtp import (
@@ -71,6 +72,8 @@ class Transport(Resource):
     row = "transport"
     type: ClassVar[TransportType]
     stats_type: ClassVar[str]
+    assumed_encodings: ClassVar[tuple[RtpEncodingParameters, ...]] = (RtpEncodingParameters(),)
+    """Of a producer that names none."""
 
     sctp_parameters: SctpParameters | None = None
     sctp_state: SctpState | None = None
@@ -79,7 +82,7 @@ class Transport(Resource):
     def __init__(self, transport_id: str, channel: Channel, router: RouterSide) -> None:
         super().__init__(transport_id, channel, router.id)
         self._router = router
-        self._cname: str | None = None
+        self._rtcp: RtcpParameters | None = None  # of its producers
         self._stream_ids: StreamIds | None = None
         self._send_limit = self._receive_limit = 0  # bytes of a message
 
@@ -102,18 +105,17 @@ class Transport(Resource):
         Raises InvalidParameters or Unsupported (the worker never sees those), or what any request raises.
         """
         self._require_open()
-        capabilities = self._router.rtp_capabilities
-        parameters = ortc.validate_parameters(self._with_encoding_and_cname(rtp_parameters), kind)
-        parameters, mapping = ortc.producer_mapping(parameters, capabilities)
-        consumable = ortc.consumable_parameters(kind, parameters, capabilities, mapping)
-        self._cname = parameters.rtcp.cname
+        encodings = rtp_parameters.encodings or self.assumed_encodings
+        rtcp = self._rtcp_of(rtp_parameters)
+        intake = take_in(kind, rtp_parameters, self._router.rtp_capabilities, encodings, rtcp)
+        self._rtcp = intake.parameters.rtcp
         producer_id = new_id() if producer_id is None else text("producer_id", producer_id)
-        producer = Producer(producer_id, self._channel, self.id, kind, parameters, consumable, paused=paused)
+        producer = Producer(producer_id, self._channel, self.id, kind, intake, paused=paused)
         body: Body = {
             "producer_id": producer.id,
             "kind": kind.upper(),
-            "rtp_parameters": rtp_wire.parameters_to_wire(parameters),
-            "rtp_mapping": rtp_wire.mapping_to_wire(mapping),
+            "rtp_parameters": intake.parameters_wire(),
+            "rtp_mapping": intake.mapping_wire(),
             "paused": paused,
             "key_frame_request_delay": key_frame_request_delay_ms,
             "enable_mediasoup_packet_id_header_extension": enable_mediasoup_packet_id_header_extension,
@@ -285,18 +287,11 @@ class Transport(Resource):
             raise InvalidParameters(f"{field} {bitrate} is neither 0 nor {least} or more")
         await self._request(method, {field: bitrate})
 
-    def _with_encoding_and_cname(self, parameters: RtpParameters) -> RtpParameters:
-        cname = self._cname or parameters.rtcp.cname or secrets.token_hex(4)
-        if parameters.encodings and parameters.rtcp.cname == cname:
-            return parameters
-        return RtpParameters(
-            parameters.codecs,
-            parameters.header_extensions,
-            parameters.encodings or (RtpEncodingParameters(),),
-            RtcpParameters(cname, parameters.rtcp.reduced_size),
-            parameters.mid,
-            parameters.msid,
-        )
+    def _rtcp_of(self, parameters: RtpParameters) -> RtcpParameters:
+        """A further producer has that of the first."""
+        if self._rtcp is not None:
+            return self._rtcp
+        return parameters.rtcp if parameters.rtcp.cname else RtcpParameters(secrets.token_hex(4))
 
     def _set_sctp_state(self, state: SctpState) -> None:
         if self.sctp_state != state:  # the worker repeats itself

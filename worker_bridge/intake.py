@@ -1,0 +1,109 @@
+"""A producer taken into a router: what the worker is told of it, and what its consumers will be offered.
+
+The rules are those of ``ortc``, in its order. What depends on codecs, header extensions and router alone is put
+together once for a browser version, down to its form on the wire.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from worker_bridge import ortc, rtp_wire
+from worker_bridge.memo import remembered
+from worker_bridge.ortc_validate import completed
+from worker_bridge.rtp import (
+    CodecMapping,
+    EncodingMapping,
+    MediaKind,
+    RtcpParameters,
+    RtpCapabilities,
+    RtpEncodingParameters,
+    RtpMapping,
+    RtpParameters,
+)
+from worker_bridge.rtp_wire import Wire
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Plan:
+    codecs: ortc.Codecs
+    mapping: tuple[CodecMapping, ...]
+    codecs_wire: list[Wire]
+    extensions_wire: list[Wire]
+    mapping_wire: list[Wire]
+
+
+@remembered
+def _plan(codecs: ortc.Codecs, extensions: ortc.Extensions, caps: RtpCapabilities) -> _Plan:
+    mapped = ortc.map_codecs(codecs, caps)
+    return _Plan(
+        mapped.codecs,
+        mapped.mapping,
+        rtp_wire.codecs_to_wire(mapped.codecs),
+        rtp_wire.header_extensions_to_wire(extensions),
+        rtp_wire.mapped_codecs_to_wire(mapped.mapping),
+    )
+
+
+class Intake:
+    """``parameters`` are the producer's, validated; its streams' SSRCs in the router are random."""
+
+    __slots__ = ("_caps", "_consumable", "_kind", "_mapped_ssrc", "_plan", "parameters")
+
+    def __init__(self, kind: MediaKind, parameters: RtpParameters, caps: RtpCapabilities) -> None:
+        """``parameters`` have been validated to be of ``kind``. Raises Unsupported for a codec that the router lacks."""
+        plan = _plan(parameters.codecs, parameters.header_extensions, caps)
+        if plan.codecs is not parameters.codecs:
+            parameters = RtpParameters(
+                plan.codecs,
+                parameters.header_extensions,
+                parameters.encodings,
+                parameters.rtcp,
+                parameters.mid,
+                parameters.msid,
+            )
+        self.parameters = parameters
+        self._kind = kind
+        self._caps = caps
+        self._plan = plan
+        self._mapped_ssrc = ortc.random_ssrc()
+        self._consumable: RtpParameters | None = None
+
+    @property
+    def consumable(self) -> RtpParameters:
+        """Made when the first consumer asks: many a producer has none."""
+        if self._consumable is None:
+            encodings = tuple(
+                EncodingMapping(self._mapped_ssrc + index, encoding.ssrc, encoding.rid)
+                for index, encoding in enumerate(self.parameters.encodings)
+            )
+            mapping = RtpMapping(self._plan.mapping, encodings)
+            self._consumable = ortc.consumable_parameters(self._kind, self.parameters, self._caps, mapping)
+        return self._consumable
+
+    def parameters_wire(self) -> Wire:
+        """``FBS.RtpParameters.RtpParameters``, parts of it shared: not to be changed."""
+        return rtp_wire.with_codecs(self._plan.codecs_wire, self._plan.extensions_wire, self.parameters)
+
+    def mapping_wire(self) -> Wire:
+        """``FBS.RtpParameters.RtpMapping``, parts of it shared: not to be changed."""
+        mapped = self._mapped_ssrc
+        encodings = [
+            {"rid": encoding.rid, "ssrc": encoding.ssrc, "mapped_ssrc": mapped + index}
+            for index, encoding in enumerate(self.parameters.encodings)
+        ]
+        return {"codecs": self._plan.mapping_wire, "encodings": encodings}
+
+
+def take_in(
+    kind: MediaKind,
+    params: RtpParameters,
+    caps: RtpCapabilities,
+    encodings: tuple[RtpEncodingParameters, ...],
+    rtcp: RtcpParameters,
+) -> Intake:
+    """``params`` with ``encodings`` and ``rtcp`` in place of their own, into a router of ``caps``.
+
+    Raises InvalidParameters and Unsupported as ``ortc.validate_parameters`` and ``ortc.producer_mapping`` do.
+    """
+    return Intake(kind, completed(params, kind, encodings, rtcp), caps)
