@@ -91,7 +91,7 @@ class Loops:
 
     async def create_webrtc_transport(self) -> Operation:
         server = await self.worker.create_webrtc_server([LOOPBACK])
-        self.router.on_closed(server.close)
+        self.router.on_closed(lambda _: server.close())
 
         async def operation(_: int) -> None:
             (await self.router.create_webrtc_transport(server)).close()

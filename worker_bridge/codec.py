@@ -106,7 +106,6 @@ _LISTEN_TYPES: Final = {
     "ROUTER_CREATE_WEBRTCTRANSPORT": "ListenIndividual",
     "ROUTER_CREATE_WEBRTCTRANSPORT_WITH_SERVER": "ListenServer",
 }
-"""Two methods share a body, but each reads only its own member of the ``options.listen`` union."""
 
 Message = dict[str, Any]
 
@@ -135,16 +134,34 @@ class MessageCodec:
 
         Raises ``InvalidMessage`` with the path of the field, as seen from the body.
         """
-        frame = self._encode("Request", "method", REQUEST_BODIES, method, handler_id, body, {"id": request_id})
-        if method in _LISTEN_TYPES:
-            _check_listen_type(method, body)
-        elif method == "WORKER_CREATE_WEBRTCSERVER" and body is not None and body.get("listen_infos") is None:
-            raise InvalidMessage("listen_infos: missing required field")  # optional in the schema, not in the worker
+        try:
+            body_type = REQUEST_BODIES[method]
+        except (KeyError, TypeError):
+            raise InvalidMessage(f"method: {method!r} is not one that the worker knows") from None
+        if (body is None) is not (body_type is None):
+            raise InvalidMessage(_wrong_body(method, body_type))
+        message = {"id": request_id, "method": method, "handler_id": handler_id, "body_type": body_type, "body": body}
+        try:
+            frame = self._codec.encode({"data_type": "Request", "data": message})
+        except ValueError as error:
+            raise InvalidMessage(_from_body(str(error))) from None
+        if method in _CHECKS:
+            _CHECKS[method](method, body or {})
         return frame
 
     def notification(self, event: str, handler_id: str, body: dict[str, Any] | None = None) -> bytes:
         """The frame of a notification to the worker. Raises ``InvalidMessage``, as ``request`` does."""
-        return self._encode("Notification", "event", NOTIFICATION_BODIES, event, handler_id, body, {})
+        try:
+            body_type = NOTIFICATION_BODIES[event]
+        except (KeyError, TypeError):
+            raise InvalidMessage(f"event: {event!r} is not one that the worker knows") from None
+        if (body is None) is not (body_type is None):
+            raise InvalidMessage(_wrong_body(event, body_type))
+        message = {"event": event, "handler_id": handler_id, "body_type": body_type, "body": body}
+        try:
+            return self._codec.encode({"data_type": "Notification", "data": message})
+        except ValueError as error:
+            raise InvalidMessage(_from_body(str(error))) from None
 
     def probe(self, request_id: int, method: str, handler_id: str) -> bytes:
         """The frame of a request without the body that its method may need. Kills a worker that knows the handler.
@@ -166,37 +183,30 @@ class MessageCodec:
         except ValueError as error:
             raise InvalidMessage(str(error)) from None
 
-    def _encode(
-        self,
-        kind: str,
-        named: str,
-        bodies: dict[str, str | None],
-        name: str,
-        handler_id: str,
-        body: dict[str, Any] | None,
-        message: Message,
-    ) -> bytes:
-        try:
-            body_type = bodies[name]
-        except (KeyError, TypeError):
-            raise InvalidMessage(f"{named}: {name!r} is not one that the worker knows") from None
-        if (body is None) is not (body_type is None):
-            raise InvalidMessage(f"{name} needs a {body_type}" if body_type else f"{name} has no body")
-        message[named] = name
-        message["handler_id"] = handler_id
-        message["body_type"] = body_type
-        message["body"] = body
-        try:
-            return self._codec.encode({"data_type": kind, "data": message})
-        except ValueError as error:
-            raise InvalidMessage(_from_body(str(error))) from None
+
+def _wrong_body(name: str, body_type: str | None) -> str:
+    return f"{name} needs a {body_type}" if body_type else f"{name} has no body"
 
 
-def _check_listen_type(method: str, body: Message | None) -> None:
+def _check_listen_type(method: str, body: Message) -> None:
+    """Two methods share a body, but each reads only its own member of the ``options.listen`` union."""
     expected = _LISTEN_TYPES[method]
-    listen_type = body["options"]["listen_type"] if body else None
-    if listen_type != expected:
+    if (listen_type := body["options"]["listen_type"]) != expected:
         raise InvalidMessage(f"options.listen_type: {method} needs {expected}, got {listen_type}")
+
+
+def _check_listen_infos(_: str, body: Message) -> None:
+    """Optional in the schema, not in the worker."""
+    if body.get("listen_infos") is None:
+        raise InvalidMessage("listen_infos: missing required field")
+
+
+_CHECKS: Final = {
+    "ROUTER_CREATE_WEBRTCTRANSPORT": _check_listen_type,
+    "ROUTER_CREATE_WEBRTCTRANSPORT_WITH_SERVER": _check_listen_type,
+    "WORKER_CREATE_WEBRTCSERVER": _check_listen_infos,
+}
+"""What the schema can't tell of single bodies that follow it."""
 
 
 def _from_body(text: str) -> str:

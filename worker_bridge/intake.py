@@ -51,7 +51,7 @@ class Intake:
     __slots__ = ("_caps", "_consumable", "_kind", "_mapped_ssrc", "_plan", "parameters")
 
     def __init__(self, kind: MediaKind, parameters: RtpParameters, caps: RtpCapabilities) -> None:
-        """``parameters`` have been validated to be of ``kind``. Raises Unsupported for a codec that the router lacks."""
+        """``parameters`` are validated, and of ``kind``. Raises Unsupported for a codec that the router lacks."""
         plan = _plan(parameters.codecs, parameters.header_extensions, caps)
         if plan.codecs is not parameters.codecs:
             parameters = RtpParameters(

@@ -81,8 +81,8 @@ class PipePair:
             await theirs.connect(ip=ip, port=ours.tuple.local_port, srtp_parameters=ours.srtp_parameters)
             ours._require_open()
             self._ends = {here.id: ours, there.id: theirs}
-            ours.on_closed(lambda: self._end(theirs))
-            theirs.on_closed(lambda: self._end(ours))
+            ours.on_closed(lambda _: self._end(theirs))
+            theirs.on_closed(lambda _: self._end(ours))
             undo.pop_all()
 
     def _end(self, other: PipeTransport) -> None:
@@ -135,8 +135,8 @@ def _mirror(origin: Resource, consumer: Following, piped: Pausable) -> None:
     piped._follow(consumer.source_paused)
     consumer.events.on("pause", lambda: piped._follow(True))
     consumer.events.on("resume", lambda: piped._follow(False))
-    consumer.on_closed(piped.close)
-    piped.on_closed(consumer.close)
+    consumer.on_closed(lambda _: piped.close())
+    piped.on_closed(lambda _: consumer.close())
 
 
 def _reachable(ip: str) -> str:

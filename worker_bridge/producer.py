@@ -45,6 +45,10 @@ class Producer(Pausable):
     row = "producer"
     methods = "PRODUCER"
 
+    type: RtpType = "simple"
+    score: tuple[ProducerScore, ...] = ()
+    _on_trace: Callable[[Producer, str, Body], object] | None = None
+
     def __init__(
         self,
         producer_id: str,
@@ -59,10 +63,8 @@ class Producer(Pausable):
         self.kind = kind
         self.rtp_parameters = intake.parameters
         self._intake = intake
-        self.paused = paused
-        self.type: RtpType = "simple"
-        self.score: tuple[ProducerScore, ...] = ()
-        self._on_trace: Callable[[Producer, str, Body], object] | None = None
+        if paused:
+            self.paused = True
 
     @property
     def consumable_rtp_parameters(self) -> RtpParameters:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from enum import Enum
+from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple, Self
 
 from worker_bridge import chance
@@ -78,15 +79,17 @@ class Resource(Observable):
     row: ClassVar[str]
     """Its line in ``CASCADE``."""
 
+    # Most objects never own, carry or tell anything: they have the class's own nothing until they do.
+    _children: Mapping[str, Resource] = MappingProxyType({})
+    _tables: tuple[MutableMapping[str, Any], ...] = ()
+    _on_closed: tuple[Callable[[Any], object], ...] = ()
+    _close_reason: CloseReason | None = None
+    _app_data: AppData | None = None
+
     def __init__(self, resource_id: str, channel: Channel, owner_id: str) -> None:
         self.id = resource_id
         self._channel = channel
         self._owner_id = owner_id
-        self._children: dict[str, Resource] = {}
-        self._tables: list[MutableMapping[str, Any]] = []
-        self._on_closed: list[Callable[[], object]] = []
-        self._close_reason: CloseReason | None = None
-        self._app_data: AppData | None = None
 
     def __repr__(self) -> str:
         state = self._close_reason.value if self._close_reason else "open"
@@ -121,11 +124,11 @@ class Resource(Observable):
 
     def forget_in(self, table: MutableMapping[str, Any]) -> None:
         """Have its id taken out of ``table`` when it closes, before any callback; the cheapest way to follow it."""
-        self._tables.append(table)
+        self._tables = (*self._tables, table)
 
-    def on_closed(self, callback: Callable[[], object]) -> None:
-        """Have ``callback`` called when it closes, before the event; cheaper than an emitter."""
-        self._on_closed.append(callback)
+    def on_closed(self, callback: Callable[[Self], object]) -> None:
+        """Have ``callback`` called with it when it closes, before the event; cheaper than an emitter."""
+        self._on_closed = (*self._on_closed, callback)
 
     def close(self) -> None:
         """Close it and what it owns, at once; the worker is told. A second close does nothing."""
@@ -143,12 +146,12 @@ class Resource(Observable):
         passed_on = reason if reason is CloseReason.WORKER_DIED else CloseReason.OWNER_CLOSED
         for child in self._owned():
             child._close(passed_on, event=kind.event)
-        for table in self._tables:
+        tables, self._tables = self._tables, ()
+        for table in tables:
             table.pop(self.id, None)
-        self._tables.clear()
-        for callback in self._on_closed:
-            callback()
-        self._on_closed.clear()
+        callbacks, self._on_closed = self._on_closed, ()
+        for callback in callbacks:
+            callback(self)
         logger.debug("%r closed", self)
         if event:
             self._emit(event)
@@ -177,7 +180,8 @@ class Resource(Observable):
         self._require_open()
         if self._channel.listens(child.id):
             raise InvalidParameters(f"{child.id} is the id of something else in this worker")
-        child._app_data = app_data
+        if app_data is not None:
+            child._app_data = app_data
         self._adopt(child)
         self._channel.listen(child.id, child._notified)
         try:
@@ -195,8 +199,11 @@ class Resource(Observable):
         return answer
 
     def _adopt(self, child: Resource) -> None:
-        self._children[child.id] = child
-        child.forget_in(self._children)
+        children = self._children
+        if not isinstance(children, dict):
+            self._children = children = {}
+        children[child.id] = child
+        child.forget_in(children)
 
     def _census(self, found: Counter[str]) -> None:
         """Count what it owns, and what that owns, by kind. A transport on a server's port is its router's."""

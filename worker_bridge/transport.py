@@ -200,7 +200,7 @@ class Transport(Resource):
             new_id(), self._channel, self.id, data_producer, stream, message_limit=self._send_limit
         )
         if stream is not None:
-            data_consumer.on_closed(lambda: self._streams.give_back(stream.stream_id))
+            data_consumer.on_closed(lambda _: self._streams.give_back(stream.stream_id))
         body: Body = {
             "data_consumer_id": data_consumer.id,
             "data_producer_id": data_producer_id,

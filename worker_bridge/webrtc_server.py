@@ -21,7 +21,10 @@ class WebRtcServer(Resource):
     def _carries(self, transport: Resource) -> None:
         """``transport`` is up on our port."""
         self._emit("webrtctransporthandled", transport)
-        transport.on_closed(lambda: self._emit("webrtctransportunhandled", transport))
+        transport.on_closed(self._let_go)
+
+    def _let_go(self, transport: Resource) -> None:
+        self._emit("webrtctransportunhandled", transport)
 
     async def dump(self) -> Body:
         """Sockets, transports, and the ICE user name fragments by which packets find their transport."""

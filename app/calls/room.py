@@ -37,6 +37,7 @@ from worker_bridge.errors import InvalidParameters, NotFound, RequestRefused, Un
 from worker_bridge.producer import Producer
 from worker_bridge.router import Router
 from worker_bridge.rtp import MediaKind, RtpCapabilities, RtpParameters
+from worker_bridge.transport import Transport
 from worker_bridge.webrtc_server import WebRtcServer
 from worker_bridge.webrtc_transport import WebRtcTransport
 
@@ -171,7 +172,7 @@ class Room:
             transport = await self.router.create_webrtc_transport(self._webrtc_server, prefer_udp=True)
             self.transports[transport.id] = PartyTransport(transport, user_id, direction)
             self._index[transport.id] = self
-            transport.on_closed(lambda: self._transport_closed(transport.id))
+            transport.on_closed(self._transport_closed)
         self.events.emit("set_up", user_id)
         return transport
 
@@ -222,7 +223,7 @@ class Room:
             party.producers[key] = self.producers[producer.id] = owned
             party.sending[request.kind] += 1
             self._index[producer.id] = self
-            producer.on_closed(lambda: self._producer_closed(party, owned))
+            producer.on_closed(self._producer_closed)
         self.events.emit("producer_added", user_id, producer)
         return producer
 
@@ -288,7 +289,7 @@ class Room:
             owned = PartyConsumer(consumer, user_id, capabilities, receiver.id)
             party.consumers[key] = self.consumers[consumer.id] = owned
             self._index[consumer.id] = self
-            consumer.on_closed(lambda: self._consumer_closed(party, key, consumer))
+            consumer.on_closed(self._consumer_closed)
             return consumer
 
     async def resume_consumer(self, user_id: str, consumer_id: str) -> None:
@@ -338,26 +339,26 @@ class Room:
         if owned is not None:
             self.events.emit("first_packet", owned.user_id, producer, moment)
 
-    def _transport_closed(self, transport_id: str) -> None:
-        self.transports.pop(transport_id, None)
-        self._index.pop(transport_id, None)
+    def _transport_closed(self, transport: Transport) -> None:
+        self.transports.pop(transport.id, None)
+        self._index.pop(transport.id, None)
 
-    def _producer_closed(self, party: Party, owned: PartyProducer) -> None:
-        producer = owned.producer
-        self.producers.pop(producer.id, None)
+    def _producer_closed(self, producer: Producer) -> None:
+        owned = self.producers.pop(producer.id)
+        party = self._parties[owned.user_id]
         self._index.pop(producer.id, None)
         party.producers.pop(owned.key, None)
         party.sending[producer.kind] -= 1
         if not self.router.closed:
             self.events.emit("producer_removed", owned.user_id, producer)
 
-    def _consumer_closed(self, party: Party, key: tuple[str, str], consumer: Consumer) -> None:
-        self.consumers.pop(consumer.id, None)
+    def _consumer_closed(self, consumer: Consumer) -> None:
+        owned = self.consumers.pop(consumer.id)
         self._index.pop(consumer.id, None)
-        party.consumers.pop(key, None)
+        self._parties[owned.user_id].consumers.pop((owned.transport_id, consumer.producer_id), None)
 
-    def _router_closed(self) -> None:
-        self.events.emit("closed", self.router.close_reason)
+    def _router_closed(self, router: Router) -> None:
+        self.events.emit("closed", router.close_reason)
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from app.calls.watch import Watch
 from app.ledger import Ledger
 from app.ledger.values import CallState, Charged
 from app.ops.lag import LoopLag
-from app.ops.tally import Tally
+from app.ops.tally import Tally, Times
 from app.signaling.dispatch import Dispatcher
 from app.signaling.hub import Hub
 from worker_bridge.pool import Pool, Slot
@@ -89,6 +89,7 @@ class Metrics:
             ("method", "outcome"),
             FAST,
         )
+        self._answers: dict[tuple[str, str], Times] = {}  # of the worker, found without asking for lower-case names
         self._sweep_seconds = self._histogram("sweep_duration_seconds", "One look at all talking calls.", FAST)
         self._flags = self._counter("call_flags", "Times that a live call was found ailing.", "type")
         for flag_type in FlagType:
@@ -178,7 +179,10 @@ class Metrics:
             self._failed_writes.labels(operation).inc()
 
     def worker_answered(self, method: str, seconds: float, outcome: str) -> None:
-        self._bridge.of(method.lower(), outcome).note(seconds)
+        times = self._answers.get((method, outcome))
+        if times is None:
+            times = self._answers[method, outcome] = self._bridge.of(method.lower(), outcome)
+        times.note(seconds)
 
     def _watch_worker(self, slot: Slot) -> None:
         if slot.worker is not None:

@@ -114,7 +114,7 @@ async def test_a_second_close_does_nothing(home: Household, row: str) -> None:
 
 async def test_whoever_was_told_before_the_event_was_told_once(gateway: PlainTransport) -> None:
     told: list[object] = []
-    gateway.on_closed(lambda: told.append("callback"))
+    gateway.on_closed(lambda _: told.append("callback"))
     gateway.events.on("close", told.append)
     gateway.close()
     gateway.close()

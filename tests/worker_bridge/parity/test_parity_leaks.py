@@ -138,7 +138,7 @@ async def test_what_its_transport_took_along_is_nowhere(stage: Stage, kind: str)
     async def make(stage: Stage) -> Resource:
         stage.transport = await stage.router.create_plain_transport(LOOPBACK, sctp=SctpOptions())
         child: Resource = await KINDS[kind](stage)
-        child.on_closed(lambda: setattr(stage, "transport", lasting))
+        child.on_closed(lambda _: setattr(stage, "transport", lasting))
         return child
 
     made = await made_many_times(stage, make, lambda _: stage.transport.close())
