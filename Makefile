@@ -42,7 +42,7 @@ test-debug: setup-test ## Run the bridge's tests on a worker that logs everythin
 test-openapi: setup-test ## Ask a running node for much that its OpenAPI document promises or forbids
 	OPENAPI_EXAMPLES=200 OPENAPI_SEED=$$(date +%s) $(BIN)/python -m pytest -s tests/app/openapi/test_openapi_fuzz.py
 
-test-sanitize: setup-test ## Fuzz the codec under the address and undefined-behaviour sanitizers
+test-sanitize: setup-test ## Fuzz the native extensions under the address and undefined-behaviour sanitizers
 	$(BIN)/python -m tests.sanitize
 
 bench: setup-test ## Measure; prints JSON

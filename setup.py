@@ -64,7 +64,7 @@ class Wheel(bdist_wheel):
     def get_tag(self):
         python, abi, platform = super().get_tag()
         root = Path(self.get_finalized_command("build").build_lib)
-        binaries = [root / PACKAGED / "mediasoup-worker", *root.glob("worker_bridge/_codec*.so")]
+        binaries = [root / PACKAGED / "mediasoup-worker", *root.glob("*/_*.so")]
         return python, abi, platform_tag(platform, [path for path in binaries if path.is_file()])
 
 
@@ -89,18 +89,24 @@ def needed(binary):
     return foreign, max(minors, default=17)
 
 
+def extension(name, source):
+    return Extension(
+        name,
+        [str(source)],
+        include_dirs=[str(CODEC)],
+        depends=sorted(str(path) for path in CODEC.glob("*.hpp")),
+        language="c++",
+        extra_compile_args=[
+            *("-std=c++17", "-O2", "-fvisibility=hidden"),
+            *("-Wall", "-Wextra", "-Wno-missing-field-initializers"),  # {} ends CPython's tables
+        ],
+    )
+
+
 setup(
     cmdclass={"build": Build, "build_carried": BuildCarried, "bdist_wheel": Wheel},
     ext_modules=[
-        Extension(
-            "worker_bridge._codec",
-            [str(CODEC / "module.cpp")],
-            depends=sorted(str(path) for path in CODEC.glob("*.hpp")),
-            language="c++",
-            extra_compile_args=[
-                *("-std=c++17", "-O2", "-fvisibility=hidden"),
-                *("-Wall", "-Wextra", "-Wno-missing-field-initializers"),  # {} ends CPython's tables
-            ],
-        )
+        extension("worker_bridge._codec", CODEC / "module.cpp"),
+        extension("schemas._reader", Path("schemas/native/reader.cpp")),
     ],
 )

@@ -1,5 +1,5 @@
-"""marshmallow field types that convert nothing: each says what it accepts in one method, which both marshmallow and
-the compiled reader of ``base.py`` call. Knows no body.
+"""marshmallow field types that convert nothing: each says what it accepts in one method, and how the native reader
+does the same. Knows no body.
 
 A field without ``load_default`` is required. With ``null_is_absent`` a null counts as not given, which is what
 clients in typed languages send for an optional field; elsewhere null is refused.
@@ -17,16 +17,25 @@ from typing import Any, Final, Generic, TypeVar
 
 from marshmallow import ValidationError, fields, missing
 
+from schemas._reader import Reader as Compiled
 from schemas.cache import ContentCache
 from schemas.problem import MAX_PROBLEMS, UNPRINTABLE
 
 T = TypeVar("T")
 Reader = Callable[[Any], T]
+Plan = tuple[Any, ...]
+"""What ``schemas._reader`` reads a value by; ``native/reader.cpp`` lists its kinds."""
 
 INT32: Final = (-(2**31), 2**31 - 1)
 UINT32_MAX: Final = 2**32 - 1
 UUID_PATTERN: Final = r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
 PRINTABLE: Final = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$"  # UNPRINTABLE for JSON Schema, whose texts have no surrogates
+
+
+def remembering(plan: Plan) -> Plan:
+    """A plan whose results are known by their content once they were read."""
+    read: Reader[Any] = Compiled(plan, ValidationError)
+    return "call", ContentCache(read)
 
 
 class StrictField(fields.Field[T], Generic[T]):
@@ -52,9 +61,15 @@ class StrictField(fields.Field[T], Generic[T]):
     def describe(self) -> dict[str, Any]:
         """The JSON Schema (2020-12) of what ``accept`` accepts."""
 
-    def reader(self) -> Reader[T]:
-        """What the compiled reader calls for a value that is given: ``accept``, or the same made faster."""
-        return self.accept
+    def plan(self) -> Plan:
+        """How the compiled reader reads it: by a kind of its own that does what ``accept`` does, or by ``accept``."""
+        return "call", self.accept
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """A field that accepts in its own way, and says no plan of its own, is asked each time."""
+        super().__init_subclass__(**kwargs)
+        if "accept" in vars(cls) and "plan" not in vars(cls):
+            cls.plan = StrictField.plan  # type: ignore[method-assign]
 
     def writer(self) -> Callable[[T], Any] | None:
         """What the compiled writer calls; None where a value is written as it is."""
@@ -98,6 +113,9 @@ class Text(StrictField[str]):
             raise ValidationError("must not hold control characters")
         return value
 
+    def plan(self) -> Plan:
+        return super().plan() if self.pattern else ("text", self.at_least, self.at_most, "printable")
+
     def describe(self) -> dict[str, Any]:
         shape = {"type": "string", "minLength": self.at_least, "maxLength": self.at_most}
         return shape | {"pattern": f"^{self.pattern}$" if self.pattern else PRINTABLE}
@@ -116,6 +134,9 @@ class Name(Text):
             raise ValidationError("must hold printable characters only, and no spaces")
         return text
 
+    def plan(self) -> Plan:
+        return "name", self.at_least, self.at_most, self.accept
+
     def describe(self) -> dict[str, Any]:
         """``printable`` is a name of ours: JSON Schema has no portable way to write a Unicode category."""
         return super().describe() | {"pattern": r"^\S*$", "format": "printable"}
@@ -127,12 +148,18 @@ class CallId(Text):
     def __init__(self, **options: Any) -> None:
         super().__init__(at_most=64, pattern="[A-Za-z0-9_-]+", form="made of A-Z a-z 0-9 _ -", **options)
 
+    def plan(self) -> Plan:
+        return "text", self.at_least, self.at_most, "call_id"
+
 
 class Uuid(Text):
     """The id of a transport, producer or consumer, kept as it is spelled: ids are compared as text."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(at_least=36, at_most=36, pattern=UUID_PATTERN, form="a UUID", **options)
+
+    def plan(self) -> Plan:
+        return "text", self.at_least, self.at_most, "uuid"
 
     def describe(self) -> dict[str, Any]:
         return {"type": "string", "format": "uuid"}
@@ -149,6 +176,9 @@ class Choice(StrictField[str]):
         if type(value) is not str or value not in self.words:
             raise ValidationError("must be " + " or ".join(f'"{word}"' for word in self.words))
         return value
+
+    def plan(self) -> Plan:
+        return "choice", self.words
 
     def describe(self) -> dict[str, Any]:
         return {"type": "string", "enum": list(self.words)}
@@ -167,6 +197,9 @@ class Whole(StrictField[int]):
         if not self.at_least <= value <= self.at_most:
             raise ValidationError(f"must be {self.at_least} to {self.at_most}")
         return value
+
+    def plan(self) -> Plan:
+        return "whole", self.at_least, self.at_most
 
     def describe(self) -> dict[str, Any]:
         return {"type": "integer", "minimum": self.at_least, "maximum": self.at_most}
@@ -197,6 +230,9 @@ class Flag(StrictField[bool]):
         if type(value) is not bool:
             raise ValidationError("must be true or false")
         return value
+
+    def plan(self) -> Plan:
+        return ("flag",)
 
     def describe(self) -> dict[str, Any]:
         return {"type": "boolean"}
@@ -276,15 +312,9 @@ class ListOf(StrictField[tuple[T, ...]], Generic[T]):
             raise ValidationError(problems)
         return tuple(items)
 
-    def reader(self) -> Reader[tuple[T, ...]]:
-        read_item = self.item.reader()
-        check_length = self._check_length
-
-        def read(value: Any) -> tuple[T, ...]:
-            check_length(value)
-            return tuple([read_item(raw) for raw in value])
-
-        return ContentCache(read) if self._remember else read
+    def plan(self) -> Plan:
+        plan = ("list", self.at_least, self.at_most, self.item.plan())
+        return remembering(plan) if self._remember else plan
 
     def write(self, value: tuple[T, ...]) -> list[Any]:
         write_item = self.item.write

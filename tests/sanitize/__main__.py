@@ -1,8 +1,8 @@
-"""Tries the codec with garbage under the address and undefined-behaviour sanitizers, for about a minute.
+"""Tries codec and reader with garbage under the address and undefined-behaviour sanitizers, for some two minutes.
 
-``python -m tests.sanitize``, from the checkout. The extension is built for it into a scratch folder, and the tests that
-feed it garbage run on that one, with ten times the trials (``CODEC_FUZZ_SCALE``). Any report of a sanitizer ends the
-run. Needs g++ with its libasan and libubsan.
+``python -m tests.sanitize``, from the checkout. The extensions are built for it into a scratch folder, and the tests
+that feed them garbage run on those, the codec's with ten times the trials (``CODEC_FUZZ_SCALE``). Any report of a
+sanitizer ends the run. Needs g++ with its libasan and libubsan.
 """
 
 from __future__ import annotations
@@ -19,8 +19,14 @@ TESTS = (
     "tests/worker_bridge/test_codec.py",
     "tests/worker_bridge/native/test_codec_roundtrip.py",
     "tests/worker_bridge/native/test_codec_garbage.py",
+    "tests/schemas/test_reader.py",
+    "tests/schemas/test_agreement.py",
+    "tests/schemas/test_body_sweep.py",
 )
-IS_OURS = "import sys, worker_bridge._codec as codec; sys.exit(not codec.__file__.startswith(sys.argv[1]))"
+IS_OURS = (
+    "import sys, worker_bridge._codec as codec, schemas._reader as reader; "
+    "sys.exit(not all(each.__file__.startswith(sys.argv[1]) for each in (codec, reader)))"
+)
 
 
 def run(arguments: list[str], env: Mapping[str, str]) -> int:
@@ -28,10 +34,11 @@ def run(arguments: list[str], env: Mapping[str, str]) -> int:
 
 
 def build(folder: Path) -> int:
-    """Puts the whole package, with its instrumented extension, below ``folder / "lib"``."""
-    command = ["build", "--build-base", f"{folder}/base", "--build-lib", f"{folder}/lib"]
-    metadata = ["egg_info", "--egg-base", str(folder)]  # else it would be left in the checkout
-    return run(["-W", "ignore", "setup.py", "-q", *command, *metadata], {"CFLAGS": FLAGS, "LDFLAGS": FLAGS})
+    """Puts the whole package, with its instrumented extensions, below ``folder / "lib"``."""
+    target = ("--build-lib", f"{folder}/lib")
+    metadata = ("egg_info", "--egg-base", str(folder))  # else it would be left in the checkout
+    commands = ["build_py", *target, "build_ext", *target, "--build-temp", f"{folder}/objects", *metadata]
+    return run(["-W", "ignore", "setup.py", "-q", *commands], {"CFLAGS": FLAGS, "LDFLAGS": FLAGS})
 
 
 def library(name: str) -> str:
@@ -54,7 +61,7 @@ def main() -> int:
             "CODEC_FUZZ_SCALE": os.environ.get("CODEC_FUZZ_SCALE", "10"),
         }
         if run(["-P", "-c", IS_OURS, scratch], env):
-            print("the tests would not run on the instrumented codec", file=sys.stderr)
+            print("the tests would not run on the instrumented extensions", file=sys.stderr)
             return 1
         # --confcutdir: what other tests share is the whole application, and no business of these
         options = ["-q", "-p", "no:cacheprovider", "--confcutdir=tests/worker_bridge"]

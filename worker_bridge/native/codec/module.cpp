@@ -6,28 +6,11 @@
 //
 // A Codec is immutable and keeps nothing between calls: it is reentrant, and safe to share between threads.
 
-#include <exception>
-#include <new>
-
 #include "decoder.hpp"
 #include "encoder.hpp"
 
 namespace codec {
 namespace {
-
-// C++ exceptions stop here.
-template <class F>
-PyObject *guarded(F body) {
-  try {
-    return body();
-  } catch (const PyError &) {
-  } catch (const std::bad_alloc &) {
-    PyErr_NoMemory();
-  } catch (const std::exception &error) {
-    PyErr_SetString(PyExc_RuntimeError, error.what());
-  }
-  return nullptr;
-}
 
 struct Codec {
   PyObject_HEAD

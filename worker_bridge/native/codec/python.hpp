@@ -1,4 +1,4 @@
-// What the codec needs of CPython: owning references, buffers, and errors that name the place in a message.
+// What our extensions need of CPython: owning references, buffers, and errors that name the place in a message.
 #pragma once
 
 #define PY_SSIZE_T_CLEAN
@@ -6,6 +6,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <exception>
+#include <new>
 #include <string>
 #include <utility>
 
@@ -87,5 +89,19 @@ class View {
  private:
   Py_buffer buffer_;
 };
+
+// C++ exceptions stop here.
+template <class F>
+PyObject *guarded(F body) {
+  try {
+    return body();
+  } catch (const PyError &) {
+  } catch (const std::bad_alloc &) {
+    PyErr_NoMemory();
+  } catch (const std::exception &error) {
+    PyErr_SetString(PyExc_RuntimeError, error.what());
+  }
+  return nullptr;
+}
 
 }  // namespace codec

@@ -1,0 +1,143 @@
+"""The native reader by itself: plans that are none, values that it must not keep, and callables that misbehave.
+
+That it agrees with marshmallow is ``test_agreement.py``'s business.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from sample_bodies import GOOD
+
+from schemas._reader import Reader
+from schemas.base import _reader
+from schemas.producer import ProduceRequest, ProduceRequestSchema
+
+
+class Refusal(Exception):
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    one: int
+    two: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stranger:
+    one: int
+
+
+SMALL = ("whole", 0, 9)
+ANY_TEXT = ("text", 0, 5, "printable")
+
+
+def required(name: str, plan: tuple[Any, ...]) -> tuple[Any, ...]:
+    return (name, plan, False, None, False, "refused")
+
+
+def pair(*fields: tuple[Any, ...]) -> tuple[Any, ...]:
+    return ("object", True, Pair, (Pair.one, Pair.two), fields)  # type: ignore[attr-defined]
+
+
+PAIR = pair(required("one", SMALL), required("two", ANY_TEXT))
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        None,
+        (),
+        "whole",
+        ("nothing",),
+        (7,),
+        ("whole", 1),
+        ("whole", 0, 2**64),
+        ("text", 0, 5, "loud"),
+        ("list", 0, 5, ("nothing",)),
+        ("choice", ["a"]),
+        ("object", True, Pair, None, [required("one", SMALL)]),
+        ("object", True, Pair, None, (("one", SMALL),)),
+        ("object", True, Pair, (Pair.one,), (required("one", SMALL), required("two", ANY_TEXT))),  # type: ignore[attr-defined]
+        ("object", True, Pair, (Stranger.one,), (required("one", SMALL),)),  # type: ignore[attr-defined]
+        ("object", True, Pair, (7,), (required("one", SMALL),)),
+        ("object", True, 7, (Pair.one,), (required("one", SMALL),)),  # type: ignore[attr-defined]
+    ],
+    ids=repr,
+)
+def test_what_is_no_plan_is_refused(plan: Any) -> None:
+    with pytest.raises((ValueError, TypeError, OverflowError)):
+        Reader(plan, Refusal)
+
+
+def test_a_dataclass_is_made_as_by_itself() -> None:
+    made = Reader(PAIR, Refusal)({"two": "b", "one": 1})
+    assert made == Pair(1, "b")
+    assert hash(made) == hash(Pair(1, "b"))
+    assert repr(made) == repr(Pair(1, "b"))
+    with pytest.raises(AttributeError):
+        made.one = 2
+
+
+@pytest.mark.parametrize(
+    "value", [{}, {"one": 1}, {"one": 1, "two": "b", "three": 3}, {"one": True, "two": "b"}, [], 1]
+)
+def test_what_is_refused_has_the_given_type_and_no_text(value: Any) -> None:
+    with pytest.raises(Refusal) as refused:
+        Reader(PAIR, Refusal)(value)
+    assert str(refused.value) == ""
+
+
+def test_a_callable_s_own_failure_comes_through() -> None:
+    def fail(_: Any) -> None:
+        raise KeyError("mine")
+
+    read = Reader(("list", 0, 5, ("call", fail)), Refusal)
+    with pytest.raises(KeyError, match="mine"):
+        read([1])
+
+
+def test_a_callable_that_changes_the_list_under_the_reader_does_no_harm() -> None:
+    value: list[Any] = [[], [], []]
+    read = Reader(("list", 0, 5, ("call", lambda _: value.clear())), Refusal)
+    with pytest.raises(Refusal):
+        read(value)
+
+
+@pytest.mark.parametrize("value", [{"one": 1, "two": "b"}, {"one": 1, "two": 7}, {"one": "x", "two": "b"}])
+def test_it_keeps_nothing_of_what_it_read(value: dict[str, Any]) -> None:
+    read = Reader(PAIR, Refusal)
+    held = [Pair, *value.values()]
+
+    def try_it() -> None:
+        with contextlib.suppress(Refusal):
+            read(value)
+
+    try_it()
+    before = [sys.getrefcount(one) for one in held]
+    for _ in range(100):
+        try_it()
+    assert [sys.getrefcount(one) for one in held] == before
+
+
+def test_it_lets_its_plan_go() -> None:
+    def accept(value: Any) -> Any:
+        return value
+
+    before = sys.getrefcount(accept)
+    read = Reader(("list", 0, 5, ("call", accept)), Refusal)
+    assert sys.getrefcount(accept) > before
+    del read
+    assert sys.getrefcount(accept) == before
+
+
+def test_a_remembered_part_is_the_same_object_again() -> None:
+    body = GOOD[ProduceRequestSchema]
+    one, other = (_reader(ProduceRequestSchema)(body) for _ in range(2))
+    assert isinstance(one, ProduceRequest)
+    assert one.rtp_parameters.codecs is other.rtp_parameters.codecs
