@@ -17,7 +17,7 @@ PROGRAMS_TEST := npm
 help: ## Show what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(VENV)/.ready ## System packages where it may, the virtual environment, the codec, the worker, the pages
+setup: $(VENV)/.ready ## System packages where it may, the virtual environment, the extensions, the worker, the pages
 	@$(BIN)/voiceplane worker path >/dev/null 2>&1 || $(BIN)/voiceplane worker build
 	@$(BIN)/python -m app.web.build
 
@@ -65,12 +65,12 @@ clean: ## Remove what was built in this folder; data/ stays, and so does the wor
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis worker_bridge/*.so app/web/built
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
-$(VENV)/.ready: pyproject.toml setup.py $(wildcard worker_bridge/native/codec/*)
+$(VENV)/.ready: pyproject.toml setup.py $(wildcard worker_bridge/native/codec/* schemas/native/*)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	  || { echo "$(PYTHON) is not Python 3.11 or newer: install one, or name one with make PYTHON=..." >&2; exit 1; }
 	$(call install_system,$(SYSTEM),$(PROGRAMS),$(missing_python))
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@echo "Installing the Python packages and building the codec: about a minute ..."
+	@echo "Installing the Python packages and building the extensions: about a minute ..."
 	@$(PIP_INSTALL) -e '.[call,build]'
 	@touch $@
 
