@@ -62,7 +62,7 @@ demo: setup ## Start a server, and let two parties talk through it
 	$(BIN)/python -m app.demo
 
 clean: ## Remove what was built in this folder; data/ stays, and so does the worker in the per-user cache
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis worker_bridge/*.so app/web/built
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis */_*.so app/web/built
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 $(VENV)/.ready: pyproject.toml setup.py $(wildcard worker_bridge/native/codec/* schemas/native/*)
