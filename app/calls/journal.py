@@ -45,6 +45,7 @@ class Journal:
         self.ledger = ledger
         self._hand_out = publish
         self._published = published
+        self._early: dict[int, Event] = {}  # stored, and waiting for those before them; by their numbers
         self._backlog: list[NewEvent] = []
         self._notes: dict[str, Noted] = {}  # by call
         self._wake = asyncio.Event()
@@ -197,21 +198,31 @@ class Journal:
     async def _publish(self, events: Sequence[Event]) -> None:
         """Hand out events in the order of their numbers. A gap is somebody's commit whose answer is not here yet, or
         got lost: what stands in the ledger fills it, so that everything is told, and once."""
-        fresh = sorted((event for event in events if event.seq > self._published), key=lambda event: event.seq)
-        if not fresh:
+        self._early.update((event.seq, event) for event in events if event.seq > self._published)
+        self._hand_out_next()
+        if self._early:
+            await asyncio.sleep(0)  # what was committed together is answered in the same turn
+            self._hand_out_next()
+        if not any(event.seq > self._published for event in events):
             return
-        if [event.seq for event in fresh] != list(range(self._published + 1, self._published + 1 + len(fresh))):
-            try:
-                stored = await self.ledger.tail(self._published)
-            except LedgerUnavailable as error:  # what was asked for is stored all the same: telling it catches up
-                logger.warning("%d events are told later: %s", len(fresh), error)
-                self._in_doubt = True
-                self._wake.set()
-                return
-            fresh = [event for event in stored if event.seq > self._published]
-        if fresh:
-            self._published = fresh[-1].seq
-            self._hand_out(fresh)
+        try:
+            stored = await self.ledger.tail(self._published)
+        except LedgerUnavailable as error:  # what was asked for is stored all the same: telling it catches up
+            logger.warning("%d events are told later: %s", len(self._early), error)
+            self._in_doubt = True
+            self._wake.set()
+            return
+        self._early.update((event.seq, event) for event in stored if event.seq > self._published)
+        self._hand_out_next()
+
+    def _hand_out_next(self) -> None:
+        """What follows without a gap on what was handed out."""
+        ready = []
+        while (event := self._early.pop(self._published + 1 + len(ready), None)) is not None:
+            ready.append(event)
+        if ready:
+            self._published = ready[-1].seq
+            self._hand_out(ready)
 
     async def prove_alive(self, last_rtp_ms: Mapping[str, int]) -> None:
         """Best effort: what is not stored now is stored by the next one."""
