@@ -217,7 +217,7 @@ class Journal:
 
     def _hand_out_next(self) -> None:
         """What follows without a gap on what was handed out."""
-        ready = []
+        ready: list[Event] = []
         while (event := self._early.pop(self._published + 1 + len(ready), None)) is not None:
             ready.append(event)
         if ready:

@@ -18,7 +18,7 @@ from app.calls.journal import RETRY_EVERY_S, Journal
 from app.calls.metering import LEDGER_GRACE_S, Meter
 from app.calls.record import record_of
 from app.calls.registry import Registry
-from app.calls.room import Released, Room
+from app.calls.room import ProducerNews, Released, Room
 from app.calls.tasks import Tasks
 from app.ledger.errors import LedgerUnavailable, StaleState, UnknownCall
 from app.ledger.values import CallState, EndedBy, NewEvent, Noted
@@ -84,33 +84,25 @@ class Lifecycle:
     def matched(self, call: LiveCall, room: Room) -> None:
         """It is stored as matched: from here on the room is the call's."""
         call.room = room
-        self._listen(call, room)
+        room.watcher = CallWatcher(self, call)
         if call.live:  # an end that came meanwhile waits for the lock, and closes the room
             call.matched_at = now()
             self._moved(call, CallState.MATCHED)
             self._arm(call, self._timers.setup_s, "no RTP came")
             if room.router.close_reason is not None:  # its worker died while the call was being stored
-                self._room_closed(call, room.router.close_reason)
+                self.room_closed(call, room.router.close_reason)
 
-    def _listen(self, call: LiveCall, room: Room) -> None:
-        room.events.on("set_up", lambda _: self._set_up(call))
-        room.events.on("first_packet", lambda user_id, producer, at: self._first_packet(call, user_id, producer, at))
-        room.events.on("closed", lambda reason: self._room_closed(call, reason))
-        for event_type in ("producer_added", "producer_removed", "producer_paused", "producer_resumed"):
-            room.events.on(event_type, self._producer_teller(call, event_type))
+    def producer_changed(self, call: LiveCall, event_type: ProducerNews, user_id: str, producer: Producer) -> None:
+        """The other party is told."""
+        self._journal.tell(news.producer_event(event_type, call, user_id, producer))
 
-    def _producer_teller(self, call: LiveCall, event_type: str) -> Callable[[str, Producer], None]:
-        def tell(user_id: str, producer: Producer) -> None:
-            self._journal.tell(news.producer_event(event_type, call, user_id, producer))
-
-        return tell
-
-    def _set_up(self, call: LiveCall) -> None:
+    def set_up(self, call: LiveCall) -> None:
+        """There is a transport; the first of a call makes it ``connecting``."""
         if call.state is CallState.MATCHED:
             self._moved(call, call.step(CallEvent.SET_UP).state)
             self._journal.note(Noted(call.id, call.state, "the first transport", now().utc_ms))
 
-    def _first_packet(self, call: LiveCall, user_id: str, producer: Producer, at: Moment) -> None:
+    def first_packet(self, call: LiveCall, user_id: str, producer: Producer, at: Moment) -> None:
         """The worker received a producer's first packet; the first of a call is the moment of connection."""
         call.lives[user_id].last_rtp = at.monotonic
         if call.room is not None:
@@ -142,7 +134,8 @@ class Lifecycle:
                     logger.info("call %s is connected", call.id)
                 return
 
-    def _room_closed(self, call: LiveCall, reason: CloseReason) -> None:
+    def room_closed(self, call: LiveCall, reason: CloseReason) -> None:
+        """Where nobody ended the call first, its worker did."""
         if call.live and reason is CloseReason.WORKER_DIED:
             self.end_soon(call, CallEvent.FAIL, EndReason.WORKER_DIED, "its worker died", at=last_proof(call))
 
@@ -260,6 +253,28 @@ class Lifecycle:
         call.timer = asyncio.get_running_loop().call_later(
             after_s, self.end_soon, call, CallEvent.FAIL, EndReason.TIMEOUT, cause
         )
+
+
+class CallWatcher:
+    """A room's news, as news of its call."""
+
+    __slots__ = ("_call", "_lifecycle")
+
+    def __init__(self, lifecycle: Lifecycle, call: LiveCall) -> None:
+        self._lifecycle = lifecycle
+        self._call = call
+
+    def set_up(self) -> None:
+        self._lifecycle.set_up(self._call)
+
+    def producer_changed(self, news: ProducerNews, user_id: str, producer: Producer) -> None:
+        self._lifecycle.producer_changed(self._call, news, user_id, producer)
+
+    def first_packet(self, user_id: str, producer: Producer, at: Moment) -> None:
+        self._lifecycle.first_packet(self._call, user_id, producer, at)
+
+    def closed(self, reason: CloseReason) -> None:
+        self._lifecycle.room_closed(self._call, reason)
 
 
 def last_proof(call: LiveCall) -> Moment | None:

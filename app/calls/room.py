@@ -10,9 +10,9 @@ from collections import Counter
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
-from app.calls.clock import at_worker_time
+from app.calls.clock import Moment, at_worker_time
 from app.calls.microphones import Microphones
 from app.calls.reading import Reading
 from app.errors import (
@@ -32,9 +32,9 @@ from schemas.producer import ProduceRequest
 from worker_bridge.channel import Body, Channel
 from worker_bridge.connectivity import DtlsParameters, IceParameters
 from worker_bridge.consumer import Consumer
-from worker_bridge.emitter import Emitter
 from worker_bridge.errors import InvalidParameters, NotFound, RequestRefused, Unsupported
 from worker_bridge.producer import Producer
+from worker_bridge.resource import CloseReason
 from worker_bridge.router import Router
 from worker_bridge.rtp import MediaKind, RtpCapabilities, RtpParameters
 from worker_bridge.transport import Transport
@@ -111,10 +111,28 @@ class Party:
     sending: Counter[MediaKind] = field(default_factory=Counter)
 
 
+ProducerNews = Literal["producer_added", "producer_removed", "producer_paused", "producer_resumed"]
+
+
+class RoomWatcher(Protocol):
+    """Who is told what happens in a room, after it happened. Must be quick and raise nothing."""
+
+    def set_up(self) -> None:
+        """There is one more transport."""
+
+    def producer_changed(self, news: ProducerNews, user_id: str, producer: Producer) -> None: ...
+
+    def first_packet(self, user_id: str, producer: Producer, at: Moment) -> None:
+        """The worker received a producer's first packet."""
+
+    def closed(self, reason: CloseReason) -> None:
+        """The router closed, whoever closed it. Nothing more will be told."""
+
+
 class Room:
-    """Events: ``producer_added``, ``producer_removed``, ``producer_paused``, ``producer_resumed``, all with
-    ``(user_id, producer)``; ``set_up(user_id)`` at every new transport; ``first_packet(user_id, producer, moment)``;
-    ``closed(reason)`` when the router closed, whoever closed it."""
+    """``watcher`` is told of everything from when it is set."""
+
+    watcher: RoomWatcher | None = None
 
     def __init__(
         self,
@@ -132,7 +150,6 @@ class Room:
         self.router = router
         self.channel = channel
         self.worker_index = worker_index
-        self.events = Emitter()
         self.microphones = Microphones(router)
         self.transports: dict[str, PartyTransport] = {}
         self.producers: dict[str, PartyProducer] = {}
@@ -173,7 +190,8 @@ class Room:
             self.transports[transport.id] = PartyTransport(transport, user_id, direction)
             self._index[transport.id] = self
             transport.on_closed(self._transport_closed)
-        self.events.emit("set_up", user_id)
+        if self.watcher is not None:
+            self.watcher.set_up()
         return transport
 
     async def connect(self, user_id: str, transport_id: str, dtls_parameters: DtlsParameters) -> None:
@@ -224,7 +242,7 @@ class Room:
             party.sending[request.kind] += 1
             self._index[producer.id] = self
             producer.on_closed(self._producer_closed)
-        self.events.emit("producer_added", user_id, producer)
+        self._tell("producer_added", user_id, producer)
         return producer
 
     async def set_producer_paused(self, user_id: str, producer_id: str, paused: bool) -> None:
@@ -234,7 +252,7 @@ class Room:
             if producer.paused == paused:
                 return
             await (producer.pause() if paused else producer.resume())
-        self.events.emit("producer_paused" if paused else "producer_resumed", user_id, producer)
+        self._tell("producer_paused" if paused else "producer_resumed", user_id, producer)
 
     def close_producer(self, user_id: str, producer_id: str) -> None:
         self.producer_of(user_id, producer_id).producer.close()
@@ -336,8 +354,12 @@ class Room:
         producer.stop_tracing()
         moment = at_worker_time(trace["timestamp"])
         owned = self.producers.get(producer.id)
-        if owned is not None:
-            self.events.emit("first_packet", owned.user_id, producer, moment)
+        if owned is not None and self.watcher is not None:
+            self.watcher.first_packet(owned.user_id, producer, moment)
+
+    def _tell(self, news: ProducerNews, user_id: str, producer: Producer) -> None:
+        if self.watcher is not None:
+            self.watcher.producer_changed(news, user_id, producer)
 
     def _transport_closed(self, transport: Transport) -> None:
         self.transports.pop(transport.id, None)
@@ -350,7 +372,7 @@ class Room:
         party.producers.pop(owned.key, None)
         party.sending[producer.kind] -= 1
         if not self.router.closed:
-            self.events.emit("producer_removed", owned.user_id, producer)
+            self._tell("producer_removed", owned.user_id, producer)
 
     def _consumer_closed(self, consumer: Consumer) -> None:
         owned = self.consumers.pop(consumer.id)
@@ -358,7 +380,9 @@ class Room:
         self._parties[owned.user_id].consumers.pop((owned.transport_id, consumer.producer_id), None)
 
     def _router_closed(self, router: Router) -> None:
-        self.events.emit("closed", router.close_reason)
+        watcher, self.watcher = self.watcher, None  # it leads to the call, and the call to us
+        if watcher is not None and router.close_reason is not None:
+            watcher.closed(router.close_reason)
 
 
 @contextmanager

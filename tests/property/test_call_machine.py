@@ -246,7 +246,7 @@ class CallMachine(RuleBasedStateMachine):
         self.note(call)
         if call is not None:
             for party in call.parties:
-                self.run(self._first_packet(call, party))
+                self.run(self.first_packet(call, party))
             self.time_passes(seconds)
 
     def note(self, call: LiveCall | None) -> None:
@@ -297,13 +297,13 @@ class CallMachine(RuleBasedStateMachine):
     def starts_sending(self, data: strategies.DataObject) -> None:
         call = data.draw(strategies.sampled_from(self.with_room()))
         party = data.draw(strategies.sampled_from(call.parties))
-        self.run(self._first_packet(call, party))
+        self.run(self.first_packet(call, party))
 
-    async def _first_packet(self, call: LiveCall, party: str) -> None:
+    async def first_packet(self, call: LiveCall, party: str) -> None:
         model = self.model[call.id]
         model.sending.add(party)
         moment = clock.now()
-        self.world.lifecycle._first_packet(call, party, StubProducer(), moment)  # type: ignore[arg-type]
+        self.world.lifecycle.first_packet(call, party, StubProducer(), moment)  # type: ignore[arg-type]
         model.proofs.setdefault(party, []).append(moment.monotonic)
         if model.connected is None and call.connected_at is not None:
             model.connected = call.connected_at.monotonic
