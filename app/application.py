@@ -28,6 +28,7 @@ from app.calls.service import CallService
 from app.calls.tasks import Tasks
 from app.calls.watch import Watch
 from app.errors import BadRequest, Draining
+from app.guard import add_guarded
 from app.keys import (
     AUTHENTICATOR,
     CALLS,
@@ -56,7 +57,6 @@ from app.keys import (
 from app.ledger import Ledger, claimed
 from app.ledger.errors import LedgerUnavailable
 from app.ledger.values import Event as StoredEvent
-from app.middleware import edge
 from app.openapi.declaration import answers
 from app.openapi.document import Document
 from app.ops.admission import Admission
@@ -95,7 +95,7 @@ logger = logging.getLogger(__name__)
 
 def create_app(settings: Settings) -> web.Application:
     """The whole control plane. Its workers start with it and end with it."""
-    app = web.Application(middlewares=[edge], client_max_size=MAX_BODY_BYTES)
+    app = web.Application(client_max_size=MAX_BODY_BYTES)
     app[SETTINGS] = settings
     app[RATE_LIMITER] = RateLimiter(settings.rate_limit)
     app[DEMO_LIMITER] = RateLimiter(demo.SESSIONS_PER_SECOND)
@@ -107,21 +107,23 @@ def create_app(settings: Settings) -> web.Application:
     app[HTTP_OBSERVERS] = observers
     capabilities = Capabilities(capabilities_of(settings.media_kinds))
     app[CAPABILITIES] = orjson.dumps(dump(CapabilitiesSchema, capabilities))
-    for routes in (
-        rtc.routes,
-        calls.routes,
-        wallet.routes,
-        admin.routes,
-        live.routes,
-        node.routes,
-        health.routes,
-        metrics.routes,
-        docs.routes,
-        pages.routes,
-        demo.routes,
-    ):
-        app.add_routes(routes)
-    app.router.add_get(SOCKET_PATH, serve_socket, allow_head=False)
+    add_guarded(
+        app,
+        [
+            *rtc.routes,
+            *calls.routes,
+            *wallet.routes,
+            *admin.routes,
+            *live.routes,
+            *node.routes,
+            *health.routes,
+            *metrics.routes,
+            *docs.routes,
+            *pages.routes,
+            *demo.routes,
+            web.get(SOCKET_PATH, serve_socket, allow_head=False),
+        ],
+    )
     app[docs.DOCUMENT] = Document(app.router)
     app.cleanup_ctx.extend([authenticator, ledger, workers, live_calls])
     app.on_shutdown.append(stop_calls)

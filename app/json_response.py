@@ -23,38 +23,24 @@ _STATUS_LINES: Final = {status.value: f"HTTP/1.1 {status.value} {status.phrase}"
 class JsonResponse(web.Response):
     """``body``: the JSON text. Further header fields may be set until it is sent, as on any response."""
 
-    _sent = False
-
     def __init__(self, body: bytes, status: int = 200) -> None:
         super().__init__(body=body, status=status, headers=HEADER)
         self._json = body
-
-    @property
-    def prepared(self) -> bool:
-        return self._sent or super().prepared
-
-    @property
-    def keep_alive(self) -> bool | None:
-        return True if self._sent else super().keep_alive
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
         ordinary = (
             request.version == HttpVersion11
             and request.keep_alive
             and request.method != hdrs.METH_HEAD
-            and len(self.headers) == 1
-            and self.keep_alive is None
+            and len(self._headers) == 1
+            and self._keep_alive is None  # nobody has forced it to close, nor is it prepared
         )
-        if not ordinary or self.prepared:
+        if not ordinary:
             return await super().prepare(request)
-        self._sent = True
         head = (
-            f"{_STATUS_LINES[self.status]}\r\nContent-Type: {JSON}\r\nContent-Length: {len(self._json)}\r\n"
+            f"{_STATUS_LINES[self._status]}\r\nContent-Type: {JSON}\r\nContent-Length: {len(self._json)}\r\n"
             f"Date: {rfc822_formatted_time()}\r\nServer: {SERVER_SOFTWARE}\r\n\r\n"
         )
         await request.writer.write(head.encode() + self._json)
+        self._keep_alive = self._eof_sent = True
         return request.writer
-
-    async def write_eof(self, data: bytes = b"") -> None:
-        if not self._sent:
-            await super().write_eof(data)

@@ -19,7 +19,7 @@ from app.errors import (
     Unauthorized,
     UnsupportedMediaType,
 )
-from app.middleware import is_public
+from app.guard import is_public
 from app.openapi.declaration import Declaration, Parameter, Refusal
 from app.openapi.examples import EXAMPLES
 from app.openapi.responses import EVERYWHERE, JSON, answer_of, answered, refused, response_name

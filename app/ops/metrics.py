@@ -134,7 +134,8 @@ class Metrics:
 
     def request_answered(self, method: str, route: str, status: int, seconds: float) -> None:
         """Clients make methods and routes up: those go under one label."""
-        times = self._http.of(method if method in METHODS else "other", route or "unmatched", status)
+        labels = (method if method in METHODS else "other", route or "unmatched", status)
+        times = self._http.known.get(labels) or self._http.of(*labels)
         if status == UPGRADED:
             times.untimed += 1
         else:

@@ -48,19 +48,19 @@ class Tally(Collector):
         self._histogram, self._times = histogram, times
         self._labels = labels
         self._bounds = bounds
-        self._of: dict[Labels, Times] = {}
+        self.known: dict[Labels, Times] = {}
 
     def of(self, *labels: str | int) -> Times:
         """Where to note what goes under these labels."""
-        times = self._of.get(labels)
+        times = self.known.get(labels)
         if times is None:
-            times = self._of[labels] = Times(self._bounds)
+            times = self.known[labels] = Times(self._bounds)
         return times
 
     def collect(self) -> Iterator[Metric]:
         counter = CounterMetricFamily(self._counter, self._counts, labels=self._labels)
         together: dict[Labels, list[Times]] = defaultdict(list)
-        for labels, times in list(self._of.items()):
+        for labels, times in list(self.known.items()):
             counter.add_metric([str(label) for label in labels], times.count)
             together[labels[:-1]].append(times)
         yield counter

@@ -1,6 +1,6 @@
 """``GET /ws``: what is decided before the upgrade, and which connections are alive. Knows no frames and no commands.
 
-Who asks was found out by the middleware: from the ``Authorization`` header, or from the subprotocol pair
+Who asks was found out by the guard: from the ``Authorization`` header, or from the subprotocol pair
 ``["bearer", "<JWT>"]``, of which only ``bearer`` is answered.
 """
 
@@ -15,8 +15,8 @@ from collections.abc import Callable
 from aiohttp import web
 
 from app.errors import Answer, BadRequest, Draining, Unauthorized
+from app.guard import as_response
 from app.keys import claims
-from app.middleware import as_response
 from app.openapi.declaration import Parameter
 from app.signaling.connection import Connection, Replay
 from app.signaling.dispatch import Dispatcher

@@ -19,8 +19,8 @@ from signed_tokens import SECRET
 from app.auth import WEBSOCKET_BEARER, Authenticator, issue_token
 from app.body import MAX_BODY_BYTES, body, created, json_response, schema_of
 from app.errors import ProducerAlreadyExists, TransportNotFound
+from app.guard import add_guarded
 from app.keys import AUTHENTICATOR, RATE_LIMITER, claims
-from app.middleware import edge
 from app.ratelimit import RateLimiter
 from app.server import make_runner
 from app.settings import Settings
@@ -106,19 +106,23 @@ async def socket(request: web.Request) -> web.WebSocketResponse:
 
 @asynccontextmanager
 async def edge_app(rate: float = 0) -> AsyncIterator[Client]:
-    app = web.Application(middlewares=[edge])
-    app.router.add_post("/notes", write_note)
-    app.router.add_post("/maybe", maybe_note)
-    app.router.add_post("/nothing", no_body)
-    app.router.add_get("/me", no_body)
-    app.router.add_get("/fail/{how}", fail)
-    app.router.add_get("/break", break_off)
-    app.router.add_get("/ws", socket)
-    for path in ("/health/live", "/docs", "/openapi.json", "/demo", "/demo/{name}"):
-        app.router.add_get(path, public)
-    app.router.add_get("/documents", no_body)
-    app.router.add_get("/healthy", no_body)
+    app = web.Application()
     app[RATE_LIMITER] = RateLimiter(rate)
+    add_guarded(
+        app,
+        [
+            web.post("/notes", write_note),
+            web.post("/maybe", maybe_note),
+            web.post("/nothing", no_body),
+            web.get("/me", no_body),
+            web.get("/fail/{how}", fail),
+            web.get("/break", break_off),
+            web.get("/ws", socket),
+            *(web.get(path, public) for path in ("/health/live", "/docs", "/openapi.json", "/demo", "/demo/{name}")),
+            web.get("/documents", no_body),
+            web.get("/healthy", no_body),
+        ],
+    )
     async with (
         Authenticator.open(SETTINGS) as app[AUTHENTICATOR],
         TestClient(ServedAsInEarnest(app)) as client,
@@ -396,9 +400,7 @@ async def test_broken_chunks_end_the_connection(client: Client, caplog: pytest.L
     answers = await reader.read()
     assert b" 400 " in answers.partition(b"\r\n")[0]
     assert b'"public"' not in answers
-    assert [
-        record for record in caplog.records if record.levelno >= logging.ERROR and record.name == "app.middleware"
-    ] == []
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR and record.name == "app.guard"] == []
     writer.close()
     await writer.wait_closed()
 
@@ -406,11 +408,11 @@ async def test_broken_chunks_end_the_connection(client: Client, caplog: pytest.L
 async def test_a_client_that_leaves_in_the_middle_of_its_body_is_no_error(
     client: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.DEBUG, "app.middleware")
+    caplog.set_level(logging.DEBUG, "app.guard")
     refused = asyncio.Event()
     handler = logging.Handler()
     handler.emit = lambda record: refused.set()  # type: ignore[method-assign]
-    logging.getLogger("app.middleware").addHandler(handler)
+    logging.getLogger("app.guard").addHandler(handler)
     try:
         _reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
         writer.write(head("/notes", "Content-Length: 100") + b'{"text":')
@@ -418,8 +420,8 @@ async def test_a_client_that_leaves_in_the_middle_of_its_body_is_no_error(
         await writer.wait_closed()
         await asyncio.wait_for(refused.wait(), 5)
     finally:
-        logging.getLogger("app.middleware").removeHandler(handler)
-    assert [record.levelno for record in caplog.records if record.name == "app.middleware"] == [logging.DEBUG]
+        logging.getLogger("app.guard").removeHandler(handler)
+    assert [record.levelno for record in caplog.records if record.name == "app.guard"] == [logging.DEBUG]
 
 
 # --- what went wrong

@@ -1,4 +1,4 @@
-"""What stands around every handler, in one middleware because each costs: who asks, how often, and what went wrong.
+"""What stands around every handler, in one function because each costs: who asks, how often, and what went wrong.
 
 The order is the contract's: 401, then 429, then whatever the handler finds. Nothing here reads a body, so that a
 refused request costs its header only; aiohttp drains what it can of the rest, or closes the connection.
@@ -6,11 +6,13 @@ refused request costs its header only; aiohttp drains what it can of the rest, o
 
 from __future__ import annotations
 
+import functools
 import logging
 import math
 import secrets
 import time
 import uuid
+from collections.abc import Iterable
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -52,33 +54,58 @@ SCRAPER = Claims("metrics", "admin", math.inf)  # who reads /metrics by its own 
 _log = logging.getLogger(__name__)
 
 
-@web.middleware
-async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Let the request through to its handler, or answer for it; and tell those who observe what came of it."""
-    began = time.monotonic()
-    app = request.app
-    # The matched route decides, not the path as it was written: no spelling of a path can reach another route.
-    resource = request.match_info.route.resource
-    route = resource.canonical if resource is not None else ""
-    response: web.StreamResponse
-    try:
-        if not is_public(route):
-            user = request[CLAIMS] = recalled(app, request) or await identify(app, request, route)
-            if user.role != "admin":
-                app[RATE_LIMITER].admit(user.user_id)
-        if request.body_exists:  # also where the handler needs none: it may be ignored, but not without end
-            refuse_announced_size(request)
-        response = await handler(request)
-    except Exception as error:
-        if request.writer.output_size:  # an answer has begun, and another one would be read as a part of it
-            raise
-        response = refused_by_aiohttp(error) if isinstance(error, web.HTTPException) else refused(request, error)
-    seconds = time.monotonic() - began
-    for observe in app.get(HTTP_OBSERVERS, ()):
-        observe(request.method, route, response.status, seconds)
-    if isinstance(response, web.HTTPException):
-        raise response
-    return response
+def add_guarded(app: web.Application, routes: Iterable[web.AbstractRouteDef]) -> None:
+    """Serve these routes and no others, each behind a guard. Once for an application, which has its rate limiter."""
+    for route in routes:
+        if not isinstance(route, web.RouteDef):
+            raise TypeError(f"{route} has no handler to guard")
+        guarded = guard(app, route.handler, route.path)
+        web.RouteDef(route.method, route.path, guarded, route.kwargs).register(app.router)
+    app.router.add_route("*", "/{path:.*}", guard(app, refuse_unknown, ""))
+
+
+def guard(app: web.Application, handler: Handler, route: str) -> Handler:
+    """Lets requests through to a handler, or answers for it; and tells those who observe what came of it.
+
+    The route decides what is asked of a request, not its path as it was written: no spelling of a path can reach
+    another one. aiohttp's middlewares do the same with two more calls, and without knowing the route beforehand.
+    """
+    public, limiter, observers = is_public(route), app[RATE_LIMITER], app.get(HTTP_OBSERVERS, ())
+
+    @functools.wraps(handler)
+    async def guarded(request: web.Request) -> web.StreamResponse:
+        began = time.monotonic()
+        response: web.StreamResponse
+        try:
+            if not public:
+                user = request[CLAIMS] = recalled(app, request) or await identify(app, request, route)
+                if user.role != "admin":
+                    limiter.admit(user.user_id)
+            if request.body_exists:  # also where the handler needs none: it may be ignored, but not without end
+                refuse_announced_size(request)
+            response = await handler(request)
+        except Exception as error:
+            if request.writer.output_size:  # an answer has begun, and another one would be read as a part of it
+                raise
+            response = refused_by_aiohttp(error) if isinstance(error, web.HTTPException) else refused(request, error)
+        seconds = time.monotonic() - began
+        for observe in observers:
+            observe(request.method, route, response.status, seconds)
+        if isinstance(response, web.HTTPException):
+            raise response
+        return response
+
+    return guarded
+
+
+async def refuse_unknown(request: web.Request) -> web.StreamResponse:
+    """For paths that no route has. :raises HTTPMethodNotAllowed: where one has it for other methods."""
+    ours = request.match_info.route.resource
+    methods: set[str] = set()
+    for resource in request.app.router.resources():
+        if resource is not ours:
+            methods |= (await resource.resolve(request))[1]
+    raise web.HTTPMethodNotAllowed(request.method, methods) if methods else web.HTTPNotFound
 
 
 def is_public(route: str) -> bool:
