@@ -9,16 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from worker_bridge import ortc, rtp_wire
+from worker_bridge.fitting import Codecs, Extensions, random_ssrc
 from worker_bridge.memo import remembered
 from worker_bridge.ortc_validate import completed
 from worker_bridge.rtp import (
-    CodecMapping,
-    EncodingMapping,
     MediaKind,
     RtcpParameters,
     RtpCapabilities,
     RtpEncodingParameters,
-    RtpMapping,
     RtpParameters,
 )
 from worker_bridge.rtp_wire import Wire
@@ -26,19 +24,19 @@ from worker_bridge.rtp_wire import Wire
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Plan:
-    codecs: ortc.Codecs
-    mapping: tuple[CodecMapping, ...]
+    codecs: Codecs
+    consumable: ortc.Consumable
     codecs_wire: list[Wire]
     extensions_wire: list[Wire]
     mapping_wire: list[Wire]
 
 
 @remembered
-def _plan(codecs: ortc.Codecs, extensions: ortc.Extensions, caps: RtpCapabilities) -> _Plan:
+def _plan(codecs: Codecs, extensions: Extensions, caps: RtpCapabilities) -> _Plan:
     mapped = ortc.map_codecs(codecs, caps)
     return _Plan(
         mapped.codecs,
-        mapped.mapping,
+        ortc.consumable_parts(mapped.codecs, extensions, mapped.mapping, caps),
         rtp_wire.codecs_to_wire(mapped.codecs),
         rtp_wire.header_extensions_to_wire(extensions),
         rtp_wire.mapped_codecs_to_wire(mapped.mapping),
@@ -48,10 +46,10 @@ def _plan(codecs: ortc.Codecs, extensions: ortc.Extensions, caps: RtpCapabilitie
 class Intake:
     """``parameters`` are the producer's, validated; its streams' SSRCs in the router are random."""
 
-    __slots__ = ("_caps", "_consumable", "_kind", "_mapped_ssrc", "_plan", "parameters")
+    __slots__ = ("_consumable", "_mapped_ssrc", "_plan", "parameters")
 
-    def __init__(self, kind: MediaKind, parameters: RtpParameters, caps: RtpCapabilities) -> None:
-        """``parameters`` are validated, and of ``kind``. Raises Unsupported for a codec that the router lacks."""
+    def __init__(self, parameters: RtpParameters, caps: RtpCapabilities) -> None:
+        """``parameters`` are validated. Raises Unsupported for a codec that the router lacks."""
         plan = _plan(parameters.codecs, parameters.header_extensions, caps)
         if plan.codecs is not parameters.codecs:
             parameters = RtpParameters(
@@ -63,22 +61,17 @@ class Intake:
                 parameters.msid,
             )
         self.parameters = parameters
-        self._kind = kind
-        self._caps = caps
         self._plan = plan
-        self._mapped_ssrc = ortc.random_ssrc()
+        self._mapped_ssrc = random_ssrc()
         self._consumable: RtpParameters | None = None
 
     @property
     def consumable(self) -> RtpParameters:
         """Made when the first consumer asks: many a producer has none."""
         if self._consumable is None:
-            encodings = tuple(
-                EncodingMapping(self._mapped_ssrc + index, encoding.ssrc, encoding.rid)
-                for index, encoding in enumerate(self.parameters.encodings)
-            )
-            mapping = RtpMapping(self._plan.mapping, encodings)
-            self._consumable = ortc.consumable_parameters(self._kind, self.parameters, self._caps, mapping)
+            first = self._mapped_ssrc
+            ssrcs = range(first, first + len(self.parameters.encodings))
+            self._consumable = self._plan.consumable.of(self.parameters, ssrcs)
         return self._consumable
 
     def parameters_wire(self) -> Wire:
@@ -106,4 +99,4 @@ def take_in(
 
     Raises InvalidParameters and Unsupported as ``ortc.validate_parameters`` and ``ortc.producer_mapping`` do.
     """
-    return Intake(kind, completed(params, kind, encodings, rtcp), caps)
+    return Intake(completed(params, kind, encodings, rtcp), caps)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from worker_bridge import chance, h264
+from worker_bridge import h264
 from worker_bridge.capabilities import (
     ABS_CAPTURE_TIME,
     ABS_SEND_TIME,
@@ -21,8 +21,9 @@ from worker_bridge.capabilities import (
     SUPPORTED,
     TRANSPORT_CC,
 )
-from worker_bridge.codec_match import RTX, SIMULCAST_CODECS, describe, is_media, matches, rtx_of, subtype
+from worker_bridge.codec_match import RTX, describe, matches, rtx_of, subtype
 from worker_bridge.errors import InvalidParameters, Unsupported
+from worker_bridge.fitting import Codecs, Extensions, fit, pipe_encodings, random_ssrc
 from worker_bridge.memo import remembered
 from worker_bridge.ortc_validate import validate_capabilities, validate_codec_capability, validate_parameters
 from worker_bridge.rtp import (
@@ -40,7 +41,6 @@ from worker_bridge.rtp import (
     RtpParameters,
     parameters,
 )
-from worker_bridge.scalability import parse_scalability_mode
 from worker_bridge.sctp import validate_sctp_stream_parameters
 
 __all__ = [
@@ -54,12 +54,6 @@ __all__ = [
     "validate_parameters",
     "validate_sctp_stream_parameters",
 ]
-
-SSRC_MIN: Final = 100_000_000
-SSRC_SPAN: Final = 899_999_999  # random SSRCs have nine digits, and room for successors
-
-Codecs = tuple[RtpCodecParameters, ...]
-Extensions = tuple[RtpHeaderExtensionParameters, ...]
 
 # The router takes it from producers but does not offer it, and routers that are piped together want it all the same.
 _PIPED_DEPENDENCY_DESCRIPTOR: Final = next(
@@ -109,18 +103,10 @@ def consumable_parameters(
     are those of ``kind`` that the router sends. ``params`` and ``mapping`` are results of ``producer_mapping`` with
     the same ``caps``. Raises ``InvalidParameters`` where the codecs are not of ``kind``.
     """
-    codecs = _consumable_codecs(params.codecs, mapping.codecs, caps)
-    if not codecs[0].mime_type.startswith(kind):  # a router's own spelling, so lower-case
+    consumable = consumable_parts(params.codecs, params.header_extensions, mapping.codecs, caps)
+    if not consumable.codecs[0].mime_type.startswith(kind):  # a router's own spelling, so lower-case
         raise InvalidParameters(f"codecs.0.mimeType: {params.codecs[0].mime_type} can't be {kind}")
-    encodings = tuple(
-        RtpEncodingParameters(
-            mapped.mapped_ssrc, None, None, None, encoding.dtx, encoding.scalability_mode, encoding.max_bitrate
-        )
-        for encoding, mapped in zip(params.encodings, mapping.encodings, strict=True)
-    )
-    rtcp = params.rtcp if params.rtcp.reduced_size else RtcpParameters(params.rtcp.cname)
-    extensions = _consumable_extensions(codecs, params.header_extensions, caps)
-    return RtpParameters(codecs, extensions, encodings, rtcp, None, params.msid)
+    return consumable.of(params, [encoding.mapped_ssrc for encoding in mapping.encodings])
 
 
 def can_consume(consumable: RtpParameters, caps: RtpCapabilities) -> bool:
@@ -128,8 +114,7 @@ def can_consume(consumable: RtpParameters, caps: RtpCapabilities) -> bool:
 
     Raises ``InvalidParameters`` for bad capabilities.
     """
-    fitted = _fit(consumable.codecs, consumable.header_extensions, validate_capabilities(caps), False)
-    return _can_send(fitted, consumable)
+    return fit(consumable.codecs, consumable.header_extensions, validate_capabilities(caps), False).can_send(consumable)
 
 
 def consumer_parameters(
@@ -142,14 +127,8 @@ def consumer_parameters(
     left to the transport. Raises ``Unsupported`` where there is no common media codec, ``InvalidParameters`` for bad
     capabilities.
     """
-    fitted = _fit(consumable.codecs, consumable.header_extensions, validate_capabilities(remote), enable_rtx)
-    if not _can_send(fitted, consumable):
-        raise Unsupported("codecs: no media codec in common")
-    if pipe:
-        encodings = _pipe_encodings(consumable.encodings, with_rtx=fitted.rtx)
-    else:
-        encodings = (_consumer_encoding(consumable.encodings, with_rtx=fitted.rtx),)
-    return RtpParameters(fitted.codecs, fitted.extensions, encodings, consumable.rtcp, None, consumable.msid)
+    fitted = fit(consumable.codecs, consumable.header_extensions, validate_capabilities(remote), enable_rtx)
+    return fitted.of(consumable, fitted.encodings(consumable, pipe=pipe))
 
 
 def pipe_consumer_parameters(consumable: RtpParameters, *, enable_rtx: bool) -> RtpParameters:
@@ -158,7 +137,7 @@ def pipe_consumer_parameters(consumable: RtpParameters, *, enable_rtx: bool) -> 
     Without ``enable_rtx`` there is neither RTX nor NACK.
     """
     codecs, extensions = _pipe_parts(consumable.codecs, consumable.header_extensions, enable_rtx)
-    encodings = _pipe_encodings(consumable.encodings, with_rtx=enable_rtx)
+    encodings = pipe_encodings(consumable.encodings, with_rtx=enable_rtx)
     return RtpParameters(codecs, extensions, encodings, consumable.rtcp, None, consumable.msid)
 
 
@@ -248,7 +227,36 @@ def _answered(codec: RtpCodecParameters, match: RtpCodecCapability) -> RtpCodecP
     return replace(codec, parameters=parameters(ours))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Consumable:
+    """What the producers of one browser version have in common for those who consume them."""
+
+    codecs: Codecs
+    extensions: Extensions
+
+    def of(self, params: RtpParameters, ssrcs: Sequence[int]) -> RtpParameters:
+        """With what a producer of ``params`` has of its own; its streams have ``ssrcs`` in the router."""
+        encodings = tuple(
+            [
+                RtpEncodingParameters(
+                    ssrc, None, None, None, encoding.dtx, encoding.scalability_mode, encoding.max_bitrate
+                )
+                for encoding, ssrc in zip(params.encodings, ssrcs, strict=True)
+            ]
+        )
+        rtcp = params.rtcp if params.rtcp.reduced_size else RtcpParameters(params.rtcp.cname)
+        return RtpParameters(self.codecs, self.extensions, encodings, rtcp, None, params.msid)
+
+
 @remembered
+def consumable_parts(
+    codecs: Codecs, extensions: Extensions, mapping: tuple[CodecMapping, ...], caps: RtpCapabilities
+) -> Consumable:
+    """The part of ``consumable_parameters`` that depends on codecs and header extensions alone."""
+    consumable = _consumable_codecs(codecs, mapping, caps)
+    return Consumable(consumable, _consumable_extensions(consumable, extensions, caps))
+
+
 def _consumable_codecs(codecs: Codecs, mapping: tuple[CodecMapping, ...], caps: RtpCapabilities) -> Codecs:
     mapped = {entry.payload_type: entry.mapped_payload_type for entry in mapping}
     by_payload_type = {cap.preferred_payload_type: cap for cap in caps.codecs}
@@ -266,7 +274,6 @@ def _consumable_codecs(codecs: Codecs, mapping: tuple[CodecMapping, ...], caps: 
     return tuple(consumable.values())
 
 
-@remembered
 def _consumable_extensions(codecs: Codecs, offered: Extensions, caps: RtpCapabilities) -> Extensions:
     kind = codecs[0].mime_type.partition("/")[0]
     # Capture times are the producer's own; without them a consumer would wait for ever for what never comes.
@@ -281,84 +288,6 @@ def _consumable_extensions(codecs: Codecs, offered: Extensions, caps: RtpCapabil
 
 
 # Consumers.
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Fitted:
-    codecs: Codecs
-    extensions: Extensions
-    rtx: bool
-    first_media: str | None  # subtype of the codec that the worker would send
-
-
-@remembered
-def _fit(codecs: Codecs, extensions: Extensions, remote: RtpCapabilities, enable_rtx: bool) -> _Fitted:
-    common: list[RtpCodecParameters] = []
-    for codec in codecs:
-        if not enable_rtx and subtype(codec.mime_type) == RTX:
-            continue
-        match = next((cap for cap in remote.codecs if matches(cap, codec, strict=True)), None)
-        if match is not None:
-            common.append(replace(codec, rtcp_feedback=match.rtcp_feedback))
-    media = {codec.payload_type for codec in common if subtype(codec.mime_type) != RTX}
-    common = [codec for codec in common if codec.payload_type in media or dict(codec.parameters).get("apt") in media]
-    known = {(extension.preferred_id, extension.uri) for extension in remote.header_extensions}
-    shared = tuple(extension for extension in extensions if (extension.id, extension.uri) in known)
-    dropped = _unused_congestion_control({extension.uri for extension in shared})
-    return _Fitted(
-        codecs=tuple(
-            replace(
-                codec,
-                rtcp_feedback=tuple(
-                    feedback
-                    for feedback in codec.rtcp_feedback
-                    if feedback.type not in dropped and (enable_rtx or feedback.type != "nack" or feedback.parameter)
-                ),
-            )
-            for codec in common
-        ),
-        extensions=shared,
-        rtx=len(media) < len(common),
-        first_media=next((subtype(codec.mime_type) for codec in common if is_media(codec.mime_type)), None),
-    )
-
-
-def _unused_congestion_control(uris: set[str]) -> tuple[str, ...]:
-    if TRANSPORT_CC in uris:
-        return ("goog-remb",)
-    if ABS_SEND_TIME in uris:
-        return ("transport-cc",)
-    return ("goog-remb", "transport-cc")
-
-
-def _can_send(fitted: _Fitted, consumable: RtpParameters) -> bool:
-    """Comfort noise and DTMF are no call, and simulcast is forwarded for a few codecs only."""
-    return fitted.first_media is not None and (len(consumable.encodings) == 1 or fitted.first_media in SIMULCAST_CODECS)
-
-
-def _consumer_encoding(encodings: tuple[RtpEncodingParameters, ...], *, with_rtx: bool) -> RtpEncodingParameters:
-    mode = next((encoding.scalability_mode for encoding in encodings if encoding.scalability_mode), None)
-    if len(encodings) > 1:  # simulcast streams are a consumer's spatial layers
-        mode = f"L{len(encodings)}T{parse_scalability_mode(mode).temporal_layers}"
-    ssrc = random_ssrc()
-    return RtpEncodingParameters(
-        ssrc=ssrc,
-        rtx_ssrc=ssrc + 1 if with_rtx else None,
-        scalability_mode=mode,
-        max_bitrate=max(encoding.max_bitrate or 0 for encoding in encodings) or None,
-    )
-
-
-def _pipe_encodings(
-    encodings: tuple[RtpEncodingParameters, ...], *, with_rtx: bool
-) -> tuple[RtpEncodingParameters, ...]:
-    ssrc, rtx_ssrc = random_ssrc(), random_ssrc()
-    while abs(ssrc - rtx_ssrc) < len(encodings):  # the two runs must not meet
-        rtx_ssrc = random_ssrc()
-    return tuple(
-        replace(encoding, ssrc=ssrc + index, rtx_ssrc=rtx_ssrc + index if with_rtx else None)
-        for index, encoding in enumerate(encodings)
-    )
 
 
 @remembered
@@ -376,7 +305,7 @@ def _pipe_parts(codecs: Codecs, extensions: Extensions, enable_rtx: bool) -> tup
     )
 
 
-# Codecs and SSRCs.
+# Codecs.
 
 
 def _in_use(cap: RtpCodecCapability) -> RtpCodecParameters:
@@ -389,7 +318,3 @@ def _payload_type(cap: RtpCodecCapability) -> int:
     if cap.preferred_payload_type is None:
         raise InvalidParameters(f"codecs: a router's {cap.mime_type} needs a preferredPayloadType")
     return cap.preferred_payload_type
-
-
-def random_ssrc() -> int:
-    return SSRC_MIN + chance.number_below(SSRC_SPAN)

@@ -91,6 +91,15 @@ def completed(
     cname = short_text("rtcp.cname", rtcp.cname) if rtcp.cname else None
     if cname is not rtcp.cname or rtcp.reduced_size is not True:
         rtcp = RtcpParameters(cname, reduced_size=True)
+    if (
+        shape.codecs is params.codecs
+        and shape.header_extensions is params.header_extensions
+        and encodings is params.encodings
+        and rtcp is params.rtcp
+        and mid is params.mid
+        and msid is params.msid
+    ):
+        return params
     return RtpParameters(shape.codecs, shape.header_extensions, encodings, rtcp, mid, msid)
 
 

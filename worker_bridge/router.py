@@ -247,8 +247,7 @@ class Router(Resource):
         if producer is None:
             return False
         try:
-            capabilities = ortc.validate_capabilities(rtp_capabilities)
-            return ortc.can_consume(producer.consumable_rtp_parameters, capabilities)
+            return ortc.can_consume(producer.consumable_rtp_parameters, rtp_capabilities)
         except Misuse as error:
             logger.debug("%r: capabilities refused: %s", self, error)
             return False

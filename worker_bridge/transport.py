@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import ClassVar, Literal
 
-from worker_bridge import ortc, rtp_wire
+from worker_bridge import rtp_wire
 from worker_bridge.channel import Body, Channel
 from worker_bridge.checks import short_text, text
 from worker_bridge.consumer import Consumer, ConsumerLayers, layers_to_wire
@@ -18,7 +18,9 @@ from worker_bridge.data_consumer import DataConsumer
 from worker_bridge.data_producer import DataProducer
 from worker_bridge.dumps import transport_dump
 from worker_bridge.errors import InvalidParameters, NotFound, RequestRefused
+from worker_bridge.fitting import fit
 from worker_bridge.intake import take_in
+from worker_bridge.ortc_validate import validate_capabilities
 from worker_bridge.producer import Producer, tracing
 from worker_bridge.resource import AppData, CloseReason, Resource, new_id
 from worker_bridge.rtp import (
@@ -252,6 +254,7 @@ class Transport(Resource):
         self,
         producer: Producer,
         parameters: RtpParameters,
+        parameters_wire: rtp_wire.Wire,
         consumer_type: RtpType,
         options: Body,
         app_data: AppData | None,
@@ -261,7 +264,7 @@ class Transport(Resource):
             "consumer_id": consumer.id,
             "producer_id": producer.id,
             "kind": producer.kind.upper(),
-            "rtp_parameters": rtp_wire.parameters_to_wire(parameters),
+            "rtp_parameters": parameters_wire,
             "type": consumer_type.upper(),
             "consumable_rtp_encodings": rtp_wire.encodings_to_wire(producer.consumable_rtp_parameters.encodings),
             **options,
@@ -290,7 +293,7 @@ class Transport(Resource):
     def _rtcp_of(self, parameters: RtpParameters) -> RtcpParameters:
         """A further producer has that of the first."""
         if self._rtcp is not None:
-            return self._rtcp
+            return parameters.rtcp if parameters.rtcp.cname == self._rtcp.cname else self._rtcp
         return parameters.rtcp if parameters.rtcp.cname else RtcpParameters(secrets.token_hex(4))
 
     def _set_sctp_state(self, state: SctpState) -> None:
@@ -353,20 +356,26 @@ class EndpointTransport(Transport):
         Raises NotFound for an unknown producer, Unsupported where no codec matches; then as ``produce``.
         """
         producer = self._producer(producer_id)
-        parameters = ortc.consumer_parameters(
-            producer.consumable_rtp_parameters,
-            ortc.validate_capabilities(rtp_capabilities),
-            pipe=pipe,
-            enable_rtx=producer.kind == "video" if enable_rtx is None else enable_rtx,
+        consumable = producer.consumable_rtp_parameters
+        fitted = fit(
+            consumable.codecs,
+            consumable.header_extensions,
+            validate_capabilities(rtp_capabilities),
+            producer.kind == "video" if enable_rtx is None else enable_rtx,
         )
-        if not pipe:
-            parameters = replace(parameters, mid=self._take_mid() if mid is None else short_text("mid", mid))
+        encodings = fitted.encodings(consumable, pipe=pipe)
+        if pipe:
+            mid = None
+        else:
+            mid = self._take_mid() if mid is None else short_text("mid", mid)
+        parameters = fitted.of(consumable, encodings, mid)
         options = {
             "paused": paused,
             "preferred_layers": preferred_layers and layers_to_wire(preferred_layers),
             "ignore_dtx": ignore_dtx,
         }
-        return await self._consume(producer, parameters, "pipe" if pipe else producer.type, options, app_data)
+        consumer_type = "pipe" if pipe else producer.type
+        return await self._consume(producer, parameters, fitted.wire(parameters), consumer_type, options, app_data)
 
     def _take_mid(self) -> str:
         mid, self._next_mid = self._next_mid, (self._next_mid + 1) % LAST_MID
