@@ -89,12 +89,12 @@ def needed(binary):
     return foreign, max(minors, default=17)
 
 
-def extension(name, source):
+def extension(name, folder):
     return Extension(
         name,
-        [str(source)],
+        [str(folder / "module.cpp")],
         include_dirs=[str(CODEC)],
-        depends=sorted(str(path) for path in CODEC.glob("*.hpp")),
+        depends=sorted(str(path) for each in {CODEC, folder} for path in each.glob("*.hpp")),
         language="c++",
         extra_compile_args=[
             *("-std=c++17", "-O2", "-fvisibility=hidden"),
@@ -106,7 +106,7 @@ def extension(name, source):
 setup(
     cmdclass={"build": Build, "build_carried": BuildCarried, "bdist_wheel": Wheel},
     ext_modules=[
-        extension("worker_bridge._codec", CODEC / "module.cpp"),
-        extension("schemas._reader", Path("schemas/native/reader.cpp")),
+        extension("worker_bridge._codec", CODEC),
+        extension("schemas._native", Path("schemas/native")),
     ],
 )

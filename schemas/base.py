@@ -1,7 +1,7 @@
 """The base of every schema, and the three ways to use one: parse bytes, load a JSON value, dump a dataclass.
 
 A schema is declared once, as marshmallow fields that stand next to the frozen dataclass they load into. From the
-declaration a plan is made, by which the native ``_reader`` takes a good body at an eightieth of marshmallow's price; a
+declaration a plan is made, by which native code takes a good body at an eightieth of marshmallow's price; a
 body that it refuses goes through marshmallow's own ``load``, whose verdict and list of problems are the ones that
 count. Knows no body, and nothing of HTTP.
 """
@@ -11,14 +11,14 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping
-from operator import attrgetter
 from types import MemberDescriptorType
 from typing import Any, ClassVar, Generic, TypeVar, cast, get_args
 
 import marshmallow
 from marshmallow import EXCLUDE, RAISE, ValidationError, post_dump, post_load
 
-from schemas._reader import Reader as Compiled
+from schemas._native import Reader as NativeReader
+from schemas._native import Writer as NativeWriter
 from schemas.fields import Plan, Reader, StrictField, remembering
 from schemas.problem import InvalidBody, flatten
 from schemas.wire import decode
@@ -96,8 +96,8 @@ class ObjectOf(StrictField[T], Generic[T]):
     def write(self, value: T) -> Any:
         return dump(self.schema, value)
 
-    def writer(self) -> Callable[[T], Any]:
-        return cast("Callable[[T], Any]", _writer(self.schema))
+    def write_plan(self) -> Plan:
+        return _write_plan(self.schema)
 
     def describe(self) -> dict[str, Any]:
         return {"$ref": f"#/components/schemas/{component_name(self.schema)}"}
@@ -186,7 +186,7 @@ def _nested(field: Any) -> list[type[Schema[Any]]]:
 @functools.cache
 def _reader(schema: type[Schema[Any]]) -> Reader[Any]:
     """Compile: a function that returns what ``load`` would, or raises a ValidationError that says nothing useful."""
-    return Compiled(_plan(schema), ValidationError)
+    return NativeReader(_plan(schema), ValidationError)
 
 
 def _plan(schema: type[Schema[Any]]) -> Plan:
@@ -232,20 +232,12 @@ def _has_own_make(schema: type[Schema[Any]]) -> bool:
 @functools.cache
 def _writer(schema: type[Schema[Any]]) -> Callable[[Any], dict[str, Any]]:
     """Compile: a function that returns what marshmallow's ``dump`` would."""
+    return NativeWriter(_write_plan(schema))
+
+
+def _write_plan(schema: type[Schema[Any]]) -> Plan:
     dumped = cast("Mapping[str, StrictField[Any]]", instance(schema).dump_fields)
-    plan = tuple(
-        (str(field.data_key), attrgetter(field.attribute or name), field.writer(), field.allow_none)
+    return "object", tuple(
+        (str(field.data_key), field.attribute or name, field.write_plan(), field.allow_none)
         for name, field in dumped.items()
     )
-
-    def write(value: Any) -> dict[str, Any]:
-        result = {}
-        for name, get, write_field, allow_none in plan:
-            inner = get(value)
-            if inner is not None:
-                result[name] = inner if write_field is None else write_field(inner)
-            elif allow_none:
-                result[name] = None
-        return result
-
-    return write

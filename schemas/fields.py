@@ -17,14 +17,14 @@ from typing import Any, Final, Generic, TypeVar
 
 from marshmallow import ValidationError, fields, missing
 
-from schemas._reader import Reader as Compiled
+from schemas._native import Reader as NativeReader
 from schemas.cache import ContentCache
 from schemas.problem import MAX_PROBLEMS, UNPRINTABLE
 
 T = TypeVar("T")
 Reader = Callable[[Any], T]
 Plan = tuple[Any, ...]
-"""What ``schemas._reader`` reads a value by; ``native/reader.cpp`` lists its kinds."""
+"""What ``schemas._native`` reads or writes a value by; ``native/reader.hpp`` and ``writer.hpp`` list the kinds."""
 
 INT32: Final = (-(2**31), 2**31 - 1)
 UINT32_MAX: Final = 2**32 - 1
@@ -34,7 +34,7 @@ PRINTABLE: Final = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$"  # UNPRINTABLE for JSON 
 
 def remembering(plan: Plan) -> Plan:
     """A plan whose results are known by their content once they were read."""
-    read: Reader[Any] = Compiled(plan, ValidationError)
+    read: Reader[Any] = NativeReader(plan, ValidationError)
     return "call", ContentCache(read)
 
 
@@ -71,9 +71,9 @@ class StrictField(fields.Field[T], Generic[T]):
         if "accept" in vars(cls) and "plan" not in vars(cls):
             cls.plan = StrictField.plan  # type: ignore[method-assign]
 
-    def writer(self) -> Callable[[T], Any] | None:
-        """What the compiled writer calls; None where a value is written as it is."""
-        return None if type(self).write is StrictField.write else self.write
+    def write_plan(self) -> Plan | None:
+        """How the native writer writes it; None where a value is written as it is."""
+        return None if type(self).write is StrictField.write else ("call", self.write)
 
     def deserialize(
         self, value: Any, attr: str | None = None, data: Mapping[str, Any] | None = None, **kwargs: Any
@@ -320,9 +320,8 @@ class ListOf(StrictField[tuple[T, ...]], Generic[T]):
         write_item = self.item.write
         return [write_item(item) for item in value]
 
-    def writer(self) -> Callable[[tuple[T, ...]], Any]:
-        write_item = self.item.writer()
-        return list if write_item is None else lambda value: [write_item(item) for item in value]
+    def write_plan(self) -> Plan:
+        return "list", self.item.write_plan()
 
     def describe(self) -> dict[str, Any]:
         bounds = {"minItems": self.at_least} if self.at_least else {}

@@ -19,13 +19,13 @@ TESTS = (
     "tests/worker_bridge/test_codec.py",
     "tests/worker_bridge/native/test_codec_roundtrip.py",
     "tests/worker_bridge/native/test_codec_garbage.py",
-    "tests/schemas/test_reader.py",
+    "tests/schemas/test_native.py",
     "tests/schemas/test_agreement.py",
     "tests/schemas/test_body_sweep.py",
 )
 IS_OURS = (
-    "import sys, worker_bridge._codec as codec, schemas._reader as reader; "
-    "sys.exit(not all(each.__file__.startswith(sys.argv[1]) for each in (codec, reader)))"
+    "import sys, worker_bridge._codec as codec, schemas._native as native; "
+    "sys.exit(not all(each.__file__.startswith(sys.argv[1]) for each in (codec, native)))"
 )
 
 

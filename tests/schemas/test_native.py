@@ -1,6 +1,7 @@
-"""The native reader by itself: plans that are none, values that it must not keep, and callables that misbehave.
+"""The native reader and writer by themselves: plans that are none, values that they must not keep, and callables that
+misbehave.
 
-That it agrees with marshmallow is ``test_agreement.py``'s business.
+That they agree with marshmallow is ``test_agreement.py``'s business.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 from sample_bodies import GOOD
 
-from schemas._reader import Reader
+from schemas._native import Reader, Writer
 from schemas.base import _reader
 from schemas.producer import ProduceRequest, ProduceRequestSchema
 
@@ -141,3 +142,40 @@ def test_a_remembered_part_is_the_same_object_again() -> None:
     one, other = (_reader(ProduceRequestSchema)(body) for _ in range(2))
     assert isinstance(one, ProduceRequest)
     assert one.rtp_parameters.codecs is other.rtp_parameters.codecs
+
+
+WRITES_PAIR = ("object", (("one", "one", None, False), ("second", "two", ("call", str.upper), True)))
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [None, (), ("nothing", None), ("list",), ("call",), ("object", []), ("object", (("one", "one", None),))],
+    ids=repr,
+)
+def test_what_is_no_plan_for_writing_is_refused(plan: Any) -> None:
+    with pytest.raises((ValueError, TypeError)):
+        Writer(plan)
+
+
+def test_a_field_is_written_under_its_name_and_an_absent_one_is_left_out_or_null() -> None:
+    write = Writer(WRITES_PAIR)
+    assert write(Pair(1, "b")) == {"one": 1, "second": "B"}
+    assert write(Pair(None, None)) == {"second": None}  # type: ignore[arg-type]
+    assert Writer(("list", WRITES_PAIR))((Pair(1, "b"),)) == [{"one": 1, "second": "B"}]
+    assert Writer(("list", None))((1, "b")) == [1, "b"]
+
+
+def test_what_has_not_the_fields_is_not_written() -> None:
+    with pytest.raises(AttributeError):
+        Writer(WRITES_PAIR)(Stranger(1))
+    with pytest.raises(TypeError):
+        Writer(WRITES_PAIR)(Pair(1, 7))  # type: ignore[arg-type]
+
+
+def test_the_writer_keeps_nothing_of_what_it_wrote() -> None:
+    write, pair_of_many = Writer(("list", WRITES_PAIR)), [Pair(1, "b")]
+    write(pair_of_many)
+    before = sys.getrefcount(pair_of_many[0]), sys.getrefcount(pair_of_many)
+    for _ in range(100):
+        write(pair_of_many)
+    assert (sys.getrefcount(pair_of_many[0]), sys.getrefcount(pair_of_many)) == before

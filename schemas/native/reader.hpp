@@ -1,10 +1,7 @@
-// schemas._reader: reads JSON values into dataclasses by a plan that a schema has made of its fields.
-//
-//   read = Reader(plan, ValidationError)
-//   thing = read({"callId": "c1"})
+// A JSON value into dataclasses.
 //
 // It accepts what marshmallow accepts by the same schema, and returns the same; what it refuses it refuses without a
-// reason, by a bare ValidationError: marshmallow is asked for that. A plan is a tuple that begins with its kind:
+// reason: marshmallow is asked for that. The kinds of plans:
 //
 //   ("object", closed, build, slots, ((name, plan, has_default, default, is_factory, null), ...))
 //   ("list", at_least, at_most, plan)
@@ -14,22 +11,18 @@
 //
 // "slots" are the member descriptors of a dataclass whose fields can be stored as they are, and then "build" is that
 // class; else it is None, and "build" is called with the values in order. "null" says what a null is: "refused", "absent"
-// or "none". A Reader is immutable, and lives as long as its schema.
+// or "none".
+#pragma once
 
 #include <memory>
 #include <string_view>
 #include <vector>
 
-#include "python.hpp"
+#include "plan.hpp"
 
 #include <structmember.h>
 
-namespace reader {
-namespace {
-
-using codec::guarded;
-using codec::PyError;
-using codec::Ref;
+namespace schemas::reader {
 
 // Thrown where a value is refused; no Python error is set yet.
 struct Refused {};
@@ -43,18 +36,18 @@ using Owned = std::unique_ptr<const Node>;
 
 Owned compile(PyObject *plan);
 
-void check_length(Py_ssize_t length, Py_ssize_t at_least, Py_ssize_t at_most) {
+inline void check_length(Py_ssize_t length, Py_ssize_t at_least, Py_ssize_t at_most) {
   if (length < at_least || length > at_most) throw Refused{};
 }
 
 // Text
 
-bool is_hex(Py_UCS4 c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); }
+inline bool is_hex(Py_UCS4 c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); }
 
-bool is_word(Py_UCS4 c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
+inline bool is_word(Py_UCS4 c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 
 // What schemas.problem calls UNPRINTABLE: tab and line feed may stand in a text.
-bool is_unprintable(Py_UCS4 c) {
+inline bool is_unprintable(Py_UCS4 c) {
   return (c < 0x20 && c != '\t' && c != '\n') || (c >= 0x7f && c <= 0x9f) || (c >= 0xd800 && c <= 0xdfff);
 }
 
@@ -217,18 +210,7 @@ struct Object : Node {
 
 // Plans
 
-[[noreturn]] void wrong_plan(const char *what) {
-  PyErr_Format(PyExc_ValueError, "a plan is wrong: %s", what);
-  throw PyError{};
-}
-
-template <class... Out>
-void unpack(PyObject *tuple, const char *format, Out... out) {
-  if (!PyTuple_Check(tuple)) wrong_plan("it is no tuple");
-  if (!PyArg_ParseTuple(tuple, format, out...)) throw PyError{};
-}
-
-Owned compile_text(PyObject *plan) {
+inline Owned compile_text(PyObject *plan) {
   auto node = std::make_unique<Text>();
   const char *kind, *rule;
   unpack(plan, "snns", &kind, &node->at_least, &node->at_most, &rule);
@@ -240,7 +222,7 @@ Owned compile_text(PyObject *plan) {
   return node;
 }
 
-Owned compile_name(PyObject *plan) {
+inline Owned compile_name(PyObject *plan) {
   auto node = std::make_unique<Text>();
   const char *kind;
   PyObject *accept;
@@ -250,7 +232,7 @@ Owned compile_name(PyObject *plan) {
   return node;
 }
 
-Owned compile_list(PyObject *plan) {
+inline Owned compile_list(PyObject *plan) {
   auto node = std::make_unique<List>();
   const char *kind;
   PyObject *item;
@@ -259,7 +241,7 @@ Owned compile_list(PyObject *plan) {
   return node;
 }
 
-Field compile_field(PyObject *plan) {
+inline Field compile_field(PyObject *plan) {
   Field field{};
   PyObject *name, *inner, *value;
   int has_default, is_factory;
@@ -276,7 +258,7 @@ Field compile_field(PyObject *plan) {
 }
 
 // The slot's place in an instance of "type". A descriptor that is not the type's own would be a write anywhere.
-Py_ssize_t offset_of(PyObject *slot, PyTypeObject *type) {
+inline Py_ssize_t offset_of(PyObject *slot, PyTypeObject *type) {
   if (!PyObject_TypeCheck(slot, &PyMemberDescr_Type)) wrong_plan("a slot is no member descriptor");
   const auto *descriptor = reinterpret_cast<PyMemberDescrObject *>(slot);
   if (descriptor->d_common.d_type != type || descriptor->d_member->type != T_OBJECT_EX)
@@ -284,7 +266,7 @@ Py_ssize_t offset_of(PyObject *slot, PyTypeObject *type) {
   return descriptor->d_member->offset;
 }
 
-Owned compile_object(PyObject *plan) {
+inline Owned compile_object(PyObject *plan) {
   auto node = std::make_unique<Object>();
   const char *kind;
   int closed;
@@ -306,14 +288,14 @@ Owned compile_object(PyObject *plan) {
   return node;
 }
 
-Owned compile_whole(PyObject *plan) {
+inline Owned compile_whole(PyObject *plan) {
   auto node = std::make_unique<Whole>();
   const char *kind;
   unpack(plan, "sLL", &kind, &node->at_least, &node->at_most);
   return node;
 }
 
-Owned compile_choice(PyObject *plan) {
+inline Owned compile_choice(PyObject *plan) {
   auto node = std::make_unique<Choice>();
   const char *kind;
   PyObject *words;
@@ -322,7 +304,7 @@ Owned compile_choice(PyObject *plan) {
   return node;
 }
 
-Owned compile_call(PyObject *plan) {
+inline Owned compile_call(PyObject *plan) {
   auto node = std::make_unique<Call>();
   const char *kind;
   PyObject *accept;
@@ -331,11 +313,8 @@ Owned compile_call(PyObject *plan) {
   return node;
 }
 
-Owned compile(PyObject *plan) {
-  if (!PyTuple_Check(plan) || PyTuple_GET_SIZE(plan) == 0) wrong_plan("it is no tuple, or empty");
-  const char *kind = PyUnicode_AsUTF8(PyTuple_GET_ITEM(plan, 0));
-  if (!kind) throw PyError{};
-  const std::string_view name(kind);
+inline Owned compile(PyObject *plan) {
+  const std::string_view name(kind_of(plan));
   if (name == "object") return compile_object(plan);
   if (name == "list") return compile_list(plan);
   if (name == "text") return compile_text(plan);
@@ -347,71 +326,4 @@ Owned compile(PyObject *plan) {
   wrong_plan("it is of an unknown kind");
 }
 
-// The type
-
-struct Reader {
-  PyObject_HEAD
-  const Node *root;
-  PyObject *refusal;
-};
-
-PyObject *reader_new(PyTypeObject *type, PyObject *args, PyObject *) {
-  PyObject *plan, *refusal;
-  if (!PyArg_ParseTuple(args, "OO:Reader", &plan, &refusal)) return nullptr;
-  return guarded([&] {
-    Owned root = compile(plan);
-    Ref self(type->tp_alloc(type, 0));
-    reinterpret_cast<Reader *>(self.p)->root = root.release();
-    reinterpret_cast<Reader *>(self.p)->refusal = Ref::share(refusal).release();
-    return self.release();
-  });
-}
-
-void reader_dealloc(PyObject *self) {
-  PyTypeObject *type = Py_TYPE(self);
-  delete reinterpret_cast<Reader *>(self)->root;
-  Py_XDECREF(reinterpret_cast<Reader *>(self)->refusal);
-  type->tp_free(self);
-  Py_DECREF(type);
-}
-
-PyObject *reader_call(PyObject *self, PyObject *args, PyObject *kwargs) {
-  PyObject *value;
-  if (kwargs && PyDict_GET_SIZE(kwargs)) return PyErr_Format(PyExc_TypeError, "a Reader takes one value and no names");
-  if (!PyArg_ParseTuple(args, "O:Reader", &value)) return nullptr;
-  return guarded([&]() -> PyObject * {
-    try {
-      return reinterpret_cast<Reader *>(self)->root->read(value).release();
-    } catch (const Refused &) {
-      PyErr_SetString(reinterpret_cast<Reader *>(self)->refusal, "");
-      throw PyError{};
-    }
-  });
-}
-
-PyType_Slot reader_slots[] = {
-    {Py_tp_new, reinterpret_cast<void *>(reader_new)},
-    {Py_tp_dealloc, reinterpret_cast<void *>(reader_dealloc)},
-    {Py_tp_call, reinterpret_cast<void *>(reader_call)},
-    {},
-};
-
-PyType_Spec reader_spec = {"schemas._reader.Reader", sizeof(Reader), 0, Py_TPFLAGS_DEFAULT, reader_slots};
-
-int module_exec(PyObject *module) {
-  PyObject *type = PyType_FromSpec(&reader_spec);
-  const int result = type ? PyModule_AddObjectRef(module, "Reader", type) : -1;
-  Py_XDECREF(type);
-  return result;
-}
-
-PyModuleDef_Slot module_slots[] = {{Py_mod_exec, reinterpret_cast<void *>(module_exec)}, {}};
-
-PyModuleDef module_def = {
-    PyModuleDef_HEAD_INIT, "_reader", nullptr, 0, nullptr, module_slots, nullptr, nullptr, nullptr,
-};
-
-}  // namespace
-}  // namespace reader
-
-PyMODINIT_FUNC PyInit__reader() { return PyModuleDef_Init(&reader::module_def); }
+}  // namespace schemas::reader
