@@ -11,6 +11,8 @@ import os
 TOKEN_BYTES = 16
 DRAWN = 256  # tokens at a time
 
+_VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}  # RFC 9562 §4.1
+
 _tokens: list[bytes] = []
 
 
@@ -32,9 +34,7 @@ def number_below(limit: int) -> int:
 def uuid() -> str:
     """A UUID of version 4 (RFC 9562 §5.4)."""
     digits = token().hex()
-    return (
-        f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{'89ab'[int(digits[16], 16) & 3]}{digits[17:20]}-{digits[20:]}"
-    )
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{_VARIANT[digits[16]]}{digits[17:20]}-{digits[20:]}"
 
 
 os.register_at_fork(after_in_child=_tokens.clear)  # else parent and child would hand out the same

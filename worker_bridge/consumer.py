@@ -43,6 +43,11 @@ class Consumer(Following):
     methods = "CONSUMER"
     source = "producer"
 
+    priority = 1
+    score = ConsumerScore()
+    preferred_layers: ConsumerLayers | None = None
+    current_layers: ConsumerLayers | None = None
+
     def __init__(
         self,
         consumer_id: str,
@@ -58,10 +63,6 @@ class Consumer(Following):
         self.kind = kind
         self.rtp_parameters = rtp_parameters
         self.type = consumer_type
-        self.priority = 1
-        self.score = ConsumerScore()
-        self.preferred_layers: ConsumerLayers | None = None
-        self.current_layers: ConsumerLayers | None = None
 
     @property
     def producer_paused(self) -> bool:

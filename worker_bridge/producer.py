@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from worker_bridge.channel import Body, Channel
 from worker_bridge.checks import octets
@@ -131,6 +132,7 @@ class Producer(Pausable):
                 super()._notified(event, body)
 
 
+@lru_cache(64)
 def tracing(*types: str) -> Asked:
-    """The request that makes a producer trace these types and no others."""
+    """The request that makes a producer trace these types and no others; made once, so not to be changed."""
     return "PRODUCER_ENABLE_TRACE_EVENT", {"events": trace_types(types, PRODUCER_TRACES)}

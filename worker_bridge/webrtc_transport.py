@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Literal
 
 from worker_bridge.channel import Body, Channel
@@ -59,7 +58,8 @@ class WebRtcTransport(EndpointTransport):
             raise InvalidParameters("dtlsParameters.fingerprints: at least one is needed")
         body = {"dtls_parameters": dtls_parameters_to_wire(dtls_parameters)}
         answer = await self._request("WEBRTCTRANSPORT_CONNECT", body)
-        self.dtls_parameters = replace(self.dtls_parameters, role=answer["dtls_local_role"].lower())
+        role = answer["dtls_local_role"].lower()
+        self.dtls_parameters = DtlsParameters(self.dtls_parameters.fingerprints, role)
 
     async def restart_ice(self) -> IceParameters:
         """New ICE credentials; the old ones end when the far end uses these (RFC 8445 §2.4)."""
@@ -69,7 +69,7 @@ class WebRtcTransport(EndpointTransport):
     def _created(self, dump: Body) -> None:
         super()._created(dump)
         self.ice_parameters = ice_parameters_from_wire(dump["ice_parameters"])
-        self.ice_candidates = tuple(ice_candidate_from_wire(candidate) for candidate in dump["ice_candidates"])
+        self.ice_candidates = tuple([ice_candidate_from_wire(candidate) for candidate in dump["ice_candidates"]])
         self.dtls_parameters = dtls_parameters_from_wire(dump["dtls_parameters"])
 
     def _close(self, reason: CloseReason, *, event: str = "", tell: bool = True) -> None:

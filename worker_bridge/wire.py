@@ -1,8 +1,14 @@
-"""Connectivity values as the worker's schema has them, and back: enum names, tuples, listen infos."""
+"""Connectivity values as the worker's schema has them, and back: enum names, tuples, listen infos.
+
+All transports of a server have its candidates, and all of a worker its certificates: values that come again and again
+are made once.
+"""
 
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import lru_cache
+from typing import Final, Literal
 
 from worker_bridge.channel import Body
 from worker_bridge.connectivity import (
@@ -26,6 +32,8 @@ FINGERPRINTS: dict[FingerprintAlgorithm, str] = {
     "sha-512": "SHA512",
 }
 ALGORITHMS = {name: algorithm for algorithm, name in FINGERPRINTS.items()}
+NO_SCTP: Final = SctpOptions()
+REMEMBERED: Final = 256  # fingerprints, and candidates: five and two for each worker
 
 
 def listen_info_to_wire(info: ListenInfo) -> Body:
@@ -52,7 +60,7 @@ def transport_options_to_wire(
 ) -> Body:
     """The options that every transport has. ``sctp`` None turns SCTP off; the worker wants its sizes all the same. A
     direct transport has no SCTP, but the limits of a message. Bits per second."""
-    sizes = sctp or SctpOptions()
+    sizes = sctp or NO_SCTP
     return {
         "direct": direct,
         "initial_available_outgoing_bitrate": initial_available_outgoing_bitrate,
@@ -93,14 +101,17 @@ def ice_parameters_from_wire(body: Body) -> IceParameters:
 
 
 def ice_candidate_from_wire(body: Body) -> IceCandidate:
-    return IceCandidate(
-        foundation=body["foundation"],
-        priority=body["priority"],
-        address=body["address"],
-        protocol=body["protocol"].lower(),
-        port=body["port"],
-        tcp_type="passive" if body["tcp_type"] == "PASSIVE" else None,
+    return _ice_candidate(
+        body["foundation"], body["priority"], body["address"], body["protocol"], body["port"], body["tcp_type"]
     )
+
+
+@lru_cache(REMEMBERED)
+def _ice_candidate(
+    foundation: str, priority: int, address: str, protocol: str, port: int, tcp_type: str | None
+) -> IceCandidate:
+    passive: Literal["passive"] | None = "passive" if tcp_type == "PASSIVE" else None
+    return IceCandidate(foundation, priority, address, "udp" if protocol == "UDP" else "tcp", port, tcp_type=passive)
 
 
 def dtls_parameters_to_wire(parameters: DtlsParameters) -> Body:
@@ -120,8 +131,13 @@ def _algorithm(fingerprint: DtlsFingerprint) -> str:
 
 
 def dtls_parameters_from_wire(body: Body) -> DtlsParameters:
-    prints = tuple(DtlsFingerprint(ALGORITHMS[print_["algorithm"]], print_["value"]) for print_ in body["fingerprints"])
+    prints = tuple([_fingerprint(print_["algorithm"], print_["value"]) for print_ in body["fingerprints"]])
     return DtlsParameters(prints, body["role"].lower())
+
+
+@lru_cache(REMEMBERED)
+def _fingerprint(algorithm: str, value: str) -> DtlsFingerprint:
+    return DtlsFingerprint(ALGORITHMS[algorithm], value)
 
 
 def _require(name: str, value: object, kind: type) -> None:
