@@ -21,8 +21,11 @@ Listener = Callable[[str, Body], None]
 """Gets an event's name and body (empty where the event has none)."""
 
 Outcome = Literal["accepted", "refused", "gone"]
-Observer = Callable[[str, float, Outcome], None]
-"""Gets an answered request's method, the seconds that its answer took to reach us, and what the answer was."""
+Note = Callable[[float], object]
+"""Gets the seconds that an answer took to reach us."""
+
+Observer = Callable[[str, Outcome], Note | None]
+"""Asked once for each method and outcome where that is noted; None for nowhere."""
 
 Pending = tuple[str, float, asyncio.Future[Body] | None]
 """A request's method, the monotonic time at which it was sent, and its answer's future, where anybody waits for it."""
@@ -97,6 +100,7 @@ class Channel:
         self._pending: dict[int, Pending] = {}
         self._listeners: dict[str, Listener] = {}
         self._observers: tuple[Observer, ...] = ()
+        self._notes: dict[tuple[str, Outcome], list[Note]] = {}  # where the observers want it
         self._arrived: list[tuple[str, str, Body]] = []  # notifications that are not handed over yet
         self._failure: Exception | None = None
 
@@ -163,8 +167,9 @@ class Channel:
         self._listeners.pop(handler_id, None)
 
     def observe(self, observer: Observer) -> None:
-        """Have every answer told to ``observer``, which must be quick and raise nothing; a posted request's, too."""
+        """Have every answer noted, a posted request's, too. What notes it must be quick and raise nothing."""
         self._observers = (*self._observers, observer)
+        self._notes.clear()
 
     @property
     def pending(self) -> int:
@@ -202,7 +207,7 @@ class Channel:
         self._failure = failure
         pending, self._pending = self._pending, {}
         for method, since, answer in pending.values():
-            self._tell_observers(method, since, "gone")
+            self._note(method, since, "gone")
             if answer is not None and not answer.done():
                 gone = WorkerGone(f"{method}: {failure}")
                 gone.__cause__ = failure
@@ -228,11 +233,12 @@ class Channel:
     def _receive(self, message: Body) -> None:
         data = message["data"]
         match message["data_type"]:
+            case "Response":
+                if self._arrived:
+                    self._hand_over()
+                self._answer(data)
             case "Notification":
                 self._arrived.append((data["handler_id"], data["event"], data["body"] or {}))
-            case "Response":
-                self._hand_over()
-                self._answer(data)
             case "Log":
                 text = data["data"]
                 worker_logger.log(WORKER_LEVELS.get(text[:1], logging.INFO), "%s", text[1:])
@@ -247,7 +253,7 @@ class Channel:
         method, since, answer = pending
         self.answered_through = since
         if self._observers:
-            self._tell_observers(method, since, "accepted" if response["accepted"] else "refused")
+            self._note(method, since, "accepted" if response["accepted"] else "refused")
         if answer is None:
             if not response["accepted"]:
                 logger.debug("%s was not needed: %s", method, _reason(response))
@@ -259,10 +265,14 @@ class Channel:
             refusal = REFUSALS.get(response["error"], RequestRefused)
             answer.set_exception(refusal(method, _reason(response)))
 
-    def _tell_observers(self, method: str, since: float, outcome: Outcome) -> None:
+    def _note(self, method: str, since: float, outcome: Outcome) -> None:
+        notes = self._notes.get((method, outcome))
+        if notes is None:
+            asked = [observer(method, outcome) for observer in self._observers]
+            notes = self._notes[method, outcome] = [note for note in asked if note is not None]
         seconds = time.monotonic() - since
-        for observe in self._observers:
-            observe(method, seconds, outcome)
+        for note in notes:
+            note(seconds)
 
     def _hand_over(self) -> None:
         """Have what was notified since the last answer delivered in the next turn, all at once."""

@@ -20,9 +20,10 @@ from app.calls.watch import Watch
 from app.ledger import Ledger
 from app.ledger.values import CallState, Charged
 from app.ops.lag import LoopLag
-from app.ops.tally import Tally, Times
+from app.ops.tally import Tally
 from app.signaling.dispatch import Dispatcher
 from app.signaling.hub import Hub
+from worker_bridge.channel import Note
 from worker_bridge.pool import Pool, Slot
 
 PREFIX = "voiceplane"
@@ -89,7 +90,6 @@ class Metrics:
             ("method", "outcome"),
             FAST,
         )
-        self._answers: dict[tuple[str, str], Times] = {}  # of the worker, found without asking for lower-case names
         self._sweep_seconds = self._histogram("sweep_duration_seconds", "One look at all talking calls.", FAST)
         self._flags = self._counter("call_flags", "Times that a live call was found ailing.", "type")
         for flag_type in FlagType:
@@ -179,15 +179,12 @@ class Metrics:
         if not taken:
             self._failed_writes.labels(operation).inc()
 
-    def worker_answered(self, method: str, seconds: float, outcome: str) -> None:
-        times = self._answers.get((method, outcome))
-        if times is None:
-            times = self._answers[method, outcome] = self._bridge.of(method.lower(), outcome)
-        times.note(seconds)
+    def worker_times(self, method: str, outcome: str) -> Note:
+        return self._bridge.of(method.lower(), outcome).note
 
     def _watch_worker(self, slot: Slot) -> None:
         if slot.worker is not None:
-            slot.worker.channel.observe(self.worker_answered)
+            slot.worker.channel.observe(self.worker_times)
 
     def _tally(
         self, name: str, counts: str, timed: str, times: str, labels: tuple[str, ...], bounds: tuple[float, ...]

@@ -12,7 +12,7 @@ from app.calls.traffic import Traffic
 from app.ops.latencies import Latencies
 from app.ops.stress import Stress, of_worker
 from app.ops.usage import cpu_seconds
-from worker_bridge.channel import Outcome
+from worker_bridge.channel import Note, Outcome
 from worker_bridge.worker import Worker
 
 SETTLES_WITHIN_S = 3.0  # the time constant of what is smoothed: a burst of set-ups is no load yet
@@ -38,7 +38,7 @@ class Vitals:
         self._looked_at: float | None = None
         self._smooth_cpu = 0.0
         self._smooth_out = 0.0
-        worker.channel.observe(self._answered)
+        worker.channel.observe(self._times_of)
 
     @property
     def stress(self) -> Stress:
@@ -82,6 +82,5 @@ class Vitals:
         self._seen_loss = self.traffic.expected, self.traffic.lost
         self.expected, self.lost = self.traffic.expected - expected, self.traffic.lost - lost
 
-    def _answered(self, method: str, seconds: float, _: Outcome) -> None:
-        if method not in ASKED_IN_BULK:
-            self.request_times.note(seconds)
+    def _times_of(self, method: str, _: Outcome) -> Note | None:
+        return None if method in ASKED_IN_BULK else self.request_times.note

@@ -380,8 +380,9 @@ async def test_after_the_end_the_rest_of_the_garbage_is_nobodys_business(
 
 
 async def test_observers_are_told_of_every_answer_and_of_those_that_never_come(wire: Wire) -> None:
-    channel, told = wire.channel, []
-    channel.observe(lambda method, seconds, outcome: told.append((method, outcome, 0 <= seconds < 60)))
+    channel, told, times = wire.channel, [], []
+    channel.observe(lambda method, outcome: lambda seconds: told.append((method, outcome, 0 <= seconds < 60)))
+    channel.observe(lambda method, _: times.append if method == "ROUTER_DUMP" else None)
     asked, refused = channel.send("WORKER_DUMP"), channel.send("ROUTER_DUMP", "a")
     channel.post("WORKER_CLOSE_ROUTER", "", {"router_id": "b"})
     lost = channel.send("PRODUCER_DUMP", "c")
@@ -395,3 +396,4 @@ async def test_observers_are_told_of_every_answer_and_of_those_that_never_come(w
         ("WORKER_CLOSE_ROUTER", "accepted", True),
         ("PRODUCER_DUMP", "gone", True),
     ]
+    assert len(times) == 1
