@@ -195,7 +195,8 @@ def _plan(schema: type[Schema[Any]]) -> Plan:
     fields = tuple((str(field.data_key), field.plan(), *_default(field), _null(field)) for field in loaded.values())
     slots = _slots(schema, tuple(loaded))
     build = schema.value_type if slots is not None else _builder(schema, tuple(loaded))
-    return "object", declared.unknown == RAISE, build, slots, fields
+    frozen = slots is not None and schema.value_type.__dataclass_params__.frozen
+    return "object", declared.unknown == RAISE, build, slots, frozen, fields
 
 
 def _default(field: StrictField[Any]) -> tuple[bool, Any, bool]:

@@ -35,7 +35,7 @@ PRINTABLE: Final = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$"  # UNPRINTABLE for JSON 
 def remembering(plan: Plan) -> Plan:
     """A plan whose results are known by their content once they were read."""
     read: Reader[Any] = NativeReader(plan, ValidationError)
-    return "call", ContentCache(read)
+    return "remembered", ContentCache(read)
 
 
 class StrictField(fields.Field[T], Generic[T]):

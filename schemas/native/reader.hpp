@@ -3,14 +3,14 @@
 // It accepts what marshmallow accepts by the same schema, and returns the same; what it refuses it refuses without a
 // reason: marshmallow is asked for that. The kinds of plans:
 //
-//   ("object", closed, build, slots, ((name, plan, has_default, default, is_factory, null), ...))
+//   ("object", closed, build, slots, frozen, ((name, plan, has_default, default, is_factory, null), ...))
 //   ("list", at_least, at_most, plan)
 //   ("text", at_least, at_most, rule)         rule: "printable", "call_id", "uuid"
 //   ("name", at_least, at_most, accept)       visible ASCII; whatever else is accept's to judge
-//   ("whole", at_least, at_most)   ("choice", words)   ("flag",)   ("call", accept)
+//   ("whole", at_least, at_most)   ("choice", words)   ("flag",)   ("call", accept)   ("remembered", read)
 //
 // "slots" are the member descriptors of a dataclass whose fields can be stored as they are, and then "build" is that
-// class; else it is None, and "build" is called with the values in order. "null" says what a null is: "refused", "absent"
+// class; else it is None, and "build" is called with the values in order. "frozen" says whether that class is. "null" says what a null is: "refused", "absent"
 // or "none".
 #pragma once
 
@@ -30,6 +30,9 @@ struct Refused {};
 struct Node {
   virtual ~Node() = default;
   virtual Ref read(PyObject *value) const = 0;
+
+  // Whether what it makes can be part of a cycle, and so has to be seen by the collector as long as it is tracked.
+  virtual bool can_close_a_cycle(PyObject *made) const { return PyObject_IS_GC(made) && PyObject_GC_IsTracked(made); }
 };
 
 using Owned = std::unique_ptr<const Node>;
@@ -121,6 +124,11 @@ struct Call : Node {
   Ref read(PyObject *value) const override { return Ref(PyObject_CallOneArg(accept.p, value)); }
 };
 
+// What is remembered is shared, and so it must not change: nothing in it can come to lead to who shares it.
+struct Remembered : Call {
+  bool can_close_a_cycle(PyObject *) const override { return false; }
+};
+
 // Lists and objects
 
 struct List : Node {
@@ -132,11 +140,15 @@ struct List : Node {
     const Py_ssize_t length = PyList_GET_SIZE(value);
     check_length(length, at_least, at_most);
     Ref tuple(PyTuple_New(length));
+    bool seen = false;
     for (Py_ssize_t i = 0; i < length; i++) {
       if (PyList_GET_SIZE(value) != length) throw Refused{};  // a callable of the plan has changed it
       const Ref raw = Ref::share(PyList_GET_ITEM(value, i));
-      PyTuple_SET_ITEM(tuple.p, i, item->read(raw.p).release());
+      PyObject *made = item->read(raw.p).release();
+      PyTuple_SET_ITEM(tuple.p, i, made);
+      seen = seen || item->can_close_a_cycle(made);
     }
+    if (length && !seen) PyObject_GC_UnTrack(tuple.p);  // the empty one is everybody's
     return tuple;
   }
 };
@@ -168,7 +180,7 @@ struct Field {
 };
 
 struct Object : Node {
-  bool closed, has_slots;
+  bool closed, has_slots, frozen;
   Ref build;
   std::vector<Field> fields;
 
@@ -189,13 +201,18 @@ struct Object : Node {
     if (PyDict_GET_SIZE(value) != known) throw Refused{};
   }
 
-  // As the dataclass's own __init__ does, which is generated from the same fields.
+  // As the dataclass's own __init__ does, which is generated from the same fields. A frozen object of values that the
+  // collector need not see can be in no cycle, and need not be seen either; Python does the same with its tuples.
   Ref stored(PyObject *value) const {
     PyTypeObject *type = reinterpret_cast<PyTypeObject *>(build.p);
     Ref made(type->tp_alloc(type, 0));
+    bool seen = !frozen;
     for (const Field &field : fields) {
-      *reinterpret_cast<PyObject **>(reinterpret_cast<char *>(made.p) + field.offset) = field.read(value).release();
+      PyObject *inner = field.read(value).release();
+      *reinterpret_cast<PyObject **>(reinterpret_cast<char *>(made.p) + field.offset) = inner;
+      seen = seen || field.node->can_close_a_cycle(inner);
     }
+    if (!seen) PyObject_GC_UnTrack(made.p);
     return made;
   }
 
@@ -269,10 +286,11 @@ inline Py_ssize_t offset_of(PyObject *slot, PyTypeObject *type) {
 inline Owned compile_object(PyObject *plan) {
   auto node = std::make_unique<Object>();
   const char *kind;
-  int closed;
+  int closed, frozen;
   PyObject *build, *slots, *fields;
-  unpack(plan, "spOOO!", &kind, &closed, &build, &slots, &PyTuple_Type, &fields);
+  unpack(plan, "spOOpO!", &kind, &closed, &build, &slots, &frozen, &PyTuple_Type, &fields);
   node->closed = closed;
+  node->frozen = frozen;
   node->has_slots = slots != Py_None;
   node->build = Ref::share(build);
   for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(fields); i++) {
@@ -304,8 +322,9 @@ inline Owned compile_choice(PyObject *plan) {
   return node;
 }
 
-inline Owned compile_call(PyObject *plan) {
-  auto node = std::make_unique<Call>();
+template <class Kind>
+Owned compile_call(PyObject *plan) {
+  auto node = std::make_unique<Kind>();
   const char *kind;
   PyObject *accept;
   unpack(plan, "sO", &kind, &accept);
@@ -322,7 +341,8 @@ inline Owned compile(PyObject *plan) {
   if (name == "whole") return compile_whole(plan);
   if (name == "choice") return compile_choice(plan);
   if (name == "flag") return std::make_unique<Flag>();
-  if (name == "call") return compile_call(plan);
+  if (name == "call") return compile_call<Call>(plan);
+  if (name == "remembered") return compile_call<Remembered>(plan);
   wrong_plan("it is of an unknown kind");
 }
 

@@ -7,6 +7,7 @@ That they agree with marshmallow is ``test_agreement.py``'s business.
 from __future__ import annotations
 
 import contextlib
+import gc
 import sys
 from dataclasses import dataclass
 from typing import Any
@@ -43,7 +44,7 @@ def required(name: str, plan: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def pair(*fields: tuple[Any, ...]) -> tuple[Any, ...]:
-    return ("object", True, Pair, (Pair.one, Pair.two), fields)  # type: ignore[attr-defined]
+    return ("object", True, Pair, (Pair.one, Pair.two), True, fields)  # type: ignore[attr-defined]
 
 
 PAIR = pair(required("one", SMALL), required("two", ANY_TEXT))
@@ -62,12 +63,12 @@ PAIR = pair(required("one", SMALL), required("two", ANY_TEXT))
         ("text", 0, 5, "loud"),
         ("list", 0, 5, ("nothing",)),
         ("choice", ["a"]),
-        ("object", True, Pair, None, [required("one", SMALL)]),
-        ("object", True, Pair, None, (("one", SMALL),)),
-        ("object", True, Pair, (Pair.one,), (required("one", SMALL), required("two", ANY_TEXT))),  # type: ignore[attr-defined]
-        ("object", True, Pair, (Stranger.one,), (required("one", SMALL),)),  # type: ignore[attr-defined]
-        ("object", True, Pair, (7,), (required("one", SMALL),)),
-        ("object", True, 7, (Pair.one,), (required("one", SMALL),)),  # type: ignore[attr-defined]
+        ("object", True, Pair, None, False, [required("one", SMALL)]),
+        ("object", True, Pair, None, False, (("one", SMALL),)),
+        ("object", True, Pair, (Pair.one,), True, (required("one", SMALL), required("two", ANY_TEXT))),  # type: ignore[attr-defined]
+        ("object", True, Pair, (Stranger.one,), True, (required("one", SMALL),)),  # type: ignore[attr-defined]
+        ("object", True, Pair, (7,), True, (required("one", SMALL),)),
+        ("object", True, 7, (Pair.one,), True, (required("one", SMALL),)),  # type: ignore[attr-defined]
     ],
     ids=repr,
 )
@@ -179,3 +180,11 @@ def test_the_writer_keeps_nothing_of_what_it_wrote() -> None:
     for _ in range(100):
         write(pair_of_many)
     assert (sys.getrefcount(pair_of_many[0]), sys.getrefcount(pair_of_many)) == before
+
+
+def test_what_can_be_in_no_cycle_is_not_the_collectors_business() -> None:
+    assert not gc.is_tracked(Reader(PAIR, Refusal)({"one": 1, "two": "b"}))
+    holds_a_list = pair(required("one", SMALL), required("two", ("call", lambda value: [value])))
+    assert gc.is_tracked(Reader(holds_a_list, Refusal)({"one": 1, "two": "b"}))
+    thawed = ("object", True, Pair, (Pair.one, Pair.two), False, PAIR[-1])  # type: ignore[attr-defined]
+    assert gc.is_tracked(Reader(thawed, Refusal)({"one": 1, "two": "b"}))
