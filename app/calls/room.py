@@ -158,6 +158,9 @@ class Room:
         self._webrtc_server = webrtc_server
         self._limits = limits
         self._index = index
+        # Bound once, for all producers, and let go of when the router closes: else each holds two methods of its own.
+        self._on_producer_closed = self._producer_closed
+        self._on_first_packet = self._first_packet
         router.on_closed(self._router_closed)
 
     def __repr__(self) -> str:
@@ -241,7 +244,7 @@ class Room:
             party.producers[key] = self.producers[producer.id] = owned
             party.sending[request.kind] += 1
             self._index[producer.id] = self
-            producer.on_closed(self._producer_closed)
+            producer.on_closed(self._on_producer_closed)
         self._tell("producer_added", user_id, producer)
         return producer
 
@@ -347,7 +350,7 @@ class Room:
             raise BadRequest.at("rtpParameters", error.reason) from error
         except (InvalidParameters, Unsupported) as error:
             raise BadRequest.within("rtpParameters", error) from error
-        producer.on_trace(self._first_packet)
+        producer.on_trace(self._on_first_packet)
         return producer
 
     def _first_packet(self, producer: Producer, _: str, trace: Body) -> None:
@@ -380,6 +383,7 @@ class Room:
         self._parties[owned.user_id].consumers.pop((owned.transport_id, consumer.producer_id), None)
 
     def _router_closed(self, router: Router) -> None:
+        del self._on_producer_closed, self._on_first_packet
         watcher, self.watcher = self.watcher, None  # it leads to the call, and the call to us
         if watcher is not None and router.close_reason is not None:
             watcher.closed(router.close_reason)
