@@ -76,7 +76,8 @@ class Meter:
     def settle(self, until: Moment) -> None:
         """Decide what was due until then, before a call stops to talk: the meter may be waiting for the ledger."""
         self._collect(until)
-        self._wake.set()
+        if self._waiting:
+            self._wake.set()
 
     async def stop(self, call: LiveCall) -> list[UnitDue]:
         """Charge no more for a call that is ending. Returns the units that it lived and that are not stored yet."""

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
 
-from app.ledger.bulk import json_text
+from app.ledger.bulk import execute_sqlite, json_text
 from app.ledger.database import ALONG_S, Database, is_trouble, translated, unavailable
 from app.ledger.errors import LedgerUnavailable
 
@@ -69,7 +69,8 @@ class SqliteDatabase(Database):
         self._writer_thread = ThreadPoolExecutor(1, thread_name_prefix="ledger writer")
         self._reader_threads = ThreadPoolExecutor(READERS, thread_name_prefix="ledger reader")
         self._waiting: list[Job] = []
-        self._committer: asyncio.Task[None] | None = None
+        self._idle = asyncio.Event()  # nothing waits, and nothing is under way
+        self._idle.set()
 
     @classmethod
     @asynccontextmanager
@@ -103,17 +104,17 @@ class SqliteDatabase(Database):
         return result
 
     async def _done(self, job: Job, *, hurry: bool) -> Any:
+        loop = asyncio.get_running_loop()
         self._waiting.append(job)
         if hurry:
             self._start_committing()
         else:
-            asyncio.get_running_loop().call_later(ALONG_S, self._start_committing)
+            loop.call_later(ALONG_S, self._start_committing)
+        patience = loop.call_later(self._timeout_s, give_up, job)
         try:
-            async with asyncio.timeout(self._timeout_s):
-                return await job.done
-        except TimeoutError as error:
-            raise unavailable(error, outcome_unknown=job.started) from error
+            return await job.done
         finally:
+            patience.cancel()
             if not job.started:
                 self._waiting.remove(job)
 
@@ -126,22 +127,31 @@ class SqliteDatabase(Database):
             raise unavailable(error) from error
 
     def _start_committing(self) -> None:
-        if self._waiting and self._committer is None:
-            self._committer = asyncio.create_task(self._commit_all(), name="ledger committer")
+        """Commit soon: what is asked for in the same turn comes along, what comes later is the next commit's."""
+        if self._waiting and self._idle.is_set():
+            self._idle.clear()
+            loop = asyncio.get_running_loop()
+            loop.call_soon(self._commit_next, loop)
 
-    async def _commit_all(self) -> None:
-        """Commit what waits, and what comes meanwhile, until nothing waits."""
-        loop = asyncio.get_running_loop()
-        try:
-            while self._waiting:
-                jobs, self._waiting = self._waiting[:MAX_TOGETHER], self._waiting[MAX_TOGETHER:]
-                for job in jobs:
-                    job.started = True
-                outcomes = await loop.run_in_executor(self._writer_thread, self._commit_together, jobs)
-                for job, outcome in zip(jobs, outcomes, strict=True):
-                    settle(job.done, outcome)
-        finally:
-            self._committer = None
+    def _commit_next(self, loop: asyncio.AbstractEventLoop) -> None:
+        jobs, self._waiting = self._waiting[:MAX_TOGETHER], self._waiting[MAX_TOGETHER:]
+        if not jobs:
+            self._idle.set()
+            return
+        for job in jobs:
+            job.started = True
+        self._writer_thread.submit(self._commit_and_answer, jobs, loop)
+
+    def _commit_and_answer(self, jobs: Sequence[Job], loop: asyncio.AbstractEventLoop) -> None:
+        """Runs in the writer's thread."""
+        outcomes = self._commit_together(jobs)
+        with suppress(RuntimeError):  # the loop was closed while the disk hung: nobody waits any more
+            loop.call_soon_threadsafe(self._answer, jobs, outcomes, loop)
+
+    def _answer(self, jobs: Sequence[Job], outcomes: Sequence[Any], loop: asyncio.AbstractEventLoop) -> None:
+        for job, outcome in zip(jobs, outcomes, strict=True):
+            settle(job.done, outcome)
+        self._commit_next(loop)
 
     def _commit_together(self, jobs: Sequence[Job], *, apart: bool = False) -> list[Any]:
         """One outcome for each; runs in the writer's thread and raises nothing.
@@ -177,8 +187,7 @@ class SqliteDatabase(Database):
         hanging = False
         try:
             async with asyncio.timeout(self._timeout_s):
-                if self._committer is not None:
-                    await self._committer
+                await self._idle.wait()
                 await loop.run_in_executor(self._writer_thread, self.writer.dispose)
                 await loop.run_in_executor(self._reader_threads, self.reader.dispose)
         except TimeoutError:
@@ -223,6 +232,10 @@ def in_savepoint(tx: Connection, work: Callable[[Connection], Any]) -> Any:
         savepoint.rollback()
         return Failed(translated(error))
     return result
+
+
+def give_up(job: Job) -> None:
+    settle(job.done, Failed(unavailable(TimeoutError(), outcome_unknown=job.started)))
 
 
 def settle(done: asyncio.Future[Any], outcome: Any) -> None:
@@ -271,6 +284,6 @@ def engine(url: URL, timeout_s: float, *, writes: bool) -> Engine:
 
     @event.listens_for(made, "begin")
     def begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+        execute_sqlite(connection, "BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return made

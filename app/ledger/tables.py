@@ -62,7 +62,8 @@ class Words(TypeDecorator[str]):
 
 def storable(words: str) -> str:
     """``words`` with U+FFFD for NUL, and ``?`` for what UTF-8 can't carry."""
-    return words.replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")
+    words = words.replace("\0", "\ufffd")
+    return words if words.isascii() else words.encode("utf-8", "replace").decode("utf-8")
 
 
 Points = BigInteger
