@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from worker_bridge import chance, rtp_wire
+from worker_bridge._codec import Shared
 from worker_bridge.capabilities import ABS_SEND_TIME, TRANSPORT_CC
 from worker_bridge.codec_match import RTX, SIMULCAST_CODECS, is_media, matches, subtype
 from worker_bridge.errors import Unsupported
@@ -39,8 +40,8 @@ class Fitted:
     extensions: Extensions
     rtx: bool
     first_media: str | None  # subtype of the codec that the worker would send
-    codecs_wire: list[Wire]
-    extensions_wire: list[Wire]
+    codecs_wire: Shared
+    extensions_wire: Shared
 
     def can_send(self, consumable: RtpParameters) -> bool:
         """Comfort noise and DTMF are no call, and simulcast is forwarded for a few codecs only."""
@@ -97,8 +98,8 @@ def fit(codecs: Codecs, extensions: Extensions, remote: RtpCapabilities, enable_
         shared,
         rtx=len(media) < len(common),
         first_media=next((subtype(codec.mime_type) for codec in common if is_media(codec.mime_type)), None),
-        codecs_wire=rtp_wire.codecs_to_wire(fitted),
-        extensions_wire=rtp_wire.header_extensions_to_wire(shared),
+        codecs_wire=Shared(rtp_wire.codecs_to_wire(fitted)),
+        extensions_wire=Shared(rtp_wire.header_extensions_to_wire(shared)),
     )
 
 

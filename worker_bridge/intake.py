@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from worker_bridge import ortc, rtp_wire
+from worker_bridge._codec import Shared
 from worker_bridge.fitting import Codecs, Extensions, random_ssrc
 from worker_bridge.memo import remembered
 from worker_bridge.ortc_validate import completed
@@ -26,9 +27,9 @@ from worker_bridge.rtp_wire import Wire
 class _Plan:
     codecs: Codecs
     consumable: ortc.Consumable
-    codecs_wire: list[Wire]
-    extensions_wire: list[Wire]
-    mapping_wire: list[Wire]
+    codecs_wire: Shared
+    extensions_wire: Shared
+    mapping_wire: Shared
 
 
 @remembered
@@ -37,9 +38,9 @@ def _plan(codecs: Codecs, extensions: Extensions, caps: RtpCapabilities) -> _Pla
     return _Plan(
         mapped.codecs,
         ortc.consumable_parts(mapped.codecs, extensions, mapped.mapping, caps),
-        rtp_wire.codecs_to_wire(mapped.codecs),
-        rtp_wire.header_extensions_to_wire(extensions),
-        rtp_wire.mapped_codecs_to_wire(mapped.mapping),
+        Shared(rtp_wire.codecs_to_wire(mapped.codecs)),
+        Shared(rtp_wire.header_extensions_to_wire(extensions)),
+        Shared(rtp_wire.mapped_codecs_to_wire(mapped.mapping)),
     )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from worker_bridge import capabilities
+from worker_bridge._codec import Shared
 from worker_bridge.memo import remembered
 from worker_bridge.rtp import (
     CodecMapping,
@@ -25,6 +26,7 @@ from worker_bridge.rtp import (
 )
 
 Wire = dict[str, Any]
+Wires = list[Wire] | Shared
 
 HEADER_EXTENSION_NAMES: Final = {
     capabilities.MID: "Mid",
@@ -53,7 +55,7 @@ def parameters_to_wire(params: RtpParameters) -> Wire:
     return with_codecs(codecs_to_wire(params.codecs), header_extensions_to_wire(params.header_extensions), params)
 
 
-def with_codecs(codecs: list[Wire], header_extensions: list[Wire], params: RtpParameters) -> Wire:
+def with_codecs(codecs: Wires, header_extensions: Wires, params: RtpParameters) -> Wire:
     """As ``parameters_to_wire``, for who has its first two lists already."""
     wire: Wire = {
         "codecs": codecs,

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import lru_cache
 from typing import Self
 
 from worker_bridge import ortc
@@ -93,7 +94,7 @@ class Worker(Observable):
         itself refuses.
         """
         native = native or locate()
-        worker = cls(MessageCodec(native.schema.read_bytes()), settings or WorkerSettings())
+        worker = cls(_codec_of(native.schema.read_bytes()), settings or WorkerSettings())
         worker.app_data = {} if app_data is None else app_data
         arguments = worker._settings.arguments()
         worker._process = await WorkerProcess.spawn(native.binary, arguments, native.version, worker._channel.feed)
@@ -299,3 +300,9 @@ class Worker(Observable):
             logger.error("%s", failure)
             self._emit("died", failure)
         self._emit("close")
+
+
+@lru_cache(1)
+def _codec_of(schema: bytes) -> MessageCodec:
+    """Workers of one release share it, and with it what they have in common of their messages."""
+    return MessageCodec(schema)

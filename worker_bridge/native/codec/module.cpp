@@ -4,7 +4,8 @@
 //   frame = codec.encode({"data_type": "Request", "data": {...}})
 //   message = codec.decode(frame)
 //
-// A Codec is immutable and keeps nothing between calls: it is reentrant, and safe to share between threads.
+// A Codec is immutable and keeps nothing between calls: it is reentrant, and safe to share between threads. What was
+// written of a Shared list is kept by that list.
 
 #include "decoder.hpp"
 #include "encoder.hpp"
@@ -79,11 +80,15 @@ PyType_Slot codec_slots[] = {
 
 PyType_Spec codec_spec = {"worker_bridge._codec.Codec", sizeof(Codec), 0, Py_TPFLAGS_DEFAULT, codec_slots};
 
-int module_exec(PyObject *module) {
-  PyObject *type = PyType_FromSpec(&codec_spec);
-  const int result = type ? PyModule_AddObjectRef(module, "Codec", type) : -1;
+int add_type(PyObject *module, const char *name, PyType_Spec *spec) {
+  PyObject *type = PyType_FromSpec(spec);
+  const int result = type ? PyModule_AddObjectRef(module, name, type) : -1;
   Py_XDECREF(type);
   return result;
+}
+
+int module_exec(PyObject *module) {
+  return add_type(module, "Codec", &codec_spec) < 0 ? -1 : add_type(module, "Shared", &shared_spec);
 }
 
 PyModuleDef_Slot module_slots[] = {{Py_mod_exec, reinterpret_cast<void *>(module_exec)}, {}};
