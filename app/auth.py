@@ -280,6 +280,8 @@ def bearer_token(authorization: str | None) -> str | None:
     """The token of an ``Authorization`` header (RFC 6750 §2.1), or None where it has another scheme or none."""
     if authorization is None:
         return None
+    if authorization.startswith("Bearer "):  # as nearly all spell it
+        return authorization[7:].strip() or None
     scheme, _, token = authorization.partition(" ")
     return token.strip() or None if scheme.lower() == "bearer" else None
 

@@ -198,6 +198,13 @@ class Journal:
     async def _publish(self, events: Sequence[Event]) -> None:
         """Hand out events in the order of their numbers. A gap is somebody's commit whose answer is not here yet, or
         got lost: what stands in the ledger fills it, so that everything is told, and once."""
+        if not events:
+            return
+        following = list(range(self._published + 1, self._published + 1 + len(events)))
+        if not self._early and [event.seq for event in events] == following:  # as nearly always
+            self._published = following[-1]
+            self._hand_out(events)
+            return
         self._early.update((event.seq, event) for event in events if event.seq > self._published)
         self._hand_out_next()
         if self._early:
