@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
@@ -87,6 +88,7 @@ from worker_bridge.pool import Pool, PoolSettings
 END_CALLS_WITHIN_S = 8.0  # at shutdown; a supervisor kills not much later
 EVENTS_KEPT_MS = 60 * 60 * 1000  # what a client that reconnects can be told again
 PRUNE_EVERY_S = 600.0
+COLLECT_EVERY_S = 60.0
 
 ENDPOINT = web.AppKey("endpoint", Endpoint)
 
@@ -189,6 +191,7 @@ async def live_calls(app: web.Application) -> AsyncIterator[None]:
     background.keep(meter.run, "meter")
     background.keep(watch.run, "watch")
     background.keep(partial(prune, app[LEDGER]), "prune")
+    background.keep(partial(collect_when_idle, registry), "collector")
     yield
     await app[DRAIN].close()
     await background.close()
@@ -226,6 +229,14 @@ async def prune(ledger: Ledger) -> None:
             await ledger.prune_events(before_ms=now().utc_ms - EVENTS_KEPT_MS)
         except LedgerUnavailable as error:
             logger.warning("old events are kept for now: %s", error)
+
+
+async def collect_when_idle(registry: Registry) -> None:
+    """Look for garbage while nobody would notice; until cancelled. None is known of that needs it."""
+    while True:
+        await asyncio.sleep(COLLECT_EVERY_S)
+        if not len(registry):
+            gc.collect()
 
 
 def publisher(hub: Hub) -> Publish:

@@ -156,6 +156,8 @@ class Resource(Observable):
         if event:
             self._emit(event)
         self._emit("close", reason)
+        if self._emitter is not None:
+            self._emitter.remove_all_listeners()  # who listens is often who holds us
 
     def _owned(self) -> list[Resource]:
         """What closes with it, in this order."""
