@@ -49,17 +49,16 @@ class Database(ABC):
         """
         return await self._watched(work.__name__, self.commit(lambda tx: work(tx, *args, **kwargs)))
 
-    async def write_along(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """As :meth:`write`, for what nobody waits for: it may be held back a moment, to share another's commit."""
-        return await self._watched(work.__name__, self.commit(lambda tx: work(tx, *args, **kwargs), hurry=False))
-
-    async def write_each(self, work: Callable[[Connection, Sequence[Item]], Sequence[T]], item: Item) -> T:
+    async def write_each(
+        self, name: str, work: Callable[[Connection, Sequence[Item]], Sequence[T]], item: Item, *, hurry: bool = True
+    ) -> T:
         """As :meth:`write`, for work that does many things as cheaply as one and returns a result for each.
 
         It may be given the items of others who wait for the same commit. Where it raises, it is run again for each
-        item on its own, so that a refusal is nobody else's.
+        item on its own, so that a refusal is nobody else's. Without ``hurry`` nobody waits for it: it may be held back
+        a moment, to share another's commit. The observer is told ``name``.
         """
-        return await self._watched(work.__name__, self.commit_each(work, item))
+        return await self._watched(name, self.commit_each(work, item, hurry=hurry))
 
     async def read(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run ``work``, which only reads, on one state of what is committed. Raises LedgerUnavailable."""
@@ -81,10 +80,12 @@ class Database(ABC):
         """Ask something that writes nothing. Raises LedgerUnavailable where the answer is not the right one, too."""
 
     @abstractmethod
-    async def commit(self, work: Callable[[Connection], T], *, hurry: bool = True) -> T:
-        """:meth:`write`, or :meth:`write_along`, without arguments."""
+    async def commit(self, work: Callable[[Connection], T]) -> T:
+        """:meth:`write` without arguments."""
 
-    async def commit_each(self, work: Callable[[Connection, Sequence[Item]], Sequence[T]], item: Item) -> T:
+    async def commit_each(
+        self, work: Callable[[Connection, Sequence[Item]], Sequence[T]], item: Item, *, hurry: bool = True
+    ) -> T:
         """:meth:`write_each`, where nobody's items are put together."""
         return (await self.commit(lambda tx: work(tx, [item])))[0]
 

@@ -20,7 +20,7 @@ from contextlib import asynccontextmanager
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 
-from app.ledger import calls, charging, events, rates, recovery, wallets
+from app.ledger import calls, changes, charging, events, rates, recovery, wallets
 from app.ledger.audit import audit
 from app.ledger.backend import open_database
 from app.ledger.database import TIMEOUT_S, Database, Observer
@@ -79,7 +79,8 @@ class Ledger:
         """Store a new call, at most ``matched``. Raises CallExists, and PartyBusy where an exclusive one may not be."""
         if not call.states or CallState.MATCHED.precedes(call.states[-1]):
             raise ValueError("a call begins in requesting, ringing or matched")
-        return await self._database.write_each(calls.open_many, calls.Opening(self._node, call, tuple(events)))
+        opening = changes.Opening(self._node, call, tuple(events))
+        return await self._database.write_each("open_call", changes.make, opening)
 
     async def move(
         self,
@@ -99,7 +100,8 @@ class Ledger:
         """
         if to in (CallState.ENDING, CallState.ENDED):
             raise ValueError("a call is ended by end_call")
-        return await self._database.write(calls.move, call_id, to, cause, at_ms, tuple(events), before)
+        moving = changes.Moving(call_id, to, cause, at_ms, tuple(events), before)
+        return await self._database.write_each("move", changes.make, moving)
 
     async def end_call(
         self,
@@ -118,9 +120,9 @@ class Ledger:
         ``events`` are stored before the ``call_end`` that both parties get; ``cause`` is for the timeline and is the
         reason where it is not given; ``record`` is stored with the end. Raises UnknownCall.
         """
-        end = calls.End(reason, cause or reason, ended_at_ms, duration_seconds)
-        ending = calls.Ending(call_id, end, tuple(events), before, record)
-        return await self._database.write_each(calls.end_many, ending)
+        end = changes.End(reason, cause or reason, ended_at_ms, duration_seconds)
+        ending = changes.Ending(call_id, end, tuple(events), before, record)
+        return await self._database.write_each("end_call", changes.make, ending)
 
     async def call(self, call_id: str) -> Call | None:
         return await self._database.read(calls.call, call_id)
@@ -209,7 +211,8 @@ class Ledger:
 
     async def note(self, noted: Sequence[Noted], events_: Iterable[NewEvent], *, at_ms: int) -> tuple[Event, ...]:
         """As :meth:`append_events`, and take the noted steps of calls that are not past them already."""
-        return await self._database.write_along(calls.note, noted, events.drafts(events_, at_ms))
+        noting = changes.Noting(tuple(noted), tuple(events_), at_ms)
+        return await self._database.write_each("note", changes.make, noting, hurry=False)
 
     async def events_since(
         self, user_id: str, seq: int, *, broadcasts: bool = True, limit: int = events.REPLAY_LIMIT

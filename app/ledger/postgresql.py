@@ -49,7 +49,7 @@ class PostgresDatabase(Database):
         if await self.look(lambda tx: tx.exec_driver_sql("SELECT pg_is_in_recovery()").scalar()):
             raise LedgerUnavailable("the database is a standby that takes no writes")
 
-    async def commit(self, work: Callable[[Connection], T], *, hurry: bool = True) -> T:
+    async def commit(self, work: Callable[[Connection], T]) -> T:
         return await self._transact(work, isolation_level="READ COMMITTED")  # what may not change meanwhile, is locked
 
     async def look(self, work: Callable[[Connection], T]) -> T:

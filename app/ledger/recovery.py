@@ -12,7 +12,7 @@ from dataclasses import asdict
 from sqlalchemy import Connection, bindparam, func, insert, or_, select, update
 
 from app.ledger import calls as call_rows
-from app.ledger import events, news
+from app.ledger import changes, events, news
 from app.ledger.tables import call_units, calls, recovery_log
 from app.ledger.values import Call, CallState, Recovered, Recovery
 
@@ -37,7 +37,9 @@ def recover(tx: Connection, node: str, now_ms: int) -> Recovery:
         return Recovery()
     last_units = _last_units(tx, found)
     ends = [end_of(call, last_units.get(call.id), now_ms) for call in found]
-    ended = call_rows.end_all(tx, list(zip(found, ends, strict=True)))
+    sheet = changes.Sheet({}, changes.totals(tx, found))
+    ended = [sheet.end(call, end) for call, end in zip(found, ends, strict=True)]
+    sheet.store(tx)
     log = [
         Recovered(
             call_id=call.id,
@@ -56,14 +58,14 @@ def recover(tx: Connection, node: str, now_ms: int) -> Recovery:
     return Recovery(tuple(log), events.append(tx, told))
 
 
-def end_of(call: Call, last_unit: tuple[int, int] | None, now_ms: int) -> call_rows.End:
+def end_of(call: Call, last_unit: tuple[int, int] | None, now_ms: int) -> changes.End:
     """How a call that was found open ends; ``last_unit`` is its last unit's (charged_at_ms, duration_seconds)."""
     if call.connected_at_ms is None:
-        return call_rows.End(REASON, CAUSE, now_ms, 0)
+        return changes.End(REASON, CAUSE, now_ms, 0)
     charged_at_ms, lived_seconds = last_unit or (call.connected_at_ms, 0)
     ended_at_ms = max(call.connected_at_ms, call.last_rtp_at_ms or 0, charged_at_ms)
     duration = max((ended_at_ms - call.connected_at_ms) // 1000, lived_seconds)
-    return call_rows.End(REASON, CAUSE, ended_at_ms, duration)
+    return changes.End(REASON, CAUSE, ended_at_ms, duration)
 
 
 def _last_units(tx: Connection, found: Sequence[Call]) -> dict[str, tuple[int, int]]:

@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -95,12 +96,14 @@ class SqliteDatabase(Database):
         if inode(self._file) != self._inode:
             raise LedgerUnavailable("its file is gone, or is another one: what is stored now would not be found")
 
-    async def commit(self, work: Callable[[Connection], T], *, hurry: bool = True) -> T:
-        result: T = await self._done(Job(work), hurry=hurry)
+    async def commit(self, work: Callable[[Connection], T]) -> T:
+        result: T = await self._done(Job(work), hurry=True)
         return result
 
-    async def commit_each(self, work: Callable[[Connection, Sequence[Item]], Sequence[T]], item: Item) -> T:
-        result: T = await self._done(Job(work, item, each=True), hurry=True)
+    async def commit_each(
+        self, work: Callable[[Connection, Sequence[Item]], Sequence[T]], item: Item, *, hurry: bool = True
+    ) -> T:
+        result: T = await self._done(Job(work, item, each=True), hurry=hurry)
         return result
 
     async def _done(self, job: Job, *, hurry: bool) -> Any:
@@ -198,17 +201,12 @@ class SqliteDatabase(Database):
 
 
 def together(tx: Connection, jobs: Sequence[Job]) -> list[Any]:
-    """The result of each. Items of one kind of work are done at once, in the place of the last: what was asked about
-    the same call before comes before."""
-    last = {job.work: place for place, job in enumerate(jobs) if job.each}
-    results: dict[int, Any] = {}
-    for place, job in enumerate(jobs):
-        if not job.each:
-            results[place] = job.work(tx)
-        elif last[job.work] == place:
-            alike = [at for at, other in enumerate(jobs) if other.work is job.work]
-            results.update(zip(alike, job.work(tx, [jobs[at].item for at in alike]), strict=True))
-    return [results[place] for place in range(len(jobs))]
+    """The result of each. Items of one kind of work that follow each other are done at once."""
+    results: list[Any] = []
+    for each, some in groupby(jobs, lambda job: job.work if job.each else None):
+        alike = list(some)
+        results += each(tx, [job.item for job in alike]) if each else [job.alone(tx) for job in alike]
+    return results
 
 
 def inode(file: Path) -> Inode | None:

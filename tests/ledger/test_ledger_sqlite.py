@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from ledger_samples import START, balance, charged, credit, matched_call, new_call, talking, unit
+from ledger_samples import CONNECTED, START, balance, charged, credit, matched_call, new_call, talking, unit
 from sqlalchemy import event
 
 from app.ledger import Ledger
@@ -252,6 +252,33 @@ async def test_ends_that_are_stored_together_come_after_what_was_asked_before_th
     assert (first.already, other.already, second.already) == (False, False, True)
     assert second.call == first.call
     assert second.events == first.events
+    assert await ledger.audit() == ()
+
+
+async def test_what_is_asked_about_one_call_is_done_in_that_order_though_stored_together(ledger: Ledger) -> None:
+    await credit(ledger, 500)
+    await ledger.open_call(matched_call())
+    with slow_disk(ledger) as (hangs, go):
+        under_way = asyncio.create_task(credit(ledger, 1, key="second"))
+        await hangs.wait()
+        tries = asyncio.gather(
+            ledger.note([Noted("call", CallState.CONNECTING, "the first transport", START)], [], at_ms=START),
+            ledger.move("call", CallState.TALKING, cause="rtp", at_ms=CONNECTED),
+            ledger.charge_unit(unit(1)),
+            ledger.open_call(matched_call("another")),
+            ledger.end_call("call", reason="manual", ended_at_ms=CONNECTED, duration_seconds=60),
+        )
+        await asyncio.sleep(0)  # lets all ask
+        go.set()
+        _, moved, tick, _, ended = await tries
+        await under_way
+    steps = [step.state for step in await ledger.timeline("call")]
+    assert steps == ["matched", "connecting", "talking", "ending", "ended"]
+    assert (moved.call.state, moved.call.billed_units) == ("talking", 0)
+    assert (ended.call.billed_units, ended.call.billed_points) == (1, 100)
+    assert [event.type for event in await ledger.tail(2)] == [
+        event.type for event in (*charged(tick).events, *ended.events)
+    ]
     assert await ledger.audit() == ()
 
 
