@@ -537,7 +537,7 @@ async def cut_off(stage: Stage, monkeypatch, asked: Coroutine[object, object, ob
     database, disk_is_free, disk_answers = stage.server.ledger._database, threading.Event(), threading.Event()
     monkeypatch.setattr(database, "_timeout_s", 0.4)
     busy = asyncio.create_task(database.write(lambda _: disk_is_free.wait()))
-    await eventually(lambda: database._committer is None and "nothing is being written")
+    await eventually(lambda: database._idle.is_set() and "nothing is being written")
     asking = asyncio.create_task(asked)
     await eventually(lambda: not database._waiting and "the request has nothing to write yet")
     slow = asyncio.create_task(database.write(lambda _: disk_answers.wait()))
