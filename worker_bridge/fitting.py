@@ -40,8 +40,6 @@ class Fitted:
     extensions: Extensions
     rtx: bool
     first_media: str | None  # subtype of the codec that the worker would send
-    codecs_wire: Shared
-    extensions_wire: Shared
 
     def can_send(self, consumable: RtpParameters) -> bool:
         """Comfort noise and DTMF are no call, and simulcast is forwarded for a few codecs only."""
@@ -64,7 +62,12 @@ class Fitted:
     def wire(self, parameters: RtpParameters) -> Wire:
         """``FBS.RtpParameters.RtpParameters`` of ``parameters``, which are ``of`` this. Parts of it are shared: not to
         be changed."""
-        return rtp_wire.with_codecs(self.codecs_wire, self.extensions_wire, parameters)
+        return rtp_wire.with_codecs(*_shared_wire(self.codecs, self.extensions), parameters)
+
+
+@remembered
+def _shared_wire(codecs: Codecs, extensions: Extensions) -> tuple[Shared, Shared]:
+    return Shared(rtp_wire.codecs_to_wire(codecs)), Shared(rtp_wire.header_extensions_to_wire(extensions))
 
 
 @remembered
@@ -98,8 +101,6 @@ def fit(codecs: Codecs, extensions: Extensions, remote: RtpCapabilities, enable_
         shared,
         rtx=len(media) < len(common),
         first_media=next((subtype(codec.mime_type) for codec in common if is_media(codec.mime_type)), None),
-        codecs_wire=Shared(rtp_wire.codecs_to_wire(fitted)),
-        extensions_wire=Shared(rtp_wire.header_extensions_to_wire(shared)),
     )
 
 
