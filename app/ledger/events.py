@@ -9,8 +9,8 @@ another lock.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import islice
+from typing import NamedTuple
 
 from sqlalchemy import BigInteger, Connection, Select, bindparam, delete, or_, select, update
 
@@ -29,8 +29,7 @@ ADD = BulkInsert(events, tuple(column.name for column in events.columns))
 REPLAY_LIMIT = 1000  # events in one answer
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(NamedTuple):
     """An event on its way into the table; ``unit_index`` where a unit's charge made it."""
 
     event: NewEvent
@@ -47,10 +46,8 @@ def append(tx: Connection, new: Sequence[Draft]) -> tuple[Event, ...]:
     if not new:
         return ()
     first_seq = _draw(tx, len(new)) - len(new) + 1
-    stored = tuple(
-        Event(seq, draft.event.type, draft.event.payload, draft.event.user_id, draft.event.call_id, draft.at_ms)
-        for seq, draft in enumerate(new, first_seq)
-    )
+    # An event is what was to be told, between its number and its time.
+    stored = tuple(Event(seq, *event, at_ms) for seq, (event, at_ms, _) in enumerate(new, first_seq))
     ADD(tx, [_row(event, draft.unit_index) for event, draft in zip(stored, new, strict=True)])
     return stored
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 MAX_POINTS = 10**15  # what a wallet can hold: far inside 64 bits and inside a JSON number's 2^53
 
@@ -41,8 +41,7 @@ class TickStatus(StrEnum):
     ENDED = "ended"
 
 
-@dataclass(frozen=True, slots=True)
-class NewEvent:
+class NewEvent(NamedTuple):
     """Something to be told. ``user_id`` None tells all users; ``payload`` is JSON as it goes over the wire."""
 
     type: str
@@ -51,8 +50,7 @@ class NewEvent:
     call_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """A stored event. ``seq`` rises in commit order: whoever sees one has been able to see every smaller one."""
 
     seq: int

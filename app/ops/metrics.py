@@ -30,7 +30,7 @@ PREFIX = "voiceplane"
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 UPGRADED = 101  # a WebSocket's request lasts as long as its socket, which is no latency
 
-OPERATIONS = {"open_many": "open_call", "end_many": "end_call", "_answer": "ping"}  # as the ledger's methods are called
+OPERATIONS = {"_answer": "ping"}  # as the ledger's methods are called
 
 # Seconds, about three to a decade: where a healthy node is, where users notice, and where it is too late.
 FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
