@@ -22,6 +22,7 @@ from app.calls.liveness import SWEEP_EVERY_S, LifeLimits, Sweeper, verdict
 from app.calls.media import codecs_of
 from app.calls.quality import LOOK_EVERY
 from app.calls.room import PartyConsumer, PartyProducer, Room, RoomLimits
+from app.server import calm_collector
 from worker_bridge import native
 from worker_bridge.connectivity import ListenInfo
 from worker_bridge.pool import Pool, PoolSettings, Slot
@@ -94,6 +95,7 @@ async def measure(slot: Slot, calls: list[LiveCall]) -> dict[str, object]:
 
 async def main(counts: list[int]) -> None:
     async with Pool.running(native.locate(), PoolSettings(workers=1, first_port=PORT)) as pool:
+        calm_collector()  # as the server does: else it is what is measured from a thousand calls on
         calls: list[LiveCall] = []
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
             for count in sorted(counts):
