@@ -13,7 +13,7 @@ import sys
 import time
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -53,8 +53,11 @@ class Node:
 
     def workers(self) -> set[int]:
         """The ids of its child processes."""
-        tasks = Path(f"/proc/{self._process.pid}/task").iterdir()
-        return {int(pid) for task in tasks for pid in (task / "children").read_text().split()}
+        found: set[int] = set()
+        for task in Path(f"/proc/{self._process.pid}/task").iterdir():
+            with suppress(FileNotFoundError, ProcessLookupError):  # a thread that ended while we looked
+                found.update(map(int, (task / "children").read_text().split()))
+        return found
 
     async def health(self, http: aiohttp.ClientSession) -> dict[str, Any]:
         """The body of ``/health/ready``."""
