@@ -18,7 +18,8 @@ from app.calls.journal import RETRY_EVERY_S, Journal
 from app.calls.metering import LEDGER_GRACE_S, Meter
 from app.calls.record import record_of
 from app.calls.registry import Registry
-from app.calls.room import ProducerNews, Released, Room
+from app.calls.room import Released, Room
+from app.calls.room_watcher import ProducerNews
 from app.calls.tasks import Tasks
 from app.ledger.errors import LedgerUnavailable, StaleState, UnknownCall
 from app.ledger.values import CallState, EndedBy, NewEvent, Noted

@@ -10,11 +10,12 @@ from collections import Counter
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple
 
-from app.calls.clock import Moment, at_worker_time
+from app.calls.clock import at_worker_time
 from app.calls.microphones import Microphones
 from app.calls.reading import Reading
+from app.calls.room_watcher import ProducerNews, RoomWatcher
 from app.errors import (
     AlreadyConnected,
     AlreadyResumed,
@@ -34,7 +35,6 @@ from worker_bridge.connectivity import DtlsParameters, IceParameters
 from worker_bridge.consumer import Consumer
 from worker_bridge.errors import InvalidParameters, NotFound, RequestRefused, Unsupported
 from worker_bridge.producer import Producer
-from worker_bridge.resource import CloseReason
 from worker_bridge.router import Router
 from worker_bridge.rtp import MediaKind, RtpCapabilities, RtpParameters
 from worker_bridge.transport import Transport
@@ -109,24 +109,6 @@ class Party:
     producers: dict[RetryKey, PartyProducer] = field(default_factory=dict)
     consumers: dict[tuple[str, str], PartyConsumer] = field(default_factory=dict)  # by transport and producer
     sending: Counter[MediaKind] = field(default_factory=Counter)
-
-
-ProducerNews = Literal["producer_added", "producer_removed", "producer_paused", "producer_resumed"]
-
-
-class RoomWatcher(Protocol):
-    """Who is told what happens in a room, after it happened. Must be quick and raise nothing."""
-
-    def set_up(self) -> None:
-        """There is one more transport."""
-
-    def producer_changed(self, news: ProducerNews, user_id: str, producer: Producer) -> None: ...
-
-    def first_packet(self, user_id: str, producer: Producer, at: Moment) -> None:
-        """The worker received a producer's first packet."""
-
-    def closed(self, reason: CloseReason) -> None:
-        """The router closed, whoever closed it. Nothing more will be told."""
 
 
 class Room:

@@ -1,0 +1,26 @@
+"""Who is told what happens in a room: the one that owns it. Knows no call."""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol
+
+from app.calls.clock import Moment
+from worker_bridge.producer import Producer
+from worker_bridge.resource import CloseReason
+
+ProducerNews = Literal["producer_added", "producer_removed", "producer_paused", "producer_resumed"]
+
+
+class RoomWatcher(Protocol):
+    """Who is told what happens in a room, after it happened. Must be quick and raise nothing."""
+
+    def set_up(self) -> None:
+        """There is one more transport."""
+
+    def producer_changed(self, news: ProducerNews, user_id: str, producer: Producer) -> None: ...
+
+    def first_packet(self, user_id: str, producer: Producer, at: Moment) -> None:
+        """The worker received a producer's first packet."""
+
+    def closed(self, reason: CloseReason) -> None:
+        """The router closed, whoever closed it. Nothing more will be told."""
