@@ -2,7 +2,8 @@
 does the same. Knows no body.
 
 A field without ``load_default`` is required. With ``null_is_absent`` a null counts as not given, which is what
-clients in typed languages send for an optional field; elsewhere null is refused.
+clients in typed languages send for an optional field; elsewhere null is refused. With ``empty_is_absent`` the empty
+text counts as not given as well.
 """
 
 from __future__ import annotations
@@ -93,10 +94,18 @@ class Text(StrictField[str]):
     """A string of ``at_least`` to ``at_most`` characters without control characters, optionally of one pattern."""
 
     def __init__(
-        self, *, at_most: int, at_least: int = 1, pattern: str | None = None, form: str = "", **options: Any
+        self,
+        *,
+        at_most: int,
+        at_least: int = 1,
+        pattern: str | None = None,
+        form: str = "",
+        empty_is_absent: bool = False,
+        **options: Any,
     ) -> None:
         super().__init__(**options)
         self.at_least, self.at_most = at_least, at_most
+        self.empty_is_absent = empty_is_absent
         self.pattern = pattern
         self._matches = re.compile(pattern).fullmatch if pattern else None
         self._form = form or f"of the form {pattern}"
@@ -113,11 +122,17 @@ class Text(StrictField[str]):
             raise ValidationError("must not hold control characters")
         return value
 
+    def deserialize(
+        self, value: Any, attr: str | None = None, data: Mapping[str, Any] | None = None, **kwargs: Any
+    ) -> Any:
+        return super().deserialize(missing if value == "" and self.empty_is_absent else value, attr, data, **kwargs)
+
     def plan(self) -> Plan:
         return super().plan() if self.pattern else ("text", self.at_least, self.at_most, "printable")
 
     def describe(self) -> dict[str, Any]:
-        shape = {"type": "string", "minLength": self.at_least, "maxLength": self.at_most}
+        at_least = 0 if self.empty_is_absent else self.at_least
+        shape = {"type": "string", "minLength": at_least, "maxLength": self.at_most}
         return shape | {"pattern": f"^{self.pattern}$" if self.pattern else PRINTABLE}
 
 
@@ -184,19 +199,28 @@ class Choice(StrictField[str]):
         return {"type": "string", "enum": list(self.words)}
 
 
+def whole(value: Any) -> int | None:
+    """The whole number that a JSON number is, however it is written: ``111``, ``111.0``, ``1.11e2`` (JSON Schema
+    2020-12 §6.1.1). None for all else, true and false included."""
+    if type(value) is int:
+        return value
+    return int(value) if type(value) is float and value.is_integer() else None
+
+
 class Whole(StrictField[int]):
-    """A whole number within bounds; 1.0, true and "1" are none."""
+    """A whole number within bounds; 1.5, true and "1" are none."""
 
     def __init__(self, *, at_least: int, at_most: int, **options: Any) -> None:
         super().__init__(**options)
         self.at_least, self.at_most = at_least, at_most
 
     def accept(self, value: Any) -> int:
-        if type(value) is not int:
+        number = whole(value)
+        if number is None:
             raise ValidationError("must be a whole number")
-        if not self.at_least <= value <= self.at_most:
+        if not self.at_least <= number <= self.at_most:
             raise ValidationError(f"must be {self.at_least} to {self.at_most}")
-        return value
+        return number
 
     def plan(self) -> Plan:
         return "whole", self.at_least, self.at_most

@@ -1,19 +1,20 @@
 """RTP capabilities and parameters as mediasoup and mediasoup-client write them in JSON. What a codec list has to
 agree with is the business of the ORTC rules; here are only types and ranges.
 
-Lenient where real clients differ: unknown fields are dropped, and null counts as not given (pymediasoup writes None
-so). Strict otherwise.
+Lenient where real clients differ: unknown fields are dropped, and what typed clients write for a field that they do
+not set counts as not given: null (pymediasoup writes None so), ``""`` for ids and names, 0 for an SSRC beside a MID.
+Strict otherwise.
 """
 
 from __future__ import annotations
 
 from math import isfinite
-from typing import Any, Final
+from typing import Any, Final, cast
 
-from marshmallow import ValidationError
+from marshmallow import ValidationError, pre_load
 
 from schemas.base import LenientSchema, ObjectOf
-from schemas.fields import INT32, UINT32_MAX, Choice, Flag, ListOf, StrictField, Text, Whole
+from schemas.fields import INT32, UINT32_MAX, Choice, Flag, ListOf, StrictField, Text, Whole, whole
 from schemas.problem import UNPRINTABLE
 from worker_bridge import rtp
 
@@ -39,15 +40,25 @@ class ParameterMap(StrictField[rtp.Parameters]):
         problems = {name: [problem] for name, inner in value.items() if (problem := _parameter_problem(name, inner))}
         if problems:
             raise ValidationError(problems)
-        return rtp.parameters({name: "" if inner is None else inner for name, inner in value.items()})
+        return rtp.parameters({name: _parameter_value(inner) for name, inner in value.items()})
 
     def write(self, value: rtp.Parameters) -> dict[str, rtp.ParameterValue]:
         return dict(value)
 
     def describe(self) -> dict[str, Any]:
         text = {"type": "string", "maxLength": MAX_PARAMETER_VALUE}
-        values = {"anyOf": [text, {"type": "number"}, {"type": "null"}]}
+        integer = {"type": "integer", "minimum": INT32[0], "maximum": INT32[1]}
+        fraction = {"type": "number", "not": {"type": "integer"}}
+        values = {"anyOf": [text, integer, fraction, {"type": "null"}]}
         return {"type": "object", "maxProperties": MAX_PARAMETERS, "additionalProperties": values}
+
+
+def _parameter_value(value: Any) -> rtp.ParameterValue:
+    """A checked value as the bridge takes it."""
+    number = whole(value)
+    if number is not None:
+        return number
+    return "" if value is None else cast("str | float", value)
 
 
 def _parameter_problem(name: Any, value: Any) -> str | None:
@@ -59,8 +70,8 @@ def _parameter_problem(name: Any, value: Any) -> str | None:
         if len(value) > MAX_PARAMETER_VALUE:
             return f"must have at most {MAX_PARAMETER_VALUE} characters"
         return "must not hold control characters" if UNPRINTABLE.search(value) else None
-    if type(value) is int:
-        return None if INT32[0] <= value <= INT32[1] else f"must be {INT32[0]} to {INT32[1]}"
+    if (number := whole(value)) is not None:
+        return None if INT32[0] <= number <= INT32[1] else f"must be {INT32[0]} to {INT32[1]}"
     if type(value) is float:
         return None if isfinite(value) else "must be finite"
     return "must be a string or a number"
@@ -76,10 +87,21 @@ class AnyKind(Choice):
         return super().accept(value) or None
 
 
+class Ssrc(Whole):
+    """A stream's number (RFC 3550 §5.1). 0 is none, to the worker as to typed clients: ``RtpParametersSchema`` takes
+    it away beside a MID, by which the stream is known then."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(at_least=1, at_most=UINT32_MAX, **options)
+
+    def describe(self) -> dict[str, Any]:
+        return super().describe() | {"minimum": 0, "description": "0 is as not given, and needs a `mid`"}
+
+
 class RtxSsrc(StrictField[int]):
     """``{"ssrc": 1234}``, of which only the number is kept."""
 
-    _ssrc: Final = Whole(at_least=1, at_most=UINT32_MAX)
+    _ssrc: Final = Ssrc()
 
     def accept(self, value: Any) -> int:
         if type(value) is not dict:
@@ -109,6 +131,10 @@ def _extension_id() -> Whole:
 
 def _optional(default: Any = None) -> dict[str, Any]:
     return {"load_default": default, "null_is_absent": True}
+
+
+def _optional_text(at_most: int) -> Text:
+    return Text(at_most=at_most, empty_is_absent=True, **_optional())
 
 
 class RtcpFeedbackSchema(LenientSchema[rtp.RtcpFeedback]):
@@ -164,17 +190,17 @@ class RtpHeaderExtensionParametersSchema(LenientSchema[rtp.RtpHeaderExtensionPar
 
 
 class RtpEncodingParametersSchema(LenientSchema[rtp.RtpEncodingParameters]):
-    ssrc = Whole(at_least=1, at_most=UINT32_MAX, **_optional())
-    rid = Text(at_most=255, **_optional())
+    ssrc = Ssrc(**_optional())
+    rid = _optional_text(255)
     codec_payload_type = _payload_type(**_optional())
     rtx_ssrc = RtxSsrc(data_key="rtx", **_optional())
     dtx = Flag(**_optional(False))
-    scalability_mode = Text(at_most=32, **_optional())
+    scalability_mode = _optional_text(32)
     max_bitrate = Whole(at_least=0, at_most=UINT32_MAX, **_optional())
 
 
 class RtcpParametersSchema(LenientSchema[rtp.RtcpParameters]):
-    cname = Text(at_least=0, at_most=255, **_optional())  # RFC 3550 §6.5: the length is one byte
+    cname = _optional_text(255)  # RFC 3550 §6.5: the length is one byte
     reduced_size = Flag(**_optional(True))
 
 
@@ -185,8 +211,27 @@ class RtpParametersSchema(LenientSchema[rtp.RtpParameters]):
     )
     encodings = ListOf(ObjectOf(RtpEncodingParametersSchema), at_most=MAX_ENCODINGS, **_optional(()))
     rtcp = ObjectOf(RtcpParametersSchema, **_optional(rtp.RtcpParameters()))
-    mid = Text(at_most=255, **_optional())  # RFC 8285 §4.3: what a header extension can carry
-    msid = Text(at_most=255, **_optional())
+    mid = _optional_text(255)  # RFC 8285 §4.3: what a header extension can carry
+    msid = _optional_text(255)
+
+    @pre_load
+    def _leave_out_unset_ssrcs(self, body: Any, **_: Any) -> Any:
+        if type(body) is not dict or type(body.get("mid")) is not str or not body["mid"]:
+            return body
+        if type(body.get("encodings")) is not list:
+            return body
+        return body | {"encodings": [_without_unset_ssrcs(encoding) for encoding in body["encodings"]]}
+
+
+def _without_unset_ssrcs(encoding: Any) -> Any:
+    if type(encoding) is not dict:
+        return encoding
+    unset = {"ssrc": encoding.get("ssrc"), "rtx": _ssrc_of(encoding.get("rtx"))}
+    return {name: value for name, value in encoding.items() if whole(unset.get(name)) != 0}
+
+
+def _ssrc_of(rtx: Any) -> Any:
+    return rtx.get("ssrc") if type(rtx) is dict else None
 
 
 def _without_channels_of_video(values: dict[str, Any]) -> dict[str, Any]:

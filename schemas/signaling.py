@@ -25,7 +25,7 @@ from schemas.call import (
     points,
     price_per_minute,
 )
-from schemas.fields import CallId, Choice, FreeObject, Name, StrictField, Text, Timestamp, Uuid
+from schemas.fields import CallId, Choice, FreeObject, Name, StrictField, Text, Timestamp, Uuid, whole
 from worker_bridge.rtp import MediaKind
 
 CommandType = Literal["call_request", "call_accept", "call_reject", "call_cancel", "call_end", "ping"]
@@ -49,8 +49,9 @@ class RequestIdField(StrictField[RequestId]):
     _text: Final = Name()
 
     def accept(self, value: Any) -> RequestId:
-        if type(value) is int and -MAX_SEQ <= value <= MAX_SEQ:
-            return value
+        number = whole(value)
+        if number is not None and -MAX_SEQ <= number <= MAX_SEQ:
+            return number
         if type(value) is str:
             return self._text.accept(value)
         raise ValidationError("must be a string or a whole number")

@@ -46,7 +46,7 @@ class DtlsParametersSchema(LenientSchema[DtlsParameters]):
 class IceParametersSchema(LenientSchema[IceParameters]):
     username_fragment = Text(at_least=4, at_most=256)  # RFC 8839 §5.4
     password = Text(at_least=22, at_most=256)
-    ice_lite = Flag(load_default=True)
+    ice_lite = Flag(load_default=True, null_is_absent=True)
 
 
 class IceCandidateSchema(LenientSchema[IceCandidate]):
@@ -56,8 +56,8 @@ class IceCandidateSchema(LenientSchema[IceCandidate]):
     address = Text(at_most=255)
     protocol = Choice(*get_args(Protocol))
     port = Whole(at_least=1, at_most=65535)
-    type = Choice("host", load_default="host")
-    tcp_type = Choice("passive", load_default=None)
+    type = Choice("host", load_default="host", null_is_absent=True)
+    tcp_type = Choice("passive", load_default=None, null_is_absent=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from schemas.transport import ConnectTransportRequestSchema
 Path = tuple[str | int, ...]
 Body = type[Schema[Any]]
 
-OF_EACH_TYPE: tuple[Any, ...] = (None, True, False, 0, 1, 1.0, 2.5, "1", "true", [], [1], {}, {"a": 1})
+OF_EACH_TYPE: tuple[Any, ...] = (None, True, False, 0, 1, 0.5, 2.5, "1", "true", [], [1], {}, {"a": 1})
 
 # Where null counts as not given: the optional fields of WebRTC's dictionaries.
 NULLABLE = {
@@ -44,7 +44,8 @@ OPTIONAL: set[tuple[Any, ...]] = {
     (EnvelopeSchema, "payload"),
     (EnvelopeSchema, "requestId"),
 }
-EMPTY_TEXT = {"cname", "parameter", "reason", "0-15"}  # "" says something here
+EMPTY_TEXT = {"parameter", "reason", "0-15"}  # "" says something here
+EMPTY_TEXT |= {"mid", "msid", "rid", "scalabilityMode", "cname"}  # and here that there is none
 EMPTY_LIST = {"encodings", "headerExtensions", "rtcpFeedback"}
 
 
