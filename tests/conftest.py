@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import random
+import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,16 @@ from worker_bridge.pool import Pool
 SECRET = "a secret of the tests, long enough for HS256"
 PATIENCE_S = 10.0
 POLL_S = 0.01
+PORTS = range(20_000, 32_768)  # below those that the kernel gives to whoever asks for any (ip_local_port_range)
+
+
+def pytest_configure() -> None:
+    """Children inherit what is ignored and blocked, and a script's `make test &` has us ignore SIGINT, by which tests
+    end programs. A handler, which no child inherits, ignores it as well."""
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 async def eventually(why_not: Callable[[], object | Awaitable[object]], within_s: float = PATIENCE_S) -> None:
@@ -46,25 +58,40 @@ async def eventually(why_not: Callable[[], object | Awaitable[object]], within_s
         await asyncio.sleep(POLL_S)
 
 
+class PortShare:
+    """The ports of one of the processes that run tests at once: what one has found free no other one takes."""
+
+    def __init__(self) -> None:
+        process = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+        size = len(PORTS) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+        self._ports = PORTS[process * size : (process + 1) * size]
+        self._next = random.choice(self._ports)  # other suites of this machine begin elsewhere
+
+    def free(self, count: int) -> int:
+        while True:
+            first = self._next if self._next + count <= self._ports.stop else self._ports.start
+            self._next = first + count
+            if all(map(is_free, range(first, first + count))):
+                return first
+
+
+def is_free(port: int) -> bool:
+    """For UDP and TCP on loopback."""
+    with ExitStack() as held:
+        try:
+            for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+                held.enter_context(socket.socket(socket.AF_INET, kind)).bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+_share = PortShare()
+
+
 def free_ports(count: int) -> int:
     """The first of ``count`` ports in a row that are free for UDP and TCP on loopback."""
-    while True:
-        held: list[socket.socket] = []
-        try:
-            with socket.socket() as probe:
-                probe.bind(("127.0.0.1", 0))
-                first: int = probe.getsockname()[1]
-            for port in range(first, first + count):
-                for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
-                    held.append(socket.socket(socket.AF_INET, kind))
-                    held[-1].bind(("127.0.0.1", port))
-        except (OSError, OverflowError):
-            continue
-        else:
-            return first
-        finally:
-            for one in held:
-                one.close()
+    return _share.free(count)
 
 
 @pytest.fixture(scope="session")

@@ -64,7 +64,15 @@ class WorkerProcess:
             ]
             environment = {**os.environ, "MEDIASOUP_VERSION": version}
             argv = [str(binary), *arguments]
-            pid = os.posix_spawn(binary, argv, environment, file_actions=actions, setpgroup=0, setsigmask=[])
+            pid = os.posix_spawn(
+                binary,
+                argv,
+                environment,
+                file_actions=actions,
+                setpgroup=0,
+                setsigmask=[],
+                setsigdef=signal.valid_signals(),  # Python ignores SIGPIPE, and a script's `&` has us ignore SIGINT
+            )
         except (OSError, ValueError) as error:
             for descriptor in (ours_write, ours_read, out_read, err_read):
                 if descriptor >= 0:

@@ -26,10 +26,11 @@ class Running:
     async def says(self, start: str) -> str:
         """The next line that begins so."""
         assert self.process.stdout is not None
-        while line := (await self.process.stdout.readline()).decode().rstrip("\n"):
-            self.said.append(line)
-            if line.startswith(start):
-                return line
+        async with asyncio.timeout(PATIENCE_S):
+            while line := (await self.process.stdout.readline()).decode().rstrip("\n"):
+                self.said.append(line)
+                if line.startswith(start):
+                    return line
         raise AssertionError(f"it ended without saying {start!r}, but {self.said}")
 
     async def interrupt(self) -> None:
@@ -39,7 +40,8 @@ class Running:
 
     async def end(self) -> None:
         """Wait for an end without complaints."""
-        out, complaints = await self.process.communicate()
+        async with asyncio.timeout(PATIENCE_S):  # here, as a fixture's own would end with the task that set it up
+            out, complaints = await self.process.communicate()
         self.said += out.decode().splitlines()
         assert not complaints.decode()
         assert self.process.returncode == 0
@@ -50,8 +52,7 @@ async def started(name: str, *arguments: object) -> AsyncIterator[Running]:
     command = [sys.executable, str(EXAMPLES / name), *map(str, arguments)]
     process = await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=PIPE, process_group=0)
     try:
-        async with asyncio.timeout(PATIENCE_S):
-            yield Running(process)
+        yield Running(process)
     finally:
         if process.returncode is None:
             process.kill()

@@ -6,7 +6,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -15,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+from tests.conftest import free_ports
 
 PATIENCE_S = 30.0
 CONFIG = """
@@ -103,7 +104,7 @@ def running_cluster() -> Iterator[Cluster]:
         subprocess.run([*initdb, "--encoding=UTF8", "--locale=C"], check=True, stdout=subprocess.DEVNULL)
         with (folder / "data" / "postgresql.conf").open("a") as config:
             config.write(CONFIG)
-        cluster = Cluster(folder, free_port())
+        cluster = Cluster(folder, free_ports(1))
         cluster.start()
         try:
             yield cluster
@@ -132,10 +133,3 @@ def as_postgres(name: str, *, die_with_parent: bool = False) -> list[str | Path]
 
 def children_of(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -23,6 +23,9 @@ from worker_bridge.process import LINE_LIMIT, PIPE_BYTES, WorkerProcess, output_
 SHELL = Path("/bin/sh")
 ECHO = "cat <&3 >&4"
 REPOSITORY = Path(__file__).parents[2]
+ALL_SIGNALS = sum(
+    1 << (number - 1) for number in signal.valid_signals()
+)  # as /proc writes them; not the C library's own
 
 SAYS_WHAT_IT_HAS = f"""exec {sys.executable} -S -c '
 import json, os
@@ -88,6 +91,23 @@ async def test_a_worker_is_born_with_its_channel_and_little_else(monkeypatch: py
         "inherited": "handed down",
     }
     assert os.getpgrp() != worker.pid
+
+
+async def test_it_heeds_all_signals_whatever_who_started_us_ignored_or_blocked() -> None:
+    received = Received()
+    before = [(number, signal.signal(number, signal.SIG_IGN)) for number in (signal.SIGINT, signal.SIGTERM)]
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+    try:
+        worker = await shell("exec grep -E '^Sig(Blk|Ign)' /proc/self/status >&4", received)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        for number, handler in before:
+            signal.signal(number, handler)
+    await worker.wait()
+    await eventually(lambda: "nothing was said" if received.count(b"\n") < 2 else None)
+    await worker.stop()
+    not_heeded = {int(line.split()[1], 16) & ALL_SIGNALS for line in received.splitlines()}
+    assert not_heeded == {0}
 
 
 async def test_bytes_go_both_ways_and_in_order() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import os
 import select
+import signal
 import struct
 import tempfile
 import time
@@ -123,6 +124,8 @@ def _spawn(worker: NativeWorker, child_in: int, child_out: int, log: int) -> int
                 (os.POSIX_SPAWN_DUP2, child_out, 4),
             ],
             setpgroup=0,  # a Ctrl-C at the terminal is ours to deal with
+            setsigmask=[],
+            setsigdef=signal.valid_signals(),
         )
     except OSError as error:
         raise NativeError(f"{worker.binary} can't be started ({error.strerror}): {remedy(worker)}") from None
