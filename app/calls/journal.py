@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -33,6 +35,8 @@ ChargeListener = Callable[[Charged], None]
 
 RETRY_EVERY_S = 0.5
 BACKLOG = 100_000  # events that wait for the ledger; beyond it the oldest are dropped, loudly
+PAGE = 1000  # events that are stored in one transaction, or read at a time
+EARLY = 10_000  # events held back for those before them; beyond it they are read again from the ledger
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +50,9 @@ class Journal:
         self._hand_out = publish
         self._published = published
         self._early: dict[int, Event] = {}  # stored, and waiting for those before them; by their numbers
-        self._backlog: list[NewEvent] = []
+        self._reading = asyncio.Lock()  # one reads on for all
+        self._backlog: deque[NewEvent] = deque()
+        self._dropped = 0
         self._notes: dict[str, Noted] = {}  # by call
         self._wake = asyncio.Event()
         self._in_doubt = False  # whether an answer got lost, and with it perhaps something to tell
@@ -124,9 +130,14 @@ class Journal:
     def tell(self, event: NewEvent) -> None:
         """Have an event stored and published soon, after those that were told before it."""
         if len(self._backlog) >= BACKLOG:
-            logger.error("the ledger is behind: %s is dropped", self._backlog.pop(0))
+            self._drop(self._backlog.popleft())
         self._backlog.append(event)
         self._wake.set()
+
+    def _drop(self, event: NewEvent) -> None:
+        if not self._dropped:
+            logger.error("the ledger is %d events behind: %s is dropped, and those after it", BACKLOG, event)
+        self._dropped += 1
 
     def note(self, noted: Noted) -> None:
         """Have a step that nobody waits for stored soon, or with the call's next one."""
@@ -143,19 +154,22 @@ class Journal:
 
     async def _flush(self) -> None:
         while self._backlog or self._notes:
-            batch, self._backlog = self._backlog, []
+            batch = [self._backlog.popleft() for _ in range(min(PAGE, len(self._backlog)))]
             notes, self._notes = list(self._notes.values()), {}
             await self._store(batch, notes)
+        if self._dropped:
+            logger.error("%d events were dropped while the ledger was behind", self._dropped)
+            self._dropped = 0
 
     async def _store(self, batch: list[NewEvent], notes: list[Noted]) -> None:
         """Until it is stored and told. What a try that was cut off may have stored is looked for before the next."""
         before, at_ms, perhaps_stored = self._published, now().utc_ms, False
         while True:
             try:
-                found = await self._find(batch[0], at_ms, before) if perhaps_stored and batch else ()
-                stored = found or await self.ledger.note(notes, batch, at_ms=at_ms)
-                perhaps_stored = True
-                await self._publish(stored)
+                if perhaps_stored and batch and await self._is_stored(batch[0], at_ms, before):
+                    await self._read_on()
+                else:
+                    await self._publish(await self.ledger.note(notes, batch, at_ms=at_ms))
             except LedgerUnavailable as error:
                 logger.warning("%d events and %d notes wait for the ledger: %s", len(batch), len(notes), error)
                 perhaps_stored = perhaps_stored or error.outcome_unknown
@@ -179,25 +193,25 @@ class Journal:
             try:
                 await self.ledger.ping()  # waits its turn behind a commit that is still under way
                 self._in_doubt = False
-                untold = await self.ledger.tail(self._published)
-                await self.ledger.ping()  # whoever asked for a part of it meanwhile gets to know it first
-                await self._publish(untold)
+                await self._read_on(behind_writers=True)
             except LedgerUnavailable as error:
                 logger.warning("what to tell is not known yet: %s", error)
                 self._in_doubt = True
                 await asyncio.sleep(RETRY_EVERY_S)
 
-    async def _find(self, first: NewEvent, at_ms: int, after: int) -> Sequence[Event]:
-        """What stands behind the number ``after``, if the batch that begins with ``first`` is there; else nothing."""
+    async def _is_stored(self, first: NewEvent, at_ms: int, after: int) -> bool:
+        """Whether the batch that begins with ``first`` stands behind the number ``after``."""
         await self.ledger.ping()  # waits its turn behind a commit that is still under way
-        behind = await self.ledger.tail(after, limit=BACKLOG)
-        wanted = (at_ms, first.type, first.payload, first.user_id, first.call_id)
-        there = ((one.at_ms, one.type, one.payload, one.user_id, one.call_id) == wanted for one in behind)
-        return behind if any(there) else ()
+        wanted = (*first, at_ms)
+        while page := await self.ledger.tail(after, limit=PAGE):
+            if any(one[1:] == wanted for one in page):
+                return True
+            after = page[-1].seq
+        return False
 
     async def _publish(self, events: Sequence[Event]) -> None:
         """Hand out events in the order of their numbers. A gap is somebody's commit whose answer is not here yet, or
-        got lost: what stands in the ledger fills it, so that everything is told, and once."""
+        got lost, or another node's: what stands in the ledger fills it, so that everything is told, and once."""
         if not events:
             return
         following = list(range(self._published + 1, self._published + 1 + len(events)))
@@ -205,21 +219,49 @@ class Journal:
             self._published = following[-1]
             self._hand_out(events)
             return
-        self._early.update((event.seq, event) for event in events if event.seq > self._published)
+        self._keep(events)
         self._hand_out_next()
         if self._early:
             await asyncio.sleep(0)  # what was committed together is answered in the same turn
             self._hand_out_next()
-        if not any(event.seq > self._published for event in events):
-            return
         try:
-            stored = await self.ledger.tail(self._published)
+            await self._read_on(max(event.seq for event in events))
         except LedgerUnavailable as error:  # what was asked for is stored all the same: telling it catches up
             logger.warning("%d events are told later: %s", len(self._early), error)
             self._in_doubt = True
             self._wake.set()
-            return
-        self._early.update((event.seq, event) for event in stored if event.seq > self._published)
+
+    async def _read_on(self, until: float = math.inf, *, behind_writers: bool = False) -> None:
+        """Tell what the ledger has behind what was told, page by page: up to the number ``until``, or all of it.
+
+        Numbers come in the order of the commits. So of everything below the last one that was read, or whose commit
+        had been answered before, what the ledger does not have is pruned: it is skipped, and never waited for.
+        With ``behind_writers``, whose commit is read gets to know it before it is told. Raises LedgerUnavailable.
+        """
+        async with self._reading:
+            more = True
+            while more and self._published < until:
+                answered = max(self._early, default=0)
+                page = await self.ledger.tail(self._published, limit=PAGE)
+                if behind_writers:
+                    await self.ledger.ping()
+                read = page[-1].seq if page else 0
+                self._keep(page)
+                more = len(page) == PAGE
+                self._hand_out_to(read if more else max(answered, read))
+
+    def _keep(self, events: Iterable[Event]) -> None:
+        """Until those before them are there."""
+        if len(self._early) > EARLY:
+            self._early.clear()
+        self._early.update((event.seq, event) for event in events if event.seq > self._published)
+
+    def _hand_out_to(self, last: int) -> None:
+        """All that is here up to the number ``last``: the others before it were told, or are not there any more."""
+        ready = [self._early.pop(seq) for seq in sorted(seq for seq in self._early if seq <= last)]
+        if ready:
+            self._published = ready[-1].seq
+            self._hand_out(ready)
         self._hand_out_next()
 
     def _hand_out_next(self) -> None:

@@ -136,10 +136,74 @@ async def test_a_backlog_without_end_loses_its_oldest_loudly(still_desk, caplog,
     with caplog.at_level(logging.ERROR):
         for number in range(5):
             still_desk.journal.tell(event(f"event-{number}"))
-    assert [record.getMessage().count("is dropped") for record in caplog.records] == [1, 1]
-    async with running(still_desk.journal):
-        await eventually(not_told(still_desk, 3))
+        assert ["event-0" in record.getMessage() for record in caplog.records] == [True], "once, not once for each"
+        async with running(still_desk.journal):
+            await eventually(not_told(still_desk, 3))
+            await eventually(lambda: "2 events were dropped" not in caplog.text and "their number is not told")
     assert still_desk.audience.types() == ["event-2", "event-3", "event-4"]
+
+
+async def test_a_backlog_of_many_pages_is_told_in_order(still_desk, monkeypatch):
+    monkeypatch.setattr(journal_module, "PAGE", 10)
+    names = [f"event-{number}" for number in range(25)]
+    for name in names:
+        still_desk.journal.tell(event(name))
+    async with running(still_desk.journal):
+        await eventually(not_told(still_desk, 25))
+    assert still_desk.audience.types() == names
+
+
+async def test_a_journal_that_is_many_pages_behind_tells_all_of_them_and_its_own(desk):
+    """Another node has stored 2,500 events since this one told its last."""
+    async with Ledger.open(f"sqlite:///{desk.path}") as other:
+        await other.append_events([event(f"event-{number}") for number in range(2500)], at_ms=SOON_MS)
+    await desk.journal.adjust("user", 1, reason="gift", idempotency_key="one")
+    assert desk.audience.numbers() == list(range(1, 2502))
+    assert desk.audience.types()[-1] == "wallet_update"
+
+
+async def test_many_who_store_while_the_journal_is_behind_are_all_told_once(desk):
+    await desk.ledger.append_events([event(f"event-{number}") for number in range(2500)], at_ms=SOON_MS)
+    gifts = (desk.journal.adjust(f"user-{one}", 1, reason="gift", idempotency_key=f"{one}") for one in range(20))
+    await asyncio.gather(*gifts)
+    assert desk.audience.numbers() == list(range(1, 2521))
+
+
+async def test_what_was_pruned_before_it_was_told_is_not_waited_for(desk):
+    await desk.ledger.append_events([event("old")] * 5, at_ms=SOON_MS)
+    await desk.ledger.append_events([event("new")] * 2, at_ms=SOON_MS + 10)
+    await desk.ledger.append_events([event("old too")] * 5, at_ms=SOON_MS)
+    assert await desk.ledger.prune_events(before_ms=SOON_MS + 10) == 10
+    desk.journal.tell(event("own"))
+    await eventually(not_told(desk, 3))
+    desk.journal.tell(event("next"))
+    await eventually(not_told(desk, 4))
+    assert desk.audience.types() == ["new", "new", "own", "next"]
+    assert desk.audience.numbers() == [6, 7, 13, 14]
+
+
+async def test_what_was_pruned_below_ones_own_event_alone_is_not_waited_for(desk):
+    """Nothing that could be read shows how far the hole goes, but the answer of one's own commit does."""
+    await desk.ledger.append_events([event("old")] * 1500, at_ms=SOON_MS)
+    await desk.ledger.prune_events(before_ms=SOON_MS + 10)
+    await desk.journal.adjust("user", 1, reason="gift", idempotency_key="one")
+    assert desk.audience.numbers() == [1501]
+
+
+async def test_a_lost_answer_many_pages_long_is_told_and_stored_once(desk_with, caplog, monkeypatch):
+    monkeypatch.setattr(journal_module, "PAGE", 4)
+    async with desk_with(timeout_s=IMPATIENT_S, runs=False) as desk:
+        await desk.ledger.append_events([event("another node's")] * 10, at_ms=SOON_MS)
+        for number in range(9):
+            desk.journal.tell(event(f"event-{number}"))
+        background = Tasks()
+        async with desk.stalled_commit():
+            background.start(desk.journal.run(), "journal")
+            await eventually(lambda: has_not_failed(caplog))
+        await eventually(not_told(desk, 19))
+        await background.close()
+        assert desk.audience.types() == ["another node's"] * 10 + [f"event-{number}" for number in range(9)]
+        assert await desk.ledger.latest_seq() == 19
 
 
 async def test_proofs_of_life_are_best_effort(desk_with):
