@@ -22,6 +22,10 @@ T = TypeVar("T")
 CONNECTIONS = 10
 KEEPALIVES = {"tcp_keepalives_idle": "3", "tcp_keepalives_interval": "2", "tcp_keepalives_count": "3"}
 """So that the server sees within 10 s that our machine is gone, and lets go of what its sessions held."""
+IDLE_IN_TRANSACTION_S = 1.0
+"""A node that stands still in the middle of a transaction is cut off after this: whoever draws event numbers holds up
+every other writer until the commit. The node's own loop never waits so long between two statements; if it did, the
+transaction is rolled back and done again."""
 ATTEMPTS = 3  # of a transaction that certainly left nothing behind
 NOT_CONNECTED = (asyncpg.PostgresError, asyncpg.InterfaceError)  # raised as they are by a failing connect
 ROLLED_BACK = frozenset({"40001", "40P01"})  # SQLSTATEs: serialization failure, deadlock
@@ -97,7 +101,6 @@ def left_nothing_behind(error: Exception) -> bool:
 
 def engine(url: URL, timeout_s: float) -> AsyncEngine:
     """An engine whose sessions give up by themselves, should this process stop in the middle of something."""
-    limit_ms = str(round(timeout_s * 1000))
     return create_async_engine(
         url,
         pool_size=CONNECTIONS,
@@ -108,8 +111,12 @@ def engine(url: URL, timeout_s: float) -> AsyncEngine:
             "server_settings": {
                 "application_name": "voiceplane",
                 **KEEPALIVES,
-                "lock_timeout": limit_ms,
-                "idle_in_transaction_session_timeout": limit_ms,
+                "lock_timeout": in_ms(timeout_s),
+                "idle_in_transaction_session_timeout": in_ms(IDLE_IN_TRANSACTION_S),
             },
         },
     )
+
+
+def in_ms(seconds: float) -> str:
+    return str(round(seconds * 1000))

@@ -85,6 +85,8 @@ def migrate(tx: Connection) -> Upgrade:
     """Run what is due. Raises SchemaTooNew."""
     if tx.dialect.name == "postgresql":  # SQLite's writer is alone already
         tx.execute(select(func.pg_advisory_xact_lock(UPGRADE_LOCK)))
+        patience = func.set_config("idle_in_transaction_session_timeout", f"{TIMEOUT_S:.0f}s", True)
+        tx.execute(select(patience))  # Alembic reads files between its statements; for this transaction alone
     config = configured()
     config.attributes["connection"] = tx
     script = ScriptDirectory.from_config(config)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import time
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 
 import asyncpg  # type: ignore[import-untyped]
 import pytest
-from ledger_samples import balance, charged, credit, talking, unit
+from ledger_samples import START, balance, charged, credit, talking, unit
 from postgres_cluster import Cluster
+from sqlalchemy import Connection, text
 
-from app.ledger import Ledger
+from app.ledger import Ledger, events
+from app.ledger.backend import open_database
 from app.ledger.errors import LedgerUnavailable
-from app.ledger.values import Charged
+from app.ledger.values import Charged, NewEvent
 
 BRIEF_S = 2.0  # a transaction's time limit: some tests wait for it to pass, all others must not come near it
 
@@ -124,6 +127,43 @@ async def test_a_row_that_somebody_holds_makes_only_its_own_charge_wait(cluster:
         await holding.rollback()
         await holder.close()
         assert not charged(await ledger.charge_unit(unit(1))).already
+
+
+async def test_a_node_that_stands_still_before_its_commit_holds_up_nobody_for_long(cluster: Cluster) -> None:
+    """It has drawn event numbers, which every writer needs. Its session is ended long before a writer gives up."""
+    url = cluster.new_database()
+    stands_still = NewEvent("never", {}, "user")
+    async with (
+        Ledger.open(url) as ledger,
+        open_database(url, BRIEF_S) as other,
+        other.engine.connect() as tx,
+    ):
+        await tx.begin()
+        drawn = await tx.run_sync(lambda sync: events.append(sync, events.drafts([stands_still], START)))
+        async with asyncio.timeout(BRIEF_S):
+            stored = await ledger.append_events([NewEvent("stored", {}, "user")], at_ms=START)
+        assert [event.seq for event in stored] == [event.seq for event in drawn]
+        assert await ledger.tail(0) == stored
+        await tx.invalidate()
+
+
+async def test_work_that_was_cut_off_for_standing_still_is_done_again_once(cluster: Cluster) -> None:
+    tries = 0
+
+    def work(tx: Connection) -> None:
+        nonlocal tries
+        tries += 1
+        events.append(tx, events.drafts([NewEvent("stored", {}, "user")], START))
+        if tries == 1:
+            tx.execute(text("SET LOCAL idle_in_transaction_session_timeout = 1"))
+            time.sleep(0.1)  # the process stands still
+        tx.execute(text("SELECT 1"))
+
+    url = cluster.new_database()
+    async with Ledger.open(url) as ledger, open_database(url, BRIEF_S) as database:
+        await database.commit(work)
+        assert tries == 2
+        assert [event.type for event in await ledger.tail(0)] == ["stored"]
 
 
 async def test_connections_that_were_cut_while_they_rested_are_not_noticed(cluster: Cluster) -> None:
