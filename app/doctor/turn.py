@@ -53,7 +53,7 @@ async def allocate(url: str, settings: Settings) -> None:
     transport = match["transport"] or ("tcp" if match["scheme"] == "turns" else "udp")
     if (match["scheme"], transport) == ("turns", "udp"):
         raise TurnError("TURN over DTLS is spoken by few clients, and not by this check")
-    servers = ice_servers(settings)("doctor")
+    servers = ice_servers(settings)("admin", "doctor")
     assert servers is not None  # noqa: S101  where there are URLs, there is a secret
     address = match["host"].strip("[]"), int(match["port"] or PORTS[match["scheme"]])
     options: dict[str, Any] = {"transport": transport}

@@ -93,7 +93,7 @@ async def create_transport(request: web.Request, body: CreateTransportRequest) -
         transport.ice_parameters,
         transport.ice_candidates,
         transport.dtls_parameters,
-        request.app[ICE_SERVERS](user_id),
+        request.app[ICE_SERVERS](claims(request).role, user_id),
     )
     return created(dump(TransportCreatedSchema, answer))
 

@@ -19,6 +19,7 @@ from tests.conftest import eventually, free_ports, serving
 from tests.integration.conftest import open_call_on
 
 CONFIG = Path(__file__).parents[2] / "deploy" / "turnserver.conf"
+QUOTA = 8  # relays of one user name, as the file says
 SECRET = "a secret between voiceplane and coturn"
 LOOPBACK = ("--listening-ip=127.0.0.1", "--relay-ip=127.0.0.1", "--allow-loopback-peers", "--no-tls", "--no-dtls")
 
@@ -84,12 +85,23 @@ async def credentials(server):
     return server_named
 
 
+async def ice_servers_of(party, call_id):
+    """As one who reloads the page again and again: each time with a new transport."""
+    transport = await party.create_transport(call_id, "send")
+    await party.request("DELETE", f"/rtc/transports/{transport.transport_id}")
+    return transport.ice_servers[0]
+
+
+async def relay_of(ice):
+    host, _, port = ice["urls"][0].removeprefix("turn:").partition(":")
+    return await create_turn_endpoint(Ear, (host, int(port)), ice["username"], ice["credential"])
+
+
 async def test_a_relay_of_the_credentials_from_rtc_02_leads_to_the_node_and_nowhere_else(coturn, settings_with):
     await up(coturn, settings_with)
     async with serving(settings_with(turn_urls=(coturn.url,), turn_secret=SECRET)) as server:
         ice = await credentials(server)
-    host, _, port = ice["urls"][0].removeprefix("turn:").partition(":")
-    relay, ear = await create_turn_endpoint(Ear, (host, int(port)), ice["username"], ice["credential"])
+    relay, ear = await relay_of(ice)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
         peer.bind(("127.0.0.1", 0))
         peer.setblocking(False)
@@ -106,6 +118,23 @@ async def test_a_relay_of_the_credentials_from_rtc_02_leads_to_the_node_and_nowh
     assert peer_address[0] == "127.0.0.1"
     assert isinstance(ear.errors[0], TransactionError)
     assert "403" in str(ear.errors[0])
+
+
+async def test_who_asks_again_and_again_gets_no_more_relays_than_one_user_may_have(coturn, settings_with):
+    await up(coturn, settings_with)
+    node = serving(settings_with(turn_urls=(coturn.url,), turn_secret=SECRET))
+    async with node as server, aiohttp.ClientSession() as http:
+        call = await open_call_on(server, http)
+        asked = [await ice_servers_of(call.user, call.call_id) for _ in range(QUOTA + 1)]
+        others = await ice_servers_of(call.otomo, call.call_id)
+    relays = [await relay_of(ice) for ice in asked[:QUOTA]]
+    with pytest.raises(TransactionError, match="486"):  # RFC 8656 §7.2: Allocation Quota Reached
+        await relay_of(asked[QUOTA])
+    relays.append(await relay_of(others))
+    assert len(relays) == QUOTA + 1
+    for relay, ear in relays:
+        relay.close()
+        await eventually(lambda ear=ear: not ear.over)
 
 
 async def test_the_doctor_gets_a_relay_by_udp_and_tcp(coturn, settings_with):
