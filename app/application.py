@@ -83,7 +83,7 @@ from app.web import pages
 from schemas.base import dump
 from schemas.consumer import Capabilities, CapabilitiesSchema
 from worker_bridge import native
-from worker_bridge.pool import Pool, PoolSettings
+from worker_bridge.pool import ListenAddress, Pool, PoolSettings
 
 END_CALLS_WITHIN_S = 8.0  # at shutdown; a supervisor kills not much later
 EVENTS_KEPT_MS = 60 * 60 * 1000  # what a client that reconnects can be told again
@@ -154,8 +154,8 @@ async def workers(app: web.Application) -> AsyncIterator[None]:
     worker = native.locate(str(settings.worker_bin) if settings.worker_bin else None)
     pool_settings = PoolSettings(
         workers=settings.workers,
-        listen_ip=settings.rtc_listen_ip,
-        announced_address=settings.rtc_announced_address,
+        addresses=tuple(ListenAddress(*address) for address in settings.media_addresses),
+        protocols=("udp", "tcp") if settings.rtc_tcp else ("udp",),
         first_port=settings.rtc_port,
     )
     async with Pool.running(worker, pool_settings) as app[POOL]:

@@ -10,7 +10,6 @@ Knows nothing of what the settings are used for.
 from __future__ import annotations
 
 import difflib
-import ipaddress
 import logging
 import math
 import os
@@ -22,6 +21,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
+
+from app import addresses
+from app.addresses import MediaAddress, is_loopback
 
 PREFIX = "VOICEPLANE_"
 ALIASES = {"jwt_secret": "JWT_SECRET", "worker_bin": "MEDIASOUP_WORKER_BIN"}  # names that others set already
@@ -57,6 +59,18 @@ def words(text: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
+def places(text: str) -> tuple[str, ...]:
+    """As ``words``, but an empty one keeps its place before others."""
+    return tuple(word.strip() for word in text.rstrip(", ").split(","))
+
+
+def on_or_off(text: str) -> bool:
+    return {"on": True, "off": False}[text.lower()]
+
+
+KINDS: dict[Callable[[str], Any], str] = {int: "a whole number", float: "a number", on_or_off: "on or off"}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """What the node is told. Built from keywords (tests) or by :meth:`from_env`; both are checked alike."""
@@ -75,8 +89,9 @@ class Settings:
     workers: int = setting(cores, int, "mediasoup workers, one per core")
     worker_bin: Path | None = setting(None, Path, "the mediasoup-worker to run, else found or built")
 
-    rtc_listen_ip: str = setting("127.0.0.1", str, "the IP address that media listens on")
-    rtc_announced_address: str | None = setting(None, str, "the address that clients are told, behind NAT")
+    rtc_listen_ip: tuple[str, ...] = setting((), words, "IP addresses that media listens on; else loopback and our own")
+    rtc_announced_address: tuple[str, ...] = setting((), places, "what clients are told in their place, behind NAT")
+    rtc_tcp: bool = setting(True, on_or_off, "on or off: whether media listens for TCP, too")
     rtc_port: int = setting(40000, int, "the first worker's UDP and TCP port; the next worker takes the next")
     turn_urls: tuple[str, ...] = setting((), words, "turn: and turns: URLs, with commas between")
     turn_secret: str | None = setting(None, str, "the TURN server's static-auth-secret", secret=True)
@@ -134,6 +149,12 @@ class Settings:
         made_secret = self.jwt_secret is None and self.jwt_jwks is None
         return self.demo == "on" or (self.demo is None and made_secret and is_loopback(self.host))
 
+    @property
+    def media_addresses(self) -> tuple[MediaAddress, ...]:
+        """Where media listens. Unless it is said: where browsers of this machine and of its networks reach it, by what
+        the machine's addresses are at this moment."""
+        return addresses.pairs(self.rtc_listen_ip or addresses.own_addresses(), self.rtc_announced_address)
+
     def signing_secret(self) -> str:
         """The HS256 secret: the configured one, else the data folder's, which is made at the first call.
 
@@ -147,8 +168,8 @@ class Settings:
 def parse(name: str, text: str, read: Callable[[str], Any]) -> Any:
     try:
         return read(text)
-    except ValueError:
-        kind = "a whole number" if read is int else "a number" if read is float else "a value"
+    except (ValueError, KeyError):
+        kind = KINDS.get(read, "a value")
         raise SettingsError(f"{variable(name)} must be {kind}, not {text!r}.") from None
 
 
@@ -237,27 +258,13 @@ def check_network(settings: Settings) -> None:
     within("port", settings.port, 0, 65535)
     within("workers", settings.workers, 1, 256)
     within("rtc_port", settings.rtc_port, 1, 65536 - settings.workers)
-    try:
-        address = ipaddress.ip_address(settings.rtc_listen_ip)
-    except ValueError:
-        raise SettingsError(f"{PREFIX}RTC_LISTEN_IP must be an IP address, not {settings.rtc_listen_ip!r}.") from None
-    if address.is_unspecified and settings.rtc_announced_address is None:
-        raise SettingsError(
-            f"{PREFIX}RTC_LISTEN_IP {settings.rtc_listen_ip} needs {PREFIX}RTC_ANNOUNCED_ADDRESS, "
-            "because clients must be told an address that they can reach."
-        )
+    if problem := addresses.fault(settings.rtc_listen_ip, settings.rtc_announced_address):
+        raise SettingsError(problem)
     for url in settings.turn_urls:
         if not url.startswith(("turn:", "turns:")):
             raise SettingsError(f"{PREFIX}TURN_URLS must hold turn: or turns: URLs, not {url!r}.")
     if bool(settings.turn_urls) != bool(settings.turn_secret):
         raise SettingsError(f"{PREFIX}TURN_URLS and {PREFIX}TURN_SECRET must be set together.")
-
-
-def is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def check_keys(settings: Settings) -> None:

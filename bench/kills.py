@@ -24,6 +24,7 @@ def settings_of(folder: Path, url: str) -> Settings:
     return Settings(
         port=free_ports(1),
         rtc_port=free_ports(1),
+        rtc_listen_ip=("127.0.0.1",),
         workers=1,
         data_dir=folder,
         database_url=url,

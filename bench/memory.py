@@ -119,6 +119,7 @@ async def server(what: str) -> AsyncIterator[Node]:
             "VOICEPLANE_DATA_DIR": folder,
             "VOICEPLANE_PORT": str(settings.port),
             "VOICEPLANE_RTC_PORT": str(settings.rtc_port),
+            "VOICEPLANE_RTC_LISTEN_IP": "127.0.0.1",
             "VOICEPLANE_WORKERS": "1",
             "VOICEPLANE_RATE_LIMIT": "0",
         }

@@ -56,6 +56,7 @@ def voiceplane(*, root: Path = ROOT, **changed: str) -> Iterator[Server]:
             "VOICEPLANE_DATA_DIR": folder,
             "VOICEPLANE_PORT": str(port),
             "VOICEPLANE_RTC_PORT": str(free_port()),
+            "VOICEPLANE_RTC_LISTEN_IP": "127.0.0.1",
             "VOICEPLANE_WORKERS": "1",
             "VOICEPLANE_RATE_LIMIT": "0",
             "VOICEPLANE_STRESS_LIMIT": "0",

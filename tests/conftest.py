@@ -159,8 +159,8 @@ def settings_with(tmp_path: Path) -> Callable[..., Settings]:
     def make(**changed: Any) -> Settings:
         workers = changed.setdefault("workers", 1)
         changed.setdefault("stress_limit", 0)  # how busy the machine is decides no test
-        values = {"port": 0, "data_dir": tmp_path, "jwt_secret": SECRET, "rtc_port": free_ports(workers), **changed}
-        return Settings(**values)
+        own = {"port": 0, "rtc_port": free_ports(workers), "rtc_listen_ip": ("127.0.0.1",)}
+        return Settings(**{**own, "data_dir": tmp_path, "jwt_secret": SECRET, **changed})
 
     return make
 

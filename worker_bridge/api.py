@@ -39,7 +39,7 @@ from worker_bridge.observable import EventStream
 from worker_bridge.pipe_transport import PipeTransport
 from worker_bridge.piping import PipedDataProducer, PipedProducer, PipeOptions
 from worker_bridge.plain_transport import PlainTransport
-from worker_bridge.pool import Pool, PoolSettings
+from worker_bridge.pool import ListenAddress, Pool, PoolSettings
 from worker_bridge.producer import Producer, ProducerScore, VideoOrientation
 from worker_bridge.resource import CloseReason, Resource
 from worker_bridge.router import Router
@@ -90,6 +90,7 @@ __all__ = [
     "InvalidMessage",
     "InvalidParameters",
     "InvalidRequest",
+    "ListenAddress",
     "ListenInfo",
     "ListenRefused",
     "Message",

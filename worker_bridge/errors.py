@@ -22,6 +22,8 @@ NotFoundError a NotFound or a ResourceClosed, its WorkerClosedError a WorkerGone
 
 from __future__ import annotations
 
+import re
+
 
 class BridgeError(Exception):
     """Base of everything that ``worker_bridge`` raises."""
@@ -55,10 +57,12 @@ class InvalidRequest(RequestRefused):
 class ListenRefused(RequestRefused):
     """The worker can't listen where it should; the text says where, ``reason`` has the worker's own words."""
 
-    def __init__(self, refused: RequestRefused, ip: str, port: int) -> None:
+    def __init__(self, refused: RequestRefused, port: int) -> None:
         super().__init__(refused.method, refused.reason)
-        cause = refused.reason.rpartition("]: ")[2]  # behind the call that failed and its arguments
-        self.args = (f"media can't listen on {ip} port {port}: {cause}",)
+        call, _, cause = refused.reason.rpartition("]: ")  # the call that failed with its arguments, and why
+        ip = re.search(r"ip:'([^']*)'", call)
+        where = f"{ip[1]} port {port}" if ip else f"port {port}"
+        self.args = (f"media can't listen on {where}: {cause}",)
 
 
 class NotAnswered(RequestRefused):

@@ -11,7 +11,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Self
+from typing import NamedTuple, Self
 
 from worker_bridge.connectivity import ListenInfo, Protocol
 from worker_bridge.errors import BridgeError, ListenRefused, RequestRefused, WorkerGone
@@ -24,35 +24,45 @@ STABLE_AFTER_S = 10.0  # a worker that lived so long did not die of its start
 FIRST_DELAY_S, LONGEST_DELAY_S = 0.1, 5.0  # between restarts in a crash loop, doubling
 GIVE_UP_AFTER = 10  # starts in a row that did not become stable: the cause is not going to pass by itself
 RECEIVE_BUFFER_BYTES = 1 << 20
-"""Of a worker's one UDP socket. With 250 calls it takes 25,000 packets a second, and the usual 208 KiB are full once
+"""Of each UDP socket of a worker. With 250 calls it takes 25,000 packets a second, and the usual 208 KiB are full once
 the worker is kept waiting for 20 ms; these last for 100 ms, and sound that is later is of no use. The system may grant
 less: ``net.core.rmem_max``."""
 
 logger = logging.getLogger(__name__)
 
 
+class ListenAddress(NamedTuple):
+    """``announced_address`` is what candidates carry in the place of ``ip``."""
+
+    ip: str
+    announced_address: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class PoolSettings:
-    """``first_port`` is worker 0's UDP and TCP port; the others count up from it."""
+    """``first_port`` is worker 0's port, on each of ``addresses`` and for each of ``protocols``; the others count up
+    from it. ``::`` takes IPv4 as well, unless an IPv4 address stands beside it."""
 
     workers: int
-    listen_ip: str = "127.0.0.1"
-    announced_address: str | None = None
+    addresses: tuple[ListenAddress, ...] = (ListenAddress("127.0.0.1"),)
+    protocols: tuple[Protocol, ...] = ("udp", "tcp")
     first_port: int = 40000
     worker: WorkerSettings = field(default_factory=WorkerSettings)
 
     def listen_infos(self, index: int) -> list[ListenInfo]:
-        """Where worker ``index`` listens: one number, for UDP and for TCP."""
-        protocols: tuple[Protocol, ...] = ("udp", "tcp")
+        """Where worker ``index`` listens. Clients try what comes first, first."""
+        any_ipv4 = any(":" not in address.ip for address in self.addresses)
         return [
             ListenInfo(
                 protocol,
-                self.listen_ip,
-                self.announced_address,
+                ip,
+                announced_address,
                 self.first_port + index,
                 recv_buffer_size=RECEIVE_BUFFER_BYTES if protocol == "udp" else 0,
+                ipv6_only=any_ipv4 and ":" in ip,
             )
-            for protocol in protocols
+            for protocol in self.protocols
+            for ip, announced_address in self.addresses
         ]
 
 
@@ -164,7 +174,7 @@ class Pool:
         try:
             return await worker.create_webrtc_server(infos)
         except RequestRefused as error:
-            raise ListenRefused(error, infos[0].ip, infos[0].port) from error
+            raise ListenRefused(error, infos[0].port) from error
 
     async def _tell(self) -> None:
         async with self._changed:

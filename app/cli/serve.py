@@ -30,6 +30,8 @@ def default(one: Field[Any]) -> str:
     match one.default:
         case frozenset() as words:
             return f" (default: {','.join(sorted(words))})"
+        case bool():
+            return " (default: on)"
         case float() as number:
             return f" (default: {number:g})"
         case value:

@@ -6,9 +6,10 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from app.addresses import is_loopback
 from app.doctor.finding import Finding, fail, ok, warn
 from app.jwks import JwksError, fetcher, parse_jwks
-from app.settings import SECRET_FILE, Settings, SettingsError, check_secret, is_loopback
+from app.settings import SECRET_FILE, Settings, SettingsError, check_secret
 
 TOKENS, FILES = "tokens", "secret files"
 DOTENV = Path(".env")

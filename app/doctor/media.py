@@ -31,32 +31,32 @@ async def worker(settings: Settings) -> Finding:
 
 
 async def ports(settings: Settings) -> Finding:
-    """Are the workers' ports free, or held by the node that runs here?"""
-    check, first = "media ports", settings.rtc_port
+    """Are the workers' ports free on each address, or held by the node that runs here?"""
+    check, kinds, first = "media ports", sockets.KINDS if settings.rtc_tcp else sockets.KINDS[:1], settings.rtc_port
+    places = [one.ip for one in settings.media_addresses]
     last = first + settings.workers - 1
-    span = f"UDP and TCP {first}" + (f" to {last}" if last > first else "")
-    address = settings.rtc_listen_ip
+    span = f"{'UDP and TCP' if settings.rtc_tcp else 'UDP'} {first}" + (f" to {last}" if last > first else "")
     refused = [
-        (kind, port, error)
+        (address, kind, port, error)
         for port in range(first, last + 1)
-        for kind in sockets.KINDS
+        for address in places
+        for kind in kinds
         if (error := sockets.bind_error(kind, address, port)) is not None
     ]
     if not refused:
-        return ok(check, f"{span} are free on {address}")
-    kind, port, error = refused[0]
-    if not sockets.is_busy(error):
-        return fail(
-            check,
-            f"{address} {kind} {port} can't be had ({sockets.reason(error)})",
-            "correct VOICEPLANE_RTC_LISTEN_IP and _PORT",
-        )
+        return ok(check, f"{span} are free on {', '.join(places)}")
+    for address, kind, port, error in refused:
+        if not sockets.is_busy(error):
+            found = f"{address} {kind} {port} can't be had ({sockets.reason(error)})"
+            return fail(check, found, "correct VOICEPLANE_RTC_LISTEN_IP and _PORT")
+    held = [(kind, port) for _, kind, port, _ in refused]
     strangers = [
         f"{kind} {port} is held by {who}"
-        for kind, port, _ in refused
+        for kind, port in held
         if not (who := sockets.holder(kind, port)).startswith((sockets.WORKER, sockets.UNKNOWN))
     ]
     if not strangers and await node_answers(settings):
         return ok(check, f"{span}: held by the node that runs here")
+    kind, port = held[0]
     who = strangers[0] if strangers else f"{kind} {port} is held by {sockets.holder(kind, port)}"
     return fail(check, f"{who}, and not by a node that answers", "end it, or set VOICEPLANE_RTC_PORT")

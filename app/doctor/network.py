@@ -8,13 +8,13 @@ import socket
 
 import aiohttp
 
+from app import addresses
+from app.addresses import Address, is_loopback
 from app.doctor import sockets
 from app.doctor.finding import Finding, fail, ok, warn
-from app.settings import Settings, is_loopback
+from app.settings import Settings
 
 ANSWER_WITHIN_S = 2.0
-
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 async def http_address(settings: Settings) -> Finding:
@@ -53,37 +53,41 @@ async def node_answers(settings: Settings) -> bool:
 
 
 async def media_address(settings: Settings) -> Finding:
-    """Can clients reach the address that they are told?"""
-    check, told = "media address", settings.rtc_announced_address or settings.rtc_listen_ip
-    refused = sockets.bind_error("udp", settings.rtc_listen_ip, 0)
-    if refused is not None:
-        return fail(
-            check,
-            f"{settings.rtc_listen_ip} can't be listened on ({sockets.reason(refused)})",
-            "correct VOICEPLANE_RTC_LISTEN_IP",
-        )
-    try:
-        addresses = await resolve(told)
-    except OSError as error:
-        return fail(
-            check, f"{told} has no address ({sockets.reason(error)})", "correct VOICEPLANE_RTC_ANNOUNCED_ADDRESS"
-        )
-    return reachable(settings, told, addresses)
+    """Can clients reach the addresses that they are told?"""
+    check, told = "media address", dict[str, list[Address]]()
+    for one in settings.media_addresses:
+        if refused := sockets.bind_error("udp", one.ip, 0):
+            found = f"{one.ip} can't be listened on ({sockets.reason(refused)})"
+            return fail(check, found, f"correct {addresses.LISTEN}")
+        try:
+            told[one.told] = await resolve(one.told)
+        except OSError as error:
+            return fail(check, f"{one.told} has no address ({sockets.reason(error)})", f"correct {addresses.ANNOUNCED}")
+    return reachable(settings, told)
 
 
-def reachable(settings: Settings, told: str, addresses: list[Address]) -> Finding:
-    check, shown = "media address", f"clients are told {told}"
-    if told != str(addresses[0]):
-        shown += f", which is {', '.join(map(str, addresses))}"
-    if any(one.is_loopback for one in addresses):
-        if is_loopback(settings.host):
-            return ok(check, f"{shown}: calls work on this machine alone, as HTTP does")
-        mend = "set VOICEPLANE_RTC_LISTEN_IP to 0.0.0.0 and VOICEPLANE_RTC_ANNOUNCED_ADDRESS to what clients reach"
+def reachable(settings: Settings, told: dict[str, list[Address]]) -> Finding:
+    """``told`` has the addresses of each that clients are told, which may be a name."""
+    check, shown = "media address", f"clients are told {', '.join(spelled(*one) for one in told.items())}"
+    names = [one for one in told if addresses.ip_address(one) is None]
+    beyond = [one for found in told.values() for one in found if not one.is_loopback]
+    inside = [str(one) for one in beyond if one.is_private]
+    if not beyond and not is_loopback(settings.host):
+        mend = f"set {addresses.LISTEN} to 0.0.0.0 and {addresses.ANNOUNCED} to what clients reach"
         return fail(check, f"{shown}, but HTTP listens for others: their calls would have no sound", mend)
-    if any(one.is_private for one in addresses):
-        mend = "where clients are elsewhere, set VOICEPLANE_RTC_ANNOUNCED_ADDRESS to the public address"
-        return warn(check, f"{shown}: only clients of the same network reach that", mend)
+    if names:
+        mend = f"set {addresses.ANNOUNCED} to the address of {names[0]}"
+        return warn(check, f"{shown}: Firefox takes no host name, and hears nothing", mend)
+    if not beyond:
+        return ok(check, f"{shown}: calls work on this machine alone, as HTTP does, and not in Firefox")
+    if inside and (settings.rtc_listen_ip or not is_loopback(settings.host)):
+        mend = f"where clients are elsewhere, set {addresses.ANNOUNCED} to the public address"
+        return warn(check, f"{shown}: only clients of the same network reach {', '.join(inside)}", mend)
     return ok(check, shown)
+
+
+def spelled(told: str, found: list[Address]) -> str:
+    return told if told == str(found[0]) else f"{told}, which is {', '.join(map(str, found))}"
 
 
 async def resolve(host: str) -> list[Address]:

@@ -21,13 +21,15 @@ UNKNOWN = "another process"
 def bind_error(kind: Kind, address: str, port: int) -> OSError | None:
     """Why a socket can't be bound there, or None where it can."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket.socket(family, socket.SOCK_DGRAM if kind == "udp" else socket.SOCK_STREAM) as probe:
-        if kind == "tcp":
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of a node that just ended
-        try:
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM if kind == "udp" else socket.SOCK_STREAM) as probe:
+            if family == socket.AF_INET6:
+                probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)  # IPv4 has addresses of its own
+            if kind == "tcp":
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of a node that just ended
             probe.bind((address, port))
-        except OSError as error:
-            return error
+    except OSError as error:
+        return error
     return None
 
 

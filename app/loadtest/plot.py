@@ -21,6 +21,7 @@ DPI = 120
 
 def require_matplotlib() -> None:
     """:raises LoadTestError: it is not installed."""
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it tells of its fonts when it is imported
     try:
         import matplotlib.figure  # noqa: F401
     except ImportError as error:
@@ -32,7 +33,6 @@ def draw(samples: Sequence[Sample], to: Path, title: str) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it tells of its fonts
     figure = Figure(figsize=SIZE_INCHES, dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     _fill(figure, samples, title)

@@ -75,12 +75,16 @@ class Side:
 
 
 def udp_address(answer: TransportAnswer) -> Address:
-    """Where the server's media is. :raises NotLocal: nowhere on loopback by UDP."""
+    """Where the server's media is. :raises NotLocal: nowhere on IPv4's loopback by UDP."""
+    refusal = NotLocal("the server offers no UDP candidate")
     for candidate in answer.ice_candidates:
         if candidate["protocol"] == "udp":
             host = candidate.get("address") or candidate["ip"]
-            return Address(loopback_address(host, "the server's media", socket.AF_INET), candidate["port"])
-    raise NotLocal("the server offers no UDP candidate")
+            try:
+                return Address(loopback_address(host, "the server's media", socket.AF_INET), candidate["port"])
+            except NotLocal as elsewhere:  # it may listen on loopback as well
+                refusal = elsewhere
+    raise refusal
 
 
 async def both(first: Side, second: Side) -> list[LegHandle]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from app.addresses import own_addresses
 from app.settings import Settings, SettingsError, read_dotenv
 
 SECRET = "s" * 32
@@ -25,7 +26,8 @@ def test_the_defaults_are_the_contracts() -> None:
     assert settings.database_url == "sqlite:///data/voiceplane.sqlite"
     assert settings.workers >= 1
     assert settings.worker_bin is None
-    assert (settings.rtc_listen_ip, settings.rtc_announced_address, settings.rtc_port) == ("127.0.0.1", None, 40000)
+    assert (settings.rtc_listen_ip, settings.rtc_announced_address) == ((), ())
+    assert (settings.rtc_port, settings.rtc_tcp) == (40000, True)
     assert (settings.turn_urls, settings.turn_secret) == ((), None)
     assert settings.media_kinds == {"audio"}
     assert (settings.max_transports_per_direction, settings.max_producers_per_party) == (1, 1)
@@ -52,7 +54,8 @@ def test_every_kind_of_value_is_read(tmp_path: Path) -> None:
     ("name", "value"),
     [
         ("HOST", ""), ("PORT", 65536), ("PORT", -1), ("WORKERS", 0), ("RTC_PORT", 0), ("RTC_PORT", 65536),
-        ("RTC_LISTEN_IP", "localhost"), ("RTC_LISTEN_IP", "0.0.0.0"), ("RTC_LISTEN_IP", "::"),
+        ("RTC_LISTEN_IP", ("localhost",)), ("RTC_LISTEN_IP", ("0.0.0.0",)), ("RTC_LISTEN_IP", ("127.0.0.1", "::")),
+        ("RTC_LISTEN_IP", ("127.0.0.1", "127.0.0.1")), ("RTC_ANNOUNCED_ADDRESS", ("203.0.113.7",)),
         ("TURN_URLS", ("http://x",)), ("TURN_URLS", ("turn:x",)), ("TURN_SECRET", "alone"),
         ("JWT_SECRET", "s" * 31), ("JWT_SECRET", "-----BEGIN PUBLIC KEY-----" + SECRET),
         ("JWT_SECRET", "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABgQ"), ("JWT_SECRET", "ecdsa-sha2-nistp256 " + SECRET),
@@ -84,9 +87,27 @@ def test_text_that_is_no_number_is_refused(name: str, value: str, kind: str) -> 
         from_env(**{name: value})
 
 
-def test_listening_everywhere_needs_an_address_to_tell() -> None:
-    settings = Settings(rtc_listen_ip="0.0.0.0", rtc_announced_address="198.51.100.7")
-    assert settings.rtc_announced_address == "198.51.100.7"
+def test_addresses_and_what_is_announced_of_them_are_pairs_by_order() -> None:
+    settings = from_env(
+        RTC_LISTEN_IP="0.0.0.0, ::1,2001:db8::5",
+        RTC_ANNOUNCED_ADDRESS="203.0.113.7, ,voice.example",
+    )
+    assert settings.media_addresses == (("0.0.0.0", "203.0.113.7"), ("::1", None), ("2001:db8::5", "voice.example"))
+
+
+def test_fewer_announced_addresses_leave_the_last_ones_as_they_are() -> None:
+    settings = from_env(RTC_LISTEN_IP="0.0.0.0,::1", RTC_ANNOUNCED_ADDRESS="203.0.113.7,")
+    assert settings.media_addresses == (("0.0.0.0", "203.0.113.7"), ("::1", None))
+
+
+def test_media_listens_on_loopback_and_on_the_machines_own_addresses_unless_told() -> None:
+    assert [one.ip for one in Settings().media_addresses] == own_addresses()
+
+
+def test_a_switch_is_on_or_off() -> None:
+    assert from_env(RTC_TCP="OFF").rtc_tcp is False
+    with pytest.raises(SettingsError, match="VOICEPLANE_RTC_TCP must be on or off, not 'perhaps'"):
+        from_env(RTC_TCP="perhaps")
 
 
 def test_jwks_by_plain_http_is_for_this_machine_only() -> None:

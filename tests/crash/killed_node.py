@@ -128,8 +128,19 @@ def environment_of(settings: Settings) -> dict[str, str]:
     ours = {one for one in os.environ if one.startswith(PREFIX)} | set(ALIASES.values())
     inherited = {name: value for name, value in os.environ.items() if name not in ours}
     values = {variable(one.name): getattr(settings, one.name) for one in fields(Settings)}
-    told = {name: str(value) for name, value in values.items() if isinstance(value, str | int | float | Path)}
+    told = {name: spelled(value) for name, value in values.items() if value is not None}
     return inherited | told | {"PYTHONPATH": str(ROOT)}
+
+
+def spelled(value: object) -> str:
+    """As a setting is written in the environment."""
+    match value:
+        case bool():
+            return "on" if value else "off"
+        case tuple() | frozenset():
+            return ",".join(value)
+        case _:
+            return str(value)
 
 
 def still_there(pids: set[int]) -> set[int]:

@@ -9,6 +9,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,18 @@ async def test_a_stranger_on_a_media_port_is_named(settings_with, kind):
     assert f"(pid {os.getpid()})" in finding.found
 
 
+async def test_a_media_port_is_looked_at_on_every_address_and_for_tcp_only_where_that_is_on(settings_with):
+    settings = settings_with(rtc_listen_ip=("127.0.0.1", "::1"))
+    with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as taken:
+        taken.bind(("::1", settings.rtc_port))
+        taken.listen()
+        finding = await media.ports(settings)
+        assert (finding.state, finding.found.partition(" (pid")[0][:4]) == ("fail", "tcp ")
+        without = await media.ports(replace(settings, rtc_tcp=False))
+    assert without.state == "ok"
+    assert without.found == f"UDP {settings.rtc_port} are free on 127.0.0.1, ::1"
+
+
 async def test_http_on_a_port_of_media_is_a_failure(settings_with):
     settings = settings_with(workers=2)
     port = settings.rtc_port + 1
@@ -88,11 +101,18 @@ async def test_http_on_a_port_of_media_is_a_failure(settings_with):
     [
         ({}, "ok", "calls work on this machine alone"),
         ({"host": "0.0.0.0"}, "fail", "their calls would have no sound"),
-        ({"rtc_listen_ip": "192.0.2.1"}, "fail", "192.0.2.1 can't be listened on"),
-        ({"rtc_announced_address": "nowhere.invalid"}, "fail", "nowhere.invalid has no address"),
-        ({"rtc_announced_address": "10.1.2.3"}, "warn", "only clients of the same network reach that"),
-        ({"rtc_announced_address": "198.51.100.7"}, "warn", "only clients of the same network reach that"),
-        ({"host": "0.0.0.0", "rtc_announced_address": "8.8.8.8"}, "ok", "clients are told 8.8.8.8"),
+        ({"rtc_listen_ip": ("127.0.0.1", "203.0.113.9")}, "fail", "203.0.113.9 can't be listened on"),
+        ({"rtc_announced_address": ("nowhere.invalid",)}, "fail", "nowhere.invalid has no address"),
+        ({"rtc_announced_address": ("localhost",)}, "warn", "Firefox takes no host name"),
+        ({"rtc_announced_address": ("10.1.2.3",)}, "warn", "only clients of the same network reach 10.1.2.3"),
+        ({"rtc_announced_address": ("198.51.100.7",)}, "warn", "only clients of the same network reach 198.51.100.7"),
+        ({"host": "0.0.0.0", "rtc_announced_address": ("8.8.8.8",)}, "ok", "clients are told 8.8.8.8"),
+        (
+            {"host": "0.0.0.0", "rtc_listen_ip": ("0.0.0.0", "::1"), "rtc_announced_address": ("8.8.8.8",)},
+            "ok",
+            "clients are told 8.8.8.8, ::1",
+        ),
+        ({"rtc_listen_ip": ()}, "ok", "clients are told 127.0.0.1"),
     ],
 )
 async def test_what_is_said_of_the_address_that_clients_are_told(settings_with, changed, state, found):
@@ -215,7 +235,12 @@ async def test_the_pages_are_there(settings_with):
         ({}, "ok", "off"),
         ({"jwt_secret": None}, "ok", "on, for this machine"),
         ({"demo": "on", "host": "0.0.0.0"}, "warn", "strangers get tokens and points"),
-        ({"jwt_secret": None, "rtc_listen_ip": "0.0.0.0", "rtc_announced_address": "8.8.8.8"}, "warn", "strangers"),
+        ({"jwt_secret": None, "rtc_listen_ip": ()}, "ok", "on, for this machine"),
+        (
+            {"jwt_secret": None, "rtc_listen_ip": ("0.0.0.0",), "rtc_announced_address": ("8.8.8.8",)},
+            "warn",
+            "strangers",
+        ),
     ],
 )
 async def test_a_demo_for_strangers_is_warned_of(settings_with, changed, state, found):
@@ -255,6 +280,7 @@ def test_too_few_descriptors_fail_the_command(tmp_path):
 
     env = {**os.environ, "PYTHONPATH": str(ROOT), "VOICEPLANE_WORKERS": "1", "VOICEPLANE_PORT": str(free_ports(1))}
     env |= {"VOICEPLANE_RTC_PORT": str(free_ports(1)), "VOICEPLANE_JWT_SECRET": SECRET}
+    env |= {"VOICEPLANE_RTC_LISTEN_IP": "127.0.0.1"}
     command = [sys.executable, "-m", "app", "doctor", "--json"]
     done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, preexec_fn=few)
     assert (done.returncode, done.stderr) == (1, "")

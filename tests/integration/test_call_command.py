@@ -53,7 +53,7 @@ async def test_given_tokens_need_no_secret_of_ours(server, tmp_path):
 
 async def test_a_node_whose_media_address_is_wrong_lets_no_sound_through(settings_with):
     """Signalling alone works well there, so only the sound can tell; and the call is not left open."""
-    async with serving(settings_with(rtc_announced_address="127.0.0.9")) as server:
+    async with serving(settings_with(rtc_announced_address=("127.0.0.9",))) as server:
         user = Identity("caller", server.token("caller", "user"))
         otomo = Identity("callee", server.token("callee", "otomo"))
         with pytest.raises(NoMedia, match=r"0 of 1 audio frames arrived within 1 s \(ICE checking, DTLS new\)"):

@@ -117,7 +117,7 @@ async def test_a_server_that_is_not_on_loopback_is_left_alone(tmp_path):
 
 
 async def test_media_that_is_not_on_loopback_is_left_alone(settings_with):
-    async with serving(settings_with(rtc_announced_address="192.0.2.1")) as server:
+    async with serving(settings_with(rtc_announced_address=("192.0.2.1",))) as server:
         code, _, err = await loadtest(server, "--calls", "2", "--duration", "1")
         assert code == 1
         assert err.startswith("voiceplane: no call came up: the server's media is at 192.0.2.1, and a load test")

@@ -51,7 +51,7 @@ def test_every_setting_that_is_named_is_one(name):
 def test_the_example_can_be_read_by_a_node(tmp_path):
     shutil.copy(DEPLOY / "voiceplane.env.example", tmp_path / ".env")
     settings = Settings.from_env({}, tmp_path / ".env")
-    assert settings.rtc_announced_address == "203.0.113.7"
+    assert settings.rtc_announced_address == ("203.0.113.7",)
     assert settings.jwt_secret is None
 
 
@@ -87,6 +87,7 @@ def test_two_parties_talk_through_a_node_in_the_units_sandbox(tmp_path):
         "VOICEPLANE_JWT_SECRET": SECRET,
         "VOICEPLANE_PORT": "0",
         "VOICEPLANE_RTC_PORT": str(free_ports(1)),
+        "VOICEPLANE_RTC_LISTEN_IP": "127.0.0.1",
         "VOICEPLANE_WORKERS": "1",
         "VOICEPLANE_LOG_FORMAT": "json",
     }

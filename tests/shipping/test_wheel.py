@@ -129,6 +129,7 @@ def test_two_parties_talk_through_what_was_installed_and_its_pages_are_there(com
 def node(command: Path, home: Path) -> Iterator[str]:
     """A node of the installed command, with its data in ``home``. Gives its base URL."""
     settings = {"VOICEPLANE_PORT": "0", "VOICEPLANE_RTC_PORT": str(free_ports(1)), "VOICEPLANE_WORKERS": "1"}
+    settings |= {"VOICEPLANE_RTC_LISTEN_IP": "127.0.0.1"}
     env = {**os.environ, **apart(home), **settings, "VOICEPLANE_LOG_FORMAT": "json"}
     with subprocess.Popen([command, "serve"], cwd=home, env=env, stderr=subprocess.PIPE, text=True) as process:
         try:

@@ -17,7 +17,7 @@ from tests.conftest import children, eventually, free_ports
 from worker_bridge import pool as pool_module
 from worker_bridge.errors import ListenRefused, NativeError, WorkerGone
 from worker_bridge.native import NativeWorker
-from worker_bridge.pool import RECEIVE_BUFFER_BYTES, Pool, PoolSettings
+from worker_bridge.pool import RECEIVE_BUFFER_BYTES, ListenAddress, Pool, PoolSettings
 from worker_bridge.resource import CloseReason
 from worker_bridge.worker import Worker
 from worker_bridge.worker_settings import WorkerSettings
@@ -176,6 +176,43 @@ def taken() -> Iterator[int]:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
         other.bind(("127.0.0.1", first + 1))
         yield first
+
+
+async def test_a_worker_listens_on_every_address_for_every_protocol(native_worker: NativeWorker) -> None:
+    addresses = (ListenAddress("0.0.0.0", "203.0.113.7"), ListenAddress("::", "2001:db8::7"))
+    port = free_ports(1)
+    async with Pool.running(native_worker, PoolSettings(1, addresses, first_port=port)) as pool:
+        [slot] = pool.slots
+        assert slot.worker is not None
+        router = await slot.worker.create_router([OPUS])
+        transport = await router.create_webrtc_transport(slot.webrtc_server, prefer_udp=True)
+        offered = [(one.protocol, one.address, one.port) for one in transport.ice_candidates]
+        by_priority = sorted(transport.ice_candidates, key=lambda one: -one.priority)
+        assert list(transport.ice_candidates) == by_priority, "what comes first is to be tried first"
+    assert offered == [
+        ("udp", "203.0.113.7", port),
+        ("udp", "2001:db8::7", port),
+        ("tcp", "203.0.113.7", port),
+        ("tcp", "2001:db8::7", port),
+    ]
+
+
+async def test_a_worker_of_udp_alone_leaves_the_tcp_port_to_others(native_worker: NativeWorker) -> None:
+    port = free_ports(1)
+    async with Pool.running(native_worker, PoolSettings(1, protocols=("udp",), first_port=port)) as pool:
+        with socket.create_server(("127.0.0.1", port)):
+            server = pool.slots[0].webrtc_server
+            assert server is not None
+            dump = await server.dump()
+    assert (len(dump["udp_sockets"]), dump["tcp_servers"]) == (1, [])
+
+
+async def test_an_address_that_the_machine_does_not_have_is_named_among_others(native_worker: NativeWorker) -> None:
+    port = free_ports(1)
+    settings = PoolSettings(1, (ListenAddress("127.0.0.1"), ListenAddress("203.0.113.9")), first_port=port)
+    with pytest.raises(ListenRefused, match=f"media can't listen on 203.0.113.9 port {port}: address not available"):
+        async with Pool.running(native_worker, settings):
+            pytest.fail("it is not running")
 
 
 @pytest.mark.parametrize("workers", [2, 3])
