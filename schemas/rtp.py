@@ -98,12 +98,12 @@ class Ssrc(Whole):
         return super().describe() | {"minimum": 0, "description": "0 is as not given, and needs a `mid`"}
 
 
-class RtxSsrc(StrictField[int]):
-    """``{"ssrc": 1234}``, of which only the number is kept."""
+class RtxSsrc(StrictField[rtp.RtxParameters]):
+    """``{"ssrc": 1234}``."""
 
     _ssrc: Final = Ssrc()
 
-    def accept(self, value: Any) -> int:
+    def accept(self, value: Any) -> rtp.RtxParameters:
         if type(value) is not dict:
             raise ValidationError("must be an object")
         try:
@@ -112,10 +112,10 @@ class RtxSsrc(StrictField[int]):
             raise ValidationError({"ssrc": ["is required"]}) from None
         except ValidationError as error:
             raise ValidationError({"ssrc": error.messages}) from None
-        return int(ssrc)
+        return rtp.RtxParameters(int(ssrc))
 
-    def write(self, value: int) -> dict[str, int]:
-        return {"ssrc": value}
+    def write(self, value: rtp.RtxParameters) -> dict[str, int]:
+        return {"ssrc": value.ssrc}
 
     def describe(self) -> dict[str, Any]:
         return {"type": "object", "properties": {"ssrc": self._ssrc.describe()}, "required": ["ssrc"]}
@@ -148,7 +148,7 @@ class RtpCodecCapabilitySchema(LenientSchema[rtp.RtpCodecCapability]):
     clock_rate = Whole(at_least=1, at_most=UINT32_MAX)
     preferred_payload_type = _payload_type(**_optional())
     channels = Whole(at_least=1, at_most=255, **_optional())
-    parameters = ParameterMap(**_optional(()))
+    parameters = ParameterMap(**_optional(rtp.NO_PARAMETERS))
     rtcp_feedback = ListOf(ObjectOf(RtcpFeedbackSchema), at_most=MAX_FEEDBACKS, **_optional(()))
 
     @classmethod
@@ -174,7 +174,7 @@ class RtpCodecParametersSchema(LenientSchema[rtp.RtpCodecParameters]):
     payload_type = _payload_type()
     clock_rate = Whole(at_least=1, at_most=UINT32_MAX)
     channels = Whole(at_least=1, at_most=255, **_optional())
-    parameters = ParameterMap(**_optional(()))
+    parameters = ParameterMap(**_optional(rtp.NO_PARAMETERS))
     rtcp_feedback = ListOf(ObjectOf(RtcpFeedbackSchema), at_most=MAX_FEEDBACKS, **_optional(()))
 
     @classmethod
@@ -186,14 +186,14 @@ class RtpHeaderExtensionParametersSchema(LenientSchema[rtp.RtpHeaderExtensionPar
     uri = Text(at_most=255)
     id = _extension_id()
     encrypt = Flag(**_optional(False))
-    parameters = ParameterMap(**_optional(()))
+    parameters = ParameterMap(**_optional(rtp.NO_PARAMETERS))
 
 
 class RtpEncodingParametersSchema(LenientSchema[rtp.RtpEncodingParameters]):
     ssrc = Ssrc(**_optional())
     rid = _optional_text(255)
     codec_payload_type = _payload_type(**_optional())
-    rtx_ssrc = RtxSsrc(data_key="rtx", **_optional())
+    rtx = RtxSsrc(**_optional())
     dtx = Flag(**_optional(False))
     scalability_mode = _optional_text(32)
     max_bitrate = Whole(at_least=0, at_most=UINT32_MAX, **_optional())

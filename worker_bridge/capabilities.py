@@ -45,7 +45,9 @@ def _multiopus(channels: int, mapping: str, streams: int, coupled: int) -> RtpCo
 
 
 def _audio(name: str, clock_rate: int, payload_type: int | None = None) -> RtpCodecCapability:
-    return RtpCodecCapability("audio", f"audio/{name}", clock_rate, payload_type, 1, (), (_TRANSPORT_CC_FEEDBACK,))
+    return RtpCodecCapability(
+        "audio", f"audio/{name}", clock_rate, payload_type, 1, rtcp_feedback=(_TRANSPORT_CC_FEEDBACK,)
+    )
 
 
 def _without_feedback(name: str, clock_rate: int, payload_type: int | None = None) -> RtpCodecCapability:
@@ -58,7 +60,7 @@ def _video(name: str, **named: int) -> RtpCodecCapability:
 
 
 _CODECS = (
-    RtpCodecCapability("audio", "audio/opus", 48000, None, 2, (), _OPUS_FEEDBACK),
+    RtpCodecCapability("audio", "audio/opus", 48000, None, 2, rtcp_feedback=_OPUS_FEEDBACK),
     _multiopus(4, "0,1,2,3", 2, 2),  # quadraphonic
     _multiopus(6, "0,4,1,2,3,5", 4, 2),  # 5.1
     _multiopus(8, "0,6,1,2,3,4,5,7", 5, 3),  # 7.1

@@ -37,14 +37,15 @@ def matches(ours: Codec, theirs: Codec, *, strict: bool) -> bool:
     if strict and name == "video/vp9":
         return _agree(ours, theirs, "profile-id", default=0)
     if strict and name == "video/h264":
-        one, other = dict(ours.parameters), dict(theirs.parameters)
-        return _agree(ours, theirs, "packetization-mode", default=0) and h264.same_profile(one, other)
+        return _agree(ours, theirs, "packetization-mode", default=0) and h264.same_profile(
+            ours.parameters, theirs.parameters
+        )
     return True
 
 
 def _agree(ours: Codec, theirs: Codec, name: str, default: ParameterValue | None = None) -> bool:
     """Whether a parameter is the same; what is absent or empty is ``default``. Numbers and strings always differ."""
-    return _value(dict(ours.parameters), name, default) == _value(dict(theirs.parameters), name, default)
+    return _value(ours.parameters, name, default) == _value(theirs.parameters, name, default)
 
 
 def _value(
@@ -56,8 +57,9 @@ def _value(
 
 def rtx_of(cap: RtpCodecCapability, caps: RtpCapabilities) -> RtpCodecCapability | None:
     """The RTX codec among ``caps`` that retransmits ``cap`` (RFC 4588 §8.1)."""
-    apt = ("apt", cap.preferred_payload_type)
-    return next((codec for codec in caps.codecs if subtype(codec.mime_type) == RTX and apt in codec.parameters), None)
+    apt = cap.preferred_payload_type
+    repairs = (codec for codec in caps.codecs if subtype(codec.mime_type) == RTX)
+    return next((codec for codec in repairs if codec.parameters.get("apt") == apt), None)
 
 
 def describe(codec: Codec) -> str:

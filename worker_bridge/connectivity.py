@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from worker_bridge.value import Value, written
 
 Protocol = Literal["udp", "tcp"]
 IceState = Literal["new", "connected", "completed", "disconnected", "closed"]
@@ -12,17 +13,15 @@ DtlsRole = Literal["auto", "client", "server"]
 FingerprintAlgorithm = Literal["sha-1", "sha-224", "sha-256", "sha-384", "sha-512"]
 
 
-@dataclass(frozen=True, slots=True)
-class IceParameters:
+class IceParameters(Value, frozen=True):
     """RFC 8839 §5.4; the worker is always ICE-lite (RFC 8445 §2.5)."""
 
     username_fragment: str
     password: str
-    ice_lite: bool = True
+    ice_lite: bool = written(True)
 
 
-@dataclass(frozen=True, slots=True)
-class IceCandidate:
+class IceCandidate(Value, frozen=True):
     """RFC 8839 §5.1. Always of type ``host``; TCP candidates are passive (RFC 6544 §4.5)."""
 
     foundation: str
@@ -30,39 +29,35 @@ class IceCandidate:
     address: str
     protocol: Protocol
     port: int
-    type: Literal["host"] = "host"
+    type: Literal["host"] = written("host")
     tcp_type: Literal["passive"] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class DtlsFingerprint:
+class DtlsFingerprint(Value, frozen=True):
     """RFC 8122 §5: a hash of the certificate, ``value`` as upper-case hex pairs joined by colons."""
 
     algorithm: FingerprintAlgorithm
     value: str
 
 
-@dataclass(frozen=True, slots=True)
-class DtlsParameters:
+class DtlsParameters(Value, frozen=True):
     """How one end of DTLS is known, and which part it takes in the handshake (RFC 5763 §5, RFC 8122 §5)."""
 
     fingerprints: tuple[DtlsFingerprint, ...]
-    role: DtlsRole = "auto"
+    role: DtlsRole = written("auto")
 
 
 SrtpCryptoSuite = Literal["AEAD_AES_256_GCM", "AEAD_AES_128_GCM", "AES_CM_128_HMAC_SHA1_80", "AES_CM_128_HMAC_SHA1_32"]
 
 
-@dataclass(frozen=True, slots=True)
-class SrtpParameters:
+class SrtpParameters(Value, frozen=True):
     """RFC 4568 §6: the suite, and its key and salt together in base64."""
 
     crypto_suite: SrtpCryptoSuite
     key_base64: str
 
 
-@dataclass(frozen=True, slots=True)
-class TransportTuple:
+class TransportTuple(Value, frozen=True):
     """The two ends of a transport's socket; the remote end is unknown until the first packet."""
 
     local_address: str
@@ -72,8 +67,7 @@ class TransportTuple:
     remote_port: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ListenInfo:
+class ListenInfo(Value, frozen=True):
     """Where the worker binds. ``port`` 0 lets the worker choose, within ``port_range`` if that is given (both ends
     included; it also wins over a port); ``announced_address`` is what candidates carry, and with ``expose_internal_ip``
     they carry ``ip`` as well."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from worker_bridge.channel import Body, Channel
 from worker_bridge.dumps import consumer_dump
 from worker_bridge.errors import InvalidParameters
@@ -12,21 +10,20 @@ from worker_bridge.resource import CloseReason
 from worker_bridge.rtp import MediaKind, RtpParameters, RtpType
 from worker_bridge.stats import Stats, stream_stats
 from worker_bridge.trace import CONSUMER_TRACES, trace_from_wire, trace_types
+from worker_bridge.value import Value, written
 
 PRIORITIES = range(1, 256)
 
 
-@dataclass(frozen=True, slots=True)
-class ConsumerScore:
+class ConsumerScore(Value, frozen=True):
     """Scores from 0 to 10: of what the receiver gets, of the producer's best, and of each of its encodings."""
 
-    score: int = 10
-    producer_score: int = 10
-    producer_scores: tuple[int, ...] = ()
+    score: int = written(10)
+    producer_score: int = written(10)
+    producer_scores: tuple[int, ...] = written(())
 
 
-@dataclass(frozen=True, slots=True)
-class ConsumerLayers:
+class ConsumerLayers(Value, frozen=True):
     """Layers of a simulcast or SVC stream, both counted from 0, the worst; no ``temporal_layer`` is the best there is
     (W3C WebRTC-SVC §6)."""
 

@@ -6,8 +6,10 @@ versions, down to its form on the wire.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
+
+from msgspec.structs import replace
 
 from worker_bridge import chance, rtp_wire
 from worker_bridge._codec import Shared
@@ -21,6 +23,7 @@ from worker_bridge.rtp import (
     RtpEncodingParameters,
     RtpHeaderExtensionParameters,
     RtpParameters,
+    RtxParameters,
 )
 from worker_bridge.rtp_wire import Wire
 from worker_bridge.scalability import parse_scalability_mode
@@ -81,7 +84,7 @@ def fit(codecs: Codecs, extensions: Extensions, remote: RtpCapabilities, enable_
         if match is not None:
             common.append(replace(codec, rtcp_feedback=match.rtcp_feedback))
     media = {codec.payload_type for codec in common if subtype(codec.mime_type) != RTX}
-    common = [codec for codec in common if codec.payload_type in media or dict(codec.parameters).get("apt") in media]
+    common = [codec for codec in common if codec.payload_type in media or codec.parameters.get("apt") in media]
     known = {(extension.preferred_id, extension.uri) for extension in remote.header_extensions}
     shared = tuple(extension for extension in extensions if (extension.id, extension.uri) in known)
     dropped = _unused_congestion_control({extension.uri for extension in shared})
@@ -114,16 +117,16 @@ def _unused_congestion_control(uris: set[str]) -> tuple[str, ...]:
 
 def _consumer_encoding(encodings: tuple[RtpEncodingParameters, ...], *, with_rtx: bool) -> RtpEncodingParameters:
     ssrc = random_ssrc()
-    rtx_ssrc = ssrc + 1 if with_rtx else None
+    rtx = RtxParameters(ssrc + 1) if with_rtx else None
     if len(encodings) == 1:
         [one] = encodings
         return RtpEncodingParameters(
-            ssrc, None, None, rtx_ssrc, False, one.scalability_mode or None, one.max_bitrate or None
+            ssrc, None, None, rtx, False, one.scalability_mode or None, one.max_bitrate or None
         )
     mode = next((encoding.scalability_mode for encoding in encodings if encoding.scalability_mode), None)
     layers = f"L{len(encodings)}T{parse_scalability_mode(mode).temporal_layers}"  # a stream is a spatial layer
     bitrate = max(encoding.max_bitrate or 0 for encoding in encodings) or None
-    return RtpEncodingParameters(ssrc, None, None, rtx_ssrc, False, layers, bitrate)
+    return RtpEncodingParameters(ssrc, None, None, rtx, False, layers, bitrate)
 
 
 def pipe_encodings(
@@ -133,7 +136,7 @@ def pipe_encodings(
     while abs(ssrc - rtx_ssrc) < len(encodings):  # the two runs must not meet
         rtx_ssrc = random_ssrc()
     return tuple(
-        replace(encoding, ssrc=ssrc + index, rtx_ssrc=rtx_ssrc + index if with_rtx else None)
+        replace(encoding, ssrc=ssrc + index, rtx=RtxParameters(rtx_ssrc + index) if with_rtx else None)
         for index, encoding in enumerate(encodings)
     )
 

@@ -8,8 +8,10 @@ version and remembered by content. Knows no transport, and so neither MIDs nor C
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
+
+from msgspec.structs import replace
 
 from worker_bridge import h264
 from worker_bridge.capabilities import (
@@ -163,7 +165,7 @@ def _router_capabilities(codecs: tuple[RtpCodecCapability, ...]) -> RtpCapabilit
             payload_type = _take(path, free)
         if payload_type in routed:
             raise InvalidParameters(f"{path}.preferredPayloadType: {payload_type} is used twice")
-        merged = parameters({**dict(known.parameters), **dict(codec.parameters)})
+        merged = parameters({**known.parameters, **codec.parameters})
         routed[payload_type] = replace(known, preferred_payload_type=payload_type, parameters=merged)
         if known.kind == "video":
             rtx = _take(path, free)
@@ -206,7 +208,7 @@ def map_codecs(codecs: Codecs, caps: RtpCapabilities) -> Mapped:
     for index, codec in enumerate(codecs):
         if subtype(codec.mime_type) != RTX:
             continue
-        apt = dict(codec.parameters)["apt"]
+        apt = codec.parameters["apt"]
         rtx = rtx_of(routed[int(apt)], caps)
         if rtx is None:
             raise Unsupported(f"codecs.{index}: the router has no RTX for payload type {apt}")
@@ -220,7 +222,7 @@ def _answered(codec: RtpCodecParameters, match: RtpCodecCapability) -> RtpCodecP
     if subtype(codec.mime_type) != "h264":
         return codec
     ours = dict(codec.parameters)
-    answer = h264.answer(ours, dict(match.parameters))
+    answer = h264.answer(ours, match.parameters)
     ours.pop(h264.PROFILE_LEVEL_ID, None)
     if answer is not None:
         ours[h264.PROFILE_LEVEL_ID] = answer

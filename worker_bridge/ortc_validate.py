@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from operator import is_
 from typing import Final, TypeVar, get_args
+
+from msgspec.structs import replace
 
 from worker_bridge.checks import INT32_MAX, UINT8_MAX, UINT32_MAX, integer, refuse, short_text, show, text
 from worker_bridge.codec_match import LAYERED_CODECS, RTX, SIMULCAST_CODECS, is_media, subtype
@@ -160,8 +163,8 @@ def _check_encoding(path: str, encoding: RtpEncodingParameters, shape: Shape, *,
         integer(f"{path}.ssrc", encoding.ssrc, 1, UINT32_MAX)
     if encoding.rid is not None:
         short_text(f"{path}.rid", encoding.rid)
-    if encoding.rtx_ssrc is not None:
-        integer(f"{path}.rtx.ssrc", encoding.rtx_ssrc, 1, UINT32_MAX)
+    if encoding.rtx is not None:
+        integer(f"{path}.rtx.ssrc", encoding.rtx.ssrc, 1, UINT32_MAX)
     if type(encoding.dtx) is not bool:
         refuse(f"{path}.dtx", "must be a boolean")
     if encoding.max_bitrate is not None:
@@ -242,7 +245,7 @@ def _check_codec(path: str, codec: RtpCodecParameters) -> RtpCodecParameters:
 
 def _check_rtx(path: str, codec: RtpCodecParameters, by_payload_type: dict[int, RtpCodecParameters]) -> None:
     """RFC 4588 §8.1: ``apt`` names the retransmitted payload type, whose clock rate is also that of RTX."""
-    apt = dict(codec.parameters).get("apt")
+    apt = codec.parameters.get("apt")
     if apt is None:
         refuse(f"{path}.parameters.apt", "missing")
     media = by_payload_type.get(apt) if isinstance(apt, int) else None
@@ -324,7 +327,7 @@ def _has_look_alike(codec: RtpCodecParameters | RtpCodecCapability) -> bool:
 
 
 def _has_bool(codec_parameters: Parameters) -> bool:
-    for _, value in codec_parameters:  # noqa: SIM110 - a generator would cost more than all the rest
+    for value in codec_parameters.values():  # noqa: SIM110 - a generator would cost more than all the rest
         if value is True or value is False:
             return True
     return False
@@ -349,21 +352,19 @@ def _channels(path: str, kind: MediaKind, channels: int | None) -> int | None:
 
 
 def _check_parameters(path: str, codec_parameters: Parameters) -> Parameters:
-    if not codec_parameters:
-        return ()
+    if not isinstance(codec_parameters, Mapping):
+        refuse(f"{path}.parameters", f"must be a mapping, not {type(codec_parameters).__name__}")
     if len(codec_parameters) > LIST_LIMIT:
         refuse(f"{path}.parameters", f"more than {LIST_LIMIT}")
     checked: dict[str, ParameterValue] = {}
-    for name, value in codec_parameters:
+    for name, value in codec_parameters.items():
         plain = isinstance(name, str) and _PLAIN_NAME.fullmatch(name) is not None
         here = f"{path}.parameters.{name}" if plain else f"{path}.parameters"  # a path has no room for odd characters
         if name:
             text(here, name)
-        if name in checked:
-            refuse(here, "is given twice")
         checked[name] = _parameter_value(here, value, apt=name == "apt")
-    normal = tuple(sorted(checked.items()))
-    return codec_parameters if repr(normal) == repr(codec_parameters) else normal  # equal isn't enough: 1.0 is no 1
+    unchanged = isinstance(codec_parameters, Parameters) and all(map(is_, checked.values(), codec_parameters.values()))
+    return codec_parameters if unchanged else Parameters(checked)
 
 
 def _parameter_value(path: str, value: ParameterValue, *, apt: bool) -> ParameterValue:

@@ -9,7 +9,6 @@ Annotations are not postponed here: whoever asks for those of a NamedTuple by re
 import asyncio
 import ipaddress
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from worker_bridge.connectivity import ListenInfo
@@ -22,6 +21,7 @@ from worker_bridge.pipe_transport import PipeTransport
 from worker_bridge.producer import Producer
 from worker_bridge.resource import Resource, new_id
 from worker_bridge.sctp import SctpOptions
+from worker_bridge.value import Value
 
 if TYPE_CHECKING:
     from worker_bridge.router import Router
@@ -32,12 +32,11 @@ Ends = tuple[PipeTransport, PipeTransport]
 LOOPBACK = ListenInfo("udp", "127.0.0.1")
 
 
-@dataclass(frozen=True, slots=True)
-class PipeOptions:
+class PipeOptions(Value, frozen=True):
     """How a pair is made: where both ends listen, whether data, retransmissions and encryption are to pass."""
 
     listen_info: ListenInfo = LOOPBACK
-    sctp: SctpOptions | None = field(default_factory=SctpOptions)
+    sctp: SctpOptions | None = SctpOptions()
     enable_rtx: bool = False
     enable_srtp: bool = False
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
 
 from worker_bridge.channel import Body, Channel
@@ -15,12 +14,12 @@ from worker_bridge.resource import Asked
 from worker_bridge.rtp import MediaKind, RtpParameters, RtpType
 from worker_bridge.stats import Stats, packet_count, stream_stats
 from worker_bridge.trace import PRODUCER_TRACES, trace_from_wire, trace_types
+from worker_bridge.value import Value
 
 PACKET_LIMIT = 65_536  # bytes of an RTP packet
 
 
-@dataclass(frozen=True, slots=True)
-class ProducerScore:
+class ProducerScore(Value, frozen=True):
     """How well one encoding arrives, 0 (dead or never seen) to 10."""
 
     encoding_idx: int
@@ -29,8 +28,7 @@ class ProducerScore:
     rid: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class VideoOrientation:
+class VideoOrientation(Value, frozen=True):
     """How the sender's camera was held: from the back or not, mirrored or not, and turned by 0, 90, 180 or 270 degrees
     clockwise (3GPP TS 26.114 §7.4.5)."""
 

@@ -1,140 +1,205 @@
 """RTP's vocabulary as values: capabilities and parameters (the ORTC dictionaries of W3C, as mediasoup shapes them).
 
-Everything here is frozen and hashable, so that it can be shared, compared and used as a cache key. Knows no JSON
-(that is the business of whoever owns the border) and no pipe.
+Limits that a single field has by its nature stand in its type: msgspec keeps them where it reads a value, and
+``ortc_validate`` where one was made by hand. Knows no pipe.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Final, Literal
+
+from msgspec import Meta
+
+from worker_bridge.value import Value, written
 
 MediaKind = Literal["audio", "video"]
 RtpType = Literal["simple", "simulcast", "svc", "pipe"]
 """One stream; several streams of one source; one stream of several layers; all streams of a producer, as they are."""
 Direction = Literal["sendrecv", "sendonly", "recvonly", "inactive"]
 ParameterValue = str | int | float
-Parameters = tuple[tuple[str, ParameterValue], ...]
-"""Codec or header extension parameters: (name, value) pairs, sorted by name. Booleans are no values (RFC 4855 fmtp)."""
+"""Of a codec or header extension parameter. Booleans are no values (RFC 4855 fmtp)."""
+
+PAYLOAD_TYPE_MAX: Final = 127  # RFC 3550 §5.1: 7 bits
+EXTENSION_ID_MAX: Final = 255  # RFC 8285 §4.3: two-byte headers have 8 bits
+CHANNELS_MAX: Final = 255
+UINT32_MAX: Final = 2**32 - 1
+
+PayloadType = Annotated[int, Meta(ge=0, le=PAYLOAD_TYPE_MAX)]
+ClockRate = Annotated[int, Meta(ge=1, le=UINT32_MAX)]
+"""In Hz."""
+Channels = Annotated[int, Meta(ge=1, le=CHANNELS_MAX)]
+ExtensionId = Annotated[int, Meta(ge=1, le=EXTENSION_ID_MAX)]
+Ssrc = Annotated[int, Meta(ge=1, le=UINT32_MAX)]
+"""RFC 3550 §8.1; to the worker, 0 is none."""
+Bitrate = Annotated[int, Meta(ge=0, le=UINT32_MAX)]
+"""In bits per second."""
+
+
+class Parameters(Mapping[str, ParameterValue]):
+    """Codec or header extension parameters by name: a frozen mapping, equal to another of the same content."""
+
+    __slots__ = ("_hash", "_values")
+
+    def __init__(self, values: Mapping[str, ParameterValue] | None = None, /, **named: ParameterValue) -> None:
+        self._values = dict(sorted({**(values or {}), **named}.items()))
+        self._hash: int | None = None
+
+    def __getitem__(self, name: str) -> ParameterValue:
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __eq__(self, other: object) -> bool:
+        return self._values == (other._values if isinstance(other, Parameters) else other)
+
+    def __hash__(self) -> int:
+        if self._hash is None:
+            self._hash = hash(tuple(self._values.items()))
+        return self._hash
+
+    def __repr__(self) -> str:
+        return f"Parameters({self._values!r})"
+
+
+NO_PARAMETERS: Final = Parameters()
 
 
 def parameters(values: dict[str, ParameterValue] | None = None, /, **named: ParameterValue) -> Parameters:
-    """The pairs of a mapping in the order that makes equal mappings equal tuples."""
-    return tuple(sorted({**(values or {}), **named}.items()))
+    """The parameters of a mapping, or by name, as far as their names are words of Python."""
+    return Parameters(values, **named)
 
 
-@dataclass(frozen=True, slots=True)
-class RtcpFeedback:
+class RtcpFeedback(Value, frozen=True):
     """One RTCP feedback message that a codec understands (RFC 4585 §4.2)."""
 
     type: str
-    parameter: str = ""
+    parameter: str = written("")
 
 
-@dataclass(frozen=True, slots=True)
-class RtpCodecCapability:
+class RtpCodecCapability(Value, frozen=True):
     """A codec that an endpoint or a router supports. ``preferred_payload_type`` is None until one is assigned."""
 
     kind: MediaKind
     mime_type: str
-    clock_rate: int
-    preferred_payload_type: int | None = None
-    channels: int | None = None
-    parameters: Parameters = ()
-    rtcp_feedback: tuple[RtcpFeedback, ...] = ()
+    clock_rate: ClockRate
+    preferred_payload_type: PayloadType | None = None
+    channels: Channels | None = None
+    parameters: Parameters = written(NO_PARAMETERS)
+    rtcp_feedback: tuple[RtcpFeedback, ...] = written(())
 
 
-@dataclass(frozen=True, slots=True)
-class RtpHeaderExtension:
+class RtpHeaderExtension(Value, frozen=True):
     """A header extension that an endpoint or a router supports (RFC 8285). ``kind`` None means both kinds."""
 
     uri: str
-    preferred_id: int
+    preferred_id: ExtensionId
     kind: MediaKind | None = None
-    preferred_encrypt: bool = False
-    direction: Direction = "sendrecv"
+    preferred_encrypt: bool = written(False)
+    direction: Direction = written("sendrecv")
 
 
-@dataclass(frozen=True, slots=True)
-class RtpCapabilities:
+class RtpCapabilities(Value, frozen=True):
     """What an endpoint or a router can receive, the first codec preferred."""
 
-    codecs: tuple[RtpCodecCapability, ...] = ()
-    header_extensions: tuple[RtpHeaderExtension, ...] = ()
+    codecs: tuple[RtpCodecCapability, ...] = written(())
+    header_extensions: tuple[RtpHeaderExtension, ...] = written(())
 
 
-@dataclass(frozen=True, slots=True)
-class RtpCodecParameters:
+class RtpCodecParameters(Value, frozen=True):
     """A codec in use: what ``payload_type`` means in one stream."""
 
     mime_type: str
-    payload_type: int
-    clock_rate: int
-    channels: int | None = None
-    parameters: Parameters = ()
-    rtcp_feedback: tuple[RtcpFeedback, ...] = ()
+    payload_type: PayloadType
+    clock_rate: ClockRate
+    channels: Channels | None = None
+    parameters: Parameters = written(NO_PARAMETERS)
+    rtcp_feedback: tuple[RtcpFeedback, ...] = written(())
 
 
-@dataclass(frozen=True, slots=True)
-class RtpHeaderExtensionParameters:
+class RtpHeaderExtensionParameters(Value, frozen=True):
     """A header extension in use: what ``id`` means in one stream (RFC 8285 §5)."""
 
     uri: str
-    id: int
-    encrypt: bool = False
-    parameters: Parameters = ()
+    id: ExtensionId
+    encrypt: bool = written(False)
+    parameters: Parameters = written(NO_PARAMETERS)
 
 
-@dataclass(frozen=True, slots=True)
-class RtpEncodingParameters:
+class RtxParameters(Value, frozen=True):
+    """The stream in which an encoding's lost packets are sent again (RFC 4588 §8.2)."""
+
+    ssrc: Ssrc
+
+
+class RtpEncodingParameters(Value, frozen=True):
     """One encoding of a stream. ``max_bitrate`` is in bits per second."""
 
-    ssrc: int | None = None
+    ssrc: Ssrc | None = None
     rid: str | None = None
-    codec_payload_type: int | None = None
-    rtx_ssrc: int | None = None
-    dtx: bool = False
+    codec_payload_type: PayloadType | None = None
+    rtx: RtxParameters | None = None
+    dtx: bool = written(False)
     scalability_mode: str | None = None
-    max_bitrate: int | None = None
+    max_bitrate: Bitrate | None = None
+
+    @property
+    def rtx_ssrc(self) -> int | None:
+        """Of its retransmissions."""
+        return None if self.rtx is None else self.rtx.ssrc
 
 
-@dataclass(frozen=True, slots=True)
-class RtcpParameters:
+class RtcpParameters(Value, frozen=True):
     """How one end does RTCP: its CNAME (RFC 3550 §6.5.1), and whether packets may be of reduced size (RFC 5506)."""
 
     cname: str | None = None
-    reduced_size: bool = True
+    reduced_size: bool = written(True)
 
 
-@dataclass(frozen=True, slots=True)
-class RtpParameters:
+class RtpParameters(Value, frozen=True):
     """What one producer sends, or one consumer receives."""
 
     codecs: tuple[RtpCodecParameters, ...]
-    header_extensions: tuple[RtpHeaderExtensionParameters, ...] = ()
-    encodings: tuple[RtpEncodingParameters, ...] = ()
-    rtcp: RtcpParameters = field(default_factory=RtcpParameters)
+    header_extensions: tuple[RtpHeaderExtensionParameters, ...] = written(())
+    encodings: tuple[RtpEncodingParameters, ...] = written(())
+    rtcp: RtcpParameters = written(RtcpParameters())
     mid: str | None = None
     msid: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class CodecMapping:
-    payload_type: int
-    mapped_payload_type: int
+class CodecMapping(Value, frozen=True):
+    payload_type: PayloadType
+    mapped_payload_type: PayloadType
 
 
-@dataclass(frozen=True, slots=True)
-class EncodingMapping:
-    mapped_ssrc: int
-    ssrc: int | None = None
+class EncodingMapping(Value, frozen=True):
+    mapped_ssrc: Ssrc
+    ssrc: Ssrc | None = None
     rid: str | None = None
     scalability_mode: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RtpMapping:
+class RtpMapping(Value, frozen=True):
     """How a producer's own payload types and SSRCs become the router's."""
 
     codecs: tuple[CodecMapping, ...]
     encodings: tuple[EncodingMapping, ...]
+
+
+def read_hook(kind: type, value: Any) -> Any:
+    """``dec_hook`` of msgspec for the one type of ours that it does not know. Raises TypeError for another, and for
+    what is no mapping of names."""
+    if kind is not Parameters or not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
+        raise TypeError(f"expected {kind.__name__}, got {type(value).__name__}")
+    return Parameters(value)
+
+
+def write_hook(value: Any) -> Any:
+    """``enc_hook`` of msgspec, likewise."""
+    if isinstance(value, Parameters):
+        return dict(value)
+    raise TypeError(f"{type(value).__name__} is no value")

@@ -6,8 +6,9 @@ that is paused is not heard until it resumes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
+
+import msgspec
 
 from worker_bridge.channel import Body, Channel
 from worker_bridge.errors import InvalidParameters, NotFound
@@ -64,8 +65,7 @@ class ActiveSpeakerObserver(RtpObserver):
             self._emit("dominantspeaker", producer)
 
 
-@dataclass(frozen=True, slots=True)
-class Volume:
+class Volume(msgspec.Struct, frozen=True):
     """How loud a producer was on average, from -127 (silence) to 0 dBov (as loud as can be; RFC 6464 §3)."""
 
     producer: Producer

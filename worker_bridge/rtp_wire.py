@@ -23,6 +23,7 @@ from worker_bridge.rtp import (
     RtpHeaderExtensionParameters,
     RtpMapping,
     RtpParameters,
+    RtxParameters,
 )
 
 Wire = dict[str, Any]
@@ -110,8 +111,8 @@ def _encoding_to_wire(encoding: RtpEncodingParameters) -> Wire:
         wire["rid"] = encoding.rid
     if encoding.codec_payload_type is not None:
         wire["codec_payload_type"] = encoding.codec_payload_type
-    if encoding.rtx_ssrc is not None:
-        wire["rtx"] = {"ssrc": encoding.rtx_ssrc}
+    if encoding.rtx is not None:
+        wire["rtx"] = {"ssrc": encoding.rtx.ssrc}
     if encoding.scalability_mode is not None:
         wire["scalability_mode"] = encoding.scalability_mode
     if encoding.max_bitrate is not None:
@@ -155,7 +156,7 @@ def mapped_codecs_to_wire(codecs: tuple[CodecMapping, ...]) -> list[Wire]:
 
 
 def _parameters_to_wire(codec_parameters: Parameters) -> list[Wire]:
-    return [{"name": name, **_value_to_wire(value)} for name, value in codec_parameters]
+    return [{"name": name, **_value_to_wire(value)} for name, value in codec_parameters.items()]
 
 
 def _value_to_wire(value: ParameterValue) -> Wire:
@@ -197,7 +198,7 @@ def _encoding_from_wire(wire: Mapping[str, Any]) -> RtpEncodingParameters:
         ssrc=wire.get("ssrc"),
         rid=wire.get("rid") or None,
         codec_payload_type=wire.get("codec_payload_type"),
-        rtx_ssrc=rtx["ssrc"] if rtx else None,
+        rtx=RtxParameters(rtx["ssrc"]) if rtx else None,
         dtx=wire.get("dtx", False),
         scalability_mode=wire.get("scalability_mode") or None,
         max_bitrate=wire.get("max_bitrate"),
@@ -205,4 +206,4 @@ def _encoding_from_wire(wire: Mapping[str, Any]) -> RtpEncodingParameters:
 
 
 def _parameters_from_wire(entries: Iterable[Mapping[str, Any]] | None) -> Parameters:
-    return tuple(sorted((entry["name"], entry["value"]["value"]) for entry in entries or ()))
+    return Parameters({entry["name"]: entry["value"]["value"] for entry in entries or ()})

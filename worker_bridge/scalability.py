@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from worker_bridge.value import Value, written
 
 _MODE = re.compile(r"[LS]([1-9][0-9]?)T([1-9][0-9]?)(_KEY)?")
 
 
-@dataclass(frozen=True, slots=True)
-class ScalabilityMode:
+class ScalabilityMode(Value, frozen=True):
     """Layers of an encoding; ``ksvc`` where spatial layers depend on each other in key frames only."""
 
-    spatial_layers: int = 1
-    temporal_layers: int = 1
-    ksvc: bool = False
+    spatial_layers: int = written(1)
+    temporal_layers: int = written(1)
+    ksvc: bool = written(False)
 
 
 SINGLE_LAYER = ScalabilityMode()

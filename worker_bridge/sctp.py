@@ -5,10 +5,13 @@ Knows no transport; that asks here which stream ids are free.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, Literal, NamedTuple
 
+from msgspec import field
+from msgspec.structs import asdict, replace
+
 from worker_bridge.checks import integer, octets, refuse
+from worker_bridge.value import Value
 
 SctpState = Literal["new", "connecting", "connected", "failed", "closed"]
 Payload = str | bytes | bytearray | memoryview
@@ -21,8 +24,7 @@ PPID_STRING, PPID_BINARY, PPID_STRING_EMPTY, PPID_BINARY_EMPTY = 51, 53, 56, 57
 PLACEHOLDERS: Final = {PPID_STRING_EMPTY: b" ", PPID_BINARY_EMPTY: b"\0"}
 
 
-@dataclass(frozen=True, slots=True)
-class SctpOptions:
+class SctpOptions(Value, frozen=True):
     """What a transport with SCTP may hold, in bytes: one message, all that waits to be sent, what waits on one stream,
     what was received and not yet read; and below what a stream's buffer counts as low."""
 
@@ -34,8 +36,7 @@ class SctpOptions:
     default_stream_buffered_amount_low_threshold: int = 1024
 
 
-@dataclass(frozen=True, slots=True)
-class SctpParameters:
+class SctpParameters(Value, frozen=True):
     """An association as the far end has to know it; sizes in bytes. ``os`` and ``mis`` are the numbers of outgoing and
     incoming streams that clients ask for (RFC 8841 names the port and ``max_message_size``)."""
 
@@ -46,8 +47,8 @@ class SctpParameters:
     per_stream_send_queue_limit: int
     max_receiver_window_buffer_size: int
     is_data_channel: bool
-    os: int = STREAMS_MAX
-    mis: int = STREAMS_MAX
+    os: int = field(default_factory=lambda: STREAMS_MAX, name="OS")
+    mis: int = field(default_factory=lambda: STREAMS_MAX, name="MIS")
 
     @property
     def max_message_size(self) -> int:
@@ -55,16 +56,14 @@ class SctpParameters:
         return self.max_receive_message_size
 
 
-@dataclass(frozen=True, slots=True)
-class SctpNegotiatedCapabilities:
+class SctpNegotiatedCapabilities(Value, frozen=True):
     """How many streams both ends have agreed on."""
 
     negotiated_max_outbound_streams: int
     negotiated_max_inbound_streams: int
 
 
-@dataclass(frozen=True, slots=True)
-class SctpStreamParameters:
+class SctpStreamParameters(Value, frozen=True):
     """One stream: its id, and whether it delivers in order and until it succeeds, or gives a message up after
     ``max_packet_life_time`` milliseconds or ``max_retransmits`` further tries (RFC 8831 §6.1: one of the two at most,
     and not with ``ordered``). ``ordered`` None means: unless one of the two is given."""

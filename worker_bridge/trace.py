@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any, Literal
+
+import msgspec
 
 from worker_bridge.channel import Body
 from worker_bridge.errors import InvalidParameters
@@ -13,8 +14,7 @@ CONSUMER_TRACES = frozenset({"rtp", "keyframe", "nack", "pli", "fir"})
 TRANSPORT_TRACES = frozenset({"probation", "bwe"})
 
 
-@dataclass(frozen=True, slots=True)
-class Trace:
+class Trace(msgspec.Struct, frozen=True):
     """One thing that was seen. ``timestamp`` is milliseconds of the worker's monotonic clock.
 
     ``info`` depends on the type: ``rtp_packet`` and ``is_rtx`` for ``rtp`` and ``keyframe`` (which replaces ``rtp`` for
@@ -25,7 +25,7 @@ class Trace:
     type: str
     timestamp: int
     direction: Literal["in", "out"]
-    info: dict[str, Any] = field(default_factory=dict)
+    info: dict[str, Any] = {}
 
 
 def trace_types(types: tuple[str, ...], known: frozenset[str]) -> list[str]:

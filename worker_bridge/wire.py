@@ -6,9 +6,10 @@ are made once.
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from functools import lru_cache
 from typing import Final, Literal
+
+from msgspec.structs import asdict
 
 from worker_bridge.channel import Body
 from worker_bridge.connectivity import (

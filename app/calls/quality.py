@@ -175,4 +175,4 @@ def way_ms(readings: Mapping[str, Reading]) -> float | None:
 
 
 def codec_of(producer: Producer) -> Codec:
-    return OPUS_WITH_FEC if ("useinbandfec", 1) in producer.rtp_parameters.codecs[0].parameters else OPUS
+    return OPUS_WITH_FEC if producer.rtp_parameters.codecs[0].parameters.get("useinbandfec") == 1 else OPUS

@@ -64,12 +64,12 @@ def test_every_field_of_rtp_parameters_arrives() -> None:
     assert load(RtpParametersSchema, EVERY_RTP_FIELD) == rtp.RtpParameters(
         codecs=(
             rtp.RtpCodecParameters(
-                "audio/opus", 111, 48000, 2, (("minptime", 10),), (rtp.RtcpFeedback("transport-cc"),)
+                "audio/opus", 111, 48000, 2, rtp.parameters(minptime=10), (rtp.RtcpFeedback("transport-cc"),)
             ),
-            rtp.RtpCodecParameters("audio/telephone-event", 101, 8000, 1, (("0-15", ""),)),
+            rtp.RtpCodecParameters("audio/telephone-event", 101, 8000, 1, rtp.parameters({"0-15": ""})),
         ),
         header_extensions=(rtp.RtpHeaderExtensionParameters("urn:ietf:params:rtp-hdrext:sdes:mid", 4),),
-        encodings=(rtp.RtpEncodingParameters(1111, "r0", 111, 2222, True, "L1T1", 64000),),
+        encodings=(rtp.RtpEncodingParameters(1111, "r0", 111, rtp.RtxParameters(2222), True, "L1T1", 64000),),
         rtcp=rtp.RtcpParameters("somebody", reduced_size=False),
         mid="7",
         msid="stream track",

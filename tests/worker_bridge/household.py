@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
+from msgspec.structs import replace
 from rtp_peer import LOOPBACK
 from rtp_samples import OPUS, VP8, camera, microphone
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from worker_bridge import ortc
 from worker_bridge.capabilities import ABS_CAPTURE_TIME, ABS_SEND_TIME, MID, SSRC_AUDIO_LEVEL, TRANSPORT_CC
@@ -19,6 +20,7 @@ from worker_bridge.rtp import (
     RtpHeaderExtensionParameters,
     RtpMapping,
     RtpParameters,
+    RtxParameters,
     parameters,
 )
 
@@ -87,7 +89,7 @@ def camera(*codecs: RtpCodecParameters, encodings: tuple[RtpEncodingParameters, 
     return RtpParameters(
         codecs=codecs or (codec("video/VP8", 96, rtcp_feedback=(NACK, PLI, FIR, REMB, CC)), rtx(97, 96)),
         header_extensions=(RtpHeaderExtensionParameters(MID, 4), RtpHeaderExtensionParameters(ABS_CAPTURE_TIME, 9)),
-        encodings=encodings or (RtpEncodingParameters(ssrc=2000, rtx_ssrc=2001),),
+        encodings=encodings or (RtpEncodingParameters(ssrc=2000, rtx=RtxParameters(2001)),),
         rtcp=RtcpParameters("Tqx3"),
         mid="1",
     )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from rtp_samples import (
     CC,
     FIR,
@@ -54,6 +54,7 @@ from worker_bridge.rtp import (
     RtpEncodingParameters,
     RtpHeaderExtensionParameters,
     RtpParameters,
+    RtxParameters,
     parameters,
 )
 
@@ -105,7 +106,7 @@ class TestRouterCapabilities:
         quad = parameters(channel_mapping="0,1,2,3", num_streams=2, coupled_streams=2)
         multiopus = RtpCodecCapability("audio", "audio/multiopus", 48000, channels=4, parameters=quad)
         assert ortc.router_capabilities([multiopus]).codecs[0].parameters == quad
-        for wrong in (parameters(num_streams=4, coupled_streams=2), parameters(num_streams=2), ()):
+        for wrong in (parameters(num_streams=4, coupled_streams=2), parameters(num_streams=2), parameters()):
             with pytest.raises(Unsupported):
                 ortc.router_capabilities([replace(multiopus, parameters=wrong)])
 
@@ -265,7 +266,7 @@ class TestConsumable:
 
     def test_encodings_lose_what_only_the_producer_means(self) -> None:
         named = tuple(
-            replace(entry, codec_payload_type=96, rtx_ssrc=7 + i) for i, entry in enumerate(simulcast("L1T3"))
+            replace(entry, codec_payload_type=96, rtx=RtxParameters(7 + i)) for i, entry in enumerate(simulcast("L1T3"))
         )
         (encoding,) = consumable(camera(encodings=named)).encodings
         assert encoding == RtpEncodingParameters(encoding.ssrc, scalability_mode="L1T3", max_bitrate=100_000)

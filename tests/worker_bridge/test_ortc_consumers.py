@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 from rtp_samples import (
     AV1,
     CC,
@@ -45,6 +44,7 @@ from worker_bridge.rtp import (
     RtpEncodingParameters,
     RtpHeaderExtension,
     RtpParameters,
+    RtxParameters,
     parameters,
 )
 
@@ -108,7 +108,7 @@ class TestConsumer:
             (encoding,) = params.encodings
             assert encoding.ssrc is not None
             assert encoding == RtpEncodingParameters(
-                encoding.ssrc, rtx_ssrc=encoding.ssrc + 1, scalability_mode="L3T3", max_bitrate=300_000
+                encoding.ssrc, rtx=RtxParameters(encoding.ssrc + 1), scalability_mode="L3T3", max_bitrate=300_000
             )
             assert (params.mid, params.rtcp) == (None, offered.rtcp)
 
@@ -197,7 +197,7 @@ class TestConsumer:
         first, second = params.encodings
         assert first.ssrc is not None
         assert first.rtx_ssrc is not None
-        assert second == replace(offered.encodings[1], ssrc=first.ssrc + 1, rtx_ssrc=first.rtx_ssrc + 1)
+        assert second == replace(offered.encodings[1], ssrc=first.ssrc + 1, rtx=RtxParameters(first.rtx_ssrc + 1))
 
 
 class TestPipeConsumer:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from rtp_samples import ROUTER, camera, microphone, simulcast
 
 from worker_bridge import ortc
@@ -24,6 +24,7 @@ from worker_bridge.rtp import (
     RtpHeaderExtension,
     RtpHeaderExtensionParameters,
     RtpParameters,
+    RtxParameters,
     parameters,
 )
 from worker_bridge.rtp_wire import mapping_to_wire, parameters_from_wire, parameters_to_wire
@@ -55,7 +56,7 @@ wild_encodings = st.builds(
     ssrcs,
     st.none() | texts,
     st.none() | payload_types,
-    ssrcs,
+    st.none() | st.builds(RtxParameters, numbers),
     st.booleans(),
     st.sampled_from([None, "", "L1T3", "L2T2", "x"]) | texts,
     st.none() | numbers,
@@ -176,7 +177,7 @@ def test_what_was_seen_before_changes_no_verdict(params: RtpParameters) -> None:
             replace(
                 codec,
                 payload_type=change(codec.payload_type),
-                parameters=tuple((name, change(number)) for name, number in codec.parameters),
+                parameters=parameters({name: change(number) for name, number in codec.parameters.items()}),
             )
             for codec in value.codecs
         )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from rtp_samples import OPUS, ROUTER, VP8, camera, changed, codec, microphone, rtx, simulcast
 
 from worker_bridge.capabilities import MID, SUPPORTED
@@ -20,6 +20,7 @@ from worker_bridge.rtp import (
     RtpHeaderExtension,
     RtpHeaderExtensionParameters,
     RtpParameters,
+    RtxParameters,
     parameters,
 )
 
@@ -34,7 +35,7 @@ def test_what_is_normal_already_stays_as_it_is() -> None:
 
 def test_defaults_are_filled_in() -> None:
     given = RtpParameters(
-        codecs=(codec("audio/PCMU", 0, 8000, parameters=(("b", 1.0), ("a", 2.5))),),
+        codecs=(codec("audio/PCMU", 0, 8000, parameters=parameters(b=1.0, a=2.5)),),
         encodings=(RtpEncodingParameters(ssrc=1, scalability_mode=""),),
         rtcp=RtcpParameters("c", reduced_size=False),
         mid="",
@@ -42,7 +43,7 @@ def test_defaults_are_filled_in() -> None:
     )
     checked = validate_parameters(given)
     assert checked.codecs[0].channels == 1
-    assert checked.codecs[0].parameters == (("a", 2.5), ("b", 1))
+    assert checked.codecs[0].parameters == parameters(a=2.5, b=1)
     assert type(dict(checked.codecs[0].parameters)["b"]) is int
     assert checked.encodings[0].scalability_mode is None
     assert checked.rtcp == RtcpParameters("c", reduced_size=True)
@@ -91,13 +92,12 @@ BAD_FIELDS: list[tuple[str, Any, str]] = [
     ("codecs.0.parameters", parameters(x=1e10), CODEC + "parameters.x"),
     ("codecs.0.parameters", parameters(x=float("nan")), CODEC + "parameters.x"),
     ("codecs.0.parameters", parameters(x=float("inf")), CODEC + "parameters.x"),
-    ("codecs.0.parameters", (("x", None),), CODEC + "parameters.x"),
+    ("codecs.0.parameters", parameters(x=None), CODEC + "parameters.x"),
     ("codecs.0.parameters", parameters(x="a\0b"), CODEC + "parameters.x"),
     ("codecs.0.parameters", parameters(x=HALF_A_PAIR), CODEC + "parameters.x"),
     ("codecs.0.parameters", parameters(x="y" * 1025), CODEC + "parameters.x"),
     ("codecs.0.parameters", parameters(apt="96"), CODEC + "parameters.apt"),
     ("codecs.0.parameters", parameters(apt=96.5), CODEC + "parameters.apt"),
-    ("codecs.0.parameters", (("x", 1), ("x", 2)), CODEC + "parameters.x"),
     ("codecs.0.parameters", parameters({HALF_A_PAIR: 1}), CODEC + "parameters"),
     ("codecs.0.parameters", parameters({"a: b": True}), CODEC + "parameters"),
     ("codecs.0.parameters", parameters({f"x{i}": i for i in range(65)}), CODEC + "parameters"),
@@ -114,7 +114,7 @@ BAD_FIELDS: list[tuple[str, Any, str]] = [
     ("header_extensions.2.parameters", parameters(x=True), "headerExtensions.2.parameters.x"),
     ("encodings", (), "encodings"),
     *(("encodings.0.ssrc", value, "encodings.0.ssrc") for value in (0, -1, 2**32, True, 1.0)),
-    *(("encodings.0.rtx_ssrc", value, "encodings.0.rtx.ssrc") for value in (0, 2**32, True, 1234567)),
+    *(("encodings.0.rtx", RtxParameters(value), "encodings.0.rtx.ssrc") for value in (0, 2**32, True, 1234567)),
     *(("encodings.0.rid", value, "encodings.0.rid") for value in ("", "a\0", HALF_A_PAIR, "r" * 256, 7)),
     ("encodings.0.dtx", 1, "encodings.0.dtx"),
     *(("encodings.0.max_bitrate", value, "encodings.0.maxBitrate") for value in (-1, 2**63, 0.5, True)),
@@ -157,9 +157,17 @@ BAD_CAMERAS: list[tuple[RtpParameters, str]] = [
     (camera(encodings=simulcast("L1T1", "L1T1")[:1] * 2), "encodings.1.rid"),
     (camera(encodings=(*simulcast(None), RtpEncodingParameters())), "encodings.1"),
     (camera(encodings=(RtpEncodingParameters(1), RtpEncodingParameters(1))), "encodings.1.ssrc"),
-    (camera(encodings=(RtpEncodingParameters(1, rtx_ssrc=2), RtpEncodingParameters(2))), "encodings.1.ssrc"),
-    (camera(encodings=(RtpEncodingParameters(1, rtx_ssrc=2), RtpEncodingParameters(3, rtx_ssrc=2))), "encodings.1.rtx"),
-    (camera(encodings=(RtpEncodingParameters(1), RtpEncodingParameters(3, rtx_ssrc=3))), "encodings.1.rtx.ssrc"),
+    (camera(encodings=(RtpEncodingParameters(1, rtx=RtxParameters(2)), RtpEncodingParameters(2))), "encodings.1.ssrc"),
+    (
+        camera(
+            encodings=(RtpEncodingParameters(1, rtx=RtxParameters(2)), RtpEncodingParameters(3, rtx=RtxParameters(2)))
+        ),
+        "encodings.1.rtx",
+    ),
+    (
+        camera(encodings=(RtpEncodingParameters(1), RtpEncodingParameters(3, rtx=RtxParameters(3)))),
+        "encodings.1.rtx.ssrc",
+    ),
     (camera(encodings=simulcast(*["L1T1"] * 9)), "encodings"),
     (camera(encodings=simulcast("L1T3", "L2T3")), "encodings.1.scalabilityMode"),
     (camera(encodings=(RtpEncodingParameters(1, codec_payload_type=97),)), "encodings.0.codecPayloadType"),

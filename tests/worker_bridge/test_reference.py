@@ -29,7 +29,7 @@ def public(name: str) -> Iterator[tuple[str, Any]]:
 
 
 def documented(value: Any) -> bool:
-    """By its own words, or those of what it overrides; the signature that a dataclass writes for itself is none."""
+    """By its own words, or those of what it overrides."""
     text = value.__doc__ if inspect.isclass(value) else inspect.getdoc(value)
     written_by_itself = is_dataclass(value) and (text or "").startswith(f"{getattr(value, '__name__', '')}(")
     return bool(text) and not written_by_itself

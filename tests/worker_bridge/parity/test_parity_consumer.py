@@ -4,11 +4,11 @@ and its end."""
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from listening import recorded
+from msgspec.structs import replace
 from rtp_peer import LOOPBACK
 from rtp_samples import FIR, NACK, PLI, REMB, VP8, VP9, codec, h264_codec
 from test_parity_producer import AUDIO, vp8

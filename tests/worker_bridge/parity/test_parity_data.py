@@ -4,11 +4,11 @@ their end."""
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from listening import recorded
+from msgspec.structs import replace
 from rtp_peer import LOOPBACK
 
 from tests.conftest import eventually

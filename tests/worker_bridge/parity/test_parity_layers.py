@@ -6,8 +6,8 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 
+from msgspec.structs import replace
 from rtp_packets import PLI, Rtp, sender_report, vp8, vp9
 from rtp_peer import LOOPBACK, RtpPeer
 from rtp_samples import NACK, VP9, camera, codec

@@ -6,7 +6,7 @@ from __future__ import annotations
 import base64
 import time
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, get_args
 
 import pylibsrtp
@@ -14,6 +14,7 @@ import pytest
 import rtp_packets
 from household import voice
 from listening import recorded
+from msgspec.structs import replace
 from rtp_packets import NACK, PLI, Rtp, fir, nack, pli, sender_report, vp8
 from rtp_peer import LOOPBACK, RtpPeer
 from rtp_samples import camera

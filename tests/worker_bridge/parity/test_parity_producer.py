@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from listening import recorded
+from msgspec.structs import replace
 from rtp_samples import FIR, NACK, PLI, REMB, changed, codec, h264_parameters, rtx
 
 from worker_bridge.capabilities import MID, SSRC_AUDIO_LEVEL, VIDEO_ORIENTATION
@@ -19,6 +19,7 @@ from worker_bridge.rtp import (
     RtpEncodingParameters,
     RtpHeaderExtensionParameters,
     RtpParameters,
+    RtxParameters,
     parameters,
 )
 from worker_bridge.webrtc_transport import WebRtcTransport
@@ -38,7 +39,9 @@ VIDEO = RtpParameters(
     codecs=(H264, rtx(113, 112)),
     header_extensions=(RtpHeaderExtensionParameters(MID, 10), RtpHeaderExtensionParameters(VIDEO_ORIENTATION, 13)),
     encodings=tuple(
-        RtpEncodingParameters(ssrc=ssrc, rtx_ssrc=ssrc + 1, scalability_mode="L1T3" if ssrc == 22222222 else None)
+        RtpEncodingParameters(
+            ssrc=ssrc, rtx=RtxParameters(ssrc + 1), scalability_mode="L1T3" if ssrc == 22222222 else None
+        )
         for ssrc in range(22222222, 22222230, 2)
     ),
     rtcp=RtcpParameters("video-1"),

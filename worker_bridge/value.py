@@ -1,0 +1,26 @@
+"""The base of the bridge's values: frozen, hashable Structs that are quick to make, to compare and to find again.
+
+Beyond a border of JSON their names are mediasoup's (``rtp_parameters`` is ``rtpParameters``); the bridge itself reads
+and writes no JSON.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+
+class Value(msgspec.Struct, frozen=True, gc=False, cache_hash=True, omit_defaults=True, rename="camel"):
+    """A value of values: it can be no part of a cycle, so the collector need not know it.
+
+    ``replace`` of ``msgspec.structs`` makes a changed copy. What is None is left out in JSON; what has another default
+    is written (``written``), since mediasoup's clients look for it.
+    """
+
+
+def written(default: T) -> T:
+    """A field's default that is written in JSON, too: ``omit_defaults`` leaves out what is given as such."""
+    return msgspec.field(default_factory=lambda: default)
