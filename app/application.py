@@ -140,7 +140,7 @@ async def authenticator(app: web.Application) -> AsyncIterator[None]:
 async def ledger(app: web.Application) -> AsyncIterator[None]:
     """The ledger, with the calls ended that a crash left open."""
     url = app[SETTINGS].database_url
-    async with claimed(url), Ledger.open(url) as app[LEDGER]:
+    async with claimed(url) as claim, Ledger.open(url, guard=claim) as app[LEDGER]:
         app[METRICS].watch_ledger(app[LEDGER])
         recovered = await app[LEDGER].recover(now_ms=now().utc_ms)
         for line in recovered.calls:

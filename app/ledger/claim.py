@@ -1,4 +1,10 @@
-"""One node per database: a start ends the calls that it finds open, and must not end those of a node that lives."""
+"""One node per database: a start ends the calls that it finds open, and must not end those of a node that lives.
+
+On SQLite the claim is a lock on a file, and lasts as long as the process. On PostgreSQL it is a lock of a session,
+which goes with its connection: a server that restarts has forgotten it. So it is watched, taken again as soon as the
+server is back, and nothing is written without it. Where another node was faster, that one has ended our calls: then
+this node writes nothing any more, until it is started again.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +14,13 @@ import logging
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.ledger.backend import named, sqlite_file
 from app.ledger.database import database_url, unavailable
@@ -21,29 +29,48 @@ from app.ledger.postgresql import NOT_CONNECTED, PostgresDatabase
 
 PATIENCE_S = 10.0  # the other one may be about to end, or gone with its machine, which PostgreSQL sees after a while
 LOOK_EVERY_S = 0.2
+BEAT_S = 1.0  # between two looks whether the session lives; one that is closed is seen at once
+BEAT_WITHIN_S = 2.0  # asyncpg notices a server that is gone without a word in no other way
+WRITERS_WAIT_S = 1.0  # for a claim that is being taken again
 ANSWER_WITHIN_S = 5.0
 CLAIM = 0x566F696365506C02  # PostgreSQL advisory lock: who holds it is the database's node
+END_SESSION = text(
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = :pid AND backend_start = :backend_start"
+)
+THIS_SESSION = text("SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()")
+TROUBLE = (OSError, SQLAlchemyError, *NOT_CONNECTED)  # a TimeoutError is an OSError
 
 Attempt = Callable[[], Awaitable[bool]]
 
 log = logging.getLogger(__name__)
 
 
+class Claim:
+    """That the database is this node's: for good, as by a lock on a file."""
+
+    def check(self) -> None:
+        """Raises LedgerUnavailable where it is not this node's now."""
+
+    async def require(self) -> None:
+        """As :meth:`check`, and wait a moment for a claim that is being taken again."""
+
+
 @asynccontextmanager
-async def claimed(url: str, patience_s: float = PATIENCE_S) -> AsyncIterator[None]:
+async def claimed(url: str, patience_s: float = PATIENCE_S) -> AsyncIterator[Claim]:
     """The database is this node's until the block is left or the process ends, however it ends.
 
-    On PostgreSQL only as long as the connection lives: it guards against a mistaken start, not against a split network.
+    On PostgreSQL it may be lost meanwhile, as the Claim says. That is seen within ``BEAT_S + BEAT_WITHIN_S``: it guards
+    against a mistaken start, not against a split network.
     Raises DatabaseClaimed where another node has it and keeps it; BadDatabaseUrl, LedgerUnavailable.
     """
     file = sqlite_file(url)
     async with AsyncExitStack() as stack:
         try:
-            attempt = await stack.enter_async_context(by_file(file) if file else by_session(url))
-            await taken(attempt, url, patience_s)
-        except (OSError, SQLAlchemyError, *NOT_CONNECTED) as error:
+            claim = by_file(file, url, patience_s) if file else by_session(url, patience_s)
+            entered = await stack.enter_async_context(claim)
+        except TROUBLE as error:
             raise LedgerUnavailable(f"{named(url)} can't be used: {unavailable(error)}") from error
-        yield
+        yield entered
 
 
 async def taken(attempt: Attempt, url: str, patience_s: float) -> None:
@@ -60,7 +87,7 @@ async def taken(attempt: Attempt, url: str, patience_s: float) -> None:
 
 
 @asynccontextmanager
-async def by_file(database: Path) -> AsyncIterator[Attempt]:
+async def by_file(database: Path, url: str, patience_s: float) -> AsyncIterator[Claim]:
     """By a lock (flock(2)) on a file beside the database: on the database's own, closing ours would drop SQLite's."""
     database.parent.mkdir(parents=True, exist_ok=True)
     lock = os.open(database.with_name(f"{database.name}-node"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -73,19 +100,114 @@ async def by_file(database: Path) -> AsyncIterator[Attempt]:
         return True
 
     try:
-        yield attempt
+        await taken(attempt, url, patience_s)
+        yield Claim()
     finally:
         os.close(lock)
 
 
 @asynccontextmanager
-async def by_session(url: str) -> AsyncIterator[Attempt]:
+async def by_session(url: str, patience_s: float) -> AsyncIterator[Claim]:
     """By an advisory lock of a session of its own."""
-    async with PostgresDatabase.open(database_url(url), ANSWER_WITHIN_S) as database, database.engine.connect() as tx:
-        session = await tx.execution_options(isolation_level="AUTOCOMMIT")
+    async with PostgresDatabase.open(database_url(url), ANSWER_WITHIN_S) as database:
+        claim = SessionClaim(database.engine, url, patience_s)
+        await claim.take()
+        keeper = asyncio.create_task(claim.keep(), name="claim on the database")
+        try:
+            yield claim
+        finally:
+            keeper.cancel()
+            await asyncio.wait([keeper])
+            await claim.release()
 
-        async def attempt() -> bool:
-            async with asyncio.timeout(ANSWER_WITHIN_S):
-                return bool(await session.scalar(select(func.pg_try_advisory_lock(CLAIM))))
 
-        yield attempt
+class SessionClaim(Claim):
+    """A lock of a session of PostgreSQL, taken again by :meth:`keep` when the session is gone."""
+
+    def __init__(self, engine: AsyncEngine, url: str, patience_s: float) -> None:
+        self._engine = engine
+        self._url = url
+        self._patience_s = patience_s
+        self._held = asyncio.Event()
+        self._lost = False  # to another node, for good
+        self._session: AsyncConnection | None = None
+        self._former: dict[str, Any] | None = None  # the session that had it last
+
+    def check(self) -> None:
+        if self._lost:
+            raise LedgerUnavailable(f"another node has taken {named(self._url)}, and this one must be started again")
+        if not self._held.is_set():
+            raise LedgerUnavailable(f"the claim on {named(self._url)} is not taken again yet")
+
+    async def require(self) -> None:
+        if not self._held.is_set() and not self._lost:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._held.wait(), WRITERS_WAIT_S)
+        self.check()
+
+    async def take(self) -> None:
+        """Raises DatabaseClaimed where another node has it and keeps it, and what is TROUBLE."""
+        connection = await self._engine.connect()
+        session = self._session = await connection.execution_options(isolation_level="AUTOCOMMIT")
+        try:
+            if self._former is not None:  # the server may not know yet that it is gone, and would keep its lock
+                await session.execute(END_SESSION, self._former)
+            await taken(self._attempt, self._url, self._patience_s)
+            self._former = dict((await session.execute(THIS_SESSION)).mappings().one())
+        except BaseException:
+            await self.release()
+            raise
+        self._held.set()
+
+    async def _attempt(self) -> bool:
+        async with asyncio.timeout(ANSWER_WITHIN_S):
+            return bool(await self._running.scalar(select(func.pg_try_advisory_lock(CLAIM))))
+
+    @property
+    def _running(self) -> AsyncConnection:
+        assert self._session is not None  # noqa: S101  between take and release
+        return self._session
+
+    async def keep(self) -> None:
+        """Take it again whenever it is gone; until cancelled, or until another node has it."""
+        while not self._lost:
+            try:
+                await self._until_gone()
+            except Exception as error:  # whatever it is: a claim of which nothing is known is none
+                log.warning("the claim on %s is gone: %s", named(self._url), unavailable(error))
+            await self.release()
+            await self._take_again()
+
+    async def _until_gone(self) -> None:
+        """Returns when the session was closed; raises where it does not answer."""
+        gone = asyncio.Event()
+        driver: Any = (await self._running.get_raw_connection()).driver_connection
+        driver.add_termination_listener(lambda _: gone.set())
+        while not gone.is_set():
+            async with asyncio.timeout(BEAT_WITHIN_S):
+                await self._running.execute(select(1))
+            with suppress(TimeoutError):
+                await asyncio.wait_for(gone.wait(), BEAT_S)
+
+    async def _take_again(self) -> None:
+        level = logging.WARNING  # once; the server may be away for long
+        while not self._held.is_set():
+            try:
+                await self.take()
+            except DatabaseClaimed:
+                self._lost = True
+                log.critical("another node has taken %s: this one stores nothing any more", named(self._url))
+                return
+            except Exception as error:  # the server is not back yet
+                log.log(level, "the claim on %s can't be taken again yet: %s", named(self._url), unavailable(error))
+                level = logging.DEBUG
+                await asyncio.sleep(LOOK_EVERY_S)
+        log.warning("the claim on %s is taken again", named(self._url))
+
+    async def release(self) -> None:
+        """Close the session, which lets go of the lock."""
+        self._held.clear()
+        if self._session is not None:
+            await self._session.invalidate()  # never back into the pool, where it would keep the lock
+            await self._session.close()
+            self._session = None

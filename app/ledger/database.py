@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 from sqlalchemy import Connection
 from sqlalchemy.engine import URL, make_url
@@ -33,6 +33,17 @@ Observer = Callable[[str, float, bool], None]
 """Gets the name of a piece of work, the seconds until it was on the disk or refused, and False where the database could
 not take it."""
 
+
+class Guard(Protocol):
+    """Says whether this node may write now."""
+
+    def check(self) -> None:
+        """Raises LedgerUnavailable where it may not."""
+
+    async def require(self) -> None:
+        """As :meth:`check`; may wait a moment until it may."""
+
+
 ALONG_S = 0.02  # far below what anybody notices, and several commits long
 TIMEOUT_S = 5.0  # for a whole transaction, with the wait for its turn; after it, LedgerUnavailable
 
@@ -41,13 +52,14 @@ class Database(ABC):
     """A database that is open."""
 
     observe: Observer | None = None
+    guard: Guard | None = None
 
     async def write(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run ``work`` and return when what it did is on the disk; whatever it raises undoes all of it.
 
         Raises LedgerUnavailable.
         """
-        return await self._watched(work.__name__, self.commit(lambda tx: work(tx, *args, **kwargs)))
+        return await self._watched(work.__name__, lambda: self.commit(lambda tx: work(tx, *args, **kwargs)))
 
     async def write_each(
         self, name: str, work: Callable[[Connection, Sequence[Item]], Sequence[T]], item: Item, *, hurry: bool = True
@@ -58,16 +70,18 @@ class Database(ABC):
         item on its own, so that a refusal is nobody else's. Without ``hurry`` nobody waits for it: it may be held back
         a moment, to share another's commit. The observer is told ``name``.
         """
-        return await self._watched(name, self.commit_each(work, item, hurry=hurry))
+        return await self._watched(name, lambda: self.commit_each(work, item, hurry=hurry))
 
     async def read(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run ``work``, which only reads, on one state of what is committed. Raises LedgerUnavailable."""
         return await self.look(lambda tx: work(tx, *args, **kwargs))
 
-    async def _watched(self, name: str, commit: Awaitable[T]) -> T:
+    async def _watched(self, name: str, commit: Callable[[], Awaitable[T]]) -> T:
         began, took = time.monotonic(), True
         try:
-            return await commit
+            if self.guard is not None:
+                await self.guard.require()
+            return await commit()
         except LedgerUnavailable:
             took = False
             raise

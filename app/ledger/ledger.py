@@ -23,7 +23,7 @@ from sqlalchemy.exc import IntegrityError
 from app.ledger import calls, changes, charging, events, rates, recovery, wallets
 from app.ledger.audit import audit
 from app.ledger.backend import open_database
-from app.ledger.database import TIMEOUT_S, Database, Observer
+from app.ledger.database import TIMEOUT_S, Database, Guard, Observer
 from app.ledger.upgrade import upgrade
 from app.ledger.values import (
     MAX_POINTS,
@@ -64,13 +64,17 @@ class Ledger:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, url: str, *, node: str = NODE, timeout_s: float = TIMEOUT_S) -> AsyncIterator[Ledger]:
+    async def open(
+        cls, url: str, *, node: str = NODE, timeout_s: float = TIMEOUT_S, guard: Guard | None = None
+    ) -> AsyncIterator[Ledger]:
         """Open, and where needed make or upgrade, the ledger at ``sqlite:///path`` or ``postgresql://...``.
 
-        ``timeout_s`` limits every transaction with its waiting. Raises BadDatabaseUrl, SchemaTooNew, LedgerUnavailable.
+        ``timeout_s`` limits every transaction with its waiting. ``guard`` is asked before each that writes; it is the
+        claim on the database where there is one. Raises BadDatabaseUrl, SchemaTooNew, LedgerUnavailable.
         """
         await upgrade(url)
         async with open_database(url, timeout_s) as database:
+            database.guard = guard
             yield cls(database, node)
 
     # Calls
@@ -261,7 +265,9 @@ class Ledger:
 
     async def check(self) -> None:
         """Raises LedgerUnavailable unless the database answers a query that writes nothing, and is still the one that
-        was opened."""
+        was opened, and this node's."""
+        if self._database.guard is not None:
+            self._database.guard.check()
         await self._database.check()
 
     async def ping(self) -> None:
