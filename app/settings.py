@@ -24,6 +24,7 @@ from typing import Any, Literal
 
 from app import addresses
 from app.addresses import MediaAddress, is_loopback
+from app.private import make_private_folder, take_from_others
 
 PREFIX = "VOICEPLANE_"
 ALIASES = {"jwt_secret": "JWT_SECRET", "worker_bin": "MEDIASOUP_WORKER_BIN"}  # names that others set already
@@ -226,8 +227,7 @@ def kept_secret(path: Path) -> str:
         if not path.exists():
             make_secret(path)
             _log.warning("no JWT_SECRET is set: made one in %s; tokens signed elsewhere will be refused", path)
-        if path.stat().st_mode & 0o077:
-            _log.warning("%s can be read by others: chmod 600 it", path)
+        take_from_others(path)
         secret = path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"The JWT secret in {path} can't be read or made: {error}.") from error
@@ -237,7 +237,7 @@ def kept_secret(path: Path) -> str:
 
 def make_secret(path: Path) -> None:
     """Write whole, then link: whoever else starts now reads either nothing or all of it, and the first one wins."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_private_folder(path.parent)
     with tempfile.NamedTemporaryFile("w", dir=path.parent, encoding="utf-8") as draft:  # is made with mode 0600
         draft.write(secrets.token_urlsafe(MIN_SECRET_BYTES) + "\n")
         draft.flush()

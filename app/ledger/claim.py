@@ -26,6 +26,7 @@ from app.ledger.backend import named, sqlite_file
 from app.ledger.database import database_url, unavailable
 from app.ledger.errors import DatabaseClaimed, LedgerUnavailable
 from app.ledger.postgresql import NOT_CONNECTED, PostgresDatabase
+from app.private import make_private_file, make_private_folder
 
 PATIENCE_S = 10.0  # the other one may be about to end, or gone with its machine, which PostgreSQL sees after a while
 LOOK_EVERY_S = 0.2
@@ -89,8 +90,10 @@ async def taken(attempt: Attempt, url: str, patience_s: float) -> None:
 @asynccontextmanager
 async def by_file(database: Path, url: str, patience_s: float) -> AsyncIterator[Claim]:
     """By a lock (flock(2)) on a file beside the database: on the database's own, closing ours would drop SQLite's."""
-    database.parent.mkdir(parents=True, exist_ok=True)
-    lock = os.open(database.with_name(f"{database.name}-node"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    make_private_folder(database.parent)
+    file = database.with_name(f"{database.name}-node")
+    make_private_file(file)
+    lock = os.open(file, os.O_RDWR | os.O_CLOEXEC)
 
     async def attempt() -> bool:
         try:

@@ -24,6 +24,7 @@ from sqlalchemy.engine import URL
 from app.ledger.bulk import execute_sqlite, json_text
 from app.ledger.database import ALONG_S, Database, is_trouble, translated, unavailable
 from app.ledger.errors import LedgerUnavailable
+from app.private import make_private_file, make_private_folder, take_from_others
 
 T = TypeVar("T")
 Item = TypeVar("Item")
@@ -78,7 +79,7 @@ class SqliteDatabase(Database):
     async def open(cls, url: URL, timeout_s: float) -> AsyncIterator[SqliteDatabase]:
         file = Path(str(url.database))
         try:
-            file.parent.mkdir(parents=True, exist_ok=True)
+            make_private_folder(file.parent)
         except OSError as error:
             raise unavailable(error) from error
         database = cls(file, engine(url, timeout_s, writes=True), engine(url, timeout_s, writes=False), timeout_s)
@@ -259,6 +260,14 @@ def switch_to_wal(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
 
 
+def make_private(file: Path) -> None:
+    """The database and the files that SQLite keeps beside it, which take their rights from it when they are made."""
+    with suppress(OSError):  # of which SQLite says the same in a moment
+        make_private_file(file)
+    for beside in ("-wal", "-shm"):
+        take_from_others(file.with_name(file.name + beside))
+
+
 def engine(url: URL, timeout_s: float, *, writes: bool) -> Engine:
     """An engine whose transactions begin as writers (``BEGIN IMMEDIATE``), or can't write at all."""
     made = create_engine(
@@ -270,6 +279,11 @@ def engine(url: URL, timeout_s: float, *, writes: bool) -> Engine:
         connect_args={"isolation_level": None, "timeout": timeout_s / 2},  # the wait for another process's lock
         json_serializer=json_text,
     )
+
+    @event.listens_for(made, "do_connect")
+    def keep_private(*_: object) -> None:
+        if writes:
+            make_private(Path(str(url.database)))
 
     @event.listens_for(made, "connect")
     def prepare(connection: Any, _record: object) -> None:

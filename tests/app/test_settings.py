@@ -201,14 +201,16 @@ def test_a_secret_is_made_once_for_the_owner_only(tmp_path: Path, caplog: pytest
     assert caplog.text == ""
     files = list(settings.data_dir.iterdir())
     assert [stat.S_IMODE(one.stat().st_mode) for one in files] == [0o600]
+    assert stat.S_IMODE(settings.data_dir.stat().st_mode) == 0o700
 
 
-def test_a_secret_that_others_can_read_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_secret_that_others_can_read_is_theirs_no_more(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     kept = tmp_path / "jwt-secret"
     kept.write_text(SECRET)
     kept.chmod(0o644)
     assert Settings(data_dir=tmp_path).signing_secret() == SECRET
-    assert "chmod 600" in caplog.text
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    assert f"{kept} could be read by others than its owner (0644)" in caplog.text
 
 
 @pytest.mark.parametrize("content", ["", "short", "-----BEGIN PRIVATE KEY-----\n" + SECRET])

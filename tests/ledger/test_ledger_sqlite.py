@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import stat
 import threading
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 from ledger_samples import CONNECTED, START, balance, charged, credit, matched_call, new_call, talking, unit
 from sqlalchemy import event
 
-from app.ledger import Ledger
+from app.ledger import Ledger, claimed
 from app.ledger.errors import BalanceTooLow, CallExists, LedgerUnavailable, PartyBusy
 from app.ledger.sqlite import SqliteDatabase
 from app.ledger.values import CallState, Changed, NewEvent, Noted
@@ -300,3 +301,38 @@ async def test_a_check_finds_the_file_moved_and_put_back_and_is_not_held_up_by_a
         await ledger.check()
         go.set()
         await writing
+
+
+def rights(folder: Path) -> dict[str, int]:
+    return {one.name: stat.S_IMODE(one.stat().st_mode) for one in folder.iterdir()}
+
+
+async def test_the_files_of_a_database_are_for_their_owners_eyes(tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "data"
+    url = f"sqlite:///{folder}/ledger.sqlite"
+    async with claimed(url), Ledger.open(url) as ledger:
+        await credit(ledger, 1)
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        names = {f"ledger.sqlite{ending}" for ending in ("", "-wal", "-shm", "-node")}
+        assert rights(folder) == dict.fromkeys(names, 0o600)
+
+
+async def test_files_that_others_could_read_are_theirs_no_more(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "data"
+    url = f"sqlite:///{folder}/ledger.sqlite"
+    async with claimed(url), Ledger.open(url) as ledger:
+        await credit(ledger, 1)
+    with closing(sqlite3.connect(folder / "ledger.sqlite")) as other:
+        other.execute("UPDATE wallets SET balance = balance")
+        other.commit()
+        for one in folder.iterdir():
+            one.chmod(0o644)
+        files = sorted(map(str, folder.iterdir()))
+        assert len(files) == 4
+        async with claimed(url), Ledger.open(url) as ledger:
+            assert await balance(ledger) == 1
+            assert set(rights(folder).values()) == {0o600}
+    told = [record.getMessage() for record in caplog.records if "could be read by others" in record.getMessage()]
+    assert sorted(words.partition(" ")[0] for words in told) == files
