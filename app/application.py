@@ -29,7 +29,7 @@ from app.calls.service import CallService
 from app.calls.tasks import Tasks
 from app.calls.watch import Watch
 from app.errors import BadRequest, Draining
-from app.guard import add_guarded
+from app.guard import guard
 from app.keys import (
     AUTHENTICATOR,
     CALLS,
@@ -97,7 +97,7 @@ logger = logging.getLogger(__name__)
 
 def create_app(settings: Settings) -> web.Application:
     """The whole control plane. Its workers start with it and end with it."""
-    app = web.Application(client_max_size=MAX_BODY_BYTES)
+    app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[guard])
     app[SETTINGS] = settings
     app[RATE_LIMITER] = RateLimiter(settings.rate_limit)
     app[DEMO_LIMITER] = RateLimiter(demo.SESSIONS_PER_SECOND)
@@ -109,8 +109,7 @@ def create_app(settings: Settings) -> web.Application:
     app[HTTP_OBSERVERS] = observers
     capabilities = Capabilities(capabilities_of(settings.media_kinds))
     app[CAPABILITIES] = orjson.dumps(dump(CapabilitiesSchema, capabilities))
-    add_guarded(
-        app,
+    app.add_routes(
         [
             *rtc.routes,
             *calls.routes,
@@ -124,7 +123,7 @@ def create_app(settings: Settings) -> web.Application:
             *pages.routes,
             *demo.routes,
             web.get(SOCKET_PATH, serve_socket, allow_head=False),
-        ],
+        ]
     )
     app[docs.DOCUMENT] = Document(app.router)
     app.cleanup_ctx.extend([authenticator, ledger, workers, live_calls])

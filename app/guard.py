@@ -1,7 +1,10 @@
-"""What stands around every handler, in one function because each costs: who asks, how often, and what went wrong.
+"""What stands around every handler: who asks, how often, what went wrong, and what came of it for those who count.
 
 The order is the contract's: 401, then 429, then whatever the handler finds. Nothing here reads a body, so that a
 refused request costs its header only; aiohttp drains what it can of the rest, or closes the connection.
+
+A handler says itself whom it is for: everybody (:func:`public`), admins alone (:func:`admin_only`), else whoever has a
+good token. The matched route decides, not the path as it was written: no spelling of a path can reach another one.
 """
 
 from __future__ import annotations
@@ -12,15 +15,16 @@ import math
 import secrets
 import time
 import uuid
-from collections.abc import Iterable
+from typing import Any, TypeVar
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from app.auth import Claims, bearer_token, websocket_token
 from app.body import json_response, refuse_announced_size
 from app.errors import (
     BAD_REQUEST,
+    EXPECTATION_FAILED,
     INTERNAL_ERROR,
     METHOD_NOT_ALLOWED,
     NOT_FOUND,
@@ -30,16 +34,12 @@ from app.errors import (
     UnsupportedMediaType,
     answer_to,
 )
-from app.keys import AUTHENTICATOR, CLAIMS, HTTP_OBSERVERS, RATE_LIMITER, SETTINGS
+from app.keys import AUTHENTICATOR, CLAIMS, HTTP_OBSERVERS, RATE_LIMITER, SETTINGS, claims
 
-PUBLIC_ROUTES = frozenset(
-    {"/", "/docs", "/openapi.json", "/asyncapi.json", "/demo", "/admin", "/admin/", "/admin/assets/{name}"}
-)
-PUBLIC_PREFIXES = ("/health/", "/docs/", "/demo/")
 WEBSOCKET_ROUTE = "/ws"
 METRICS_ROUTE = "/metrics"
 
-# aiohttp's own refusals, which its router and its static files raise.
+# aiohttp's own refusals, which its router, its static files and its handling of `Expect` raise.
 _OF_STATUS = {
     400: BAD_REQUEST,
     403: answer_to(Forbidden()),
@@ -47,86 +47,115 @@ _OF_STATUS = {
     405: METHOD_NOT_ALLOWED,
     413: answer_to(PayloadTooLarge()),
     415: answer_to(UnsupportedMediaType()),
+    417: EXPECTATION_FAILED,
 }
 
 SCRAPER = Claims("metrics", "admin", math.inf)  # who reads /metrics by its own token, on that route alone
 
+Marked = TypeVar("Marked", bound=Handler)
+
 _log = logging.getLogger(__name__)
 
 
-def add_guarded(app: web.Application, routes: Iterable[web.AbstractRouteDef]) -> None:
-    """Serve these routes and no others, each behind a guard. Once for an application, which has its rate limiter."""
-    for route in routes:
-        if not isinstance(route, web.RouteDef):
-            raise TypeError(f"{route} has no handler to guard")
-        guarded = guard(app, route.handler, route.path)
-        web.RouteDef(route.method, route.path, guarded, route.kwargs).register(app.router)
-    app.router.add_route("*", "/{path:.*}", guard(app, refuse_unknown, ""))
+def public(handler: Marked) -> Marked:
+    """Mark a handler as one for everybody: no token is asked for, and no rate is kept."""
+    handler.__dict__["is_public"] = True
+    return handler
 
 
-def guard(app: web.Application, handler: Handler, route: str) -> Handler:
-    """Lets requests through to a handler, or answers for it; and tells those who observe what came of it.
-
-    The route decides what is asked of a request, not its path as it was written: no spelling of a path can reach
-    another one. aiohttp's middlewares do the same with two more calls, and without knowing the route beforehand.
-    """
-    public, limiter, observers = is_public(route), app[RATE_LIMITER], app.get(HTTP_OBSERVERS, ())
+def admin_only(handler: Any) -> Any:
+    """Refuse a handler to all but admins: FORBIDDEN, which comes after what is wrong with the body."""
 
     @functools.wraps(handler)
-    async def guarded(request: web.Request) -> web.StreamResponse:
-        began = time.monotonic()
-        response: web.StreamResponse
-        try:
-            if not public:
-                user = request[CLAIMS] = recalled(app, request) or await identify(app, request, route)
-                if user.role != "admin":
-                    limiter.admit(user.user_id)
-            if request.body_exists:  # also where the handler needs none: it may be ignored, but not without end
-                refuse_announced_size(request)
-            response = await handler(request)
-        except Exception as error:
-            if request.writer.output_size:  # an answer has begun, and another one would be read as a part of it
-                raise
-            response = refused_by_aiohttp(error) if isinstance(error, web.HTTPException) else refused(request, error)
-        seconds = time.monotonic() - began
-        for observe in observers:
-            observe(request.method, route, response.status, seconds)
-        if isinstance(response, web.HTTPException):
-            raise response
+    async def for_admins(request: web.Request, *rest: Any) -> web.StreamResponse:
+        claims(request).require_admin()
+        response: web.StreamResponse = await handler(request, *rest)
         return response
 
-    return guarded
+    for_admins.__dict__["is_admin_only"] = True
+    return for_admins
 
 
-async def refuse_unknown(request: web.Request) -> web.StreamResponse:
-    """For paths that no route has. :raises HTTPMethodNotAllowed: where one has it for other methods."""
-    ours = request.match_info.route.resource
-    methods: set[str] = set()
-    for resource in request.app.router.resources():
-        if resource is not ours:
-            methods |= (await resource.resolve(request))[1]
-    raise web.HTTPMethodNotAllowed(request.method, methods) if methods else web.HTTPNotFound
+def is_public(handler: object) -> bool:
+    return getattr(handler, "is_public", False)
 
 
-def is_public(route: str) -> bool:
-    """Whether a route, by its path in the router's spelling, is for everybody."""
-    return route in PUBLIC_ROUTES or route.startswith(PUBLIC_PREFIXES)
+def is_admin_only(handler: object) -> bool:
+    return getattr(handler, "is_admin_only", False)
 
 
-def recalled(app: web.Application, request: web.Request) -> Claims | None:
+@web.middleware
+async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Let a request through to its handler, or answer for it; and tell those who observe what came of it."""
+    began = time.monotonic()
+    route = route_of(request)
+    response: web.StreamResponse
+    try:
+        await admit(request, route)
+        response = await handler(request)
+    except Exception as error:
+        if request.writer.output_size:  # an answer has begun, and another one would be read as a part of it
+            raise
+        response = refused_by_aiohttp(error) if isinstance(error, web.HTTPException) else refused(request, error)
+    seconds = time.monotonic() - began
+    for observe in request.app.get(HTTP_OBSERVERS, ()):
+        observe(request.method, route, response.status, seconds)
+    if isinstance(response, web.HTTPException):
+        raise response
+    return response
+
+
+def route_of(request: web.Request) -> str:
+    """The path of the matched route as the router spells it; "" where none matched."""
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else ""
+
+
+async def admit(request: web.Request, route: str) -> None:
+    """Find out who asks, and whether so often. What is refused is raised."""
+    match = request.match_info
+    if match.http_exception is not None:
+        await refuse_what_names_no_resource(request)
+    if not is_public(match.handler):
+        user = request[CLAIMS] = recalled(request) or await identify(request, route)
+        if user.role != "admin":
+            request.app[RATE_LIMITER].admit(user.user_id)
+    if request.body_exists:  # also where the handler needs none: it may be ignored, but not without end
+        refuse_announced_size(request)
+
+
+async def refuse_what_names_no_resource(request: web.Request) -> None:
+    """Of what no route has: the forms that are no path (RFC 9112 §3.2.3, §3.2.4), which a token makes no better, and
+    a public path with a slash too many, which is led to the one without.
+
+    :raises HTTPException: for these. Whatever else has no route goes on, so that a stranger learns no path.
+    """
+    target = request.rel_url.raw_path
+    if request.method == hdrs.METH_CONNECT or not target.startswith("/"):
+        raise web.HTTPMethodNotAllowed(request.method, ())
+    there, slash, rest = target.rpartition("/")
+    if slash and there and not rest:
+        url = request.rel_url.with_path(there, encoded=True, keep_query=True)
+        found = await request.app.router.resolve(request.clone(rel_url=url))
+        if found.http_exception is None and is_public(found.handler):
+            # Relative: a proxy may have put us below a path of its own.
+            raise web.HTTPPermanentRedirect(url.with_path(f"../{url.raw_name}", encoded=True, keep_query=True))
+
+
+def recalled(request: web.Request) -> Claims | None:
     """The claims of a token that was good before, which it is in every request but a client's first."""
-    token = bearer_token(request.headers.get("Authorization"))
-    return None if token is None else app[AUTHENTICATOR].recall(token)
+    token = bearer_token(request.headers.get(hdrs.AUTHORIZATION))
+    return None if token is None else request.app[AUTHENTICATOR].recall(token)
 
 
-async def identify(app: web.Application, request: web.Request, route: str) -> Claims:
+async def identify(request: web.Request, route: str) -> Claims:
     """The claims of the request's token. :raises Unauthorized: where it has no good one."""
-    token = bearer_token(request.headers.get("Authorization"))
+    token = bearer_token(request.headers.get(hdrs.AUTHORIZATION))
     if token is None and route == WEBSOCKET_ROUTE:
-        token = websocket_token(request.headers.get("Sec-WebSocket-Protocol"))
-    if route == METRICS_ROUTE and token is not None and is_metrics_token(app, token):
+        token = websocket_token(request.headers.get(hdrs.SEC_WEBSOCKET_PROTOCOL))
+    if route == METRICS_ROUTE and token is not None and is_metrics_token(request.app, token):
         return SCRAPER
-    return await app[AUTHENTICATOR].authenticate(token)
+    return await request.app[AUTHENTICATOR].authenticate(token)
 
 
 def is_metrics_token(app: web.Application, token: str) -> bool:
@@ -159,6 +188,8 @@ def refused_by_aiohttp(error: web.HTTPException) -> web.StreamResponse:
     response = as_response(answer)
     if isinstance(error, web.HTTPMethodNotAllowed):
         response.headers["Allow"] = ", ".join(sorted(error.allowed_methods))
+        if error.method == hdrs.METH_CONNECT:
+            response.force_close()  # what follows may be meant for whoever is at the tunnel's other end
     return response
 
 

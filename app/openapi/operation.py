@@ -19,7 +19,7 @@ from app.errors import (
     Unauthorized,
     UnsupportedMediaType,
 )
-from app.guard import is_public
+from app.guard import is_admin_only, is_public
 from app.openapi.declaration import Declaration, Parameter, Refusal
 from app.openapi.examples import EXAMPLES
 from app.openapi.responses import EVERYWHERE, JSON, answer_of, answered, refused, response_name
@@ -61,7 +61,7 @@ class Operation:
             "operationId": camel_case(self.handler.__name__),
             "tags": [tag_of(self.route).name],
             "summary": summary,
-            "security": [] if is_public(self.route) else [{"bearer": []}],
+            "security": [] if is_public(self.handler) else [{"bearer": []}],
             "responses": self.responses(),
         }
         optional = {
@@ -98,9 +98,9 @@ class Operation:
     def refusals(self) -> Iterator[Refusal]:
         """What the handler raises, and what is refused around it."""
         yield from self.declaration.refusals
-        if not is_public(self.route):
+        if not is_public(self.handler):
             yield from (Unauthorized, RateLimited)
-            if self.route.startswith("/admin/"):
+            if is_admin_only(self.handler):
                 yield Forbidden
         if self.body is not None:
             yield from (BadRequest, UnsupportedMediaType)

@@ -18,7 +18,8 @@ from app.errors import (
     Overloaded,
     WorkerUnavailable,
 )
-from app.keys import CALLS, JOURNAL, LEDGER, RATES, claims
+from app.guard import admin_only
+from app.keys import CALLS, JOURNAL, LEDGER, RATES
 from app.ledger.errors import KeyReused, LedgerUnavailable
 from app.ledger.news import iso
 from app.ledger.values import Recovered
@@ -47,12 +48,12 @@ routes = web.RouteTableDef()
 @routes.post("/admin/calls")
 @answers({201: CallAckSchema}, InvalidCallState, WorkerUnavailable, Draining, Overloaded, LedgerUnavailable)
 @body(AdminCallRequestSchema)
+@admin_only
 async def open_call(request: web.Request, body: AdminCallRequest) -> web.Response:
     """A call that another system has matched: its room is open when this answers.
 
     Presence, busy parties and the balance are not looked at; that system has.
     """
-    claims(request).require_admin()
     call = await request.app[CALLS].open_matched(body.user_id, body.otomo_id, body.call_id, body.price_per_minute)
     return created(ack(call))
 
@@ -60,21 +61,21 @@ async def open_call(request: web.Request, body: AdminCallRequest) -> web.Respons
 @routes.post("/admin/calls/{call_id}/end")
 @answers({200: CallAckSchema}, CallNotFound, InvalidCallState, LedgerUnavailable)
 @body(ReasonBodySchema)
+@admin_only
 async def end_any_call(request: web.Request, body: ReasonBody) -> web.Response:
     """End a call at once, in whatever state it is."""
-    claims(request).require_admin()
     return json_response(ack(await request.app[CALLS].end_by_admin(request.match_info["call_id"], body.reason)))
 
 
 @routes.post("/admin/wallets/{user_id}/adjust")
 @answers({200: BalanceSchema}, InsufficientPoints, KeyReused, LedgerUnavailable)
 @body(AdjustRequestSchema)
+@admin_only
 async def adjust_wallet(request: web.Request, body: AdjustRequest) -> web.Response:
     """Give points to a wallet, or take some; makes the wallet where there is none.
 
     The same `idempotencyKey` with the same user, amount and reason never counts twice.
     """
-    claims(request).require_admin()
     adjusted = await request.app[JOURNAL].adjust(
         user_id_of(request, "user_id"), body.amount, reason=body.reason, idempotency_key=body.idempotency_key
     )
@@ -84,9 +85,9 @@ async def adjust_wallet(request: web.Request, body: AdjustRequest) -> web.Respon
 @routes.put("/admin/rates/{otomo_id}")
 @answers({200: RateSchema}, LedgerUnavailable)
 @body(RateRequestSchema)
+@admin_only
 async def set_rate(request: web.Request, body: RateRequest) -> web.Response:
     """The price of the otomo's calls from now on."""
-    claims(request).require_admin()
     otomo_id = user_id_of(request, "otomo_id")
     await request.app[RATES].set(otomo_id, body.price_per_minute, at_ms=now().utc_ms)
     return json_response(dump(RateSchema, Rate(otomo_id, body.price_per_minute)))
@@ -94,9 +95,9 @@ async def set_rate(request: web.Request, body: RateRequest) -> web.Response:
 
 @routes.get("/admin/recovery")
 @answers({200: RecoveryLogSchema}, LedgerUnavailable)
+@admin_only
 async def get_recovery(request: web.Request) -> web.Response:
     """What restarts did to the calls that they found open, newest first."""
-    claims(request).require_admin()
     return json_response({"recovered": [recovered_body(line) for line in await request.app[LEDGER].recovery_log()]})
 
 

@@ -11,6 +11,7 @@ from aiohttp import web
 from app.auth import issue_token
 from app.body import body, created
 from app.errors import NOT_FOUND, RateLimited
+from app.guard import public
 from app.keys import DEMO_LIMITER, JOURNAL, LEDGER, PRESENCE, RATES, SETTINGS
 from app.ledger.errors import LedgerUnavailable
 from app.openapi.declaration import answers
@@ -27,6 +28,7 @@ routes = web.RouteTableDef()
 
 
 @routes.post("/demo/session")
+@public
 @body(DemoSessionRequestSchema)
 @answers({201: DemoSessionSchema}, NOT_FOUND, RateLimited, LedgerUnavailable)
 async def open_session(request: web.Request, body: DemoSessionRequest) -> web.Response:

@@ -8,8 +8,9 @@ from functools import cache
 import orjson
 from aiohttp import hdrs, web
 
+from app.body import JSON
 from app.errors import NOT_FOUND
-from app.json_response import JSON
+from app.guard import public
 from app.openapi.declaration import answers
 from app.openapi.document import Document
 from app.signaling import asyncapi
@@ -26,6 +27,7 @@ routes = web.RouteTableDef()
 
 
 @routes.get("/openapi.json")
+@public
 @answers({200: ("application/json",)})
 async def get_openapi(request: web.Request) -> web.Response:
     """This description: OpenAPI 3.1."""
@@ -33,6 +35,7 @@ async def get_openapi(request: web.Request) -> web.Response:
 
 
 @routes.get("/asyncapi.json")
+@public
 @answers({200: ("application/json",)})
 async def get_asyncapi(_: web.Request) -> web.Response:
     """The WebSocket's description: AsyncAPI 3.0."""
@@ -40,6 +43,7 @@ async def get_asyncapi(_: web.Request) -> web.Response:
 
 
 @routes.get("/docs")
+@public
 @answers({200: HTML, 503: HTML})
 async def get_docs(_: web.Request) -> web.StreamResponse:
     """The page on which this description is read and tried. 503 where its files are not built."""
@@ -50,6 +54,7 @@ async def get_docs(_: web.Request) -> web.StreamResponse:
 
 
 @routes.get("/docs/assets/{name}")
+@public
 @answers({200: ASSET}, NOT_FOUND)
 async def get_docs_asset(request: web.Request) -> web.StreamResponse:
     """A file of that page."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from aiohttp import web
 
 from app.body import json_response
+from app.guard import public
 from app.keys import HEALTH, POOL, PROVER, SAMPLER
 from app.openapi.declaration import answers
 from app.ops.health import Report
@@ -17,6 +18,7 @@ routes = web.RouteTableDef()
 
 
 @routes.get("/health/live")
+@public
 @answers({200: AliveSchema})
 async def live(request: web.Request) -> web.Response:
     """Is the process alive? 200 while its event loop turns; `lagMs` is its worst lag of the last second."""
@@ -24,6 +26,7 @@ async def live(request: web.Request) -> web.Response:
 
 
 @routes.get("/health/ready")
+@public
 @answers({200: ReadySchema, 503: ReadySchema})
 async def ready(request: web.Request) -> web.Response:
     """Can the node take calls?

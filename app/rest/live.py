@@ -9,7 +9,8 @@ from app.calls.call import LiveCall
 from app.calls.clock import now
 from app.calls.record import flag_line, latest_quality, lowest_mos
 from app.errors import BadRequest, CallNotFound
-from app.keys import HUB, LEDGER, REGISTRY, claims
+from app.guard import admin_only
+from app.keys import HUB, LEDGER, REGISTRY
 from app.ledger.errors import LedgerUnavailable
 from app.ledger.values import LIVE_STATES, Call, CallState
 from app.openapi.declaration import Parameter, answers
@@ -27,9 +28,9 @@ routes = web.RouteTableDef()
 
 @routes.get("/admin/calls")
 @answers({200: LiveCallListSchema}, LedgerUnavailable, query=(STATE, *PAGE))
+@admin_only
 async def list_live_calls(request: web.Request) -> web.Response:
     """The calls that have not ended, newest first."""
-    claims(request).require_admin()
     query = page_query(request)
     page = await request.app[LEDGER].calls_of(states=states_of(request), limit=query.limit, cursor=query.cursor)
     lines = tuple(line_of(call, request.app[REGISTRY].find(call.id)) for call in page.items)
@@ -38,9 +39,9 @@ async def list_live_calls(request: web.Request) -> web.Response:
 
 @routes.get("/admin/calls/{call_id}")
 @answers({200: LiveCallDetailSchema}, CallNotFound, LedgerUnavailable)
+@admin_only
 async def inspect_call(request: web.Request) -> web.Response:
     """One call with its quality and, while it lives, everything that its worker says of it."""
-    claims(request).require_admin()
     call = request.app[REGISTRY].find(request.match_info["call_id"])  # first: what is gone from here is stored as ended
     stored = await stored_call(request)
     fields = await detail_fields(request, stored)

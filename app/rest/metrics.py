@@ -7,19 +7,19 @@ import asyncio
 from aiohttp import web
 from prometheus_client.exposition import choose_encoder
 
-from app.errors import Forbidden
-from app.keys import METRICS, STANDING, claims
+from app.guard import admin_only
+from app.keys import METRICS, STANDING
 from app.openapi.declaration import answers
 
 routes = web.RouteTableDef()
 
 
 @routes.get("/metrics")
-@answers({200: ("text/plain", "application/openmetrics-text")}, Forbidden)
+@answers({200: ("text/plain", "application/openmetrics-text")})
+@admin_only
 async def get_metrics(request: web.Request) -> web.Response:
     """What Prometheus reads, in its text format, or in OpenMetrics for whoever asks for it. For admins, and for the
     bearer of `METRICS_TOKEN`."""
-    claims(request).require_admin()
     request.app[STANDING].look()
     write, content_type = choose_encoder(request.headers.get("Accept", ""))
     # In a thread: it takes as long as dozens of requests.

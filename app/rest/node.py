@@ -6,7 +6,8 @@ from aiohttp import web
 
 from app.body import body, json_response
 from app.errors import Draining
-from app.keys import DRAIN, POOL, PROVER, SAMPLER, claims
+from app.guard import admin_only
+from app.keys import DRAIN, POOL, PROVER, SAMPLER
 from app.openapi.declaration import answers
 from app.ops import workers
 from schemas.base import dump
@@ -17,24 +18,25 @@ routes = web.RouteTableDef()
 
 @routes.get("/admin/workers")
 @answers({200: WorkersSchema})
+@admin_only
 async def get_workers(request: web.Request) -> web.Response:
     """What each worker holds, costs, and how fast it answers."""
-    claims(request).require_admin()
     seen = workers.seen(request.app[POOL], request.app[SAMPLER], request.app[PROVER])
     return json_response(dump(WorkersSchema, seen))
 
 
 @routes.get("/admin/series")
 @answers({200: SampleSeriesSchema})
+@admin_only
 async def get_series(request: web.Request) -> web.Response:
     """The last hour, in steps of five seconds."""
-    claims(request).require_admin()
     return json_response(dump(SampleSeriesSchema, request.app[SAMPLER].series.body()))
 
 
 @routes.post("/admin/drain")
 @answers({200: DrainedSchema}, Draining)
 @body(DrainRequestSchema)
+@admin_only
 async def begin_drain(request: web.Request, body: DrainRequest) -> web.Response:
     """Take no new calls from now on, and get rid of those that live; asked again, by the new words.
 
@@ -42,24 +44,23 @@ async def begin_drain(request: web.Request, body: DrainRequest) -> web.Response:
     is no deadline. What is left at the deadline is ended (`system_error`); its parties are told of the deadline at once
     (`node_draining`). A node that stops already says `DRAINING`.
     """
-    claims(request).require_admin()
     request.app[DRAIN].begin(body.mode, body.deadline_seconds)
     return drained(request)
 
 
 @routes.get("/admin/drain")
 @answers({200: DrainedSchema})
+@admin_only
 async def get_drain(request: web.Request) -> web.Response:
     """Does the node drain, until when, and how many calls are left?"""
-    claims(request).require_admin()
     return drained(request)
 
 
 @routes.delete("/admin/drain")
 @answers({200: DrainedSchema}, Draining)
+@admin_only
 async def end_drain(request: web.Request) -> web.Response:
     """Take calls again. Those that are ending end all the same; a node that stops already says `DRAINING`."""
-    claims(request).require_admin()
     request.app[DRAIN].take_back()
     return drained(request)
 

@@ -15,6 +15,7 @@ from types import MappingProxyType
 from aiohttp import hdrs, web
 
 from app.errors import NOT_FOUND
+from app.guard import public
 from app.keys import SETTINGS
 from app.openapi.declaration import answers
 from app.web.build import BUILT, HERE
@@ -68,6 +69,7 @@ DEMO = Page((HERE / "demo", HERE / "shared", BUILT), microphone=True)
 
 
 @routes.get("/")
+@public
 @answers({302: None})
 async def to_first_page(request: web.Request) -> web.Response:
     """Leads to the demo page where there is one, else to the page on which this description is read."""
@@ -75,6 +77,7 @@ async def to_first_page(request: web.Request) -> web.Response:
 
 
 @routes.get("/admin")
+@public
 @answers({302: None})
 async def to_dashboard(_: web.Request) -> web.Response:
     """Leads to the dashboard."""
@@ -82,6 +85,7 @@ async def to_dashboard(_: web.Request) -> web.Response:
 
 
 @routes.get("/admin/")
+@public
 @answers({200: HTML})
 async def get_dashboard(_: web.Request) -> web.StreamResponse:
     """The admins' dashboard, which asks for a token itself."""
@@ -89,6 +93,7 @@ async def get_dashboard(_: web.Request) -> web.StreamResponse:
 
 
 @routes.get("/admin/assets/{name}")
+@public
 @answers({200: ASSET}, NOT_FOUND)
 async def get_dashboard_asset(request: web.Request) -> web.StreamResponse:
     """A file of the dashboard."""
@@ -96,6 +101,7 @@ async def get_dashboard_asset(request: web.Request) -> web.StreamResponse:
 
 
 @routes.get("/demo")
+@public
 @answers({200: HTML}, NOT_FOUND)
 async def get_demo(request: web.Request) -> web.StreamResponse:
     """Two windows of this page call each other."""
@@ -104,6 +110,7 @@ async def get_demo(request: web.Request) -> web.StreamResponse:
 
 
 @routes.get("/demo/assets/{name}")
+@public
 @answers({200: ASSET}, NOT_FOUND)
 async def get_demo_asset(request: web.Request) -> web.StreamResponse:
     """A file of the demo page."""

@@ -19,7 +19,7 @@ from signed_tokens import SECRET
 from app.auth import WEBSOCKET_BEARER, Authenticator, issue_token
 from app.body import MAX_BODY_BYTES, body, created, json_response, schema_of
 from app.errors import ProducerAlreadyExists, TransportNotFound
-from app.guard import add_guarded
+from app.guard import admin_only, guard, public
 from app.keys import AUTHENTICATOR, RATE_LIMITER, claims
 from app.ratelimit import RateLimiter
 from app.server import make_runner
@@ -40,6 +40,8 @@ FAILURES = {
     "gone": web.HTTPFound("/elsewhere"),
     "teapot": web.HTTPConflict(text="aiohttp's own words"),
 }
+
+PUBLIC = ("/health/live", "/docs", "/openapi.json", "/demo", "/demo/{name}")
 
 Client = TestClient[web.Request, web.Application]
 
@@ -92,8 +94,15 @@ async def break_off(request: web.Request) -> web.StreamResponse:
     raise ProducerAlreadyExists("too late to say so")
 
 
-async def public(_request: web.Request) -> web.Response:
+@public
+async def for_everybody(_request: web.Request) -> web.Response:
     return json_response({"public": True})
+
+
+@body(NoteSchema)
+@admin_only
+async def order(request: web.Request, note: Note) -> web.Response:
+    return json_response({"by": claims(request).user_id, "text": note.text})
 
 
 async def socket(request: web.Request) -> web.WebSocketResponse:
@@ -106,10 +115,9 @@ async def socket(request: web.Request) -> web.WebSocketResponse:
 
 @asynccontextmanager
 async def edge_app(rate: float = 0) -> AsyncIterator[Client]:
-    app = web.Application()
+    app = web.Application(middlewares=[guard])
     app[RATE_LIMITER] = RateLimiter(rate)
-    add_guarded(
-        app,
+    app.add_routes(
         [
             web.post("/notes", write_note),
             web.post("/maybe", maybe_note),
@@ -118,10 +126,14 @@ async def edge_app(rate: float = 0) -> AsyncIterator[Client]:
             web.get("/fail/{how}", fail),
             web.get("/break", break_off),
             web.get("/ws", socket),
-            *(web.get(path, public) for path in ("/health/live", "/docs", "/openapi.json", "/demo", "/demo/{name}")),
+            web.post("/order", order),
+            *(
+                web.get(path, for_everybody)
+                for path in ("/health/live", "/docs", "/openapi.json", "/demo", "/demo/{name}")
+            ),
             web.get("/documents", no_body),
             web.get("/healthy", no_body),
-        ],
+        ]
     )
     async with (
         Authenticator.open(SETTINGS) as app[AUTHENTICATOR],

@@ -20,7 +20,7 @@ from recent_events import RecentEvents
 
 from app.auth import Authenticator, Claims, Keyring, Rules, issue_token
 from app.errors import CallNotFound, Forbidden, InvalidCallState, OtomoOffline
-from app.guard import add_guarded
+from app.guard import guard
 from app.keys import AUTHENTICATOR, RATE_LIMITER
 from app.ratelimit import RateLimiter
 from app.settings import Settings
@@ -134,13 +134,13 @@ async def serving(
     """Run a node; no rate limit unless one is given."""
     settings = Settings(jwt_secret=SECRET, data_dir=tmp_path)
     hub, recent, desk, limiter = Hub(sockets_per_user), RecentEvents(1), Desk(), RateLimiter(rate)
-    app = web.Application()
+    app = web.Application(middlewares=[guard])
     app[AUTHENTICATOR] = Authenticator(Keyring.of_secret(SECRET), Rules())
     app[RATE_LIMITER] = RateLimiter(0)
     dispatcher = Dispatcher(build_commands(desk), limiter)
     read = recent.replay if replay is None else replay(recent)
     endpoint = Endpoint(hub, dispatcher, read, limits or Limits(), clock)
-    add_guarded(app, [web.get(PATH, endpoint.handle, allow_head=False)])
+    app.router.add_get(PATH, endpoint.handle, allow_head=False)
     app.on_shutdown.append(endpoint.shut_down)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
