@@ -28,12 +28,14 @@ from app.calls.rooms import Rooms
 from app.calls.service import CallService
 from app.calls.tasks import Tasks
 from app.calls.watch import Watch
+from app.connections import Connections
 from app.errors import BadRequest, Draining
 from app.guard import guard
 from app.keys import (
     AUTHENTICATOR,
     CALLS,
     CAPABILITIES,
+    CONNECTIONS,
     DEMO_LIMITER,
     DRAIN,
     HEALTH,
@@ -107,6 +109,9 @@ def create_app(settings: Settings) -> web.Application:
     app[METRICS] = Metrics.made()
     observers: list[HttpObserver] = [app[METRICS].request_answered]
     app[HTTP_OBSERVERS] = observers
+    app[CONNECTIONS] = Connections(
+        settings.max_connections, settings.max_connections_per_address, settings.client_timeout_s, observers
+    )
     capabilities = Capabilities(capabilities_of(settings.media_kinds))
     app[CAPABILITIES] = orjson.dumps(dump(CapabilitiesSchema, capabilities))
     app.add_routes(
@@ -203,10 +208,13 @@ def operate(app: web.Application, watch: Watch, background: Tasks) -> tuple[Admi
     app[HTTP_OBSERVERS].append(sampler.request_answered)
     drain = app[DRAIN] = Drain(app[REGISTRY], app[LIFECYCLE], app[JOURNAL])
     admission = Admission(drain, sampler, app[SETTINGS].stress_limit)
-    app[HEALTH] = Health(app[LEDGER], pool, prover, admission, background)
+    app[HEALTH] = Health(app[LEDGER], app[CONNECTIONS], pool, prover, admission, background)
     app[METRICS].watch_loop(sampler.lag)
-    app[STANDING] = Standing(version("voiceplane"), app[REGISTRY], app[LIFECYCLE], drain, hub, pool, sampler, prover)
+    app[STANDING] = Standing(
+        version("voiceplane"), app[REGISTRY], app[LIFECYCLE], drain, app[CONNECTIONS], hub, pool, sampler, prover
+    )
     app[METRICS].registry.register(app[STANDING])
+    background.keep(app[CONNECTIONS].run, "connections")
     background.keep(sampler.run, "sampler")
     background.keep(sampler.lag.run, "loop lag")
     background.keep(prover.run, "prover")

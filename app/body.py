@@ -1,4 +1,4 @@
-"""Bodies in and out: the decorator that hands a handler its checked body, and the answers in JSON.
+"""Bodies: the decorator that hands a handler its checked body.
 
 What a body must contain is the schema's business; here it is found, limited and refused as a stream of bytes.
 """
@@ -8,23 +8,20 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
-import orjson
-from aiohttp import StreamReader, hdrs, web
+from aiohttp import StreamReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler
 
 from app.errors import BadRequest, PayloadTooLarge, UnsupportedMediaType
+from app.keys import SETTINGS
+from app.responses import JSON
 from schemas.base import Schema, parse
 
 MAX_BODY_BYTES = 64 * 1024
-ARRIVES_WITHIN_S = 30.0  # seconds from the header; a full body takes as long at 17 kbit/s
-
-JSON: Final = "application/json; charset=utf-8"
 
 T = TypeVar("T")
-_HEADERS: Final = {hdrs.CONTENT_TYPE: JSON}
 _COMMON_TYPES = frozenset(
     {"application/json", JSON, "application/json;charset=utf-8", "application/json;charset=UTF-8"}
 )
@@ -64,15 +61,15 @@ async def read_body(request: web.Request) -> bytes:
     if not request.body_exists:
         return b""
     refuse_other_types(request)
-    content = request.content
+    content, within_s = request.content, request.app[SETTINGS].client_timeout_s
     try:
         if content.is_eof():  # the body came with the header, as most do
             whole = content.read_nowait()
         else:
-            async with asyncio.timeout(ARRIVES_WITHIN_S):
+            async with asyncio.timeout(within_s):
                 whole = await read_up_to_limit(content)
     except TimeoutError as error:
-        raise BadRequest.at("", f"did not arrive within {ARRIVES_WITHIN_S:.0f} s") from error
+        raise BadRequest.at("", f"did not arrive within {within_s:g} s") from error
     except (ConnectionError, HttpProcessingError, web.RequestPayloadError) as error:
         raise BadRequest.at("", "ended early or is badly framed") from error
     if len(whole) > MAX_BODY_BYTES:
@@ -102,11 +99,3 @@ def refuse_other_types(request: web.Request) -> None:
         return
     if request.content_type != "application/json" or (request.charset or "utf-8").lower() not in {"utf-8", "utf8"}:
         raise UnsupportedMediaType
-
-
-def json_response(value: object, status: int = 200) -> web.Response:
-    return web.Response(body=orjson.dumps(value), status=status, headers=_HEADERS)
-
-
-def created(value: object) -> web.Response:
-    return json_response(value, status=201)

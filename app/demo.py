@@ -15,7 +15,7 @@ from app.application import create_app
 from app.cli.call import quiet, verdict
 from app.cli.root import failures
 from app.client.call import Identity, run_call
-from app.server import listen, make_runner, run_async
+from app.server import run_async, served
 from app.settings import Settings
 
 SECRET = "a secret for the demo alone, thrown away with it"  # noqa: S105  nothing else ever trusts it
@@ -23,15 +23,10 @@ SECRET = "a secret for the demo alone, thrown away with it"  # noqa: S105  nothi
 
 async def demo(settings: Settings) -> int:
     """Serve, call, stop. The exit code of ``voiceplane call``."""
-    runner = make_runner(create_app(settings))
-    try:
-        await runner.setup()
-        base = await listen(runner, settings)
+    async with served(create_app(settings), settings) as base:
         click.echo(f"a node is up on {base}")
         admin, user, otomo = (Identity.signed(who, settings) for who in ("admin", "user", "otomo"))
         return verdict(await run_call(base, admin.token, user, otomo, say=click.echo), as_json=False)
-    finally:
-        await runner.cleanup()
 
 
 def free_port() -> int:

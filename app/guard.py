@@ -21,34 +21,13 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from app.auth import Claims, bearer_token, websocket_token
-from app.body import json_response, refuse_announced_size
-from app.errors import (
-    BAD_REQUEST,
-    EXPECTATION_FAILED,
-    INTERNAL_ERROR,
-    METHOD_NOT_ALLOWED,
-    NOT_FOUND,
-    Answer,
-    Forbidden,
-    PayloadTooLarge,
-    UnsupportedMediaType,
-    answer_to,
-)
+from app.body import refuse_announced_size
+from app.errors import INTERNAL_ERROR, answer_to
 from app.keys import AUTHENTICATOR, CLAIMS, HTTP_OBSERVERS, RATE_LIMITER, SETTINGS, claims
+from app.responses import as_response, refused_by_aiohttp
 
 WEBSOCKET_ROUTE = "/ws"
 METRICS_ROUTE = "/metrics"
-
-# aiohttp's own refusals, which its router, its static files and its handling of `Expect` raise.
-_OF_STATUS = {
-    400: BAD_REQUEST,
-    403: answer_to(Forbidden()),
-    404: NOT_FOUND,
-    405: METHOD_NOT_ALLOWED,
-    413: answer_to(PayloadTooLarge()),
-    415: answer_to(UnsupportedMediaType()),
-    417: EXPECTATION_FAILED,
-}
 
 SCRAPER = Claims("metrics", "admin", math.inf)  # who reads /metrics by its own token, on that route alone
 
@@ -138,8 +117,8 @@ async def refuse_what_names_no_resource(request: web.Request) -> None:
         url = request.rel_url.with_path(there, encoded=True, keep_query=True)
         found = await request.app.router.resolve(request.clone(rel_url=url))
         if found.http_exception is None and is_public(found.handler):
-            # Relative: a proxy may have put us below a path of its own.
-            raise web.HTTPPermanentRedirect(url.with_path(f"../{url.raw_name}", encoded=True, keep_query=True))
+            query = f"?{url.raw_query_string}" if url.raw_query_string else ""
+            raise web.HTTPPermanentRedirect(f"../{url.raw_name}{query}")  # relative: we may be below a proxy's path
 
 
 def recalled(request: web.Request) -> Claims | None:
@@ -177,23 +156,4 @@ def refused(request: web.Request, error: Exception) -> web.Response:
     _log.error("%s %s failed", request.method, request.path, exc_info=error, extra={"request_id": request_id})
     response = as_response(answer)
     response.headers["X-Request-Id"] = request_id
-    return response
-
-
-def refused_by_aiohttp(error: web.HTTPException) -> web.StreamResponse:
-    """aiohttp's refusal with our body; redirects and whatever else is no refusal stay as they are."""
-    answer = _OF_STATUS.get(error.status)
-    if answer is None:
-        return error
-    response = as_response(answer)
-    if isinstance(error, web.HTTPMethodNotAllowed):
-        response.headers["Allow"] = ", ".join(sorted(error.allowed_methods))
-        if error.method == hdrs.METH_CONNECT:
-            response.force_close()  # what follows may be meant for whoever is at the tunnel's other end
-    return response
-
-
-def as_response(answer: Answer) -> web.Response:
-    response = json_response(answer.as_json(), status=answer.status)
-    response.headers.update(answer.headers)
     return response

@@ -13,6 +13,7 @@ from app.calls.presence import Presence
 from app.calls.rates import Rates
 from app.calls.registry import Registry
 from app.calls.service import CallService
+from app.connections import Connections
 from app.ledger import Ledger
 from app.ops.drain import Drain
 from app.ops.health import Health
@@ -49,6 +50,7 @@ DRAIN = web.AppKey("drain", Drain)
 HEALTH = web.AppKey("health", Health)
 PROVER = web.AppKey("prover", Prover)
 CAPABILITIES: web.AppKey[bytes] = web.AppKey("capabilities", bytes)
+CONNECTIONS = web.AppKey("connections", Connections)
 HTTP_OBSERVERS: web.AppKey[list[HttpObserver]] = web.AppKey("http_observers", list)
 ICE_SERVERS: web.AppKey[IceServersFor] = web.AppKey("ice_servers", IceServersFor)  # type: ignore[arg-type]
 

@@ -7,21 +7,28 @@ import asyncio
 import gc
 import logging
 import os
+import resource
 import signal
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, Final, TypeVar, cast
 
 from aiohttp import web
 
 from app import notify
-from app.keys import DRAIN
+from app.keys import CONNECTIONS, DRAIN
 from app.ops.drain import Drain
 from app.settings import Settings
 
 SHUTDOWN_TIMEOUT_S = 10.0  # for requests under way; whoever stops us kills us not much later
 BACKLOG = 1024  # connections that wait to be accepted
-LINGERING_S = 2.0  # how long the rest of a refused body is read and dropped before the connection is closed
+OTHER_DESCRIPTORS = 256  # of workers, the database, pages that are sent and whatever else is no connection
+
+PROTOCOL: Final[dict[str, Any]] = {
+    "access_log": None,
+    "auto_decompress": False,  # no endpoint takes compressed bodies: none is unpacked, not even to be refused
+    "lingering_time": 2.0,  # seconds that the rest of a refused body is read and dropped before we close
+}
 
 Result = TypeVar("Result")
 
@@ -51,12 +58,9 @@ async def serve(app: web.Application, settings: Settings, started: Callable[[str
     :param started: is told the base URL once connections are accepted.
     :raises CannotListen: where the address can't be had.
     """
-    runner = make_runner(app)
-    try:
-        with stop_signals() as signals:
-            await runner.setup()
+    with stop_signals() as signals:
+        async with served(app, settings) as url:
             calm_collector()
-            url = await listen(runner, settings)
             _log.info("listening on %s", url)
             started(url)
             async with notify.service():
@@ -64,9 +68,26 @@ async def serve(app: web.Application, settings: Settings, started: Callable[[str
                 if first is signal.SIGTERM and settings.drain_timeout_s:
                     await let_calls_end(app[DRAIN], settings.drain_timeout_s, signals)
             _log.info("stopping on %s", first.name)
+    return 0
+
+
+@asynccontextmanager
+async def served(app: web.Application, settings: Settings) -> AsyncIterator[str]:
+    """The application, started and listening, until the block ends. Its base URL has the real port.
+
+    :raises CannotListen: where the address can't be had.
+    """
+    runner = make_runner(app)
+    try:
+        await runner.setup()
+        listener = await listen(runner, settings)
+        try:
+            host = f"[{settings.host}]" if ":" in settings.host else settings.host
+            yield f"http://{host}:{listener.sockets[0].getsockname()[1]}"
+        finally:
+            listener.close()  # before the runner says good-bye to those who are there
     finally:
         await runner.cleanup()
-    return 0
 
 
 async def let_calls_end(drain: Drain, within_s: float, signals: asyncio.Queue[signal.Signals]) -> None:
@@ -95,12 +116,38 @@ def make_runner(app: web.Application) -> web.AppRunner:
     """The application as it is served: with every option of the HTTP server that is ours to choose."""
     return web.AppRunner(
         app,
-        access_log=None,
-        auto_decompress=False,  # no endpoint takes compressed bodies: none is unpacked, not even to be refused
         handler_cancellation=False,  # a client that hangs up must not cut a handler between the worker's yes and ours
         shutdown_timeout=SHUTDOWN_TIMEOUT_S,
-        lingering_time=LINGERING_S,
+        **PROTOCOL,
     )
+
+
+async def listen(runner: web.AppRunner, settings: Settings) -> asyncio.Server:
+    """Accept connections, as far as there are descriptors. :raises CannotListen: where that can't be."""
+    server, connections = cast(web.Server, runner.server), runner.app[CONNECTIONS]
+    connections.most = min(connections.most, connections_for(raise_descriptor_limit(connections.most)))
+    if connections.most < settings.max_connections:
+        _log.warning("descriptors are left for %d of %d connections", connections.most, settings.max_connections)
+    factory = connections.factory(server, keepalive_timeout=settings.keepalive_timeout_s, **PROTOCOL)
+    try:
+        return await asyncio.get_running_loop().create_server(factory, settings.host, settings.port, backlog=BACKLOG)
+    except OSError as error:
+        # Both loops put a sentence of their own into strerror; a name that isn't resolved has no errno of the system.
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+        raise CannotListen(f"can't listen on {settings.host} port {settings.port}: {reason}") from error
+
+
+def raise_descriptor_limit(connections: int) -> int:
+    """As far as that many connections need it and the hard limit lets us. The soft limit that is in force."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = min(connections + OTHER_DESCRIPTORS, hard)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return max(soft, wanted)
+
+
+def connections_for(descriptors: int) -> int:
+    return max(descriptors - OTHER_DESCRIPTORS, descriptors // 2)
 
 
 @contextmanager
@@ -116,15 +163,3 @@ def stop_signals() -> Iterator[asyncio.Queue[signal.Signals]]:
     finally:
         for one in signals:
             loop.remove_signal_handler(one)
-
-
-async def listen(runner: web.AppRunner, settings: Settings) -> str:
-    """Accept connections. Returns the base URL, with the real port. :raises CannotListen: where that can't be."""
-    try:
-        await web.TCPSite(runner, settings.host, settings.port, backlog=BACKLOG).start()
-    except OSError as error:
-        # Both loops put a sentence of their own into strerror; a name that isn't resolved has no errno of the system.
-        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
-        raise CannotListen(f"can't listen on {settings.host} port {settings.port}: {reason}") from error
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    return f"http://{host}:{runner.addresses[0][1]}"

@@ -31,6 +31,8 @@ ALIASES = {"jwt_secret": "JWT_SECRET", "worker_bin": "MEDIASOUP_WORKER_BIN"}  # 
 SECRET_FILE = "jwt-secret"  # noqa: S105  the file's name, in the data folder
 MIN_SECRET_BYTES = 32  # RFC 7518 §3.2: a key as long as the hash
 MIN_TOKEN_LENGTH = 16  # characters of a bearer token that nothing signs
+CLIENT_TIMES = ("client_timeout_s", "keepalive_timeout_s")
+CALL_TIMES = ("unit_seconds", "ring_timeout_s", "setup_timeout_s", "rtp_stopped_after_s", "rtp_grace_s")
 KEY_FORMATS = re.compile(r"-----BEGIN|---- BEGIN SSH2|ssh-|ecdsa-sha2-|sk-|\s*\{\s*\"")  # PEM, SSH, JWK: not secrets
 LINE = re.compile(r"(?:export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)\s*=\s*(?P<value>.*)")
 
@@ -79,6 +81,11 @@ class Settings:
     host: str = setting("127.0.0.1", str, "the address that HTTP and WebSocket listen on")
     port: int = setting(8080, int, "the TCP port of HTTP and WebSocket; 0 takes a free one")
     data_dir: Path = setting(Path("data"), Path, "the folder of the database and of a generated secret")
+
+    max_connections: int = setting(10_000, int, "TCP connections of HTTP and WebSocket at once")
+    max_connections_per_address: int = setting(0, int, "the same from one address; 0 is no limit, as behind a proxy")
+    client_timeout_s: float = setting(30.0, float, "seconds for a request's header, for its body, and to read on")
+    keepalive_timeout_s: float = setting(75.0, float, "seconds that a connection waits for its next request")
 
     jwt_secret: str | None = setting(None, str, "HS256 secret, 32 bytes or more; else made in DATA_DIR", secret=True)
     jwt_jwks: str | None = setting(None, str, "JWKS file or URL: tokens are RS256 or ES256, never HS256")
@@ -285,9 +292,11 @@ def check_numbers(settings: Settings) -> None:
     within("max_producers_per_party", settings.max_producers_per_party, 1, 1_000_000)
     within("price_per_minute", settings.price_per_minute, 0, 1_000_000)
     within("rate_limit", settings.rate_limit, 0, 1_000_000)
+    within("max_connections", settings.max_connections, 1, 1_000_000)
+    within("max_connections_per_address", settings.max_connections_per_address, 0, 1_000_000)
     within("drain_timeout_s", settings.drain_timeout_s, 0, 86400)
     within("stress_limit", settings.stress_limit, 0, 100)
-    for name in ("unit_seconds", "ring_timeout_s", "setup_timeout_s", "rtp_stopped_after_s", "rtp_grace_s"):
+    for name in (*CLIENT_TIMES, *CALL_TIMES):
         seconds = getattr(settings, name)
         if not (math.isfinite(seconds) and 0 < seconds <= 86400):
             raise SettingsError(f"{variable(name)} must be seconds above 0 and at most a day, not {seconds}.")

@@ -23,7 +23,7 @@ from app.calls.registry import Registry
 from app.calls.service import CallService
 from app.keys import CALLS, LEDGER, POOL, REGISTRY
 from app.ledger import Ledger
-from app.server import make_runner
+from app.server import served
 from app.settings import Settings
 from worker_bridge import native
 from worker_bridge.native import NativeWorker
@@ -142,14 +142,9 @@ class Server:
 
 @asynccontextmanager
 async def serving(settings: Settings) -> AsyncIterator[Server]:
-    runner = make_runner(create_app(settings))
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, settings.host, settings.port).start()
-        host, port = runner.addresses[0][:2]
-        yield Server(f"http://{host}:{port}", settings, runner.app)
-    finally:
-        await runner.cleanup()
+    app = create_app(settings)
+    async with served(app, settings) as base:
+        yield Server(base, settings, app)
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from app.calls.tasks import Tasks
+from app.connections import Connections
 from app.ledger import Ledger
 from app.ops.admission import Admission
 from app.ops.check import Check, Found, Unwell
@@ -43,7 +44,15 @@ class Report:
 class Health:
     """``tasks`` owns the questions that are under way."""
 
-    def __init__(self, ledger: Ledger, pool: Pool, prover: Prover, admission: Admission, tasks: Tasks) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        connections: Connections,
+        pool: Pool,
+        prover: Prover,
+        admission: Admission,
+        tasks: Tasks,
+    ) -> None:
         self._pool = pool
         self._prover = prover
         self._admission = admission
@@ -51,6 +60,7 @@ class Health:
             Check("database", ledger.check, tasks),
             Check("database_writer", ledger.ping, tasks),
             Check("ports", ports_are_left, tasks),
+            Check("connections", partial(require_places, connections), tasks),
         )
         self._workers = tuple(Check(f"worker {slot.index}", partial(self._ask, slot), tasks) for slot in pool.slots)
 
@@ -91,6 +101,12 @@ async def ports_are_left() -> None:
     """What can run out. Media has one port a worker, bound while the worker is up, so that is none of it; but each
     HTTP, WebSocket and media connection over TCP takes a descriptor: of ours, or of a worker's."""
     require_descriptors(os.getpid())
+
+
+async def require_places(connections: Connections) -> None:
+    """:raises Unwell: where the next client could not be let in, or only just."""
+    if connections.few_left:
+        raise Unwell(f"{len(connections)} of {connections.most} connections are open, and hardly one is idle")
 
 
 def require_descriptors(pid: int) -> None:

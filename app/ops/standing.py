@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector
 from app.calls.flags import FlagType
 from app.calls.lifecycle import Lifecycle
 from app.calls.registry import Registry
+from app.connections import WHY_CUT, Connections
 from app.ledger.values import LIVE_STATES
 from app.ops.drain import Drain
 from app.ops.metrics import PREFIX
@@ -33,6 +34,7 @@ class Standing(Collector):
         registry: Registry,
         lifecycle: Lifecycle,
         drain: Drain,
+        connections: Connections,
         hub: Hub,
         pool: Pool,
         sampler: Sampler,
@@ -42,6 +44,7 @@ class Standing(Collector):
         self._registry = registry
         self._lifecycle = lifecycle
         self._drain = drain
+        self._connections = connections
         self._hub = hub
         self._pool = pool
         self._sampler = sampler
@@ -71,6 +74,12 @@ class Standing(Collector):
             "stress", "How full the node is; 1 is as much as it should carry.", value=self._sampler.stress.value
         )
         yield gauge("units_waiting", "Lived units that are not stored yet.", value=self._lifecycle.meter.waiting)
+        yield gauge("http_connections", "Open TCP connections of HTTP and WebSocket.", value=len(self._connections))
+        yield gauge("http_connections_limit", "As many of them as there may be.", value=self._connections.most)
+        cut = counter("http_connections_cut", "Connections refused or cut off, by why.", "reason")
+        for why in WHY_CUT:
+            cut.add_metric((why,), self._connections.cuts[why])
+        yield cut
         yield gauge("websockets", "Open WebSockets.", value=self._hub.socket_count)
         yield gauge("websocket_users", "Users with an open WebSocket.", value=self._hub.user_count)
         yield gauge("draining", "1 while the node takes no new calls.", value=self._drain.active)

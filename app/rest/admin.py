@@ -7,7 +7,7 @@ from dataclasses import asdict
 from aiohttp import web
 from marshmallow import ValidationError
 
-from app.body import body, created, json_response
+from app.body import body
 from app.calls.clock import now
 from app.errors import (
     BadRequest,
@@ -24,6 +24,7 @@ from app.ledger.errors import KeyReused, LedgerUnavailable
 from app.ledger.news import iso
 from app.ledger.values import Recovered
 from app.openapi.declaration import answers
+from app.responses import created, json_response
 from app.rest.calls import ack
 from app.rest.wallet import balance_response
 from schemas.admin import RecoveryLogSchema

@@ -7,7 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
-from app.body import body, created, json_response
+from app.body import body
 from app.calls.call import LiveCall
 from app.errors import (
     CallerBusy,
@@ -27,6 +27,7 @@ from app.ledger.errors import LedgerUnavailable
 from app.ledger.news import iso
 from app.ledger.values import Call, Record
 from app.openapi.declaration import answers
+from app.responses import created, json_response
 from app.rest.pages import PAGE, page_query
 from schemas.base import dump, load
 from schemas.call import (

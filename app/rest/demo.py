@@ -9,12 +9,13 @@ import time
 from aiohttp import web
 
 from app.auth import issue_token
-from app.body import body, created
+from app.body import body
 from app.errors import NOT_FOUND, RateLimited
 from app.guard import public
 from app.keys import DEMO_LIMITER, JOURNAL, LEDGER, PRESENCE, RATES, SETTINGS
 from app.ledger.errors import LedgerUnavailable
 from app.openapi.declaration import answers
+from app.responses import created
 from app.rest.calls import utc
 from app.web.pages import require_demo
 from schemas.base import dump

@@ -8,11 +8,11 @@ from functools import cache
 import orjson
 from aiohttp import hdrs, web
 
-from app.body import JSON
 from app.errors import NOT_FOUND
 from app.guard import public
 from app.openapi.declaration import answers
 from app.openapi.document import Document
+from app.responses import JSON
 from app.signaling import asyncapi
 from app.web.build import BUILT, HERE
 from app.web.pages import ASSET, HTML, POLICY, Page

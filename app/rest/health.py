@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 from aiohttp import web
 
-from app.body import json_response
 from app.guard import public
 from app.keys import HEALTH, POOL, PROVER, SAMPLER
 from app.openapi.declaration import answers
 from app.ops.health import Report
+from app.responses import json_response
 from schemas.base import dump
 from schemas.health import Alive, AliveSchema, Check, Readiness, Ready, ReadySchema
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from app.body import json_response
 from app.calls.call import LiveCall
 from app.calls.clock import now
 from app.calls.record import flag_line, latest_quality, lowest_mos
@@ -15,6 +14,7 @@ from app.ledger.errors import LedgerUnavailable
 from app.ledger.values import LIVE_STATES, Call, CallState
 from app.openapi.declaration import Parameter, answers
 from app.ops.inside import seen
+from app.responses import json_response
 from app.rest.calls import body_fields, detail_fields, stored_call
 from app.rest.pages import PAGE, page_query
 from schemas.base import dump

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from app.body import body, json_response
+from app.body import body
 from app.errors import Draining
 from app.guard import admin_only
 from app.keys import DRAIN, POOL, PROVER, SAMPLER
 from app.openapi.declaration import answers
 from app.ops import workers
+from app.responses import json_response
 from schemas.base import dump
 from schemas.node import Drained, DrainedSchema, DrainRequest, DrainRequestSchema, SampleSeriesSchema, WorkersSchema
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
-from app.body import body, created, json_response
+from app.body import body
 from app.calls.room import Room, unless_gone
 from app.errors import (
     AlreadyConnected,
@@ -30,6 +30,7 @@ from app.errors import (
 from app.keys import CALLS, CAPABILITIES, ICE_SERVERS, REGISTRY, SETTINGS, claims
 from app.ledger.errors import LedgerUnavailable
 from app.openapi.declaration import answers
+from app.responses import created, json_response
 from schemas.base import camel_case, dump
 from schemas.consumer import (
     CapabilitiesSchema,

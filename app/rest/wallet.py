@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from app.body import json_response
 from app.errors import WalletNotFound
 from app.keys import LEDGER, claims
 from app.ledger.errors import LedgerUnavailable
 from app.ledger.values import Wallet
 from app.openapi.declaration import answers
+from app.responses import json_response
 from app.rest.calls import utc, utc_or_none
 from app.rest.pages import PAGE, page_query
 from schemas.base import dump

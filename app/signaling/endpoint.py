@@ -15,9 +15,9 @@ from collections.abc import Callable
 from aiohttp import web
 
 from app.errors import Answer, BadRequest, Draining, Unauthorized
-from app.guard import as_response
 from app.keys import claims
 from app.openapi.declaration import Parameter
+from app.responses import as_response
 from app.signaling.connection import Connection, Replay
 from app.signaling.dispatch import Dispatcher
 from app.signaling.hub import Hub

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from aiohttp import hdrs, web
+from aiohttp import HttpVersion11, hdrs, web
 
 from app.errors import NOT_FOUND
 from app.guard import public
 from app.keys import SETTINGS
 from app.openapi.declaration import answers
+from app.settings import is_loopback
 from app.web.build import BUILT, HERE
 
 POLICY = (
@@ -28,6 +29,15 @@ HTML = ("text/html",)
 KINDS = MappingProxyType({".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"})
 NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")  # no path, and nothing that a file system refuses to look for
 ASSET = tuple(KINDS.values())
+
+LOOPBACK_HOST = re.compile(
+    r"(localhost|[a-z0-9.-]+\.localhost|127(\.[0-9]{1,3}){3}|\[::1\])(:[0-9]{1,5})?", re.IGNORECASE
+)
+FORWARDING = re.compile(  # names of header fields by which proxies say for whom they ask, or that they do
+    r"forwarded|via$|x-forwarded|x-real|x-original|x-envoy|x-proxy|x-amz|x-azure|cf-|fastly-|fly-|cdn-"
+    r"|([a-z]+-)*client-ip|x-scheme|x-host|x-url-scheme|front-end-https",
+    re.IGNORECASE,
+)
 
 routes = web.RouteTableDef()
 
@@ -119,12 +129,22 @@ async def get_demo_asset(request: web.Request) -> web.StreamResponse:
 
 
 def require_demo(request: web.Request) -> None:
-    """:raises HTTPNotFound: where the demo is off, and, unless it was switched on, for whoever came by a proxy."""
+    """:raises HTTPNotFound: where the demo is off, and, where nobody switched it on, for all but this machine."""
     if not demo_is_for(request):
         raise web.HTTPNotFound
 
 
 def demo_is_for(request: web.Request) -> bool:
     settings = request.app[SETTINGS]
-    by_proxy = any(name in request.headers for name in (hdrs.FORWARDED, hdrs.VIA, hdrs.X_FORWARDED_FOR))
-    return settings.demo_is_on and not (settings.demo is None and by_proxy)
+    return settings.demo_is_on and (settings.demo == "on" or is_from_here(request))
+
+
+def is_from_here(request: web.Request) -> bool:
+    """Whether a browser of this machine asks, for a page of this machine: neither a proxy for whoever else, by any
+    sign that proxies give, nor a page of another name that was made to point here (DNS rebinding)."""
+    return (
+        is_loopback(request.remote or "")
+        and LOOPBACK_HOST.fullmatch(request.headers.get(hdrs.HOST, "")) is not None
+        and request.version >= HttpVersion11  # no browser speaks 1.0, and nginx does where nobody told it otherwise
+        and not any(map(FORWARDING.match, request.headers))
+    )

@@ -15,22 +15,24 @@ import pytest
 from aiohttp import ClientResponse, web
 from aiohttp.test_utils import TestClient, TestServer
 from signed_tokens import SECRET
+from yarl import URL
 
 from app.auth import WEBSOCKET_BEARER, Authenticator, issue_token
-from app.body import MAX_BODY_BYTES, body, created, json_response, schema_of
+from app.body import MAX_BODY_BYTES, body, schema_of
 from app.errors import ProducerAlreadyExists, TransportNotFound
-from app.guard import admin_only, guard, public
-from app.keys import AUTHENTICATOR, RATE_LIMITER, claims
+from app.guard import admin_only, guard, is_admin_only, is_public, public
+from app.keys import AUTHENTICATOR, RATE_LIMITER, SETTINGS, claims
 from app.ratelimit import RateLimiter
+from app.responses import created, json_response
 from app.server import make_runner
 from app.settings import Settings
 from schemas.base import Schema
 from schemas.fields import Text
 from worker_bridge.errors import InvalidParameters, WorkerGone
 
-SETTINGS = Settings(jwt_secret=SECRET)
-USER = {"Authorization": f"Bearer {issue_token(SETTINGS, 'ann', 'user', 600)}"}
-ADMIN = {"Authorization": f"Bearer {issue_token(SETTINGS, 'ada', 'admin', 600)}"}
+EDGE = Settings(jwt_secret=SECRET)
+USER = {"Authorization": f"Bearer {issue_token(EDGE, 'ann', 'user', 600)}"}
+ADMIN = {"Authorization": f"Bearer {issue_token(EDGE, 'ada', 'admin', 600)}"}
 FAILURES = {
     "transport": TransportNotFound("t1", which="send"),
     "twice": ProducerAlreadyExists("p1"),
@@ -116,6 +118,7 @@ async def socket(request: web.Request) -> web.WebSocketResponse:
 @asynccontextmanager
 async def edge_app(rate: float = 0) -> AsyncIterator[Client]:
     app = web.Application(middlewares=[guard])
+    app[SETTINGS] = EDGE
     app[RATE_LIMITER] = RateLimiter(rate)
     app.add_routes(
         [
@@ -136,7 +139,7 @@ async def edge_app(rate: float = 0) -> AsyncIterator[Client]:
         ]
     )
     async with (
-        Authenticator.open(SETTINGS) as app[AUTHENTICATOR],
+        Authenticator.open(EDGE) as app[AUTHENTICATOR],
         TestClient(ServedAsInEarnest(app)) as client,
     ):
         yield client
@@ -215,6 +218,36 @@ async def test_a_bad_socket_is_refused_before_the_upgrade(client: Client, protoc
 async def test_a_subprotocol_opens_nothing_but_the_socket(client: Client) -> None:
     response = await client.get("/me", headers={"Sec-WebSocket-Protocol": f"bearer, {USER['Authorization'][7:]}"})
     assert response.status == 401
+
+
+async def test_an_admins_endpoint_is_for_admins_after_its_body_is_checked(client: Client) -> None:
+    assert await code(await client.post("/order", json={"text": "x"})) == (401, "UNAUTHORIZED")
+    assert await code(await client.post("/order", headers=USER, json={})) == (400, "BAD_REQUEST")
+    assert await code(await client.post("/order", headers=USER, json={"text": "x"})) == (403, "FORBIDDEN")
+    assert await (await client.post("/order", headers=ADMIN, json={"text": "x"})).json() == {"by": "ada", "text": "x"}
+
+
+def test_marks_are_seen_through_other_decorators() -> None:
+    assert (is_public(for_everybody), is_admin_only(for_everybody)) == (True, False)
+    assert (is_public(order), is_admin_only(order), schema_of(order)) == (False, True, NoteSchema)
+    assert (is_public(no_body), is_admin_only(no_body)) == (False, False)
+
+
+@pytest.mark.parametrize(
+    ("path", "there"),
+    [("/docs/", "/docs"), ("/demo/", "/demo"), ("/health/live/?x=y", "/health/live?x=y"), ("/demo/app.js/", None)],
+)
+async def test_a_public_page_is_found_with_a_slash_behind_it(client: Client, path: str, there: str | None) -> None:
+    response = await client.get(URL(path, encoded=True))
+    assert response.status == 200
+    assert response.history[0].status == 308
+    assert str(response.url.relative()) == (there or "/demo/app.js")
+
+
+@pytest.mark.parametrize("path", ["/me/", "/docs//", "/nowhere/", "//", "/fail/", "/documents/"])
+async def test_a_slash_behind_any_other_path_opens_and_tells_nothing(client: Client, path: str) -> None:
+    response = await client.get(URL(path, encoded=True), allow_redirects=False)
+    assert await code(response) == (401, "UNAUTHORIZED")
 
 
 # --- how often

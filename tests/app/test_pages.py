@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -121,9 +122,47 @@ async def test_a_demo_that_is_off_is_not_there(settings_with, http, settings):
 async def test_a_demo_that_nobody_switched_on_is_for_this_machine_alone(settings_with, http):
     async with serving(settings_with(jwt_secret=None)) as node:
         assert (await session(http, node, party="user"))["balance"] == POINTS
-        for header in ("X-Forwarded-For", "Forwarded", "Via"):
-            async with http.get(node.url("/demo"), headers={header: "192.0.2.1"}) as answer:
-                assert answer.status == 404
+
+
+FROM_ELSEWHERE = (
+    *("X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "Forwarded", "Via", "X-Real-IP", "CF-Connecting-IP"),
+    *("CF-Ray", "True-Client-IP", "X-Client-IP", "X-Cluster-Client-IP", "Fastly-Client-IP", "X-Envoy-External-Address"),
+    *("X-Original-URL", "X-Original-Forwarded-For", "X-Amzn-Trace-Id", "Fly-Client-IP", "X-ProxyUser-Ip"),
+)
+
+
+async def test_a_proxy_and_a_foreign_name_do_not_open_a_demo_that_nobody_switched_on(settings_with, http):
+    async with serving(settings_with(jwt_secret=None)) as node:
+        for method, path in (("GET", "/demo"), ("GET", "/demo/assets/demo.css"), ("POST", "/demo/session")):
+            for header in FROM_ELSEWHERE:
+                answer = await http.request(method, node.url(path), headers={header: "x"}, json={"party": "user"})
+                assert answer.status == 404, (path, header)
+            for host in (
+                "evil.example",
+                "voice.example.com:8080",
+                "localhost.evil.example",
+                "127.0.0.1.evil.example",
+                "10.0.0.1",
+            ):
+                answer = await http.request(method, node.url(path), headers={"Host": host}, json={"party": "user"})
+                assert answer.status == 404, (path, host)
+        async with http.get(node.url("/"), headers={"X-Real-IP": "192.0.2.1"}, allow_redirects=False) as answer:
+            assert answer.headers["Location"] == "docs"
+        for host in ("localhost", "LOCALHOST:1", "127.0.0.1", "127.1.2.3:65535", "[::1]:8080", "demo.localhost"):
+            assert (await http.get(node.url("/demo"), headers={"Host": host})).status == 200, host
+
+
+async def test_what_speaks_http_1_0_is_taken_for_a_proxy(settings_with):
+    async with serving(settings_with(jwt_secret=None)) as node:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(node.base.rpartition(":")[2]))
+        writer.write(b"GET /demo HTTP/1.0\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+        assert b" 404 " in await reader.readline()
+        writer.close()
+
+
+async def test_a_demo_that_was_switched_on_is_for_everybody(node, http):
+    headers = {"Host": "voice.example.com", "X-Forwarded-For": "192.0.2.1"}
+    assert (await http.get(node.url("/demo"), headers=headers)).status == 200
 
 
 async def session(http: aiohttp.ClientSession, node: Server, **body: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from app.application import create_app
-from app.server import listen, make_runner
+from app.server import served
 from app.settings import Settings
 from tests.conftest import Server, eventually
 from tests.hostile.attacker import PATIENT, Media, Scene, Victim
@@ -26,12 +26,9 @@ def node_settings() -> dict[str, Any]:
 async def server(settings_with: Callable[..., Settings], node_settings: dict[str, Any]) -> AsyncIterator[Server]:
     """The node behind the HTTP server that ``serve`` runs, with its options."""
     settings = settings_with(**node_settings)
-    runner = make_runner(create_app(settings))
-    await runner.setup()
-    try:
-        yield Server(await listen(runner, settings), settings, runner.app)
-    finally:
-        await runner.cleanup()
+    app = create_app(settings)
+    async with served(app, settings) as base:
+        yield Server(base, settings, app)
 
 
 @pytest.fixture

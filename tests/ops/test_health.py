@@ -23,7 +23,7 @@ from tests.ledger.postgres_cluster import running_cluster
 from tests.ops.readiness import Balancer, problems
 from tests.ops.shortage import without_sockets
 
-PARTS = ["database", "database_writer", "ports", "draining", "stress"]
+PARTS = ["database", "database_writer", "ports", "connections", "draining", "stress"]
 
 
 @pytest.fixture
