@@ -10,7 +10,7 @@ import os
 import resource
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Any, Final, TypeVar, cast
 
 from aiohttp import web
@@ -58,8 +58,9 @@ async def serve(app: web.Application, settings: Settings, started: Callable[[str
     :param started: is told the base URL once connections are accepted.
     :raises CannotListen: where the address can't be had.
     """
-    with stop_signals() as signals:
-        async with served(app, settings) as url:
+    async with AsyncExitStack() as serving:
+        with stop_signals() as signals:  # which have their ordinary effect again while all is closed
+            url = await serving.enter_async_context(served(app, settings))
             calm_collector()
             _log.info("listening on %s", url)
             started(url)

@@ -36,6 +36,8 @@ SECRET = "0123456789abcdef0123456789abcdef"
 SERVED = """
 import asyncio, sys
 from aiohttp import web
+from app.connections import Connections
+from app.keys import CONNECTIONS
 from app.server import CannotListen, run_async, serve
 from app.settings import Settings
 
@@ -53,6 +55,7 @@ async def cleaned(app):
 
 release = asyncio.Event()
 app = web.Application()
+app[CONNECTIONS] = Connections(100, 0, 30.0, [])
 app.router.add_get("/slow", slow)
 app.cleanup_ctx.append(cleaned)
 
