@@ -14,11 +14,11 @@ from types import MappingProxyType
 
 from aiohttp import HttpVersion11, hdrs, web
 
+from app.addresses import is_loopback
 from app.errors import NOT_FOUND
 from app.guard import public
 from app.keys import SETTINGS
 from app.openapi.declaration import answers
-from app.settings import is_loopback
 from app.web.build import BUILT, HERE
 
 POLICY = (
