@@ -191,12 +191,14 @@ async def live_calls(app: web.Application) -> AsyncIterator[None]:
     hub.on_presence(presence.socket_changed)
     app[METRICS].watch_calls(lifecycle, journal, watch)
     app[METRICS].watch_sockets(hub, dispatcher)
+    deaf = app[AUTHENTICATOR].on_new_keys(partial(look_at_sockets_again, app, background))
     background.keep(journal.run, "journal")
     background.keep(meter.run, "meter")
     background.keep(watch.run, "watch")
     background.keep(partial(prune, app[LEDGER]), "prune")
     background.keep(partial(collect_when_idle, registry), "collector")
     yield
+    deaf()
     await app[DRAIN].close()
     await background.close()
 
@@ -226,6 +228,11 @@ async def stop_calls(app: web.Application) -> None:
     app[DRAIN].refuse_calls()
     await app[LIFECYCLE].close(END_CALLS_WITHIN_S)
     await app[ENDPOINT].shut_down()
+
+
+def look_at_sockets_again(app: web.Application, background: Tasks) -> None:
+    """Other keys sign tokens than before: an open socket must not outlive the key that opened it."""
+    background.start(app[ENDPOINT].look_again(app[AUTHENTICATOR].still_accepts), "sockets after a change of keys")
 
 
 async def prune(ledger: Ledger) -> None:

@@ -18,6 +18,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, cast, get_args
 
 import orjson
@@ -132,6 +133,7 @@ class Authenticator:
         self._rules = rules
         self._clock = clock
         self._jwks: Jwks | None = None
+        self._key_listeners: list[Callable[[], None]] = []
         self._remembered: OrderedDict[str, Claims] = OrderedDict()
 
     @classmethod
@@ -159,6 +161,21 @@ class Authenticator:
         """Take these keys in place of the former ones, and forget what those verified."""
         self._keyring = Keyring.of_public_keys(keys)
         self._remembered.clear()
+        for listener in self._key_listeners:
+            listener()
+
+    def on_new_keys(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Call ``listener()`` whenever other keys count than before, until the function that this returns is called."""
+        self._key_listeners.append(listener)
+        return partial(self._key_listeners.remove, listener)
+
+    def still_accepts(self, token: str) -> bool:
+        """Whether a token that was good once is so by the keys of now. It is verified anew, and no key is fetched."""
+        try:
+            self._verify(token)
+        except TokenError:
+            return False
+        return True
 
     def recall(self, token: str) -> Claims | None:
         """The claims of a token that was verified before and has not expired. This is every request but the first."""
@@ -284,6 +301,11 @@ def bearer_token(authorization: str | None) -> str | None:
         return authorization[7:].strip() or None
     scheme, _, token = authorization.partition(" ")
     return token.strip() or None if scheme.lower() == "bearer" else None
+
+
+def offered_token(authorization: str | None, subprotocols: str | None) -> str | None:
+    """The token of a WebSocket's handshake: of its ``Authorization`` header, else of its subprotocols."""
+    return bearer_token(authorization) or websocket_token(subprotocols)
 
 
 def websocket_token(subprotocols: str | None) -> str | None:

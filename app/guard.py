@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
-from app.auth import Claims, bearer_token, websocket_token
+from app.auth import Claims, bearer_token, offered_token
 from app.body import refuse_announced_size
 from app.errors import INTERNAL_ERROR, answer_to
 from app.keys import AUTHENTICATOR, CLAIMS, HTTP_OBSERVERS, RATE_LIMITER, SETTINGS, claims
@@ -129,9 +129,11 @@ def recalled(request: web.Request) -> Claims | None:
 
 async def identify(request: web.Request, route: str) -> Claims:
     """The claims of the request's token. :raises Unauthorized: where it has no good one."""
-    token = bearer_token(request.headers.get(hdrs.AUTHORIZATION))
-    if token is None and route == WEBSOCKET_ROUTE:
-        token = websocket_token(request.headers.get(hdrs.SEC_WEBSOCKET_PROTOCOL))
+    authorization = request.headers.get(hdrs.AUTHORIZATION)
+    if route == WEBSOCKET_ROUTE:
+        token = offered_token(authorization, request.headers.get(hdrs.SEC_WEBSOCKET_PROTOCOL))
+    else:
+        token = bearer_token(authorization)
     if route == METRICS_ROUTE and token is not None and is_metrics_token(request.app, token):
         return SCRAPER
     return await request.app[AUTHENTICATOR].authenticate(token)

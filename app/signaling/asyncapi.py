@@ -30,6 +30,7 @@ _CLOSES = {
     CloseCode.SILENT: f"nothing came for {Limits().silent_after_s:.0f} s, not even pongs; reconnect, with `since`",
     CloseCode.REPLACED: f"the user opened more than {SOCKETS_PER_USER} sockets; don't reconnect",
     CloseCode.TOO_SLOW: "the client did not read what was sent; reconnect, with `since`",
+    CloseCode.TOKEN_WITHDRAWN: "the key that signed the token was withdrawn; reconnect with a new one, if you get one",
 }
 
 

@@ -17,9 +17,9 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-from aiohttp import WebSocketError, WSCloseCode, WSMsgType, web
+from aiohttp import WebSocketError, WSCloseCode, WSMsgType, hdrs, web
 
-from app.auth import WEBSOCKET_BEARER, Claims
+from app.auth import WEBSOCKET_BEARER, Claims, offered_token
 from app.signaling.hub import Event, Hub
 from app.signaling.limits import CloseCode, Limits
 from app.signaling.outbox import Backlog, Frame, Outbox
@@ -76,6 +76,12 @@ class Connection:
 
     def __repr__(self) -> str:
         return f"<Connection of {self.claims.user_id} from {self._request.remote}>"
+
+    @property
+    def token(self) -> str | None:
+        """By which the socket was opened."""
+        headers = self._request.headers
+        return offered_token(headers.get(hdrs.AUTHORIZATION), headers.get(hdrs.SEC_WEBSOCKET_PROTOCOL))
 
     @property
     def is_handshake(self) -> bool:

@@ -27,6 +27,7 @@ from schemas.signaling import MAX_SEQ
 
 PATH = "/ws"
 TOKEN_PARAMETERS = frozenset({"token", "access_token", "bearer", "jwt", "authorization"})
+AT_A_TIME = 20  # tokens that are verified in one turn of the loop: a few milliseconds
 SEQ = re.compile(r"[0-9]{1,16}", re.ASCII)
 
 # RFC 9110 §15.5.22 and RFC 6455 §4.4: say what to upgrade to.
@@ -80,6 +81,18 @@ class Endpoint:
         finally:
             del self._gone[connection]
             gone.set()
+
+    async def look_again(self, accepts: Callable[[str], bool]) -> None:
+        """Close the sockets whose tokens are not accepted any more, a few at a time: verifying takes long for many."""
+        for looked_at, (connection, token) in enumerate(self._tokens(), start=1):
+            if not accepts(token):
+                connection.close(CloseCode.TOKEN_WITHDRAWN)
+            if looked_at % AT_A_TIME == 0:
+                await asyncio.sleep(0)
+
+    def _tokens(self) -> list[tuple[Connection, str]]:
+        offered = ((connection, connection.token) for connection in self._gone)
+        return [(connection, token) for connection, token in offered if token is not None]
 
     async def shut_down(self, _app: web.Application | None = None) -> None:
         """Close every socket with 1001 and wait until all are gone.
