@@ -11,7 +11,6 @@ import timeit
 from collections.abc import Callable
 from typing import Any
 
-from worker_bridge._codec import Shared
 from worker_bridge.codec import MessageCodec
 from worker_bridge.native import locate
 
@@ -64,15 +63,11 @@ def main() -> None:
     codec = MessageCodec(schema)
     produce = codec.request(1, "TRANSPORT_PRODUCE", HANDLER, PRODUCE)
     dump = codec.request(1, "PRODUCER_DUMP", HANDLER)
-    parameters = PRODUCE["rtp_parameters"]
-    lists = {name: Shared(parameters[name]) for name in ("codecs", "header_extensions")}
-    again = PRODUCE | {"rtp_parameters": parameters | lists}
     result = {
         "benchmark": "codec",
         "transport_produce": {
             "bytes": len(produce),
             "encode": cost(lambda: codec.request(1, "TRANSPORT_PRODUCE", HANDLER, PRODUCE)),
-            "encode_of_known_browser": cost(lambda: codec.request(1, "TRANSPORT_PRODUCE", HANDLER, again)),
             "decode": cost(lambda: codec.decode(produce)),
         },
         "producer_dump": {

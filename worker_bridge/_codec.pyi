@@ -1,6 +1,5 @@
 """The native FlatBuffers codec (native/codec/module.cpp). Knows one schema, and no worker."""
 
-from collections.abc import Sequence
 from typing import Any, final
 
 @final
@@ -18,10 +17,3 @@ class Codec:
 
     def values(self, name: str, /) -> dict[str, int]:
         """The names of an enum or union with their numbers. Raises ``ValueError`` if the schema has none such."""
-
-@final
-class Shared:
-    """A list that many messages carry: written once, and copied into every message from then on. Not to be changed,
-    nor what it holds."""
-
-    def __new__(cls, value: Sequence[dict[str, Any]]) -> Shared: ...

@@ -18,6 +18,18 @@ BYTES_LIKE: Final = (bytes, bytearray, memoryview)
 SHOWN_LIMIT: Final = 64  # characters of a refused value that an error repeats
 
 
+def instance(path: str, value: object, kind: type) -> None:
+    """Refuses what is no ``kind``."""
+    if not isinstance(value, kind):
+        refuse(path, f"expected {kind.__name__}, got {type(value).__name__}")
+
+
+def sequence(path: str, value: object) -> None:
+    """Refuses what is neither a tuple nor a list."""
+    if not isinstance(value, tuple | list):
+        refuse(path, f"expected a tuple, got {type(value).__name__}")
+
+
 def integer(path: str, value: int, low: int, high: int) -> int:
     """``value``, from ``low`` to ``high``. Neither a boolean nor a float is an integer."""
     if type(value) is not int or not low <= value <= high:

@@ -1,38 +1,40 @@
 """What goes with what: the capabilities of routers, and the parameters of producers and consumers (ORTC's rules).
 
-Pure functions on frozen values. Parameters come in validated (``validate_parameters``) and go out fit for the worker;
-``rtp_wire`` writes them. Everything that depends on codecs and header extensions alone is computed once per browser
-version and remembered by content. Knows no transport, and so neither MIDs nor CNAMEs.
+Pure functions on frozen values, in the order in which a request needs them: ``validate_parameters``,
+``producer_mapping`` and ``consumable_parameters`` for a producer, ``consumer_parameters`` for each of its consumers.
+What depends on codecs and header extensions alone is the same for all endpoints of one browser version, and put
+together once. Knows no transport, and so neither MIDs nor CNAMEs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from functools import lru_cache
 
 from msgspec.structs import replace
 
 from worker_bridge import h264
 from worker_bridge.capabilities import (
     ABS_CAPTURE_TIME,
-    ABS_SEND_TIME,
-    DEPENDENCY_DESCRIPTOR,
     DYNAMIC_PAYLOAD_TYPES,
-    MID,
     SUPPORTED,
-    TRANSPORT_CC,
 )
+from worker_bridge.checks import sequence
 from worker_bridge.codec_match import RTX, describe, matches, rtx_of, subtype
 from worker_bridge.errors import InvalidParameters, Unsupported
-from worker_bridge.fitting import Codecs, Extensions, fit, pipe_encodings, random_ssrc
-from worker_bridge.memo import remembered
-from worker_bridge.ortc_validate import validate_capabilities, validate_codec_capability, validate_parameters
+from worker_bridge.ortc_consumers import (
+    can_consume,
+    consumer_parameters,
+    pipe_consumer_parameters,
+    random_ssrc,
+)
+from worker_bridge.ortc_validate import validate_capabilities, validate_parameters
 from worker_bridge.rtp import (
     CodecMapping,
+    Codecs,
     EncodingMapping,
+    HeaderExtensions,
     MediaKind,
-    RtcpFeedback,
     RtcpParameters,
     RtpCapabilities,
     RtpCodecCapability,
@@ -44,6 +46,7 @@ from worker_bridge.rtp import (
     parameters,
 )
 from worker_bridge.sctp import validate_sctp_stream_parameters
+from worker_bridge.value import REMEMBERED
 
 __all__ = [
     "can_consume",
@@ -57,43 +60,31 @@ __all__ = [
     "validate_sctp_stream_parameters",
 ]
 
-# The router takes it from producers but does not offer it, and routers that are piped together want it all the same.
-_PIPED_DEPENDENCY_DESCRIPTOR: Final = next(
-    RtpHeaderExtensionParameters(extension.uri, extension.preferred_id, extension.preferred_encrypt)
-    for extension in SUPPORTED.header_extensions
-    if extension.uri == DEPENDENCY_DESCRIPTOR
-)
-
 
 def router_capabilities(codecs: Sequence[RtpCodecCapability]) -> RtpCapabilities:
     """The capabilities of a router that routes ``codecs``, each video codec with an RTX codec behind it.
 
     A codec keeps its ``preferred_payload_type``, else takes its static one, else the next dynamic one; it gets the
     worker's RTCP feedback (its own is ignored), and its parameters are added to the worker's. Equal codecs give the
-    same object. Raises ``Unsupported`` for a codec that the worker lacks, ``InvalidParameters`` for bad values and for
-    payload types that clash or run out.
+    same object. Raises Unsupported where the worker lacks a codec, InvalidParameters where a value is wrong or payload
+    types clash or run out.
     """
-    return _router_capabilities(
-        tuple(validate_codec_capability(f"codecs.{index}", codec) for index, codec in enumerate(codecs))
-    )
+    sequence("codecs", codecs)
+    return _router_capabilities(validate_capabilities(RtpCapabilities(tuple(codecs))).codecs)
 
 
 def producer_mapping(params: RtpParameters, caps: RtpCapabilities) -> tuple[RtpParameters, RtpMapping]:
     """How the router ``caps`` numbers what a producer of ``params`` sends; ``mapped_ssrc`` are random, then counted up.
 
     The first result is ``params``, where an H264 codec got the ``profile-level-id`` that answers it (RFC 6184 §8.2.2).
-    Raises ``Unsupported`` for a codec that the router lacks, or has without RTX where the producer has it.
+    Raises Unsupported where the router lacks a codec, or has it without RTX where the producer has that.
     """
-    mapped = map_codecs(params.codecs, caps)
-    if mapped.codecs is not params.codecs:
-        params = RtpParameters(
-            mapped.codecs, params.header_extensions, params.encodings, params.rtcp, params.mid, params.msid
-        )
+    codecs, mapping = _map_codecs(params.codecs, caps)
     ssrc = random_ssrc()
     encodings = tuple(
         EncodingMapping(ssrc + index, encoding.ssrc, encoding.rid) for index, encoding in enumerate(params.encodings)
     )
-    return params, RtpMapping(mapped.mapping, encodings)
+    return replace(params, codecs=codecs), RtpMapping(mapping, encodings)
 
 
 def consumable_parameters(
@@ -103,50 +94,24 @@ def consumable_parameters(
 
     Codecs are the router's with the producer's parameters, RTX whether the producer has it or not; header extensions
     are those of ``kind`` that the router sends. ``params`` and ``mapping`` are results of ``producer_mapping`` with
-    the same ``caps``. Raises ``InvalidParameters`` where the codecs are not of ``kind``.
+    the same ``caps``. Raises InvalidParameters where the codecs are not of ``kind``.
     """
-    consumable = consumable_parts(params.codecs, params.header_extensions, mapping.codecs, caps)
-    if not consumable.codecs[0].mime_type.startswith(kind):  # a router's own spelling, so lower-case
+    codecs, extensions = _consumable_parts(params.codecs, params.header_extensions, mapping.codecs, caps)
+    if not codecs[0].mime_type.startswith(kind):  # a router's own spelling, so lower-case
         raise InvalidParameters(f"codecs.0.mimeType: {params.codecs[0].mime_type} can't be {kind}")
-    return consumable.of(params, [encoding.mapped_ssrc for encoding in mapping.encodings])
-
-
-def can_consume(consumable: RtpParameters, caps: RtpCapabilities) -> bool:
-    """Whether an endpoint of ``caps`` can receive any media codec of a producer.
-
-    Raises ``InvalidParameters`` for bad capabilities.
-    """
-    return fit(consumable.codecs, consumable.header_extensions, validate_capabilities(caps), False).can_send(consumable)
-
-
-def consumer_parameters(
-    consumable: RtpParameters, remote: RtpCapabilities, *, pipe: bool = False, enable_rtx: bool = False
-) -> RtpParameters:
-    """The parameters of a consumer for an endpoint of ``remote``: one encoding, or with ``pipe`` all of them.
-
-    RTCP feedback is the endpoint's, without plain NACK unless ``enable_rtx``; of the two congestion controls one stays:
-    transport-cc where its header extension is common, else REMB where abs-send-time is. SSRCs are random; ``mid`` is
-    left to the transport. Raises ``Unsupported`` where there is no common media codec, ``InvalidParameters`` for bad
-    capabilities.
-    """
-    fitted = fit(consumable.codecs, consumable.header_extensions, validate_capabilities(remote), enable_rtx)
-    return fitted.of(consumable, fitted.encodings(consumable, pipe=pipe))
-
-
-def pipe_consumer_parameters(consumable: RtpParameters, *, enable_rtx: bool) -> RtpParameters:
-    """The parameters of a consumer for another router: all encodings, no MID, no bandwidth estimation.
-
-    Without ``enable_rtx`` there is neither RTX nor NACK.
-    """
-    codecs, extensions = _pipe_parts(consumable.codecs, consumable.header_extensions, enable_rtx)
-    encodings = pipe_encodings(consumable.encodings, with_rtx=enable_rtx)
-    return RtpParameters(codecs, extensions, encodings, consumable.rtcp, None, consumable.msid)
+    encodings = tuple(
+        RtpEncodingParameters(
+            mapped.mapped_ssrc, None, None, None, encoding.dtx, encoding.scalability_mode, encoding.max_bitrate
+        )
+        for encoding, mapped in zip(params.encodings, mapping.encodings, strict=True)
+    )
+    return RtpParameters(codecs, extensions, encodings, RtcpParameters(params.rtcp.cname), None, params.msid)
 
 
 # Routers.
 
 
-@remembered
+@lru_cache(REMEMBERED)
 def _router_capabilities(codecs: tuple[RtpCodecCapability, ...]) -> RtpCapabilities:
     free = list(DYNAMIC_PAYLOAD_TYPES)
     routed: dict[int, RtpCodecCapability] = {}
@@ -184,17 +149,9 @@ def _take(path: str, free: list[int]) -> int:
 # Producers.
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Mapped:
-    """``codecs`` as the producer gave them, with H264's answer, and how the router numbers them."""
-
-    codecs: Codecs
-    mapping: tuple[CodecMapping, ...]
-
-
-@remembered
-def map_codecs(codecs: Codecs, caps: RtpCapabilities) -> Mapped:
-    """The part of ``producer_mapping`` that depends on codecs alone."""
+@lru_cache(REMEMBERED)
+def _map_codecs(codecs: Codecs, caps: RtpCapabilities) -> tuple[Codecs, tuple[CodecMapping, ...]]:
+    """``codecs`` with H264's answer, and how the router numbers them."""
     routed: dict[int, RtpCodecCapability] = {}  # by the producer's payload type; media first, RTX behind
     answered: dict[int, RtpCodecParameters] = {}
     for index, codec in enumerate(codecs):
@@ -213,9 +170,8 @@ def map_codecs(codecs: Codecs, caps: RtpCapabilities) -> Mapped:
         if rtx is None:
             raise Unsupported(f"codecs.{index}: the router has no RTX for payload type {apt}")
         routed[codec.payload_type] = rtx
-    changed = tuple(answered.get(codec.payload_type, codec) for codec in codecs)
     mapping = tuple(CodecMapping(payload_type, _payload_type(cap)) for payload_type, cap in routed.items())
-    return Mapped(codecs if changed == codecs else changed, mapping)
+    return tuple(answered.get(codec.payload_type, codec) for codec in codecs), mapping
 
 
 def _answered(codec: RtpCodecParameters, match: RtpCodecCapability) -> RtpCodecParameters:
@@ -229,34 +185,12 @@ def _answered(codec: RtpCodecParameters, match: RtpCodecCapability) -> RtpCodecP
     return replace(codec, parameters=parameters(ours))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Consumable:
-    """What the producers of one browser version have in common for those who consume them."""
-
-    codecs: Codecs
-    extensions: Extensions
-
-    def of(self, params: RtpParameters, ssrcs: Sequence[int]) -> RtpParameters:
-        """With what a producer of ``params`` has of its own; its streams have ``ssrcs`` in the router."""
-        encodings = tuple(
-            [
-                RtpEncodingParameters(
-                    ssrc, None, None, None, encoding.dtx, encoding.scalability_mode, encoding.max_bitrate
-                )
-                for encoding, ssrc in zip(params.encodings, ssrcs, strict=True)
-            ]
-        )
-        rtcp = params.rtcp if params.rtcp.reduced_size else RtcpParameters(params.rtcp.cname)
-        return RtpParameters(self.codecs, self.extensions, encodings, rtcp, None, params.msid)
-
-
-@remembered
-def consumable_parts(
-    codecs: Codecs, extensions: Extensions, mapping: tuple[CodecMapping, ...], caps: RtpCapabilities
-) -> Consumable:
-    """The part of ``consumable_parameters`` that depends on codecs and header extensions alone."""
+@lru_cache(REMEMBERED)
+def _consumable_parts(
+    codecs: Codecs, extensions: HeaderExtensions, mapping: tuple[CodecMapping, ...], caps: RtpCapabilities
+) -> tuple[Codecs, HeaderExtensions]:
     consumable = _consumable_codecs(codecs, mapping, caps)
-    return Consumable(consumable, _consumable_extensions(consumable, extensions, caps))
+    return consumable, _consumable_extensions(consumable, extensions, caps)
 
 
 def _consumable_codecs(codecs: Codecs, mapping: tuple[CodecMapping, ...], caps: RtpCapabilities) -> Codecs:
@@ -276,7 +210,7 @@ def _consumable_codecs(codecs: Codecs, mapping: tuple[CodecMapping, ...], caps: 
     return tuple(consumable.values())
 
 
-def _consumable_extensions(codecs: Codecs, offered: Extensions, caps: RtpCapabilities) -> Extensions:
+def _consumable_extensions(codecs: Codecs, offered: HeaderExtensions, caps: RtpCapabilities) -> HeaderExtensions:
     kind = codecs[0].mime_type.partition("/")[0]
     # Capture times are the producer's own; without them a consumer would wait for ever for what never comes.
     with_capture_time = any(extension.uri == ABS_CAPTURE_TIME for extension in offered)
@@ -286,24 +220,6 @@ def _consumable_extensions(codecs: Codecs, offered: Extensions, caps: RtpCapabil
         if extension.kind == kind
         and extension.direction in ("sendrecv", "sendonly")
         and (with_capture_time or extension.uri != ABS_CAPTURE_TIME)
-    )
-
-
-# Consumers.
-
-
-@remembered
-def _pipe_parts(codecs: Codecs, extensions: Extensions, enable_rtx: bool) -> tuple[Codecs, Extensions]:
-    kept = {RtcpFeedback("nack", "pli"), RtcpFeedback("ccm", "fir")} | ({RtcpFeedback("nack")} if enable_rtx else set())
-    piped = [extension for extension in extensions if extension.uri not in (MID, ABS_SEND_TIME, TRANSPORT_CC)]
-    piped.append(_PIPED_DEPENDENCY_DESCRIPTOR)
-    return (
-        tuple(
-            replace(codec, rtcp_feedback=tuple(feedback for feedback in codec.rtcp_feedback if feedback in kept))
-            for codec in codecs
-            if enable_rtx or subtype(codec.mime_type) != RTX
-        ),
-        tuple(sorted(piped, key=lambda extension: extension.id)),
     )
 
 

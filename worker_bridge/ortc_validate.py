@@ -1,9 +1,10 @@
 """Which RTP values may come near the worker: the checks of ``RtpParameters`` and ``RtpCapabilities``.
 
 The worker verifies next to nothing, and what it does refuse it refuses in its own words; so everything is refused here
-first, with the path of the field as JSON spells it. What is equal for every client of one browser version (codecs,
-header extensions) is checked once and remembered; what is a request's own is checked every time.
-Knows no router: whether a codec can be routed is the business of ``ortc``.
+first, with the path of the field as JSON spells it. Codecs and header extensions are the same for every client of one
+browser version: they are checked once, and found again by content. Equality would not do for that, since ``True`` and
+``1.0`` equal 1 and only one of the three is right; MessagePack tells them apart. What is a request's own is checked
+every time. Knows no router: whether a codec can be routed is the business of ``ortc``.
 """
 
 from __future__ import annotations
@@ -11,15 +12,26 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from operator import is_
-from typing import Final, TypeVar, get_args
+from contextlib import suppress
+from functools import lru_cache
+from typing import Final, get_args
 
+import msgspec
 from msgspec.structs import replace
 
-from worker_bridge.checks import INT32_MAX, UINT8_MAX, UINT32_MAX, integer, refuse, short_text, show, text
+from worker_bridge.checks import (
+    INT32_MAX,
+    UINT8_MAX,
+    UINT32_MAX,
+    instance,
+    integer,
+    refuse,
+    sequence,
+    short_text,
+    show,
+    text,
+)
 from worker_bridge.codec_match import LAYERED_CODECS, RTX, SIMULCAST_CODECS, is_media, subtype
-from worker_bridge.memo import Memo
 from worker_bridge.rtp import (
     Direction,
     MediaKind,
@@ -31,11 +43,16 @@ from worker_bridge.rtp import (
     RtpCodecCapability,
     RtpCodecParameters,
     RtpEncodingParameters,
+    RtpHeaderExtension,
     RtpHeaderExtensionParameters,
     RtpParameters,
+    RtxParameters,
+    read_hook,
+    write_hook,
 )
 from worker_bridge.rtp_wire import HEADER_EXTENSION_NAMES
 from worker_bridge.scalability import parse_scalability_mode
+from worker_bridge.value import REMEMBERED
 
 PAYLOAD_TYPE_MAX: Final = 127  # RFC 3550 §5.1: 7 bits
 BITRATE_MAX: Final = 2**63 - 1  # bits per second; the worker's own type is signed
@@ -50,11 +67,8 @@ _PLAIN_NAME: Final = re.compile(r"[0-9A-Za-z_-]{1,64}")
 _DIRECTIONS: Final = get_args(Direction)
 _KINDS: Final[dict[str, MediaKind]] = {"audio": "audio", "video": "video"}
 
-T = TypeVar("T")
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Shape:
+class _Shape(msgspec.Struct, frozen=True):
     """The checked part of parameters that all clients of one browser version have in common."""
 
     codecs: tuple[RtpCodecParameters, ...]
@@ -71,75 +85,46 @@ def validate_parameters(params: RtpParameters, kind: MediaKind | None = None) ->
     ``scalability_mode`` are as absent (mediasoup-client says ``""`` where the SDP has no CNAME); whole floats are
     integers; RTCP is always of reduced size. ``kind``, where given, must be that of the codecs, which all have one.
 
-    Raises ``InvalidParameters``, the text starting with the path: ``codecs.0.payloadType: ...``.
+    Raises InvalidParameters where a value is wrong; the text starts with its path: ``codecs.0.payloadType: ...``.
     """
-    return completed(params, kind, params.encodings, params.rtcp)
-
-
-def completed(
-    params: RtpParameters,
-    kind: MediaKind | None,
-    encodings: tuple[RtpEncodingParameters, ...],
-    rtcp: RtcpParameters,
-) -> RtpParameters:
-    """As ``validate_parameters``, with ``encodings`` and ``rtcp`` in place of the parameters' own."""
+    instance("rtpParameters", params, RtpParameters)
     shape = _shape(params.codecs, params.header_extensions)
     if kind is not None and shape.kind != kind:
         refuse("codecs.0.mimeType", f"{shape.kind} codecs can't be {kind}")
     mid = short_text("mid", params.mid) if params.mid else None
     msid = text("msid", params.msid) if params.msid else None
-    encodings = _check_encodings(encodings, shape)
+    encodings = _check_encodings(params.encodings, shape)
     if mid is None and encodings[0].ssrc is None and encodings[0].rid is None:
         refuse("encodings.0", "packets can't be recognised without mid, ssrc or rid")
-    cname = short_text("rtcp.cname", rtcp.cname) if rtcp.cname else None
-    if cname is not rtcp.cname or rtcp.reduced_size is not True:
-        rtcp = RtcpParameters(cname, reduced_size=True)
-    if (
-        shape.codecs is params.codecs
-        and shape.header_extensions is params.header_extensions
-        and encodings is params.encodings
-        and rtcp is params.rtcp
-        and mid is params.mid
-        and msid is params.msid
-    ):
-        return params
-    return RtpParameters(shape.codecs, shape.header_extensions, encodings, rtcp, mid, msid)
+    instance("rtcp", params.rtcp, RtcpParameters)
+    cname = short_text("rtcp.cname", params.rtcp.cname) if params.rtcp.cname else None
+    return RtpParameters(shape.codecs, shape.header_extensions, encodings, RtcpParameters(cname), mid, msid)
 
 
 def validate_capabilities(caps: RtpCapabilities) -> RtpCapabilities:
     """``caps`` with defaults filled in, as for parameters; ``kind`` is that of the MIME type.
 
     Header extensions that the worker doesn't know are kept: they only never match. Equal capabilities come back as
-    one object. Raises ``InvalidParameters``, the text starting with the path.
+    one object. Raises InvalidParameters where a value is wrong; the text starts with its path.
     """
-    return _capabilities(caps)
-
-
-def validate_codec_capability(path: str, codec: RtpCodecCapability) -> RtpCodecCapability:
-    """One codec of ``validate_capabilities``; ``path`` says where it stands."""
-    mime = _mime_type(f"{path}.mimeType", codec.mime_type)
-    kind = _KINDS[mime[1].lower()]
-    if codec.preferred_payload_type is not None:
-        integer(f"{path}.preferredPayloadType", codec.preferred_payload_type, 0, PAYLOAD_TYPE_MAX)
-    integer(f"{path}.clockRate", codec.clock_rate, 1, UINT32_MAX)
-    channels = _channels(path, kind, codec.channels)
-    codec_parameters = _check_parameters(path, codec.parameters)
-    _check_feedback(path, codec.rtcp_feedback)
-    if kind == codec.kind and channels == codec.channels and codec_parameters is codec.parameters:
-        return codec
-    return replace(codec, kind=kind, channels=channels, parameters=codec_parameters)
+    instance("rtpCapabilities", caps, RtpCapabilities)
+    encoded = _encoded(caps)
+    if encoded is not None:
+        with suppress(msgspec.ValidationError):  # the checks say it better
+            return _known_capabilities(encoded)
+    return _check_capabilities(caps)
 
 
 # What a request has of its own.
 
 
-def _check_encodings(encodings: tuple[RtpEncodingParameters, ...], shape: Shape) -> tuple[RtpEncodingParameters, ...]:
+def _check_encodings(encodings: tuple[RtpEncodingParameters, ...], shape: _Shape) -> tuple[RtpEncodingParameters, ...]:
+    sequence("encodings", encodings)
     if len(encodings) == 1:
-        encoding = encodings[0]
-        checked = _check_encoding("encodings.0", encoding, shape, single=True)
+        encoding = _check_encoding("encodings.0", encodings[0], shape, single=True)
         if encoding.rtx_ssrc is not None and encoding.rtx_ssrc == encoding.ssrc:
             refuse("encodings.0.rtx.ssrc", "equals encodings.0.ssrc")
-        return encodings if checked is encoding else (checked,)
+        return (encoding,)
     if not encodings:
         refuse("encodings", "must not be empty")
     if len(encodings) > ENCODINGS_LIMIT:
@@ -147,6 +132,7 @@ def _check_encodings(encodings: tuple[RtpEncodingParameters, ...], shape: Shape)
     seen: dict[int | str, str] = {}
     for index, encoding in enumerate(encodings):
         path = f"encodings.{index}"
+        instance(path, encoding, RtpEncodingParameters)
         if encoding.ssrc is None and encoding.rid is None:
             refuse(path, "simulcast needs ssrc or rid in every encoding")
         for name in ("ssrc", "rtx.ssrc", "rid"):
@@ -158,12 +144,16 @@ def _check_encodings(encodings: tuple[RtpEncodingParameters, ...], shape: Shape)
     )
 
 
-def _check_encoding(path: str, encoding: RtpEncodingParameters, shape: Shape, *, single: bool) -> RtpEncodingParameters:
+def _check_encoding(
+    path: str, encoding: RtpEncodingParameters, shape: _Shape, *, single: bool
+) -> RtpEncodingParameters:
+    instance(path, encoding, RtpEncodingParameters)
     if encoding.ssrc is not None:  # to the worker, an SSRC of 0 is none
         integer(f"{path}.ssrc", encoding.ssrc, 1, UINT32_MAX)
     if encoding.rid is not None:
         short_text(f"{path}.rid", encoding.rid)
     if encoding.rtx is not None:
+        instance(f"{path}.rtx", encoding.rtx, RtxParameters)
         integer(f"{path}.rtx.ssrc", encoding.rtx.ssrc, 1, UINT32_MAX)
     if type(encoding.dtx) is not bool:
         refuse(f"{path}.dtx", "must be a boolean")
@@ -180,7 +170,7 @@ def _check_encoding(path: str, encoding: RtpEncodingParameters, shape: Shape, *,
     return encoding
 
 
-def _encoded_with(path: str, payload_type: int | None, shape: Shape) -> str:
+def _encoded_with(path: str, payload_type: int | None, shape: _Shape) -> str:
     """The codec of an encoding: the first of the parameters, unless it names another."""
     if payload_type is None:
         return shape.first_media
@@ -208,12 +198,13 @@ def _check_scalability(path: str, mode: str, codec: str, *, single: bool) -> Non
 
 def _check_shape(
     codecs: tuple[RtpCodecParameters, ...], header_extensions: tuple[RtpHeaderExtensionParameters, ...]
-) -> Shape:
+) -> _Shape:
+    sequence("codecs", codecs)
     if not codecs:
         refuse("codecs", "must not be empty")
     if len(codecs) > PAYLOAD_TYPE_MAX + 1:
         refuse("codecs", "more than there are payload types")
-    checked = _kept(codecs, tuple(_check_codec(f"codecs.{index}", codec) for index, codec in enumerate(codecs)))
+    checked = tuple(_check_codec(f"codecs.{index}", codec) for index, codec in enumerate(codecs))
     kind = _KINDS[checked[0].mime_type.partition("/")[0].lower()]
     by_payload_type: dict[int, RtpCodecParameters] = {}
     for index, codec in enumerate(checked):
@@ -228,18 +219,17 @@ def _check_shape(
     if not media:
         refuse("codecs", "there is no media codec")
     extensions = _check_header_extensions(header_extensions)
-    return Shape(checked, extensions, kind, media, next(iter(media.values())))
+    return _Shape(checked, extensions, kind, media, next(iter(media.values())))
 
 
 def _check_codec(path: str, codec: RtpCodecParameters) -> RtpCodecParameters:
+    instance(path, codec, RtpCodecParameters)
     mime = _mime_type(f"{path}.mimeType", codec.mime_type)
     integer(f"{path}.payloadType", codec.payload_type, 0, PAYLOAD_TYPE_MAX)
     integer(f"{path}.clockRate", codec.clock_rate, 1, UINT32_MAX)
     channels = _channels(path, _KINDS[mime[1].lower()], codec.channels)
     codec_parameters = _check_parameters(path, codec.parameters)
     _check_feedback(path, codec.rtcp_feedback)
-    if channels == codec.channels and codec_parameters is codec.parameters:
-        return codec
     return replace(codec, channels=channels, parameters=codec_parameters)
 
 
@@ -258,12 +248,14 @@ def _check_rtx(path: str, codec: RtpCodecParameters, by_payload_type: dict[int, 
 def _check_header_extensions(
     extensions: tuple[RtpHeaderExtensionParameters, ...],
 ) -> tuple[RtpHeaderExtensionParameters, ...]:
+    sequence("headerExtensions", extensions)
     ids: set[int] = set()
     uris: set[str] = set()
     checked = []
     for index, extension in enumerate(extensions):
         path = f"headerExtensions.{index}"
-        if extension.uri not in HEADER_EXTENSION_NAMES:
+        instance(path, extension, RtpHeaderExtensionParameters)
+        if text(f"{path}.uri", extension.uri) not in HEADER_EXTENSION_NAMES:
             refuse(f"{path}.uri", f"{show(extension.uri)} is not supported")
         if extension.uri in uris:
             refuse(f"{path}.uri", f"{extension.uri} is used twice")
@@ -273,19 +265,19 @@ def _check_header_extensions(
             refuse(f"{path}.encrypt", "must be a boolean")
         ids.add(extension.id)
         uris.add(extension.uri)
-        extension_parameters = _check_parameters(path, extension.parameters)
-        unchanged = extension_parameters is extension.parameters
-        checked.append(extension if unchanged else replace(extension, parameters=extension_parameters))
-    return _kept(extensions, tuple(checked))
+        checked.append(replace(extension, parameters=_check_parameters(path, extension.parameters)))
+    return tuple(checked)
 
 
 def _check_capabilities(caps: RtpCapabilities) -> RtpCapabilities:
     for name, entries in (("codecs", caps.codecs), ("headerExtensions", caps.header_extensions)):
+        sequence(name, entries)
         if len(entries) > CODECS_LIMIT:
             refuse(name, f"more than {CODECS_LIMIT}")
     for index, extension in enumerate(caps.header_extensions):
         path = f"headerExtensions.{index}"
-        if extension.kind is not None and extension.kind not in _KINDS:
+        instance(path, extension, RtpHeaderExtension)
+        if extension.kind is not None and extension.kind not in ("audio", "video"):
             refuse(f"{path}.kind", f"{show(extension.kind)} is neither audio nor video")
         text(f"{path}.uri", extension.uri)
         integer(f"{path}.preferredId", extension.preferred_id, 1, UINT8_MAX)
@@ -293,56 +285,62 @@ def _check_capabilities(caps: RtpCapabilities) -> RtpCapabilities:
             refuse(f"{path}.preferredEncrypt", "must be a boolean")
         if extension.direction not in _DIRECTIONS:
             refuse(f"{path}.direction", f"{show(extension.direction)} is no direction")
-    codecs = tuple(validate_codec_capability(f"codecs.{index}", codec) for index, codec in enumerate(caps.codecs))
-    return caps if _kept(caps.codecs, codecs) is caps.codecs else RtpCapabilities(codecs, caps.header_extensions)
+    codecs = tuple(_check_codec_capability(f"codecs.{index}", codec) for index, codec in enumerate(caps.codecs))
+    return RtpCapabilities(codecs, tuple(caps.header_extensions))
 
 
-def _guard_shape(
+def _check_codec_capability(path: str, codec: RtpCodecCapability) -> RtpCodecCapability:
+    instance(path, codec, RtpCodecCapability)
+    mime = _mime_type(f"{path}.mimeType", codec.mime_type)
+    kind = _KINDS[mime[1].lower()]
+    if codec.preferred_payload_type is not None:
+        integer(f"{path}.preferredPayloadType", codec.preferred_payload_type, 0, PAYLOAD_TYPE_MAX)
+    integer(f"{path}.clockRate", codec.clock_rate, 1, UINT32_MAX)
+    channels = _channels(path, kind, codec.channels)
+    codec_parameters = _check_parameters(path, codec.parameters)
+    _check_feedback(path, codec.rtcp_feedback)
+    return replace(codec, kind=kind, channels=channels, parameters=codec_parameters)
+
+
+# Found again by content.
+
+
+_ENCODER: Final = msgspec.msgpack.Encoder(enc_hook=write_hook)
+_CAPABILITIES: Final = msgspec.msgpack.Decoder(RtpCapabilities, dec_hook=read_hook)
+_PARTS: Final = msgspec.msgpack.Decoder(
+    tuple[tuple[RtpCodecParameters, ...], tuple[RtpHeaderExtensionParameters, ...]], dec_hook=read_hook
+)
+
+
+def _encoded(value: object) -> bytes | None:
+    """None where it holds what no value may hold."""
+    try:
+        return _ENCODER.encode(value)
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        return None
+
+
+def _shape(
     codecs: tuple[RtpCodecParameters, ...], header_extensions: tuple[RtpHeaderExtensionParameters, ...]
-) -> None:
-    """Equal content isn't enough for a memory: ``True`` and ``1.0`` equal 1, and only one of the three is right."""
-    for codec in codecs:
-        if type(codec.payload_type) is not int or _has_look_alike(codec):
-            _check_shape(codecs, header_extensions)
-    for extension in header_extensions:
-        if type(extension.id) is not int or type(extension.encrypt) is not bool or _has_bool(extension.parameters):
-            _check_shape(codecs, header_extensions)
+) -> _Shape:
+    encoded = _encoded((codecs, header_extensions))
+    if encoded is not None:
+        with suppress(msgspec.ValidationError):  # the checks say it better
+            return _known_shape(encoded)
+    return _check_shape(codecs, header_extensions)
 
 
-def _guard_capabilities(caps: RtpCapabilities) -> None:
-    for codec in caps.codecs:
-        payload_type = codec.preferred_payload_type
-        if (payload_type is not None and type(payload_type) is not int) or _has_look_alike(codec):
-            _check_capabilities(caps)
-    for extension in caps.header_extensions:
-        if type(extension.preferred_id) is not int or type(extension.preferred_encrypt) is not bool:
-            _check_capabilities(caps)
+@lru_cache(REMEMBERED)
+def _known_shape(encoded: bytes) -> _Shape:
+    return _check_shape(*_PARTS.decode(encoded))
 
 
-def _has_look_alike(codec: RtpCodecParameters | RtpCodecCapability) -> bool:
-    channels = codec.channels
-    if type(codec.clock_rate) is not int or (channels is not None and type(channels) is not int):
-        return True
-    return _has_bool(codec.parameters)
-
-
-def _has_bool(codec_parameters: Parameters) -> bool:
-    for value in codec_parameters.values():  # noqa: SIM110 - a generator would cost more than all the rest
-        if value is True or value is False:
-            return True
-    return False
-
-
-_shape = Memo(_check_shape, _guard_shape)
-_capabilities = Memo(_check_capabilities, _guard_capabilities)
+@lru_cache(REMEMBERED)
+def _known_capabilities(encoded: bytes) -> RtpCapabilities:
+    return _check_capabilities(_CAPABILITIES.decode(encoded))
 
 
 # Fields.
-
-
-def _kept(given: tuple[T, ...], checked: tuple[T, ...]) -> tuple[T, ...]:
-    """The given tuple where nothing in it was changed, so that what is already normal is known by identity."""
-    return given if all(map(is_, given, checked)) else checked
 
 
 def _channels(path: str, kind: MediaKind, channels: int | None) -> int | None:
@@ -363,8 +361,7 @@ def _check_parameters(path: str, codec_parameters: Parameters) -> Parameters:
         if name:
             text(here, name)
         checked[name] = _parameter_value(here, value, apt=name == "apt")
-    unchanged = isinstance(codec_parameters, Parameters) and all(map(is_, checked.values(), codec_parameters.values()))
-    return codec_parameters if unchanged else Parameters(checked)
+    return Parameters(checked)
 
 
 def _parameter_value(path: str, value: ParameterValue, *, apt: bool) -> ParameterValue:
@@ -381,9 +378,11 @@ def _parameter_value(path: str, value: ParameterValue, *, apt: bool) -> Paramete
 
 
 def _check_feedback(path: str, messages: tuple[RtcpFeedback, ...]) -> None:
+    sequence(f"{path}.rtcpFeedback", messages)
     if len(messages) > LIST_LIMIT:
         refuse(f"{path}.rtcpFeedback", f"more than {LIST_LIMIT}")
     for index, message in enumerate(messages):
+        instance(f"{path}.rtcpFeedback.{index}", message, RtcpFeedback)
         text(f"{path}.rtcpFeedback.{index}.type", message.type)
         if message.parameter != "":
             text(f"{path}.rtcpFeedback.{index}.parameter", message.parameter)

@@ -10,7 +10,6 @@ from worker_bridge.connectivity import SrtpParameters, TransportTuple
 from worker_bridge.consumer import Consumer
 from worker_bridge.resource import AppData
 from worker_bridge.rtp import RtcpParameters, RtpParameters
-from worker_bridge.rtp_wire import parameters_to_wire
 from worker_bridge.transport import Transport
 from worker_bridge.wire import srtp_from_wire, srtp_to_wire, tuple_from_wire
 
@@ -35,7 +34,7 @@ class PipeTransport(Transport):
         """Send a producer of this router to the other one, every stream of it. Raises NotFound."""
         producer = self._producer(producer_id)
         parameters = ortc.pipe_consumer_parameters(producer.consumable_rtp_parameters, enable_rtx=self.rtx)
-        return await self._consume(producer, parameters, parameters_to_wire(parameters), "pipe", {}, app_data)
+        return await self._consume(producer, parameters, "pipe", {}, app_data)
 
     def _rtcp_of(self, parameters: RtpParameters) -> RtcpParameters:
         """The streams of a pipe come from many sources, which keep their own CNAMEs (RFC 3550 §6.5.1)."""

@@ -9,7 +9,6 @@ from worker_bridge.channel import Body, Channel
 from worker_bridge.checks import octets
 from worker_bridge.dumps import producer_dump
 from worker_bridge.flow import Pausable
-from worker_bridge.intake import Intake
 from worker_bridge.resource import Asked
 from worker_bridge.rtp import MediaKind, RtpParameters, RtpType
 from worker_bridge.stats import Stats, packet_count, stream_stats
@@ -54,21 +53,18 @@ class Producer(Pausable):
         channel: Channel,
         transport_id: str,
         kind: MediaKind,
-        intake: Intake,
+        rtp_parameters: RtpParameters,
+        consumable_rtp_parameters: RtpParameters,
         *,
         paused: bool,
     ) -> None:
         super().__init__(producer_id, channel, transport_id)
         self.kind = kind
-        self.rtp_parameters = intake.parameters
-        self._intake = intake
+        self.rtp_parameters = rtp_parameters
+        self.consumable_rtp_parameters = consumable_rtp_parameters
+        """What the router can send on of it, before it is fitted to one consumer."""
         if paused:
             self.paused = True
-
-    @property
-    def consumable_rtp_parameters(self) -> RtpParameters:
-        """What the router can send on of it, before it is fitted to one consumer."""
-        return self._intake.consumable
 
     def send(self, packet: bytes | bytearray | memoryview) -> None:
         """Put in an RTP packet (RFC 3550 §5) of ours, at once and in order; nothing answers.

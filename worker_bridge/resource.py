@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from enum import Enum
 from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple, Self
 
-from worker_bridge import chance
 from worker_bridge.channel import Body, Channel
 from worker_bridge.errors import InvalidParameters, ResourceClosed
 from worker_bridge.observable import Observable
@@ -66,7 +66,7 @@ AppData = dict[str, Any]
 
 def new_id() -> str:
     """Ids are ours (UUID, RFC 9562 version 4), so that an object can listen before the worker knows it."""
-    return chance.uuid()
+    return str(uuid.uuid4())
 
 
 class Resource(Observable):

@@ -67,7 +67,7 @@ class Router(Resource):
     def update_media_codecs(self, media_codecs: Sequence[RtpCodecCapability]) -> None:
         """Route these codecs from now on; what is being sent already stays. As ``Worker.create_router``."""
         self._require_open()
-        self._side.rtp_capabilities = ortc.router_capabilities(tuple(media_codecs))
+        self._side.rtp_capabilities = ortc.router_capabilities(media_codecs)
 
     async def create_webrtc_transport(
         self,

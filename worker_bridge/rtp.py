@@ -42,7 +42,8 @@ class Parameters(Mapping[str, ParameterValue]):
     __slots__ = ("_hash", "_values")
 
     def __init__(self, values: Mapping[str, ParameterValue] | None = None, /, **named: ParameterValue) -> None:
-        self._values = dict(sorted({**(values or {}), **named}.items()))
+        given = {**values, **named} if values else named
+        self._values = dict(sorted(given.items())) if len(given) > 1 else given
         self._hash: int | None = None
 
     def __getitem__(self, name: str) -> ParameterValue:
@@ -64,6 +65,10 @@ class Parameters(Mapping[str, ParameterValue]):
 
     def __repr__(self) -> str:
         return f"Parameters({self._values!r})"
+
+    def as_dict(self) -> dict[str, ParameterValue]:
+        """A dict of its own, which may be changed."""
+        return self._values.copy()
 
 
 NO_PARAMETERS: Final = Parameters()
@@ -130,6 +135,10 @@ class RtpHeaderExtensionParameters(Value, frozen=True):
     parameters: Parameters = written(NO_PARAMETERS)
 
 
+Codecs = tuple[RtpCodecParameters, ...]
+HeaderExtensions = tuple[RtpHeaderExtensionParameters, ...]
+
+
 class RtxParameters(Value, frozen=True):
     """The stream in which an encoding's lost packets are sent again (RFC 4588 §8.2)."""
 
@@ -163,8 +172,8 @@ class RtcpParameters(Value, frozen=True):
 class RtpParameters(Value, frozen=True):
     """What one producer sends, or one consumer receives."""
 
-    codecs: tuple[RtpCodecParameters, ...]
-    header_extensions: tuple[RtpHeaderExtensionParameters, ...] = written(())
+    codecs: Codecs
+    header_extensions: HeaderExtensions = written(())
     encodings: tuple[RtpEncodingParameters, ...] = written(())
     rtcp: RtcpParameters = written(RtcpParameters())
     mid: str | None = None
@@ -191,15 +200,16 @@ class RtpMapping(Value, frozen=True):
 
 
 def read_hook(kind: type, value: Any) -> Any:
-    """``dec_hook`` of msgspec for the one type of ours that it does not know. Raises TypeError for another, and for
-    what is no mapping of names."""
-    if kind is not Parameters or not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
+    """``dec_hook`` of msgspec for the one type of ours that it does not know.
+
+    Raises TypeError for another type, and for what is no mapping."""
+    if kind is not Parameters or not isinstance(value, dict):
         raise TypeError(f"expected {kind.__name__}, got {type(value).__name__}")
-    return Parameters(value)
+    return Parameters(value) if value else NO_PARAMETERS
 
 
 def write_hook(value: Any) -> Any:
     """``enc_hook`` of msgspec, likewise."""
     if isinstance(value, Parameters):
-        return dict(value)
+        return value.as_dict()
     raise TypeError(f"{type(value).__name__} is no value")

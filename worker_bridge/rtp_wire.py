@@ -7,11 +7,10 @@ so the dicts are shared: nobody may change one.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 from worker_bridge import capabilities
-from worker_bridge._codec import Shared
-from worker_bridge.memo import remembered
 from worker_bridge.rtp import (
     CodecMapping,
     Parameters,
@@ -25,9 +24,9 @@ from worker_bridge.rtp import (
     RtpParameters,
     RtxParameters,
 )
+from worker_bridge.value import REMEMBERED
 
 Wire = dict[str, Any]
-Wires = list[Wire] | Shared
 
 HEADER_EXTENSION_NAMES: Final = {
     capabilities.MID: "Mid",
@@ -53,14 +52,9 @@ def parameters_to_wire(params: RtpParameters) -> Wire:
 
     ``rtcp.cname`` must be set by now, since the worker refuses parameters without.
     """
-    return with_codecs(codecs_to_wire(params.codecs), header_extensions_to_wire(params.header_extensions), params)
-
-
-def with_codecs(codecs: Wires, header_extensions: Wires, params: RtpParameters) -> Wire:
-    """As ``parameters_to_wire``, for who has its first two lists already."""
     wire: Wire = {
-        "codecs": codecs,
-        "header_extensions": header_extensions,
+        "codecs": _codecs_to_wire(params.codecs),
+        "header_extensions": _header_extensions_to_wire(params.header_extensions),
         "encodings": encodings_to_wire(params.encodings),
         "rtcp": {"cname": params.rtcp.cname, "reduced_size": params.rtcp.reduced_size},
     }
@@ -74,7 +68,7 @@ def with_codecs(codecs: Wires, header_extensions: Wires, params: RtpParameters) 
 def mapping_to_wire(mapping: RtpMapping) -> Wire:
     """``FBS.RtpParameters.RtpMapping``. The list of codecs is shared: not to be changed."""
     return {
-        "codecs": mapped_codecs_to_wire(mapping.codecs),
+        "codecs": _mapped_codecs_to_wire(mapping.codecs),
         "encodings": [
             {"rid": encoding.rid, "ssrc": encoding.ssrc, "mapped_ssrc": encoding.mapped_ssrc}
             for encoding in mapping.encodings
@@ -120,8 +114,8 @@ def _encoding_to_wire(encoding: RtpEncodingParameters) -> Wire:
     return wire
 
 
-@remembered
-def codecs_to_wire(codecs: tuple[RtpCodecParameters, ...]) -> list[Wire]:
+@lru_cache(REMEMBERED)
+def _codecs_to_wire(codecs: tuple[RtpCodecParameters, ...]) -> list[Wire]:
     return [
         {
             "mime_type": codec.mime_type,
@@ -137,8 +131,8 @@ def codecs_to_wire(codecs: tuple[RtpCodecParameters, ...]) -> list[Wire]:
     ]
 
 
-@remembered
-def header_extensions_to_wire(extensions: tuple[RtpHeaderExtensionParameters, ...]) -> list[Wire]:
+@lru_cache(REMEMBERED)
+def _header_extensions_to_wire(extensions: tuple[RtpHeaderExtensionParameters, ...]) -> list[Wire]:
     return [
         {
             "uri": HEADER_EXTENSION_NAMES[extension.uri],
@@ -150,8 +144,8 @@ def header_extensions_to_wire(extensions: tuple[RtpHeaderExtensionParameters, ..
     ]
 
 
-@remembered
-def mapped_codecs_to_wire(codecs: tuple[CodecMapping, ...]) -> list[Wire]:
+@lru_cache(REMEMBERED)
+def _mapped_codecs_to_wire(codecs: tuple[CodecMapping, ...]) -> list[Wire]:
     return [{"payload_type": codec.payload_type, "mapped_payload_type": codec.mapped_payload_type} for codec in codecs]
 
 

@@ -11,17 +11,14 @@ from typing import ClassVar, Literal
 
 from msgspec.structs import replace
 
-from worker_bridge import rtp_wire
+from worker_bridge import ortc, rtp_wire
 from worker_bridge.channel import Body, Channel
-from worker_bridge.checks import short_text, text
+from worker_bridge.checks import instance, short_text, text
 from worker_bridge.consumer import Consumer, ConsumerLayers, layers_to_wire
 from worker_bridge.data_consumer import DataConsumer
 from worker_bridge.data_producer import DataProducer
 from worker_bridge.dumps import transport_dump
 from worker_bridge.errors import InvalidParameters, NotFound, RequestRefused
-from worker_bridge.fitting import fit
-from worker_bridge.intake import take_in
-from worker_bridge.ortc_validate import validate_capabilities
 from worker_bridge.producer import Producer, tracing
 from worker_bridge.resource import AppData, CloseReason, Resource, new_id
 from worker_bridge.rtp import (
@@ -108,17 +105,18 @@ class Transport(Resource):
         Raises InvalidParameters or Unsupported (the worker never sees those), or what any request raises.
         """
         self._require_open()
-        encodings = rtp_parameters.encodings or self.assumed_encodings
-        rtcp = self._rtcp_of(rtp_parameters)
-        intake = take_in(kind, rtp_parameters, self._router.rtp_capabilities, encodings, rtcp)
-        self._rtcp = intake.parameters.rtcp
+        caps = self._router.rtp_capabilities
+        params = ortc.validate_parameters(self._completed(rtp_parameters), kind)
+        params, mapping = ortc.producer_mapping(params, caps)
+        consumable = ortc.consumable_parameters(kind, params, caps, mapping)
+        self._rtcp = params.rtcp
         producer_id = new_id() if producer_id is None else text("producer_id", producer_id)
-        producer = Producer(producer_id, self._channel, self.id, kind, intake, paused=paused)
+        producer = Producer(producer_id, self._channel, self.id, kind, params, consumable, paused=paused)
         body: Body = {
             "producer_id": producer.id,
             "kind": kind.upper(),
-            "rtp_parameters": intake.parameters_wire(),
-            "rtp_mapping": intake.mapping_wire(),
+            "rtp_parameters": rtp_wire.parameters_to_wire(params),
+            "rtp_mapping": rtp_wire.mapping_to_wire(mapping),
             "paused": paused,
             "key_frame_request_delay": key_frame_request_delay_ms,
             "enable_mediasoup_packet_id_header_extension": enable_mediasoup_packet_id_header_extension,
@@ -255,7 +253,6 @@ class Transport(Resource):
         self,
         producer: Producer,
         parameters: RtpParameters,
-        parameters_wire: rtp_wire.Wire,
         consumer_type: RtpType,
         options: Body,
         app_data: AppData | None,
@@ -265,7 +262,7 @@ class Transport(Resource):
             "consumer_id": consumer.id,
             "producer_id": producer.id,
             "kind": producer.kind.upper(),
-            "rtp_parameters": parameters_wire,
+            "rtp_parameters": rtp_wire.parameters_to_wire(parameters),
             "type": consumer_type.upper(),
             "consumable_rtp_encodings": rtp_wire.encodings_to_wire(producer.consumable_rtp_parameters.encodings),
             **options,
@@ -290,6 +287,11 @@ class Transport(Resource):
         if bitrate != 0 and not least <= bitrate < BITRATE_LIMIT:
             raise InvalidParameters(f"{field} {bitrate} is neither 0 nor {least} or more")
         await self._request(method, {field: bitrate})
+
+    def _completed(self, given: RtpParameters) -> RtpParameters:
+        """What a producer leaves to its transport."""
+        instance("rtpParameters", given, RtpParameters)
+        return replace(given, encodings=given.encodings or self.assumed_encodings, rtcp=self._rtcp_of(given))
 
     def _rtcp_of(self, parameters: RtpParameters) -> RtcpParameters:
         """A further producer has that of the first."""
@@ -357,26 +359,20 @@ class EndpointTransport(Transport):
         Raises NotFound for an unknown producer, Unsupported where no codec matches; then as ``produce``.
         """
         producer = self._producer(producer_id)
-        consumable = producer.consumable_rtp_parameters
-        fitted = fit(
-            consumable.codecs,
-            consumable.header_extensions,
-            validate_capabilities(rtp_capabilities),
-            producer.kind == "video" if enable_rtx is None else enable_rtx,
+        rtx = producer.kind == "video" if enable_rtx is None else enable_rtx
+        parameters = ortc.consumer_parameters(
+            producer.consumable_rtp_parameters, rtp_capabilities, pipe=pipe, enable_rtx=rtx
         )
-        encodings = fitted.encodings(consumable, pipe=pipe)
-        if pipe:
-            mid = None
-        else:
+        if not pipe:
             mid = self._take_mid() if mid is None else short_text("mid", mid)
-        parameters = fitted.of(consumable, encodings, mid)
+            parameters = replace(parameters, mid=mid)
         options = {
             "paused": paused,
             "preferred_layers": preferred_layers and layers_to_wire(preferred_layers),
             "ignore_dtx": ignore_dtx,
         }
         consumer_type = "pipe" if pipe else producer.type
-        return await self._consume(producer, parameters, fitted.wire(parameters), consumer_type, options, app_data)
+        return await self._consume(producer, parameters, consumer_type, options, app_data)
 
     def _take_mid(self) -> str:
         mid, self._next_mid = self._next_mid, (self._next_mid + 1) % LAST_MID

@@ -6,9 +6,13 @@ and writes no JSON.
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import msgspec
+
+REMEMBERED: Final = 256
+"""How many results an ``lru_cache`` keeps of what is equal for all endpoints of one version: a service sees few
+versions, and a hostile client can't make it keep more."""
 
 T = TypeVar("T")
 

@@ -27,7 +27,7 @@ from worker_bridge.observable import Observable
 from worker_bridge.process import WorkerProcess
 from worker_bridge.resource import CASCADE, AppData, CloseReason, Resource, new_id
 from worker_bridge.router import Router
-from worker_bridge.rtp import RtpCapabilities, RtpCodecCapability
+from worker_bridge.rtp import RtpCodecCapability
 from worker_bridge.webrtc_server import WebRtcServer
 from worker_bridge.wire import listen_info_to_wire
 from worker_bridge.worker_settings import LogLevel, WorkerSettings
@@ -69,7 +69,6 @@ class Worker(Observable):
         self.failure: Exception | None = None
         self.subprocess_closed = False
         self._settings = settings
-        self._routed: tuple[tuple[RtpCodecCapability, ...], RtpCapabilities] | None = None  # by the last router
         self._channel = Channel(codec, self._write, self._alarm, self._notified, self._drain)
         self._root = _Root("", self._channel, "")
         self._process: WorkerProcess | None = None
@@ -180,7 +179,7 @@ class Worker(Observable):
         self, media_codecs: Sequence[RtpCodecCapability] = (), *, app_data: AppData | None = None
     ) -> Router:
         """A router for these codecs. Unsupported or InvalidParameters if the worker has no such codec."""
-        router = Router(new_id(), self._channel, self._capabilities_of(tuple(media_codecs)))
+        router = Router(new_id(), self._channel, ortc.router_capabilities(media_codecs))
         await self._create(router, "WORKER_CREATE_ROUTER", {"router_id": router.id}, app_data)
         self._emit("newrouter", router)
         return router
@@ -211,12 +210,6 @@ class Worker(Observable):
 
     def _closed_error(self) -> WorkerGone:
         return WorkerGone(str(self.failure or f"worker {self.pid} was closed"))
-
-    def _capabilities_of(self, codecs: tuple[RtpCodecCapability, ...]) -> RtpCapabilities:
-        """Most services make all their routers of the same codecs, which need one look then."""
-        if self._routed is None or self._routed[0] is not codecs:
-            self._routed = codecs, ortc.router_capabilities(codecs)
-        return self._routed[1]
 
     async def _create(self, child: Resource, method: str, body: Body, app_data: AppData | None) -> None:
         self._require_open()

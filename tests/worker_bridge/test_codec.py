@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import struct
 from copy import deepcopy
 from typing import Any
 
 import pytest
 
-from worker_bridge._codec import Codec, Shared
+from worker_bridge._codec import Codec
 from worker_bridge.codec import FRAME_LIMIT, NOTIFICATION_BODIES, REQUEST_BODIES, ROOT, MessageCodec
 from worker_bridge.errors import InvalidMessage
 from worker_bridge.native import locate
@@ -249,58 +248,3 @@ def test_garbage_is_an_invalid_message(codec: MessageCodec) -> None:
 def test_what_is_no_schema_is_an_invalid_message() -> None:
     with pytest.raises(InvalidMessage, match="not a binary schema"):
         MessageCodec(b"nonsense")
-
-
-# ---------------------------------------------------------------- lists that messages share
-
-
-def test_a_shared_list_says_the_same_as_its_own(codec: MessageCodec) -> None:
-    shared = Shared([OPUS, OPUS])
-    for _ in range(2):
-        for request in (consume, lambda codecs: produce(rtp_parameters=consume(codecs)["rtp_parameters"])):
-            method = "TRANSPORT_CONSUME" if request is consume else "TRANSPORT_PRODUCE"
-            frames = [codec.request(1, method, "it", request(codecs)) for codecs in (shared, [OPUS, OPUS])]
-            assert codec.decode(frames[0]) == codec.decode(frames[1])
-
-
-def test_a_shared_list_is_written_once_for_each_schema(schema: bytes) -> None:
-    entries = [deepcopy(OPUS)]
-    shared = Shared(entries)
-    first = MessageCodec(schema).request(1, "TRANSPORT_CONSUME", "it", consume(shared))
-    entries.clear()  # as nobody may, but now it shows
-    codec = MessageCodec(schema)
-    again, another = (codec.request(1, "TRANSPORT_CONSUME", "it", consume(shared)) for _ in range(2))
-    assert len(first) > len(again) == len(another)
-    assert codec.decode(again)["data"]["body"]["rtp_parameters"]["codecs"] == []
-
-
-@pytest.mark.parametrize("length", range(9))
-def test_a_shared_list_keeps_its_numbers_aligned(codec: MessageCodec, length: int) -> None:
-    precise = {**OPUS, "parameters": [{"name": "gain", "value_type": "Double", "value": {"value": 0.1}}]}
-    shared = Shared([precise])
-    for _ in range(2):
-        frame = codec.request(1, "TRANSPORT_CONSUME", "x" * length, consume(shared, consumer_id="x" * length))
-        assert frame.index(struct.pack("<d", 0.1)) % 8 == 0
-
-
-def test_what_is_wrong_in_a_shared_list_is_refused_by_its_place_every_time(codec: MessageCodec) -> None:
-    wrong = Shared([OPUS, {**OPUS, "payload_type": 300}])
-    for _ in range(2):
-        text = refusal(codec, "TRANSPORT_CONSUME", consume(wrong))
-        assert text == "rtp_parameters.codecs[1].payload_type: 300 does not fit uint8"
-    assert "expected list, got int" in refusal(codec, "TRANSPORT_CONSUME", consume(Shared(5)))
-
-
-def test_a_shared_list_of_another_table_is_checked_anew(codec: MessageCodec) -> None:
-    shared = Shared([OPUS])
-    codec.request(1, "TRANSPORT_CONSUME", "it", consume(shared))
-    text = refusal(codec, "TRANSPORT_CONSUME", consume([], consumable_rtp_encodings=shared))
-    assert text.startswith("consumable_rtp_encodings[0]: unknown field")
-    assert "expected dict, got" in refusal(codec, "TRANSPORT_CONSUME", consume([shared]))
-
-
-def test_shared_lists_count_for_the_size_of_a_frame(codec: MessageCodec) -> None:
-    shared = Shared([{**OPUS, "mime_type": "x" * (FRAME_LIMIT // 2)}])
-    codec.request(1, "TRANSPORT_CONSUME", "it", consume(shared))
-    body = produce(rtp_parameters=consume(shared)["rtp_parameters"], producer_id="x" * (FRAME_LIMIT // 2))
-    assert "message larger than 8388608 bytes" in refusal(codec, "TRANSPORT_PRODUCE", body)

@@ -51,6 +51,46 @@ def test_defaults_are_filled_in() -> None:
     assert checked.msid is None
 
 
+def test_lists_and_dicts_are_taken_for_what_they_hold() -> None:
+    [opus] = microphone().codecs
+    loose: Any = replace(opus, parameters=dict(opus.parameters), rtcp_feedback=list(opus.rtcp_feedback))
+    given: Any = replace(microphone(), codecs=[loose], header_extensions=list(microphone().header_extensions))
+    assert validate_parameters(given) == validate_parameters(microphone())
+    assert hash(validate_parameters(given)) == hash(validate_parameters(microphone()))
+    caps: Any = RtpCapabilities([replace(OPUS, parameters={"minptime": 10})])  # type: ignore[arg-type]
+    assert validate_capabilities(caps).codecs[0].parameters == parameters(minptime=10)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "path"),
+    [
+        ("codecs", "opus", "codecs"),
+        ("codecs", None, "codecs"),
+        ("codecs.0", {"mime_type": "audio/opus"}, "codecs.0"),
+        ("codecs.0", OPUS, "codecs.0"),
+        ("codecs.0.parameters", 5, CODEC + "parameters"),
+        ("codecs.0.rtcp_feedback", ("nack",), CODEC + "rtcpFeedback.0"),
+        ("header_extensions", {1: 2}, "headerExtensions"),
+        ("header_extensions.0", MID, "headerExtensions.0"),
+        ("encodings", RtpEncodingParameters(1), "encodings"),
+        ("encodings.0", {"ssrc": 1}, "encodings.0"),
+        ("encodings.0.rtx", 7, "encodings.0.rtx"),
+        ("rtcp", None, "rtcp"),
+    ],
+)
+def test_a_value_of_another_type_is_refused_with_its_path(field: str, value: Any, path: str) -> None:
+    with pytest.raises(InvalidParameters, match=rf"^{path}: "):
+        validate_parameters(changed(microphone(), field, value))
+
+
+def test_what_are_no_parameters_or_capabilities_is_refused() -> None:
+    for nonsense in (None, {}, "", SUPPORTED.codecs):
+        with pytest.raises(InvalidParameters, match=r"^rtpParameters: expected RtpParameters"):
+            validate_parameters(nonsense)  # type: ignore[arg-type]
+        with pytest.raises(InvalidParameters):
+            validate_capabilities(nonsense)  # type: ignore[arg-type]
+
+
 def test_an_empty_cname_is_none_because_clients_say_so_where_sdp_has_none() -> None:
     assert validate_parameters(replace(microphone(), rtcp=RtcpParameters(""))).rtcp.cname is None
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from household import voice
 from rtp_peer import LOOPBACK, RtpPeer
-from rtp_samples import camera, changed, microphone
+from rtp_samples import ROUTER, camera, changed, microphone
 
 from tests.conftest import eventually
+from worker_bridge import ortc
 from worker_bridge.connectivity import DtlsFingerprint, DtlsParameters, DtlsRole, ListenInfo
 from worker_bridge.errors import BridgeError, InvalidParameters, Misuse, NotFound, RequestRefused, Unsupported
 from worker_bridge.plain_transport import PlainTransport, SrtpParameters
@@ -220,6 +222,30 @@ async def test_what_the_rules_refuse_never_reaches_the_worker(worker: Worker, pl
     assert worker.channel._last_id - sent <= 1, "at most an id was taken"
     assert (await worker.dump(), await plain.dump()) == before
     assert not plain._children
+
+
+async def test_the_rules_that_run_are_those_that_are_tested(router: Router, plain: PlainTransport) -> None:
+    """``docs/parity.md`` and the tests name mediasoup's functions: a request calls these, in this order."""
+    called: list[str] = []
+    pipe = await router.create_pipe_transport()
+    previous = sys.getprofile()
+    sys.setprofile(lambda frame, event, _: called.append(frame.f_code.co_name) if event == "call" else None)
+    try:
+        producer = await plain.produce("audio", microphone())
+        await plain.consume(producer.id, ROUTER)
+        await pipe.consume(producer.id)
+        router.can_consume(producer.id, ROUTER)
+    finally:
+        sys.setprofile(previous)
+    assert list(dict.fromkeys(name for name in called if name in ortc.__all__)) == [
+        "validate_parameters",
+        "producer_mapping",
+        "consumable_parameters",
+        "consumer_parameters",
+        "validate_capabilities",
+        "pipe_consumer_parameters",
+        "can_consume",
+    ]
 
 
 async def test_a_kind_that_the_codecs_are_not_of_never_reaches_the_worker(plain: PlainTransport) -> None:

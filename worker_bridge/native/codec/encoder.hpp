@@ -7,7 +7,7 @@
 
 #include <cmath>
 
-#include "shared.hpp"
+#include "plan.hpp"
 
 namespace codec {
 
@@ -83,28 +83,7 @@ class Encoder {
     return fbb_.CreateVector(view.bytes(), view.size()).o;
   }
 
-  const Written &written(const Type &t, const Shared &shared, const Path &at) {
-    Written &known = *shared.written;
-    if (known.plan != plan_.serial || known.type != &t) {
-      Encoder apart(plan_);
-      apart.depth_ = depth_;
-      const auto start = apart.vector(t, shared.value, at);
-      const auto *bytes = reinterpret_cast<const char *>(apart.fbb_.GetCurrentBufferPointer());
-      known = {plan_.serial, &t, start, std::string(bytes, apart.fbb_.GetSize())};
-    }
-    return known;
-  }
-
-  fb::uoffset_t copied(const Written &written, const Path &at) {
-    room(written.bytes.size() + kAlign, at);
-    fbb_.Align(kAlign);
-    const auto end = fbb_.GetSize();
-    fbb_.PushBytes(reinterpret_cast<const uint8_t *>(written.bytes.data()), written.bytes.size());
-    return end + written.start;
-  }
-
   fb::uoffset_t vector(const Type &t, PyObject *v, const Path &at) {
-    if (is_shared(v)) return copied(written(t, *reinterpret_cast<Shared *>(v), at), at);
     if (is_bytes(t)) return bytes(v, at);
     if (!PyList_Check(v) && !PyTuple_Check(v)) fail(at, "expected list, got %s", type_name(v));
     const Ref items(PySequence_Tuple(v));

@@ -4,8 +4,7 @@
 //   frame = codec.encode({"data_type": "Request", "data": {...}})
 //   message = codec.decode(frame)
 //
-// A Codec is immutable and keeps nothing between calls: it is reentrant, and safe to share between threads. What was
-// written of a Shared list is kept by that list.
+// A Codec is immutable and keeps nothing between calls: it is reentrant, and safe to share between threads.
 
 #include "decoder.hpp"
 #include "encoder.hpp"
@@ -87,9 +86,7 @@ int add_type(PyObject *module, const char *name, PyType_Spec *spec) {
   return result;
 }
 
-int module_exec(PyObject *module) {
-  return add_type(module, "Codec", &codec_spec) < 0 ? -1 : add_type(module, "Shared", &shared_spec);
-}
+int module_exec(PyObject *module) { return add_type(module, "Codec", &codec_spec); }
 
 PyModuleDef_Slot module_slots[] = {{Py_mod_exec, reinterpret_cast<void *>(module_exec)}, {}};
 

@@ -8,7 +8,6 @@
 #include <flatbuffers/reflection_generated.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cstdint>
 #include <cstring>
 #include <memory>
@@ -64,13 +63,7 @@ struct Table {
   Ref blank;                  // dict: every key with its default; what a decoded table starts from
 };
 
-inline uint64_t next_serial() {
-  static std::atomic<uint64_t> last{0};
-  return ++last;
-}
-
 struct Plan {
-  const uint64_t serial = next_serial();  // tells plans apart, those before it at the same address as well
   std::vector<Enum> enums;
   std::vector<Table> tables;
   const Table *root = nullptr;
