@@ -7,9 +7,9 @@ PIP_INSTALL := $(BIN)/pip install -q --disable-pip-version-check
 
 # Debian's names, and the programs to look for where there is no dpkg.
 SYSTEM := g++ make pkg-config libabsl-dev libflatbuffers-dev flatbuffers-compiler libuv1-dev libssl-dev dpkg-dev
-SYSTEM_TEST := chromium postgresql libasan8 libubsan1 coturn systemd libseccomp2 ffmpeg
+SYSTEM_TEST := chromium firefox-esr iproute2 postgresql libasan8 libubsan1 coturn systemd libseccomp2 ffmpeg
 PROGRAMS := g++ make pkg-config flatc
-PROGRAMS_TEST := npm
+PROGRAMS_TEST := npm node
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-test run test lint types test-debug test-openapi test-sanitize bench docs demo wheel wheel-check clean
@@ -75,7 +75,7 @@ $(VENV)/.ready: pyproject.toml setup.py $(wildcard worker_bridge/native/codec/* 
 	@touch $@
 
 $(VENV)/.ready-test: $(VENV)/.ready
-	$(call install_system,$(SYSTEM_TEST),$(PROGRAMS_TEST),command -v npm >/dev/null || echo npm)
+	$(call install_system,$(SYSTEM_TEST),$(PROGRAMS_TEST),for p in npm:npm node:nodejs; do command -v $${p%:*} >/dev/null || echo $${p#*:}; done)
 	@echo "Installing what the tests need ..."
 	@$(PIP_INSTALL) -e '.[dev]'
 	@touch $@

@@ -56,25 +56,24 @@ def stamp_of(files: Iterable[Path]) -> str:
     return digest.hexdigest()[:16]
 
 
-def packages(progress: Progress, *, for_tests: bool = False) -> Path:
-    """The ``node_modules`` of our lock file, installed once for each of its versions; complete or not at all."""
-    stamp = stamp_of(HERE / name for name in MANIFESTS)
-    kept = cache_root().with_name("web") / (f"{stamp}-tests" if for_tests else stamp) / "node_modules"
+def packages(progress: Progress, manifests: Path = HERE) -> Path:
+    """The ``node_modules`` of a folder's lock file, installed once for each of its versions; complete or not at all."""
+    kept = cache_root().with_name("web") / stamp_of(manifests / name for name in MANIFESTS) / "node_modules"
     if kept.is_dir():
         return kept
     kept.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=kept.parent) as scratch:
-        install(Path(scratch), ["--include=dev"] if for_tests else ["--omit=dev"], progress)
+        install(manifests, Path(scratch), progress)
         if not kept.is_dir():  # else somebody else was as quick
             (Path(scratch) / "node_modules").rename(kept)
     return kept
 
 
-def install(folder: Path, choice: list[str], progress: Progress) -> None:
+def install(manifests: Path, folder: Path, progress: Progress) -> None:
     for name in MANIFESTS:
-        shutil.copy(HERE / name, folder)
+        shutil.copy(manifests / name, folder)
     progress("fetching the packages of the browser pages with npm")
-    command = [*npm(folder, progress), "ci", "--ignore-scripts", "--no-audit", "--no-fund", *choice]
+    command = [*npm(folder, progress), "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--omit=dev"]
     tools.run("fetching the packages of the browser pages", command, folder=folder, timeout=TIMEOUT_S)
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import socket
+import sys
 
 import pytest
 
 from app.addresses import LOOPBACK, ROOT_SERVER, fault, own_addresses, source_address
+from tests.network import network
 
 
 @pytest.mark.parametrize(
@@ -71,6 +73,31 @@ def test_a_machines_own_addresses_can_be_listened_on() -> None:
     for address in found:
         with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as listening:
             listening.bind((address, 0))
+
+
+@pytest.mark.parametrize(
+    ("addresses", "found"),
+    [
+        ((), ["127.0.0.1"]),
+        (("10.1.2.3/24",), ["127.0.0.1", "10.1.2.3"]),
+        (("10.1.2.3/24", "2001:db8::7/64"), ["127.0.0.1", "10.1.2.3", "2001:db8::7"]),
+        (("fd00:1::7/64",), ["127.0.0.1", "fd00:1::7"]),
+        (("fe80::7/64",), ["127.0.0.1"]),  # of one link alone
+    ],
+)
+def test_they_are_loopback_and_those_of_the_default_routes(addresses: tuple[str, ...], found: list[str]) -> None:
+    with network(*addresses) as machine:
+        script = "from app.addresses import own_addresses; print(*own_addresses())"
+        assert machine.run(sys.executable, "-c", script).split() == found
+
+
+def test_nothing_is_sent_to_find_them() -> None:
+    with network("10.1.2.3/24", "2001:db8::7/64") as machine:
+        script = (
+            "from app.addresses import own_addresses as own; from pathlib import Path; n = Path('/proc/net/snmp'); "
+            "b = n.read_text(); own(); print(b == n.read_text())"
+        )
+        assert machine.run(sys.executable, "-c", script) == "True\n"
 
 
 def test_a_family_without_a_route_gives_no_address(monkeypatch: pytest.MonkeyPatch) -> None:

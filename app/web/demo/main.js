@@ -20,8 +20,8 @@ function changed(state) {
   if (!phone.media) listenTo('their', null);
 }
 
-function heard(track) {
-  listenTo('their', track);
+function heard(track, receiver) {
+  listenTo('their', track, receiver);
   $('speaker').srcObject = new MediaStream([track]);
   play();
 }
@@ -36,11 +36,11 @@ function play() {
     );
 }
 
-function listenTo(side, track) {
+function listenTo(side, track, receiver) {
   if (levels[side]?.track === track) return;
   levels[side]?.level.close();
   delete levels[side];
-  if (track) levels[side] = { track, level: new Level(track) };
+  if (track) levels[side] = { track, level: new Level(track, receiver) };
 }
 
 let toldAt = 0;

@@ -5,7 +5,7 @@ const KEPT = 'voiceplane-demo-transports'; // what a reloaded page has to give b
 const RESTART_AFTER_MS = 2000;
 
 export class Media {
-  // `hear(track)` gets the other party's sound.
+  // `hear(track, receiver)` gets the other party's sound.
   constructor(session, callId, hear) {
     Object.assign(this, { session, callId, hear, heard: new Set() });
     this.ask = (method, path, body) => session.ask(method, path, body);
@@ -39,6 +39,7 @@ export class Media {
     const transport = this.device[direction === 'send' ? 'createSendTransport' : 'createRecvTransport']({
       id,
       ...rest,
+      appData: { places: places(rest.iceCandidates), firefox: this.device.handlerName.startsWith('Firefox') },
     });
     transport.on('connect', ({ dtlsParameters }, done, failed) => {
       this.ask('POST', `rtc/transports/${id}/connect`, { dtlsParameters }).then(done, failed);
@@ -82,7 +83,8 @@ export class Media {
     const { consumerId: id, kind, rtpParameters } = await this.ask('POST', 'rtc/consumers', wanted);
     const consumer = await this.receiving.consume({ id, producerId, kind, rtpParameters });
     await this.ask('POST', `rtc/consumers/${id}/resume`);
-    this.hear(consumer.track);
+    this.consumer = consumer;
+    this.hear(consumer.track, consumer.rtpReceiver);
   }
 
   // The server knows of it, so that the other party is told and silence is not taken for a lost network.
@@ -98,4 +100,10 @@ export class Media {
       transport?.close();
     }
   }
+}
+
+// Where the server says that its media is, as people write it.
+function places(candidates) {
+  const hosts = candidates.map(({ address, ip = address, port }) => `${ip.includes(':') ? `[${ip}]` : ip}:${port}`);
+  return [...new Set(hosts)];
 }

@@ -1,12 +1,13 @@
 // One party's phone: what happens when, and what is true now. Draws nothing; whoever draws is told of each change.
 import { Media } from './media.js';
 import { Socket } from './socket.js';
-import { microphone, NoMicrophone, testTone, wake } from './sound.js';
+import { awake, microphone, NoMicrophone, testTone, wake } from './sound.js';
+import { SoundWatch } from './watch.js';
 
 const LIVE = ['requesting', 'ringing', 'matched', 'connecting', 'talking'];
 
 export class Phone {
-  // `changed(state)` after every change, `told(type, payload)` for every event, `heard(track)` for the other's sound.
+  // `changed(state)` after every change, `told(type, payload)` for every event, `heard(track, receiver)` for the other's sound.
   constructor(session, { changed, told, heard }) {
     Object.assign(this, { session, changed, told, heard });
     this.state = { phase: 'starting', role: session.role, socket: 'up', otomo: 'offline', callId: null };
@@ -53,7 +54,7 @@ export class Phone {
     this.acting = true;
     this.set({ problem: null });
     try {
-      await wake();
+      wake();
       await what();
     } catch (error) {
       this.fail(error);
@@ -76,7 +77,7 @@ export class Phone {
     const track = tone ? testTone() : await microphone();
     if (!tone && this.state.phase !== 'microphone') return track.stop(); // the call ended while the browser asked
     this.track?.stop();
-    this.track = track;
+    Object.assign(this, { track, tone });
     this.set({ phase: this.state.before });
     try {
       await next();
@@ -122,7 +123,13 @@ export class Phone {
       await this.hangUp().catch(() => {});
       throw error;
     }
+    if (this.media !== media) return;
     this.set({ sending: true });
+    this.watch = new SoundWatch(
+      media,
+      () => ({ muted: this.state.muted, theirMuted: this.state.theirMuted, toneless: this.tone && !awake() }),
+      (fault) => this.set({ fault }),
+    );
   }
 
   async hangUp() {
@@ -138,6 +145,7 @@ export class Phone {
   }
 
   end(outcome) {
+    this.watch?.stop();
     this.media?.close();
     this.track?.stop();
     this.media = this.track = null;
@@ -153,6 +161,7 @@ const NEW_CALL = {
   muted: false,
   theirMuted: false,
   sending: false,
+  fault: null,
   outcome: null,
   deadlineAt: null,
 };

@@ -1,4 +1,5 @@
-// Microphone, test tone and levels: everything that needs the browser's audio engine, which starts with a click only.
+// Microphone, test tone and levels. The browser's audio engine starts with a click only, and where there is no sound card it
+// may never start: nothing waits for it, and only the test tone is not to be had without it.
 
 const FLOOR_DB = -60; // quieter than this is drawn as nothing
 const FALL = 0.95; // what is left of a level a frame later
@@ -8,7 +9,11 @@ let engine;
 
 export function wake() {
   engine ??= new AudioContext();
-  return engine.resume();
+  engine.resume().catch(() => {}); // the page was left meanwhile
+}
+
+export function awake() {
+  return engine?.state === 'running';
 }
 
 export class NoMicrophone extends Error {}
@@ -45,8 +50,10 @@ export function testTone() {
 }
 
 // How loud a track is right now: 0 to 1, linear in decibels as ears are. Rises at once and falls slowly, as eyes like it.
+// While the engine does not run, it is what the `receiver` of a remote track says of its last packet.
 export class Level {
-  constructor(track) {
+  constructor(track, receiver = null) {
+    this.receiver = receiver;
     this.source = new MediaStreamAudioSourceNode(engine, { mediaStream: new MediaStream([track]) });
     this.analyser = new AnalyserNode(engine, { fftSize: WINDOW });
     this.samples = new Float32Array(WINDOW);
@@ -55,11 +62,22 @@ export class Level {
   }
 
   now() {
-    this.analyser.getFloatTimeDomainData(this.samples);
-    const power = this.samples.reduce((sum, sample) => sum + sample * sample, 0) / WINDOW;
+    const power = awake() ? this.measured() : this.told();
     const loudness = Math.min(1, Math.max(0, 1 - (10 * Math.log10(power + 1e-12)) / FLOOR_DB));
     this.shown = Math.max(loudness, this.shown * FALL);
     return this.shown;
+  }
+
+  measured() {
+    this.analyser.getFloatTimeDomainData(this.samples);
+    return this.samples.reduce((sum, sample) => sum + sample * sample, 0) / WINDOW;
+  }
+
+  told() {
+    const [packet] = this.receiver?.getSynchronizationSources() ?? [];
+    const news = packet && packet.timestamp !== this.toldAt;
+    this.toldAt = packet?.timestamp;
+    return news ? (packet.audioLevel ?? 0) ** 2 : 0;
   }
 
   close() {

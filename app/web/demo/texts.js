@@ -38,6 +38,7 @@ const en = {
     incoming: 'Incoming call',
     joining: 'Connecting the sound …',
     talking: 'Talking',
+    silent: 'In the call, but without sound',
     rejoin: 'You are still in a call',
     elsewhere: 'The call is in another window',
     ended: 'The call is over',
@@ -52,6 +53,18 @@ const en = {
     draining: (time) => `The server is about to stop: the call ends at ${time}.`,
     ended: (seconds, points) => `${clock(seconds)} talked, ${points} points charged.`,
     unconnected: 'No sound reached the server, so nothing was charged.',
+  },
+  fault: {
+    unreached: ({ places, loopback }) =>
+      `The browser does not reach the server’s media at ${places.join(', ')}. ${
+        loopback
+          ? 'Firefox uses no loopback address: let media listen on another one, too (RTC_LISTEN_IP).'
+          : 'A firewall between, or a wrong RTC_ANNOUNCED_ADDRESS, is the usual reason.'
+      }`,
+    toneless: () => 'The browser’s audio engine does not start, so there is no test tone. Is there a sound card?',
+    unsent: () => 'The browser gets nothing to send from the microphone. Is another program holding it?',
+    absent: () => 'The other side has not begun to send.',
+    unheard: () => 'Nothing comes from the other side any more, or nothing has come yet.',
   },
   microphoneFailed: {
     denied: 'The browser or you refused the microphone. Allow it in the address bar, then try again.',
@@ -139,6 +152,7 @@ const ja = {
     incoming: '着信中',
     joining: '音声を接続しています…',
     talking: '通話中',
+    silent: '通話中ですが、音声が届いていません',
     rejoin: '通話が続いています',
     elsewhere: '別のウィンドウで通話中です',
     ended: '通話が終了しました',
@@ -153,6 +167,18 @@ const ja = {
     draining: (time) => `サーバーが停止準備中です。通話は${time}に終了します。`,
     ended: (seconds, points) => `通話時間 ${clock(seconds)}、課金 ${points}ポイント。`,
     unconnected: '音声がサーバーに届かなかったため、課金はありません。',
+  },
+  fault: {
+    unreached: ({ places, loopback }) =>
+      `ブラウザーがサーバーのメディア（${places.join('、')}）に接続できません。${
+        loopback
+          ? 'Firefox はループバックアドレスを使いません。別のアドレスでも待ち受けてください（RTC_LISTEN_IP）。'
+          : '途中のファイアウォールか、RTC_ANNOUNCED_ADDRESS の誤りが考えられます。'
+      }`,
+    toneless: () => 'ブラウザーの音声エンジンが起動しないため、テスト音を送れません。サウンドデバイスはありますか。',
+    unsent: () => 'マイクから送る音声がありません。別のアプリが使用していませんか。',
+    absent: () => '相手はまだ音声を送っていません。',
+    unheard: () => '相手の音声が届いていません。',
   },
   microphoneFailed: {
     denied: 'マイクの使用が拒否されました。アドレスバーから許可して、もう一度お試しください。',

@@ -28,7 +28,7 @@ export function draw(state) {
   write($('step-talk-more'), texts.stepTalkMore(state.price ?? 0, state.unit ?? 60));
   write($('status'), status(state));
   write($('hint'), hint(state));
-  $('hint').classList.toggle('wrong', Boolean(state.problem) || phase === 'refused');
+  $('hint').classList.toggle('wrong', Boolean(state.problem) || Boolean(state.fault) || phase === 'refused');
   drawBanner(state);
   drawFacts(state);
   drawActions(state);
@@ -44,15 +44,17 @@ function focused() {
   return element === document.body || element?.hidden ? null : element;
 }
 
-function status({ phase, role, otomo }) {
+function status({ phase, role, otomo, fault }) {
+  if (fault) return texts.status.silent;
   if (phase === 'ready' && role === 'user' && otomo !== 'online')
     return texts.status[otomo === 'busy' ? 'busy' : 'alone'];
   const text = texts.status[phase];
   return text[role] ?? text;
 }
 
-function hint({ phase, role, otomo, problem, why, price, outcome, deadlineAt }) {
+function hint({ phase, role, otomo, problem, fault, why, price, outcome, deadlineAt }) {
   if (problem) return refusal(problem);
+  if (fault) return texts.fault[fault.code](fault);
   if (phase === 'refused') return texts.microphoneFailed[why];
   if (phase === 'incoming') return texts.hint.incoming(price);
   if (phase === 'ended') return `${texts.reason[outcome.reason] ?? outcome.reason}\n${ended(outcome)}`;

@@ -24,6 +24,7 @@ from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 from app.web import build
 
 HERE = Path(__file__).parent
+TEST_PACKAGES = HERE.parent / "packages"
 CHROMIUM = "/usr/bin/chromium"
 MICROPHONE_HZ = 700.0
 CHROMIUM_FLAGS = (
@@ -54,7 +55,7 @@ def pages_built() -> None:
 @pytest.fixture(scope="session")
 def axe() -> str:
     """The script of axe-core, which finds what keeps people from using a page."""
-    return (build.packages(quiet, for_tests=True) / "axe-core" / "axe.min.js").read_text()
+    return (build.packages(quiet, TEST_PACKAGES) / "axe-core" / "axe.min.js").read_text()
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,67 @@
+"""A node with its default settings on a machine with addresses of its own, and Firefox and Chromium beside it."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from browsers import Browsers, driven
+from nodes import HERE, ROOT, DefaultNode, MatchedCall, quiet, running_node
+
+from app.web import build
+from tests.network import Network, network
+
+ADDRESSES = ("10.99.7.2/24", "fd00:99:7::2/64")
+
+
+@pytest.fixture
+def machine() -> Iterator[Network]:
+    """One with an address of IPv4 and one of IPv6, besides loopback."""
+    with network(*ADDRESSES) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page script with the documented recipe in it, bundled as its readers do."""
+    folder = tmp_path_factory.mktemp("recipe")
+    (folder / "recipe.js").write_text(documented_recipe(), encoding="utf-8")
+    page = folder / "page.js"
+    page.write_text((HERE / "recipe_page.js").read_text(encoding="utf-8"), encoding="utf-8")
+    build.bundle(page, folder / "bundle.js", build.packages(quiet))
+    return folder / "bundle.js"
+
+
+def documented_recipe() -> str:
+    """The one block of code in the documents that exports `join`."""
+    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"))]
+    blocks = [block for text in texts for block in re.findall(r"^```js\n(.*?)^```", text, re.MULTILINE | re.DOTALL)]
+    [found] = [block for block in blocks if "export async function join(" in block]
+    return found
+
+
+@pytest.fixture
+def node(machine: Network, recipe: Path, tmp_path: Path) -> Iterator[DefaultNode]:
+    with running_node(machine, recipe, tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+async def browsers(machine: Network) -> AsyncIterator[Browsers]:
+    packages = build.packages(quiet, HERE.parent / "packages")
+    with tempfile.TemporaryDirectory(prefix="browsers-") as folder:  # a short path, as Chromium has a socket in it
+        async with driven(machine, packages, Path(folder)) as running:
+            yield running
+
+
+@pytest.fixture
+async def matched(node: DefaultNode, browsers: Browsers) -> MatchedCall:
+    mark = secrets.token_hex(4)
+    user, otomo, call_id = f"user-{mark}", f"otomo-{mark}", f"call-{mark}"
+    body = {"userId": user, "otomoId": otomo, "callId": call_id, "pricePerMinute": 0}
+    await browsers.request("POST", f"{node.base}/admin/calls", node.token("root", "admin"), body)
+    return MatchedCall(call_id, node.token(user, "user"), node.token(otomo, "otomo"))

@@ -1,0 +1,74 @@
+"""A node as a process inside a network of a test's own, with its default settings."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.auth import issue_token
+from app.settings import PREFIX, Settings
+from app.web import build
+from tests.network import Network
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[2]
+PEERS = (HERE / "peers.js").read_text(encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class DefaultNode:
+    """``settings`` are the defaults, with the folder in which the node keeps its secret."""
+
+    base: str
+    settings: Settings
+
+    def token(self, user_id: str, role: str) -> str:
+        return issue_token(self.settings, user_id, role, 3600)
+
+
+@dataclass(frozen=True)
+class MatchedCall:
+    """A free call between strangers, by whom it is to be joined."""
+
+    call_id: str
+    user_token: str
+    otomo_token: str
+
+
+def quiet(_: str) -> None:
+    """Takes progress that nobody looks at."""
+
+
+@contextmanager
+def running_node(machine: Network, recipe: Path, folder: Path, **settings: str) -> Iterator[DefaultNode]:
+    """With the defaults, apart from ``settings``, which are as in the environment."""
+    build.build(quiet)
+    home = folder / "node"
+    home.mkdir()
+    environment = {name: value for name, value in os.environ.items() if not name.startswith((PREFIX, "JWT_SECRET"))}
+    environment |= {"PYTHONPATH": os.pathsep.join([str(ROOT), str(HERE)]), **settings}
+    command = machine.inside(sys.executable, "-m", "node_with_page", HERE / "recipe.html", recipe)
+    with subprocess.Popen(command, cwd=home, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield DefaultNode(listening(process), Settings(data_dir=home / "data"))
+        finally:
+            process.terminate()
+            process.communicate()
+
+
+def listening(process: subprocess.Popen[str]) -> str:
+    """The base URL, as soon as the node says it."""
+    assert process.stderr is not None
+    said = []
+    for line in process.stderr:
+        said.append(line)
+        message = str(json.loads(line)["message"])
+        if message.startswith("listening on "):
+            return message.removeprefix("listening on ")
+    raise AssertionError(f"the node ended: {said}")
