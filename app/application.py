@@ -70,6 +70,7 @@ from app.ops.placement import Placement
 from app.ops.prover import Prover
 from app.ops.sampler import Sampler
 from app.ops.standing import Standing
+from app.person import Person
 from app.ratelimit import RateLimiter
 from app.rest import admin, calls, demo, docs, health, live, metrics, node, rtc, wallet
 from app.settings import Settings
@@ -187,7 +188,7 @@ async def live_calls(app: web.Application) -> AsyncIterator[None]:
     rooms = Rooms(placement.place, codecs_of(settings.media_kinds), limits, registry.rooms_by_object)
     app[CALLS] = CallService(registry, lifecycle, rooms, journal, presence, timers, app[RATES], admission.check)
     dispatcher = Dispatcher(build_commands(app[CALLS]), app[RATE_LIMITER])
-    app[ENDPOINT] = Endpoint(hub, dispatcher, replayer(app[LEDGER], hub), SocketLimits())
+    app[ENDPOINT] = Endpoint(hub, dispatcher, replayer(app[LEDGER]), SocketLimits())
     hub.on_presence(presence.socket_changed)
     app[METRICS].watch_calls(lifecycle, journal, watch)
     app[METRICS].watch_sockets(hub, dispatcher)
@@ -254,25 +255,24 @@ async def collect_when_idle(registry: Registry) -> None:
 
 
 def publisher(hub: Hub) -> Publish:
-    """Stored events to sockets: to the user that they name, or to all users who are there."""
+    """Stored events to sockets: to whom they name, or to all users who are there."""
 
     def publish(events: Sequence[StoredEvent]) -> None:
         for event in events:
-            for user_id in hub.users("user") if event.user_id is None else (event.user_id,):
-                if hub.online(user_id):  # whoever is not gets it from the ledger, by `since`
-                    hub.publish(Event(event.seq, user_id, event.type, dict(event.payload)))
+            for person in hub.people("user") if event.to is None else (event.to,):
+                if hub.online(person):  # whoever is not gets it from the ledger, by `since`
+                    hub.publish(Event(event.seq, person, event.type, dict(event.payload)))
 
     return publish
 
 
-def replayer(ledger: Ledger, hub: Hub) -> Replay:
-    """What a user was told after a number; what all users were told is for those who are one."""
+def replayer(ledger: Ledger) -> Replay:
+    """What somebody was told after a number."""
 
-    async def replay(user_id: str, since: int) -> list[Event]:
+    async def replay(person: Person, since: int) -> list[Event]:
         found: list[Event] = []
-        broadcasts = hub.online_as(user_id, "user")
-        while stored := await ledger.events_since(user_id, since, broadcasts=broadcasts):
-            found += (Event(event.seq, user_id, event.type, dict(event.payload)) for event in stored)
+        while stored := await ledger.events_since(person, since):
+            found += (Event(event.seq, person, event.type, dict(event.payload)) for event in stored)
             since = stored[-1].seq
         return found
 

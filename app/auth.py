@@ -17,9 +17,9 @@ import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal, cast, get_args
+from typing import Any, cast, get_args
 
 import orjson
 from jose import jwk, jws
@@ -27,6 +27,7 @@ from jose.exceptions import JOSEError
 
 from app.errors import Forbidden, Unauthorized
 from app.jwks import Jwks, PublicKey
+from app.person import Person, Role
 from app.settings import Settings
 
 MAX_TOKEN_LENGTH = 4096  # characters; what a header line may hold, and what is worth remembering
@@ -36,7 +37,6 @@ MAX_USER_ID_LENGTH = 128  # characters
 COMPACT_JWS = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")  # RFC 7515 §7.1; a JWE has five parts
 WEBSOCKET_BEARER = "bearer"  # the subprotocol after which a browser puts its token
 
-Role = Literal["user", "otomo", "admin"]
 ROLES = frozenset(get_args(Role))
 
 _log = logging.getLogger(__name__)
@@ -49,6 +49,10 @@ class Claims:
     user_id: str
     role: Role
     expires_at: float
+    person: Person = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:  # once, because every request asks for it
+        object.__setattr__(self, "person", Person(self.role, self.user_id))
 
     @property
     def is_admin(self) -> bool:
@@ -62,17 +66,17 @@ class Claims:
         """Only the role ``user`` asks for calls, because only it pays for them. :raises Forbidden: for others."""
         self._require(self.role == "user")
 
-    def require_party(self, *parties: str) -> None:
+    def require_party(self, *parties: Person) -> None:
         """:raises Forbidden: for whoever is none of ``parties``, admins too: they look, but don't speak."""
-        self._require(self.user_id in parties)
+        self._require(self.person in parties)
 
-    def require_reader(self, *parties: str) -> None:
+    def require_reader(self, *parties: Person) -> None:
         """:raises Forbidden: for whoever is neither one of ``parties`` nor an admin."""
-        self._require(self.role == "admin" or self.user_id in parties)
+        self._require(self.is_admin or self.person in parties)
 
     def _require(self, allowed: bool) -> None:
         if not allowed:
-            raise Forbidden(f"{self.role} {self.user_id}")
+            raise Forbidden(str(self.person))
 
 
 class TokenError(Exception):

@@ -98,7 +98,7 @@ async def admit(request: web.Request, route: str) -> None:
     if not is_public(match.handler):
         user = request[CLAIMS] = recalled(request) or await identify(request, route)
         if user.role != "admin":
-            request.app[RATE_LIMITER].admit(user.user_id)
+            request.app[RATE_LIMITER].admit(user.person)
     if request.body_exists:  # also where the handler needs none: it may be ignored, but not without end
         refuse_announced_size(request)
 

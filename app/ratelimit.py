@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 
 from app.errors import RateLimited
 
@@ -25,13 +25,13 @@ class RateLimiter:
         self._interval = 1 / rate if rate else 0.0
         self._depth = max(1.0, BURST * rate) * self._interval
         self._clock = clock
-        self._full_at: OrderedDict[str, float] = OrderedDict()  # the longest idle user first
+        self._full_at: OrderedDict[Hashable, float] = OrderedDict()  # the longest idle user first
 
     def __len__(self) -> int:
         """How many users are remembered."""
         return len(self._full_at)
 
-    def admit(self, user_id: str) -> None:
+    def admit(self, who: Hashable) -> None:
         """Count one request. A refused one is not counted.
 
         :raises RateLimited: with the whole seconds after which one more would be admitted.
@@ -39,7 +39,7 @@ class RateLimiter:
         if not self._interval:
             return
         now = self._clock()
-        full_at = self._full_at.get(user_id)
+        full_at = self._full_at.get(who)
         if full_at is None:
             self._make_room(now)
             full_at = now
@@ -48,15 +48,15 @@ class RateLimiter:
         wait = full_at - now - self._depth - self._interval * 1e-6
         if wait > 0:
             raise RateLimited(max(1, math.ceil(wait)))
-        self._full_at[user_id] = full_at
-        self._full_at.move_to_end(user_id)
+        self._full_at[who] = full_at
+        self._full_at.move_to_end(who)
 
     def _make_room(self, now: float) -> None:
         """Before a bucket is added drop up to two that are full, so that those of users who left don't pile up."""
         for _ in range(2):
             if not self._full_at:
                 return
-            user_id, full_at = next(iter(self._full_at.items()))
+            who, full_at = next(iter(self._full_at.items()))
             if full_at > now and len(self._full_at) < MAX_BUCKETS:
                 return
-            del self._full_at[user_id]
+            del self._full_at[who]

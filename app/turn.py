@@ -13,25 +13,25 @@ import hmac
 import time
 from collections.abc import Callable
 
-from app.auth import Role
+from app.person import Person
 from app.settings import Settings
 from schemas.transport import IceServer
 
 LIFETIME_S = 3600  # at least, and twice that at most; a longer call keeps its allocation by refreshing it (RFC 8656 §8)
 
-IceServersFor = Callable[[Role, str], tuple[IceServer, ...] | None]
-"""The ICE servers for a role and user id; None where no TURN server is configured."""
+IceServersFor = Callable[[Person], tuple[IceServer, ...] | None]
+"""The ICE servers for somebody; None where no TURN server is configured."""
 
 
 def ice_servers(settings: Settings, clock: Callable[[], float] = time.time) -> IceServersFor:
     secret = settings.turn_secret
     if not settings.turn_urls or secret is None:
-        return lambda _role, _user_id: None
+        return lambda _person: None
 
-    def for_user(role: Role, user_id: str) -> tuple[IceServer, ...]:
+    def for_person(person: Person) -> tuple[IceServer, ...]:
         expires_at = (int(clock()) // LIFETIME_S + 2) * LIFETIME_S
-        username = f"{expires_at}:{role}:{user_id}"
+        username = f"{expires_at}:{person.role}:{person.id}"
         digest = hmac.new(secret.encode(), username.encode(), hashlib.sha1).digest()
         return (IceServer(settings.turn_urls, username, base64.b64encode(digest).decode()),)
 
-    return for_user
+    return for_person

@@ -22,6 +22,7 @@ from app.calls.liveness import SWEEP_EVERY_S, LifeLimits, Sweeper, verdict
 from app.calls.media import codecs_of
 from app.calls.quality import LOOK_EVERY
 from app.calls.room import PartyConsumer, PartyProducer, Room, RoomLimits
+from app.person import OTHER
 from app.server import calm_collector
 from worker_bridge import native
 from worker_bridge.connectivity import ListenInfo
@@ -47,15 +48,15 @@ async def talking_call(slot: Slot, number: int, sender: socket.socket) -> LiveCa
     router = await slot.worker.create_router(codecs_of({"audio"}))
     room = Room(call.id, call.parties, router, slot.worker.channel, slot.webrtc_server, RoomLimits(1, 1), {})
     transport = await router.create_plain_transport(ListenInfo("udp", "127.0.0.1"), comedia=True)
-    for index, user_id in enumerate(call.parties):
+    for index, party in enumerate(call.lives):
         ssrc = number * 10 + index + 1
         encodings = (RtpEncodingParameters(ssrc=ssrc),)
-        parameters = RtpParameters(OPUS, encodings=encodings, rtcp=RtcpParameters(f"{user_id}"))
+        parameters = RtpParameters(OPUS, encodings=encodings, rtcp=RtcpParameters(party))
         producer = await transport.produce("audio", parameters)
         key = (transport.id, producer.kind, None, ssrc)
-        room.producers[producer.id] = PartyProducer(producer, user_id, parameters, key)
+        room.producers[producer.id] = PartyProducer(producer, party, parameters, key)
         listens = await transport.consume(producer.id, router.rtp_capabilities)
-        consumer = PartyConsumer(listens, call.other_party(user_id), router.rtp_capabilities, transport.id)
+        consumer = PartyConsumer(listens, OTHER[party], router.rtp_capabilities, transport.id)
         room.consumers[listens.id] = consumer
         for sequence in range(3):
             sender.sendto(packet(ssrc, sequence), ("127.0.0.1", transport.tuple.local_port))

@@ -9,10 +9,9 @@ from typing import Literal, get_args
 from schemas.base import ObjectOf, Schema
 from schemas.call import PAGE_LIMIT, CallBody, CallBodySchema, CallDetail, CallDetailSchema, count, points
 from schemas.fields import Choice, Flag, ListOf, Name, Number, Text, Timestamp, Uuid
-from schemas.quality import MAX_FLAGS, FlagLine, FlagLineSchema, Protocol
+from schemas.quality import MAX_FLAGS, FlagLine, FlagLineSchema, PartyRole, Protocol
 
 Direction = Literal["send", "recv"]
-Role = Literal["user", "otomo"]
 IceState = Literal["new", "connected", "completed", "disconnected", "closed"]
 DtlsState = Literal["new", "connecting", "connected", "failed", "closed"]
 MediaKind = Literal["audio", "video"]
@@ -99,7 +98,7 @@ class LiveParty:
     """One of the two. ``sockets`` is how many WebSockets it has open."""
 
     user_id: str
-    role: Role
+    role: PartyRole
     sockets: int
     last_rtp_at: datetime | None
     transports: tuple[LiveTransport, ...]
@@ -183,7 +182,7 @@ class LiveConsumerSchema(Schema[LiveConsumer]):
 
 class LivePartySchema(Schema[LiveParty]):
     user_id = Name()
-    role = Choice(*get_args(Role))
+    role = Choice(*get_args(PartyRole))
     sockets = count()
     last_rtp_at = Timestamp(allow_none=True)
     transports = ListOf(ObjectOf(LiveTransportSchema), at_most=MAX_OBJECTS)

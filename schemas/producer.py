@@ -7,6 +7,7 @@ from typing import get_args
 
 from schemas.base import ObjectOf, Schema
 from schemas.fields import CallId, Choice, Flag, ListOf, Name, Uuid
+from schemas.quality import PartyRole
 from schemas.rtp import RtpParametersSchema
 from worker_bridge.rtp import MediaKind, RtpParameters
 
@@ -30,6 +31,7 @@ class ProducerCreated:
 class ListedProducer:
     producer_id: str
     user_id: str
+    role: PartyRole
     kind: MediaKind
     paused: bool
 
@@ -53,6 +55,7 @@ class ProducerCreatedSchema(Schema[ProducerCreated]):
 class ListedProducerSchema(Schema[ListedProducer]):
     producer_id = Uuid()
     user_id = Name()
+    role = Choice(*get_args(PartyRole))
     kind = Choice(*get_args(MediaKind))
     paused = Flag()
 

@@ -11,6 +11,7 @@ from schemas.fields import Choice, Name, Number, Timestamp
 
 FlagType = Literal["one_way_audio", "dead_microphone"]
 Protocol = Literal["udp", "tcp"]
+PartyRole = Literal["user", "otomo"]
 
 MAX_FLAGS = 100
 
@@ -22,6 +23,7 @@ class QualityLine:
 
     speaker: str
     listener: str
+    speaker_role: PartyRole
     mos: float
     r_factor: float
     loss_percent: float
@@ -35,6 +37,7 @@ class FlagLine:
 
     type: FlagType
     user_id: str
+    role: PartyRole
     since: datetime
     until: datetime | None
 
@@ -44,12 +47,14 @@ class ProtocolLine:
     """How a party's media came to the worker."""
 
     user_id: str
+    role: PartyRole
     protocol: Protocol
 
 
 class QualityLineSchema(Schema[QualityLine]):
     speaker = Name(data_key="from")
     listener = Name(data_key="to")
+    speaker_role = Choice(*get_args(PartyRole), data_key="fromRole")
     mos = Number(at_least=1.0)
     r_factor = Number()
     loss_percent = Number()
@@ -60,10 +65,12 @@ class QualityLineSchema(Schema[QualityLine]):
 class FlagLineSchema(Schema[FlagLine]):
     type = Choice(*get_args(FlagType))
     user_id = Name()
+    role = Choice(*get_args(PartyRole))
     since = Timestamp()
     until = Timestamp(allow_none=True)
 
 
 class ProtocolLineSchema(Schema[ProtocolLine]):
     user_id = Name()
+    role = Choice(*get_args(PartyRole))
     protocol = Choice(*get_args(Protocol))

@@ -26,6 +26,7 @@ from schemas.call import (
     price_per_minute,
 )
 from schemas.fields import CallId, Choice, FreeObject, Name, StrictField, Text, Timestamp, Uuid, whole
+from schemas.quality import PartyRole
 from worker_bridge.rtp import MediaKind
 
 CommandType = Literal["call_request", "call_accept", "call_reject", "call_cancel", "call_end", "ping"]
@@ -162,6 +163,7 @@ class ProducerEvent:
     call_id: str
     producer_id: str
     user_id: str
+    role: PartyRole
     kind: MediaKind
 
 
@@ -243,6 +245,7 @@ class ProducerEventSchema(Schema[ProducerEvent]):
     call_id = CallId()
     producer_id = Uuid()
     user_id = Name()
+    role = Choice(*get_args(PartyRole))
     kind = Choice(*get_args(MediaKind))
 
 

@@ -14,8 +14,9 @@ from app.calls.clock import Moment
 from app.calls.flags import Flags
 from app.calls.quality import CallQuality
 from app.calls.room import Room
-from app.errors import InvalidCallState
+from app.errors import Forbidden, InvalidCallState
 from app.ledger.values import CallState, EndedBy
+from app.person import Parties, PartyRole, Person
 
 
 class CallEvent(StrEnum):
@@ -95,7 +96,7 @@ class PartyLife:
     down, ``unheard_since`` since when nothing of it gets to the other party.
     """
 
-    user_id: str
+    person: Person
     last_rtp: float | None = None
     had_socket: bool = False
     bad_since: float | None = None
@@ -123,20 +124,18 @@ class LiveCall:
     timer: asyncio.TimerHandle | None = None
     flags: Flags = field(default_factory=Flags)
     quality: CallQuality = field(init=False)
-    lives: dict[str, PartyLife] = field(default_factory=dict)
+    parties: Parties = field(init=False)
+    lives: dict[PartyRole, PartyLife] = field(init=False)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def __post_init__(self) -> None:
-        self.lives = {user_id: PartyLife(user_id) for user_id in self.parties}
-        self.quality = CallQuality(self.parties)
+        self.parties = Parties.of(self.user_id, self.otomo_id)
+        self.lives = {"user": PartyLife(self.parties.user), "otomo": PartyLife(self.parties.otomo)}
+        self.quality = CallQuality()
 
     @property
     def call_id(self) -> str:
         return self.id
-
-    @property
-    def parties(self) -> tuple[str, str]:
-        return self.user_id, self.otomo_id
 
     @property
     def live(self) -> bool:
@@ -154,11 +153,12 @@ class LiveCall:
             raise InvalidCallState(f"call {self.id} is {self.state}: no {event}")
         return step
 
-    def other_party(self, user_id: str) -> str:
-        return self.otomo_id if user_id == self.user_id else self.user_id
-
-    def role_of(self, user_id: str) -> EndedBy:
-        return EndedBy.USER if user_id == self.user_id else EndedBy.OTOMO
+    def life_of(self, person: Person) -> PartyLife:
+        """Raises Forbidden where it is no party of the call."""
+        role = self.parties.role_of(person)
+        if role is None:
+            raise Forbidden(f"{person} is no party of call {self.id}")
+        return self.lives[role]
 
     def seconds_at(self, monotonic: float) -> int:
         """Whole seconds of sound by then; 0 before the first packet. A float's last bit takes no second away."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from app.calls.clock import Moment, shifted
+from app.person import PartyRole
 
 KEPT = 100  # flags of one call; one that comes and goes without end need not be remembered whole
 
@@ -17,15 +18,15 @@ class FlagType(StrEnum):
 
 @dataclass(slots=True)
 class Flag:
-    """``user_id`` is who is not heard; ``until`` is None while it stands."""
+    """``party`` is who is not heard; ``until`` is None while it stands."""
 
     type: FlagType
-    user_id: str
+    party: PartyRole
     since: Moment
     until: Moment | None = None
 
 
-Found = dict[tuple[FlagType, str], float]
+Found = dict[tuple[FlagType, PartyRole], float]
 """What is wrong now, with whom, and since when in monotonic seconds."""
 
 
@@ -43,7 +44,7 @@ class Flags:
         """Raise what is new, take down what has passed; returns what is new."""
         if not found and not self.all:
             return []
-        standing = {(flag.type, flag.user_id): flag for flag in self.standing}
+        standing = {(flag.type, flag.party): flag for flag in self.standing}
         for key, flag in standing.items():
             if key not in found:
                 flag.until = present

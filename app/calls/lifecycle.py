@@ -23,6 +23,7 @@ from app.calls.room_watcher import ProducerNews
 from app.calls.tasks import Tasks
 from app.ledger.errors import LedgerUnavailable, StaleState, UnknownCall
 from app.ledger.values import CallState, EndedBy, NewEvent, Noted
+from app.person import PartyRole
 from worker_bridge.producer import Producer
 from worker_bridge.resource import CloseReason
 
@@ -93,9 +94,9 @@ class Lifecycle:
             if room.router.close_reason is not None:  # its worker died while the call was being stored
                 self.room_closed(call, room.router.close_reason)
 
-    def producer_changed(self, call: LiveCall, event_type: ProducerNews, user_id: str, producer: Producer) -> None:
+    def producer_changed(self, call: LiveCall, event_type: ProducerNews, party: PartyRole, producer: Producer) -> None:
         """The other party is told."""
-        self._journal.tell(news.producer_event(event_type, call, user_id, producer))
+        self._journal.tell(news.producer_event(event_type, call, party, producer))
 
     def set_up(self, call: LiveCall) -> None:
         """There is a transport; the first of a call makes it ``connecting``."""
@@ -103,15 +104,17 @@ class Lifecycle:
             self._moved(call, call.step(CallEvent.SET_UP).state)
             self._journal.note(Noted(call.id, call.state, "the first transport", now().utc_ms))
 
-    def first_packet(self, call: LiveCall, user_id: str, producer: Producer, at: Moment) -> None:
+    def first_packet(self, call: LiveCall, party: PartyRole, producer: Producer, at: Moment) -> None:
         """The worker received a producer's first packet; the first of a call is the moment of connection."""
-        call.lives[user_id].last_rtp = at.monotonic
+        call.lives[party].last_rtp = at.monotonic
         if call.room is not None:
-            self._tasks.start(call.room.microphones.attend(producer), f"call {call.id} listens to {user_id}")
+            self._tasks.start(call.room.microphones.attend(producer), f"call {call.id} listens to the {party}")
         if call.connected_at is None and call.live:
             call.connected_at = at
             call.stop_timer()
-            self._tasks.start(self._connect(call, at, f"RTP of {user_id}"), f"call {call.id} connects")
+            self._tasks.start(
+                self._connect(call, at, f"RTP of {call.parties.person(party)}"), f"call {call.id} connects"
+            )
 
     async def _connect(self, call: LiveCall, at: Moment, cause: str) -> None:
         async with call.lock:
@@ -268,11 +271,11 @@ class CallWatcher:
     def set_up(self) -> None:
         self._lifecycle.set_up(self._call)
 
-    def producer_changed(self, news: ProducerNews, user_id: str, producer: Producer) -> None:
-        self._lifecycle.producer_changed(self._call, news, user_id, producer)
+    def producer_changed(self, news: ProducerNews, party: PartyRole, producer: Producer) -> None:
+        self._lifecycle.producer_changed(self._call, news, party, producer)
 
-    def first_packet(self, user_id: str, producer: Producer, at: Moment) -> None:
-        self._lifecycle.first_packet(self._call, user_id, producer, at)
+    def first_packet(self, party: PartyRole, producer: Producer, at: Moment) -> None:
+        self._lifecycle.first_packet(self._call, party, producer, at)
 
     def closed(self, reason: CloseReason) -> None:
         self._lifecycle.room_closed(self._call, reason)

@@ -21,6 +21,7 @@ from app.calls.reading import reading
 from app.calls.room import PartyConsumer, PartyProducer
 from app.calls.tasks import Tasks
 from app.calls.traffic import Traffic
+from app.person import Person
 from worker_bridge.channel import Body, Channel
 from worker_bridge.errors import BridgeError
 from worker_bridge.stats import packet_count
@@ -46,8 +47,8 @@ class LifeLimits:
 
 
 def verdict(
-    lives: Iterable[PartyLife], connected_at: float, now: float, online: Callable[[str], bool], limits: LifeLimits
-) -> tuple[EndReason, str] | None:
+    lives: Iterable[PartyLife], connected_at: float, now: float, online: Callable[[Person], bool], limits: LifeLimits
+) -> tuple[EndReason, Person] | None:
     """Why a talking call has to end now, and by whom; None while it need not. The first rule that holds wins.
 
     1. a party's last RTP is too old, or it never sent any: ``rtp_stopped``
@@ -58,14 +59,14 @@ def verdict(
     for life in parties:
         limit = limits.never_sent_after_s if life.last_rtp is None else limits.rtp_stopped_after_s
         if silent_for(life, connected_at, now) > limit:
-            return EndReason.RTP_STOPPED, life.user_id
+            return EndReason.RTP_STOPPED, life.person
     quiet = [life for life in parties if silent_for(life, connected_at, now) > limits.grace_s]
     for life in quiet:
-        if life.had_socket and not online(life.user_id):
-            return EndReason.DISCONNECT, life.user_id
+        if life.had_socket and not online(life.person):
+            return EndReason.DISCONNECT, life.person
     for life in quiet:
         if life.bad_since is not None and now - life.bad_since >= limits.grace_s:
-            return EndReason.NETWORK_FAILED, life.user_id
+            return EndReason.NETWORK_FAILED, life.person
     return None
 
 
@@ -125,7 +126,7 @@ class Sweeper:
                 asked.due.append(call)
                 asked.consumers += room.consumers.values()
             for owned in room.producers.values():
-                life = call.lives[owned.user_id]
+                life = call.lives[owned.party]
                 if not owned.producer.paused:
                     asked.producers.append((life, owned, room.listeners(owned), due))
                 elif room.sends_connected(owned):
@@ -188,9 +189,9 @@ class Sweeper:
         """Note since when a party's network is down."""
         if call.room is None:
             return
-        down = {one.user_id for one in call.room.transports.values() if one.dead}
-        for user_id, life in call.lives.items():
-            if user_id not in down:
+        down = {one.party for one in call.room.transports.values() if one.dead}
+        for party, life in call.lives.items():
+            if party not in down:
                 life.bad_since = None
             elif life.bad_since is None:
                 life.bad_since = self._clock()

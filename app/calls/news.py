@@ -8,6 +8,7 @@ from app.calls.call import LiveCall
 from app.calls.clock import Moment
 from app.ledger.news import iso
 from app.ledger.values import NewEvent
+from app.person import OTHER, PartyRole, Person
 from worker_bridge.producer import Producer
 
 
@@ -19,10 +20,10 @@ def incoming_call(call: LiveCall, ring_s: float) -> NewEvent:
         "expiresAt": iso(call.created_at.utc_ms + round(ring_s * 1000)),
         "pricePerMinute": call.price_per_minute,
     }
-    return NewEvent("incoming_call", payload, call.otomo_id, call.id)
+    return NewEvent("incoming_call", payload, call.parties.otomo, call.id)
 
 
-def answered(event_type: str, call: LiveCall, to: str, at: Moment, reason: str | None = None) -> NewEvent:
+def answered(event_type: str, call: LiveCall, to: Person, at: Moment, reason: str | None = None) -> NewEvent:
     """``call_accepted``, ``call_rejected`` or ``call_cancelled``, to the other party."""
     payload: dict[str, Any] = {"callId": call.id, "userId": call.user_id, "otomoId": call.otomo_id, "at": at.iso}
     if reason is not None:
@@ -41,9 +42,16 @@ def connected(call: LiveCall, at: Moment) -> list[NewEvent]:
     return [NewEvent("call_connected", payload, party, call.id) for party in call.parties]
 
 
-def producer_event(event_type: str, call: LiveCall, user_id: str, producer: Producer) -> NewEvent:
-    payload = {"callId": call.id, "producerId": producer.id, "userId": user_id, "kind": producer.kind}
-    return NewEvent(event_type, payload, call.other_party(user_id), call.id)
+def producer_event(event_type: str, call: LiveCall, party: PartyRole, producer: Producer) -> NewEvent:
+    """``userId`` alone may be the id of both."""
+    payload = {
+        "callId": call.id,
+        "producerId": producer.id,
+        "userId": call.parties.person(party).id,
+        "role": party,
+        "kind": producer.kind,
+    }
+    return NewEvent(event_type, payload, call.parties.person(OTHER[party]), call.id)
 
 
 def otomo_status(otomo_id: str, status: str, at: Moment) -> NewEvent:

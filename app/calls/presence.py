@@ -11,15 +11,15 @@ from app.calls import news
 from app.calls.clock import now
 from app.calls.journal import Journal
 from app.calls.registry import Registry
+from app.person import Person
 
 Status = Literal["online", "busy", "offline"]
 
 
 class Sockets(Protocol):
-    """What is asked about users' sockets."""
+    """What is asked about people's sockets."""
 
-    def online(self, user_id: str) -> bool: ...
-    def online_as(self, user_id: str, role: str) -> bool: ...
+    def online(self, person: Person) -> bool: ...
 
 
 class Presence:
@@ -27,37 +27,35 @@ class Presence:
 
     def __init__(self, sockets: Sockets, registry: Registry, journal: Journal) -> None:
         self.online = sockets.online
-        self._sockets = sockets
         self._registry = registry
         self._journal = journal
         self._told: dict[str, Status] = {}
         registry.on_busy(self._busy_changed)
 
-    def is_otomo(self, user_id: str) -> bool:
-        """Whether one of the user's sockets has the role ``otomo``."""
-        return self._sockets.online_as(user_id, "otomo")
-
     def status(self, otomo_id: str) -> Status:
-        if not self.is_otomo(otomo_id):
+        otomo = Person("otomo", otomo_id)
+        if not self.online(otomo):
             return "offline"
-        return "busy" if self._registry.busy(otomo_id) else "online"
+        return "busy" if self._registry.busy(otomo) else "online"
 
-    def socket_changed(self, user_id: str, online: bool) -> None:
-        """A user's first socket has opened, or the last one closed."""
+    def socket_changed(self, person: Person, online: bool) -> None:
+        """A person's first socket has opened, or the last one closed."""
         if online:
-            for call in self._registry.calls_of(user_id):
-                call.lives[user_id].had_socket = True
-        self._tell(user_id)
+            for call in self._registry.calls_of(person):
+                call.life_of(person).had_socket = True
+        self._tell(person)
 
-    def _busy_changed(self, user_id: str, _busy: bool) -> None:
-        self._tell(user_id)
+    def _busy_changed(self, person: Person, _busy: bool) -> None:
+        self._tell(person)
 
-    def _tell(self, user_id: str) -> None:
-        status = self.status(user_id)
-        if status == self._told.get(user_id, "offline"):
+    def _tell(self, person: Person) -> None:
+        if person.role != "otomo":
+            return
+        status = self.status(person.id)
+        if status == self._told.get(person.id, "offline"):
             return
         if status == "offline":
-            del self._told[user_id]
+            del self._told[person.id]
         else:
-            self._told[user_id] = status
-        self._journal.tell(news.otomo_status(user_id, status, now()))
+            self._told[person.id] = status
+        self._journal.tell(news.otomo_status(person.id, status, now()))

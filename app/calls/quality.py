@@ -15,6 +15,7 @@ from typing import Literal
 from app.calls.emodel import OPUS, OPUS_WITH_FEC, Codec, mos, mouth_to_ear_ms, r_factor
 from app.calls.reading import Reading
 from app.calls.room import Room
+from app.person import PartyRole
 from worker_bridge.producer import Producer
 
 FIRST_LOOK, LOOK_EVERY = 2, 5  # sweeps, which come once a second: listeners report every few seconds
@@ -88,8 +89,8 @@ class Mean:
 class Direction:
     """From a speaker to a listener. ``latest`` is the quality between the last two looks, None where nobody spoke."""
 
-    speaker: str
-    listener: str
+    speaker: PartyRole
+    listener: PartyRole
     latest: Quality | None = None
     _sent: Tally = field(default_factory=Tally)
     _heard: Tally = field(default_factory=Tally)
@@ -125,9 +126,9 @@ class Direction:
 class CallQuality:
     """Both directions of one call, looked at every few sweeps."""
 
-    def __init__(self, parties: tuple[str, str]) -> None:
-        self.directions = tuple(Direction(*pair) for pair in (parties, parties[::-1]))
-        self.protocols: dict[str, Literal["udp", "tcp"]] = {}  # by party, as last seen
+    def __init__(self) -> None:
+        self.directions = (Direction("user", "otomo"), Direction("otomo", "user"))
+        self.protocols: dict[PartyRole, Literal["udp", "tcp"]] = {}  # by party, as last seen
         self._sweeps = 0
 
     def is_due(self) -> bool:
@@ -138,17 +139,17 @@ class CallQuality:
     def look(self, room: Room) -> Iterator[Quality]:
         """Take what the sweep has read, and return what each direction was like since the last time."""
         self.note_protocols(room)
-        sent: defaultdict[str, dict[str, Reading]] = defaultdict(dict)
-        heard: defaultdict[str, dict[str, Reading]] = defaultdict(dict)
-        codecs: dict[str, Codec] = {}
+        sent: defaultdict[PartyRole, dict[str, Reading]] = defaultdict(dict)
+        heard: defaultdict[PartyRole, dict[str, Reading]] = defaultdict(dict)
+        codecs: dict[PartyRole, Codec] = {}
         for speaking in room.producers.values():
             if speaking.reading is not None:
-                sent[speaking.user_id][speaking.producer.id] = speaking.reading
-                codecs[speaking.user_id] = codec_of(speaking.producer)
+                sent[speaking.party][speaking.producer.id] = speaking.reading
+                codecs[speaking.party] = codec_of(speaking.producer)
         for listening in room.consumers.values():
             if listening.reading is not None:
-                heard[listening.user_id][listening.consumer.id] = listening.reading
-        ways = {user_id: way_ms(readings) for user_id, readings in heard.items()}
+                heard[listening.party][listening.consumer.id] = listening.reading
+        ways = {party: way_ms(readings) for party, readings in heard.items()}
         known = [way for way in ways.values() if way is not None]
         for direction in self.directions:
             speaker, listener = direction.speaker, direction.listener
@@ -159,7 +160,7 @@ class CallQuality:
     def note_protocols(self, room: Room) -> None:
         for one in room.transports.values():
             if one.transport.ice_selected_tuple is not None:
-                self.protocols[one.user_id] = one.transport.ice_selected_tuple.protocol
+                self.protocols[one.party] = one.transport.ice_selected_tuple.protocol
 
 
 def losses(received: int, missed: int, reported: int) -> tuple[int, int]:

@@ -17,36 +17,38 @@ def record_of(call: LiveCall, unit_seconds: float) -> Record:
     if call.room is not None:
         call.quality.note_protocols(call.room)
     quality = whole_quality(call)
-    protocols = (ProtocolLine(user_id, protocol) for user_id, protocol in call.quality.protocols.items())
+    ids = call.parties.person
+    protocols = (ProtocolLine(ids(party).id, party, protocol) for party, protocol in call.quality.protocols.items())
     return Record(
         ended_by=call.ended_by,
         unit_seconds=unit_seconds,
         worker=call.room.worker_index if call.room is not None else None,
         mos=lowest_mos(quality),
         quality=tuple(dump(QualityLineSchema, line) for line in quality),
-        flags=tuple(dump(FlagLineSchema, flag_line(flag)) for flag in call.flags.all),
+        flags=tuple(dump(FlagLineSchema, flag_line(call, flag)) for flag in call.flags.all),
         transports=tuple(dump(ProtocolLineSchema, line) for line in protocols),
     )
 
 
 def whole_quality(call: LiveCall) -> tuple[QualityLine, ...]:
     """Over the call, of the directions in which something was heard."""
-    return tuple(quality_line(one, one.whole) for one in call.quality.directions if one.whole is not None)
+    return tuple(quality_line(call, one, one.whole) for one in call.quality.directions if one.whole is not None)
 
 
 def latest_quality(call: LiveCall) -> tuple[QualityLine, ...]:
     """Of the last seconds."""
-    return tuple(quality_line(one, one.latest) for one in call.quality.directions if one.latest is not None)
+    return tuple(quality_line(call, one, one.latest) for one in call.quality.directions if one.latest is not None)
 
 
 def lowest_mos(quality: Iterable[QualityLine]) -> float | None:
     return min((line.mos for line in quality), default=None)
 
 
-def quality_line(direction: Direction, quality: Quality) -> QualityLine:
+def quality_line(call: LiveCall, direction: Direction, quality: Quality) -> QualityLine:
     return QualityLine(
-        speaker=direction.speaker,
-        listener=direction.listener,
+        speaker=call.parties.person(direction.speaker).id,
+        listener=call.parties.person(direction.listener).id,
+        speaker_role=direction.speaker,
         mos=round(quality.mos, 2),
         r_factor=round(quality.r, 1),
         loss_percent=round(100 * quality.loss, 2),
@@ -55,5 +57,6 @@ def quality_line(direction: Direction, quality: Quality) -> QualityLine:
     )
 
 
-def flag_line(flag: Flag) -> FlagLine:
-    return FlagLine(flag.type.value, flag.user_id, flag.since.utc, flag.until.utc if flag.until else None)
+def flag_line(call: LiveCall, flag: Flag) -> FlagLine:
+    person = call.parties.person(flag.party)
+    return FlagLine(flag.type.value, person.id, flag.party, flag.since.utc, flag.until.utc if flag.until else None)

@@ -11,8 +11,9 @@ from app.calls.call import LiveCall
 from app.calls.room import Room
 from app.errors import CallNotFound, RoomNotFound
 from app.ledger.values import CallState
+from app.person import Person
 
-BusyListener = Callable[[str, bool], None]
+BusyListener = Callable[[Person, bool], None]
 
 
 class Registry:
@@ -21,7 +22,7 @@ class Registry:
     def __init__(self) -> None:
         self.rooms_by_object: dict[str, Room] = {}
         self._calls: dict[str, LiveCall] = {}
-        self._by_user: dict[str, set[LiveCall]] = {}
+        self._by_person: dict[Person, set[LiveCall]] = {}
         self._listeners: list[BusyListener] = []
 
     def __len__(self) -> int:
@@ -38,21 +39,21 @@ class Registry:
 
     def add(self, call: LiveCall) -> None:
         self._calls[call.id] = call
-        for user_id in call.parties:
-            mine = self._by_user.setdefault(user_id, set())
+        for person in call.parties:
+            mine = self._by_person.setdefault(person, set())
             mine.add(call)
             if len(mine) == 1:
-                self._tell(user_id, True)
+                self._tell(person, True)
 
     def remove(self, call: LiveCall) -> None:
         if self._calls.pop(call.id, None) is None:
             return
-        for user_id in call.parties:
-            mine = self._by_user[user_id]
+        for person in call.parties:
+            mine = self._by_person[person]
             mine.discard(call)
             if not mine:
-                del self._by_user[user_id]
-                self._tell(user_id, False)
+                del self._by_person[person]
+                self._tell(person, False)
 
     def find(self, call_id: str) -> LiveCall | None:
         return self._calls.get(call_id)
@@ -73,16 +74,16 @@ class Registry:
         """The room in which that transport, producer or consumer is."""
         return self.rooms_by_object.get(object_id)
 
-    def busy(self, user_id: str) -> bool:
-        return user_id in self._by_user
+    def busy(self, person: Person) -> bool:
+        return person in self._by_person
 
-    def calls_of(self, user_id: str) -> list[LiveCall]:
-        return list(self._by_user.get(user_id, ()))
+    def calls_of(self, person: Person) -> list[LiveCall]:
+        return list(self._by_person.get(person, ()))
 
     def on_busy(self, listener: BusyListener) -> None:
-        """Call ``listener(user_id, busy)`` when a user's first call begins and when the last one has ended."""
+        """Call ``listener(person, busy)`` when a person's first call begins and when the last one has ended."""
         self._listeners.append(listener)
 
-    def _tell(self, user_id: str, busy: bool) -> None:
+    def _tell(self, person: Person, busy: bool) -> None:
         for listener in self._listeners:
-            listener(user_id, busy)
+            listener(person, busy)

@@ -28,6 +28,7 @@ from app.errors import (
     TransportLimitExceeded,
     TransportNotFound,
 )
+from app.person import Parties, PartyRole, Person
 from schemas.consumer import ConsumeRequest
 from schemas.producer import ProduceRequest
 from worker_bridge.channel import Body, Channel
@@ -65,7 +66,7 @@ class PartyTransport:
     """A transport, whose it is, which way it goes, and whether its RTC-03 has come (and was not refused)."""
 
     transport: WebRtcTransport
-    user_id: str
+    party: PartyRole
     direction: Direction
     connecting: bool = False
 
@@ -85,7 +86,7 @@ class PartyProducer:
     """A producer, whose it is, and the request that made it: the same again is a retry."""
 
     producer: Producer
-    user_id: str
+    party: PartyRole
     requested: RtpParameters
     key: RetryKey
     reading: Reading | None = None  # what was last asked of it
@@ -95,7 +96,7 @@ class PartyProducer:
 @dataclass(slots=True, eq=False)
 class PartyConsumer:
     consumer: Consumer
-    user_id: str
+    party: PartyRole
     capabilities: RtpCapabilities
     transport_id: str
     reading: Reading | None = None
@@ -119,7 +120,7 @@ class Room:
     def __init__(
         self,
         call_id: str,
-        parties: tuple[str, str],
+        parties: Parties,
         router: Router,
         channel: Channel,
         webrtc_server: WebRtcServer,
@@ -136,7 +137,8 @@ class Room:
         self.transports: dict[str, PartyTransport] = {}
         self.producers: dict[str, PartyProducer] = {}
         self.consumers: dict[str, PartyConsumer] = {}
-        self._parties = {user_id: Party() for user_id in parties}
+        self.parties = parties
+        self._sides: dict[PartyRole, Party] = {"user": Party(), "otomo": Party()}
         self._webrtc_server = webrtc_server
         self._limits = limits
         self._index = index
@@ -148,11 +150,12 @@ class Room:
     def __repr__(self) -> str:
         return f"<Room {self.call_id} on {self.router!r}>"
 
-    def party(self, user_id: str) -> Party:
-        party = self._parties.get(user_id)
-        if party is None:
-            raise Forbidden(f"{user_id} is no party of call {self.call_id}")
-        return party
+    def role_of(self, person: Person) -> PartyRole:
+        """As which party somebody acts in here. Raises Forbidden for everybody else, admins too."""
+        role = self.parties.role_of(person)
+        if role is None:
+            raise Forbidden(f"{person} is no party of call {self.call_id}")
+        return role
 
     def close(self) -> Released:
         """Close everything in it, at once."""
@@ -162,26 +165,26 @@ class Room:
 
     # transports
 
-    async def create_transport(self, user_id: str, direction: Direction) -> WebRtcTransport:
+    async def create_transport(self, party: PartyRole, direction: Direction) -> WebRtcTransport:
         """TransportLimitExceeded where all of that direction are in use; a dead one is replaced."""
-        async with self.party(user_id).lock:
-            mine = [one for one in self.transports.values() if (one.user_id, one.direction) == (user_id, direction)]
+        async with self._sides[party].lock:
+            mine = [one for one in self.transports.values() if (one.party, one.direction) == (party, direction)]
             dead = [one for one in mine if one.dead]
             if len(mine) - len(dead) >= self._limits.transports_per_direction:
-                raise TransportLimitExceeded(f"{user_id} has {len(mine)} {direction} transports in {self.call_id}")
+                raise TransportLimitExceeded(f"{party} has {len(mine)} {direction} transports in {self.call_id}")
             for one in dead:
                 one.transport.close()
             transport = await self.router.create_webrtc_transport(self._webrtc_server, prefer_udp=True)
-            self.transports[transport.id] = PartyTransport(transport, user_id, direction)
+            self.transports[transport.id] = PartyTransport(transport, party, direction)
             self._index[transport.id] = self
             transport.on_closed(self._transport_closed)
         if self.watcher is not None:
             self.watcher.set_up()
         return transport
 
-    async def connect(self, user_id: str, transport_id: str, dtls_parameters: DtlsParameters) -> None:
+    async def connect(self, party: PartyRole, transport_id: str, dtls_parameters: DtlsParameters) -> None:
         """Once per transport: AlreadyConnected after it. A connect that the worker refused leaves it connectable."""
-        mine = self.transport_of(user_id, transport_id)
+        mine = self.transport_of(party, transport_id)
         if mine.connecting:
             raise AlreadyConnected(transport_id)
         mine.connecting = True
@@ -194,58 +197,56 @@ class Room:
             mine.connecting = False
             raise
 
-    async def restart_ice(self, user_id: str, transport_id: str) -> IceParameters:
-        return await self.transport_of(user_id, transport_id).transport.restart_ice()
+    async def restart_ice(self, party: PartyRole, transport_id: str) -> IceParameters:
+        return await self.transport_of(party, transport_id).transport.restart_ice()
 
-    def close_transport(self, user_id: str, transport_id: str) -> None:
-        self.transport_of(user_id, transport_id).transport.close()
+    def close_transport(self, party: PartyRole, transport_id: str) -> None:
+        self.transport_of(party, transport_id).transport.close()
 
-    def transport_of(self, user_id: str, transport_id: str, direction: Direction | None = None) -> PartyTransport:
+    def transport_of(self, party: PartyRole, transport_id: str, direction: Direction | None = None) -> PartyTransport:
         """The party's own transport; TransportNotFound for anybody else's, or one of the other direction."""
-        self.party(user_id)
         found = self.transports.get(transport_id)
-        if found is None or found.user_id != user_id or direction not in (None, found.direction):
+        if found is None or found.party != party or direction not in (None, found.direction):
             raise TransportNotFound(transport_id, which=direction)
         return found
 
     # producers
 
-    async def produce(self, user_id: str, request: ProduceRequest) -> Producer:
+    async def produce(self, party: PartyRole, request: ProduceRequest) -> Producer:
         """The party's new producer, or the one that the same request made before; ProducerAlreadyExists for another."""
-        party = self.party(user_id)
-        async with party.lock:
-            sender = self.transport_of(user_id, request.transport_id, "send")
+        mine = self._sides[party]
+        async with mine.lock:
+            sender = self.transport_of(party, request.transport_id, "send")
             key = _retry_key(request)
-            before = party.producers.get(key)
+            before = mine.producers.get(key)
             if before is not None and before.requested == request.rtp_parameters:
                 return before.producer
-            if party.sending[request.kind] >= self._limits.producers_per_party:
-                raise ProducerAlreadyExists(f"{user_id} sends {request.kind} in {self.call_id}")
+            if mine.sending[request.kind] >= self._limits.producers_per_party:
+                raise ProducerAlreadyExists(f"{party} sends {request.kind} in {self.call_id}")
             producer = await self._produce(sender.transport, request)
-            owned = PartyProducer(producer, user_id, request.rtp_parameters, key)
-            party.producers[key] = self.producers[producer.id] = owned
-            party.sending[request.kind] += 1
+            owned = PartyProducer(producer, party, request.rtp_parameters, key)
+            mine.producers[key] = self.producers[producer.id] = owned
+            mine.sending[request.kind] += 1
             self._index[producer.id] = self
             producer.on_closed(self._on_producer_closed)
-        self._tell("producer_added", user_id, producer)
+        self._tell("producer_added", party, producer)
         return producer
 
-    async def set_producer_paused(self, user_id: str, producer_id: str, paused: bool) -> None:
+    async def set_producer_paused(self, party: PartyRole, producer_id: str, paused: bool) -> None:
         """Mute or unmute on the server. Saying it twice changes nothing."""
-        async with self.party(user_id).lock:
-            producer = self.producer_of(user_id, producer_id).producer
+        async with self._sides[party].lock:
+            producer = self.producer_of(party, producer_id).producer
             if producer.paused == paused:
                 return
             await (producer.pause() if paused else producer.resume())
-        self._tell("producer_paused" if paused else "producer_resumed", user_id, producer)
+        self._tell("producer_paused" if paused else "producer_resumed", party, producer)
 
-    def close_producer(self, user_id: str, producer_id: str) -> None:
-        self.producer_of(user_id, producer_id).producer.close()
+    def close_producer(self, party: PartyRole, producer_id: str) -> None:
+        self.producer_of(party, producer_id).producer.close()
 
-    def producer_of(self, user_id: str, producer_id: str) -> PartyProducer:
-        self.party(user_id)
+    def producer_of(self, party: PartyRole, producer_id: str) -> PartyProducer:
         found = self.producers.get(producer_id)
-        if found is None or found.user_id != user_id:
+        if found is None or found.party != party:
             raise ProducerNotFound(producer_id)
         return found
 
@@ -264,21 +265,21 @@ class Room:
 
     # consumers
 
-    async def consume(self, user_id: str, request: ConsumeRequest) -> Consumer:
+    async def consume(self, party: PartyRole, request: ConsumeRequest) -> Consumer:
         """The other party's producer on the party's own receive transport, paused until it is resumed.
 
         The same request again answers the same consumer; other capabilities replace it. ProducerNotFound for a producer
         that is not the other party's; CannotConsume where no codec matches.
         """
-        party = self.party(user_id)
-        async with party.lock:
-            receiver = self.transport_of(user_id, request.transport_id, "recv").transport
+        mine = self._sides[party]
+        async with mine.lock:
+            receiver = self.transport_of(party, request.transport_id, "recv").transport
             source = self.producers.get(request.producer_id)
-            if source is None or source.user_id == user_id:
+            if source is None or source.party == party:
                 raise ProducerNotFound(request.producer_id)
             capabilities = request.rtp_capabilities or self.router.rtp_capabilities
             key = (receiver.id, request.producer_id)
-            before = party.consumers.get(key)
+            before = mine.consumers.get(key)
             if before is not None and before.capabilities == capabilities:
                 return before.consumer
             if not self.router.can_consume(request.producer_id, capabilities):
@@ -289,31 +290,30 @@ class Room:
                 consumer = await receiver.consume(request.producer_id, capabilities, paused=True)
             except NotFound as error:  # it closed a moment ago
                 raise ProducerNotFound(request.producer_id) from error
-            owned = PartyConsumer(consumer, user_id, capabilities, receiver.id)
-            party.consumers[key] = self.consumers[consumer.id] = owned
+            owned = PartyConsumer(consumer, party, capabilities, receiver.id)
+            mine.consumers[key] = self.consumers[consumer.id] = owned
             self._index[consumer.id] = self
             consumer.on_closed(self._consumer_closed)
             return consumer
 
-    async def resume_consumer(self, user_id: str, consumer_id: str) -> None:
-        async with self.party(user_id).lock:
-            consumer = self.consumer_of(user_id, consumer_id).consumer
+    async def resume_consumer(self, party: PartyRole, consumer_id: str) -> None:
+        async with self._sides[party].lock:
+            consumer = self.consumer_of(party, consumer_id).consumer
             if not consumer.paused:
                 raise AlreadyResumed(consumer_id)
             with unless_gone(consumer_id):
                 await consumer.resume()
 
-    async def pause_consumer(self, user_id: str, consumer_id: str) -> None:
-        async with self.party(user_id).lock:
-            consumer = self.consumer_of(user_id, consumer_id).consumer
+    async def pause_consumer(self, party: PartyRole, consumer_id: str) -> None:
+        async with self._sides[party].lock:
+            consumer = self.consumer_of(party, consumer_id).consumer
             if not consumer.paused:
                 with unless_gone(consumer_id):
                     await consumer.pause()
 
-    def consumer_of(self, user_id: str, consumer_id: str) -> PartyConsumer:
-        self.party(user_id)
+    def consumer_of(self, party: PartyRole, consumer_id: str) -> PartyConsumer:
         found = self.consumers.get(consumer_id)
-        if found is None or found.user_id != user_id:
+        if found is None or found.party != party:
             raise ConsumerNotFound(consumer_id)
         return found
 
@@ -340,11 +340,11 @@ class Room:
         moment = at_worker_time(trace["timestamp"])
         owned = self.producers.get(producer.id)
         if owned is not None and self.watcher is not None:
-            self.watcher.first_packet(owned.user_id, producer, moment)
+            self.watcher.first_packet(owned.party, producer, moment)
 
-    def _tell(self, news: ProducerNews, user_id: str, producer: Producer) -> None:
+    def _tell(self, news: ProducerNews, party: PartyRole, producer: Producer) -> None:
         if self.watcher is not None:
-            self.watcher.producer_changed(news, user_id, producer)
+            self.watcher.producer_changed(news, party, producer)
 
     def _transport_closed(self, transport: Transport) -> None:
         self.transports.pop(transport.id, None)
@@ -352,17 +352,17 @@ class Room:
 
     def _producer_closed(self, producer: Producer) -> None:
         owned = self.producers.pop(producer.id)
-        party = self._parties[owned.user_id]
+        mine = self._sides[owned.party]
         self._index.pop(producer.id, None)
-        party.producers.pop(owned.key, None)
-        party.sending[producer.kind] -= 1
+        mine.producers.pop(owned.key, None)
+        mine.sending[producer.kind] -= 1
         if not self.router.closed:
-            self._tell("producer_removed", owned.user_id, producer)
+            self._tell("producer_removed", owned.party, producer)
 
     def _consumer_closed(self, consumer: Consumer) -> None:
         owned = self.consumers.pop(consumer.id)
         self._index.pop(consumer.id, None)
-        self._parties[owned.user_id].consumers.pop((owned.transport_id, consumer.producer_id), None)
+        self._sides[owned.party].consumers.pop((owned.transport_id, consumer.producer_id), None)
 
     def _router_closed(self, router: Router) -> None:
         del self._on_producer_closed, self._on_first_packet

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal, Protocol
 
 from app.calls.clock import Moment
+from app.person import PartyRole
 from worker_bridge.producer import Producer
 from worker_bridge.resource import CloseReason
 
@@ -17,9 +18,9 @@ class RoomWatcher(Protocol):
     def set_up(self) -> None:
         """There is one more transport."""
 
-    def producer_changed(self, news: ProducerNews, user_id: str, producer: Producer) -> None: ...
+    def producer_changed(self, news: ProducerNews, party: PartyRole, producer: Producer) -> None: ...
 
-    def first_packet(self, user_id: str, producer: Producer, at: Moment) -> None:
+    def first_packet(self, party: PartyRole, producer: Producer, at: Moment) -> None:
         """The worker received a producer's first packet."""
 
     def closed(self, reason: CloseReason) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, MutableMapping
 
 from app.calls.room import Room, RoomLimits
 from app.errors import WorkerUnavailable
+from app.person import Parties
 from worker_bridge.errors import ResourceClosed, WorkerGone
 from worker_bridge.pool import Slot
 from worker_bridge.rtp import RtpCodecCapability
@@ -26,7 +27,7 @@ class Rooms:
         self._limits = limits
         self._index = index
 
-    async def open(self, call_id: str, parties: tuple[str, str]) -> Room:
+    async def open(self, call_id: str, parties: Parties) -> Room:
         """WorkerUnavailable where no worker can take it."""
         try:
             slot = self._place()

@@ -17,7 +17,6 @@ from app.calls.registry import Registry
 from app.calls.room import Released
 from app.calls.rooms import Rooms
 from app.errors import (
-    BadRequest,
     CallerBusy,
     CallNotFound,
     InsufficientPoints,
@@ -28,6 +27,7 @@ from app.errors import (
 )
 from app.ledger.errors import CallExists, LedgerUnavailable, PartyBusy, StaleState
 from app.ledger.values import CallState, EndedBy, NewCall, NewEvent
+from app.person import Person
 
 
 class CallService:
@@ -57,12 +57,12 @@ class CallService:
     async def request_call(self, claims: Claims, otomo_id: str, call_id: str | None = None) -> LiveCall:
         """Ring an otomo who is online and free, for a user who is free and can pay one minute."""
         claims.require_caller()
-        refuse_oneself(claims.user_id, otomo_id)
-        if not self._presence.is_otomo(otomo_id):
-            raise OtomoNotFound(otomo_id) if self._presence.online(otomo_id) else OtomoOffline(otomo_id)
-        if self._registry.busy(otomo_id):
+        otomo = Person("otomo", otomo_id)
+        if not self._presence.online(otomo):
+            raise await self._why_not_there(otomo_id)
+        if self._registry.busy(otomo):
             raise OtomoBusy(otomo_id)
-        if self._registry.busy(claims.user_id):
+        if self._registry.busy(claims.person):
             raise CallerBusy(claims.user_id)
         price = await self._rates.of(otomo_id)
         wallet = await self._journal.ledger.balance(claims.user_id) if price else None
@@ -81,7 +81,6 @@ class CallService:
         self, user_id: str, otomo_id: str, call_id: str | None = None, price_per_minute: int | None = None
     ) -> LiveCall:
         """A call that another system has matched: its room is open when this returns."""
-        refuse_oneself(user_id, otomo_id, "otomoId")
         price = await self._rates.of(otomo_id) if price_per_minute is None else price_per_minute
         call = self._new_call(user_id, otomo_id, call_id, price)
         async with call.lock:
@@ -103,9 +102,9 @@ class CallService:
         async with call.lock:
             call.step(CallEvent.ACCEPT)
             room = await self._rooms.open(call.id, call.parties)
-            told = news.answered("call_accepted", call, call.user_id, now())
+            told = news.answered("call_accepted", call, call.parties.user, now())
             try:
-                await self._lifecycle.match(call, room, f"accepted by {claims.user_id}", [told])
+                await self._lifecycle.match(call, room, f"accepted by {claims.person}", [told])
             except BaseException as error:
                 room.close()
                 if isinstance(error, StaleState):
@@ -116,30 +115,30 @@ class CallService:
     async def reject(self, claims: Claims, call_id: str, reason: str | None = None) -> LiveCall:
         call = await self._call_of(claims, call_id, otomo=True)
         await no_answer_under_way(call)
-        told = news.answered("call_rejected", call, call.user_id, now(), reason)
-        cause = reason or f"rejected by {claims.user_id}"
+        told = news.answered("call_rejected", call, call.parties.user, now(), reason)
+        cause = reason or f"rejected by {claims.person}"
         await self._end(call, CallEvent.REJECT, EndReason.REJECTED, cause, EndedBy.OTOMO, [told])
         return call
 
     async def cancel(self, claims: Claims, call_id: str, reason: str | None = None) -> LiveCall:
         call = await self._call_of(claims, call_id, caller=True)
         await no_answer_under_way(call)
-        told = news.answered("call_cancelled", call, call.otomo_id, now(), reason)
-        cause = reason or f"cancelled by {claims.user_id}"
+        told = news.answered("call_cancelled", call, call.parties.otomo, now(), reason)
+        cause = reason or f"cancelled by {claims.person}"
         await self._end(call, CallEvent.CANCEL, EndReason.CANCELLED, cause, EndedBy.USER, [told])
         return call
 
     async def end(self, claims: Claims, call_id: str, reason: str | None = None) -> LiveCall:
         call = await self._call_of(claims, call_id)
-        cause = reason or f"ended by {claims.user_id}"
-        await self._end(call, CallEvent.HANG_UP, EndReason.MANUAL, cause, call.role_of(claims.user_id))
+        cause = reason or f"ended by {claims.person}"
+        await self._end(call, CallEvent.HANG_UP, EndReason.MANUAL, cause, EndedBy(claims.role))
         return call
 
     async def clean_up(self, claims: Claims, call_id: str) -> Released:
         """A party leaves: the call ends, and what its room held is counted."""
         call = await self._call_of(claims, call_id)
-        cause = f"cleaned up by {claims.user_id}"
-        return await self._end(call, CallEvent.HANG_UP, EndReason.MANUAL, cause, call.role_of(claims.user_id))
+        cause = f"cleaned up by {claims.person}"
+        return await self._end(call, CallEvent.HANG_UP, EndReason.MANUAL, cause, EndedBy(claims.role))
 
     async def end_by_admin(self, call_id: str, reason: str | None = None) -> LiveCall:
         call = self._registry.find(call_id) or await self._refuse_missing(call_id)
@@ -162,7 +161,7 @@ class CallService:
         call = self._registry.find(call_id)
         if call is None:
             call = await self._refuse_missing(call_id, claims)
-        allowed = (call.user_id,) if caller else (call.otomo_id,) if otomo else call.parties
+        allowed = (call.parties.user,) if caller else (call.parties.otomo,) if otomo else call.parties
         claims.require_party(*allowed)
         return call
 
@@ -172,8 +171,14 @@ class CallService:
         if stored is None:
             raise CallNotFound(call_id)
         if claims is not None:
-            claims.require_party(stored.user_id, stored.otomo_id)
+            claims.require_party(*stored.parties)
         raise InvalidCallState(f"call {call_id} is {stored.state}")
+
+    async def _why_not_there(self, otomo_id: str) -> OtomoOffline | OtomoNotFound:
+        """OtomoNotFound for an id that is only known as a user's: nobody who is offline, but a caller's mistake."""
+        if self._presence.online(Person("user", otomo_id)) and not await self._journal.ledger.knows_otomo(otomo_id):
+            return OtomoNotFound(otomo_id)
+        return OtomoOffline(otomo_id)
 
     def _new_call(self, user_id: str, otomo_id: str, call_id: str | None, price: int) -> LiveCall:
         """Registered from here on, so that nobody else takes the id or the parties while it is stored."""
@@ -183,7 +188,7 @@ class CallService:
         self._admit()
         call = LiveCall(call_id, user_id, otomo_id, price, now())
         for life in call.lives.values():
-            life.had_socket = self._presence.online(life.user_id)
+            life.had_socket = self._presence.online(life.person)
         self._registry.add(call)
         return call
 
@@ -229,8 +234,3 @@ async def no_answer_under_way(call: LiveCall) -> None:
     """Wait until an accept that is being stored is: of it and what would end the ringing, one succeeds."""
     async with call.lock:
         pass
-
-
-def refuse_oneself(user_id: str, otomo_id: str, path: str = "otomoId") -> None:
-    if user_id == otomo_id:
-        raise BadRequest.at(path, "must be somebody else than the caller")

@@ -15,6 +15,7 @@ from app.calls.lifecycle import Lifecycle
 from app.calls.liveness import SWEEP_EVERY_S, LifeLimits, Sweeper, verdict
 from app.calls.registry import Registry
 from app.calls.tasks import Tasks
+from app.person import Person
 
 SweepListener = Callable[[float], None]
 FlagListener = Callable[[LiveCall, Flag], None]
@@ -32,7 +33,7 @@ class Watch:
         registry: Registry,
         lifecycle: Lifecycle,
         journal: Journal,
-        online: Callable[[str], bool],
+        online: Callable[[Person], bool],
         limits: LifeLimits,
     ) -> None:
         self._registry = registry
@@ -84,14 +85,14 @@ class Watch:
                 continue
             found = verdict(call.lives.values(), call.connected_at.monotonic, present, self._online, self._limits)
             if found is not None:
-                reason, user_id = found
-                self._lifecycle.end_soon(call, CallEvent.FAIL, reason, f"{reason} at {user_id}")
+                reason, person = found
+                self._lifecycle.end_soon(call, CallEvent.FAIL, reason, f"{reason} at {person}")
 
     def _look_for_flags(self, calls: list[LiveCall]) -> None:
         present = now()
         for call in calls:
             for flag in call.flags.update(wrong_with(call, present.monotonic), present) if call.live else ():
-                logger.info("call %s: %s at %s", call.id, flag.type, flag.user_id)
+                logger.info("call %s: %s at %s", call.id, flag.type, flag.party)
                 for listener in self._flag_listeners:
                     listener(call, flag)
 

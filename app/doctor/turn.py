@@ -9,6 +9,7 @@ from typing import Any
 
 from app.doctor.finding import Finding, fail, ok, warn
 from app.doctor.sockets import reason
+from app.person import Person
 from app.settings import Settings
 from app.turn import ice_servers
 
@@ -53,7 +54,7 @@ async def allocate(url: str, settings: Settings) -> None:
     transport = match["transport"] or ("tcp" if match["scheme"] == "turns" else "udp")
     if (match["scheme"], transport) == ("turns", "udp"):
         raise TurnError("TURN over DTLS is spoken by few clients, and not by this check")
-    servers = ice_servers(settings)("admin", "doctor")
+    servers = ice_servers(settings)(Person("admin", "doctor"))
     assert servers is not None  # noqa: S101  where there are URLs, there is a secret
     address = match["host"].strip("[]"), int(match["port"] or PORTS[match["scheme"]])
     options: dict[str, Any] = {"transport": transport}

@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import fields
 from functools import cache
 
-from sqlalchemy import Connection, RowMapping, or_, select
+from sqlalchemy import Connection, RowMapping, select
 
 from app.ledger.bulk import BulkLock, BulkUpdate, Row
 from app.ledger.paging import page
@@ -26,6 +26,7 @@ from app.ledger.values import (
     Transition,
     Unit,
 )
+from app.person import Person
 
 COLUMNS = tuple(one.name for one in fields(Call))
 LOCK = BulkLock(calls, COLUMNS)
@@ -54,11 +55,11 @@ def call(tx: Connection, call_id: str) -> Call | None:
 
 
 def list_calls(
-    tx: Connection, party_id: str | None, states: Collection[CallState], limit: int, cursor: str | None
+    tx: Connection, party: Person | None, states: Collection[CallState], limit: int, cursor: str | None
 ) -> Page[Call]:
     query = select(calls)
-    if party_id is not None:
-        query = query.where(or_(calls.c.user_id == party_id, calls.c.otomo_id == party_id))
+    if party is not None:
+        query = query.where((calls.c.user_id if party.role == "user" else calls.c.otomo_id) == party.id)
     if states:
         query = query.where(calls.c.state.in_(states))
     return page(tx, query, (calls.c.created_at_ms, calls.c.id), call_of, limit=limit, cursor=cursor)

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, Connection, Select, bindparam, delete, or_, select, update
+from sqlalchemy import BigInteger, Connection, RowMapping, Select, and_, bindparam, delete, or_, select, update
 
 from app.ledger.bulk import DIALECT, BulkInsert, Row, execute_sqlite
 from app.ledger.tables import event_counter, events
 from app.ledger.values import Event, NewEvent
+from app.person import Person
 
 DRAW = (
     update(event_counter)
@@ -66,9 +67,11 @@ def _draw(tx: Connection, how_many: int) -> int:
 
 
 def _row(event: Event, unit_index: int | None) -> Row:
+    role, user_id = event.to or (None, None)
     return {
         "seq": event.seq,
-        "user_id": event.user_id,
+        "role": role,
+        "user_id": user_id,
         "call_id": event.call_id,
         "unit_index": unit_index,
         "type": event.type,
@@ -77,9 +80,9 @@ def _row(event: Event, unit_index: int | None) -> Row:
     }
 
 
-def since(tx: Connection, user_id: str, seq: int, *, broadcasts: bool, limit: int) -> tuple[Event, ...]:
-    audience = events.c.user_id == user_id
-    if broadcasts:
+def since(tx: Connection, person: Person, seq: int, *, limit: int) -> tuple[Event, ...]:
+    audience = and_(events.c.role == person.role, events.c.user_id == person.id)
+    if person.role == "user":
         audience = or_(audience, events.c.user_id.is_(None))
     return _fetch(tx, _events().where(events.c.seq > seq, audience).limit(limit))
 
@@ -105,10 +108,14 @@ def prune(tx: Connection, before_ms: int) -> int:
     return tx.execute(delete(events).where(events.c.at_ms < before_ms)).rowcount
 
 
-def _events() -> Select[tuple[int, str, object, str, str, int]]:
-    columns = (events.c.seq, events.c.type, events.c.payload, events.c.user_id, events.c.call_id, events.c.at_ms)
-    return select(*columns).order_by(events.c.seq)
+def _events() -> Select[Any]:
+    return select(*(column for column in events.c if column.name != "unit_index")).order_by(events.c.seq)
 
 
-def _fetch(tx: Connection, query: Select[tuple[int, str, object, str, str, int]]) -> tuple[Event, ...]:
-    return tuple(Event(**row) for row in tx.execute(query).mappings())
+def _fetch(tx: Connection, query: Select[Any]) -> tuple[Event, ...]:
+    return tuple(map(_event, tx.execute(query).mappings()))
+
+
+def _event(row: RowMapping) -> Event:
+    to = None if row["user_id"] is None else Person(row["role"], row["user_id"])
+    return Event(row["seq"], row["type"], row["payload"], to, row["call_id"], row["at_ms"])

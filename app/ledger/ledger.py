@@ -48,6 +48,7 @@ from app.ledger.values import (
     Usage,
     Wallet,
 )
+from app.person import Person
 
 NODE = "main"
 PAGE = 50  # lines
@@ -133,14 +134,14 @@ class Ledger:
 
     async def calls_of(
         self,
-        party_id: str | None = None,
+        party: Person | None = None,
         *,
         states: Collection[CallState] = (),
         limit: int = PAGE,
         cursor: str | None = None,
     ) -> Page[Call]:
         """A party's calls, or everybody's, newest first; at most 200 on a page. Raises BadCursor."""
-        return await self._database.read(calls.list_calls, party_id, tuple(states), limit, cursor)
+        return await self._database.read(calls.list_calls, party, tuple(states), limit, cursor)
 
     async def timeline(self, call_id: str) -> tuple[Transition, ...]:
         """Every state that the call went through, in order; empty where there is no such call."""
@@ -203,6 +204,10 @@ class Ledger:
         """Points per minute, where the otomo has a price of their own."""
         return await self._database.read(rates.rate, otomo_id)
 
+    async def knows_otomo(self, otomo_id: str) -> bool:
+        """Whether the otomo ever had a price of their own, or a call."""
+        return await self._database.read(rates.knows_otomo, otomo_id)
+
     async def set_rate(self, otomo_id: str, price_per_minute: int, *, at_ms: int) -> None:
         """Set the price of the otomo's calls from now on; those that exist keep theirs."""
         await self._database.write(rates.set_rate, otomo_id, price_per_minute, at_ms)
@@ -218,11 +223,9 @@ class Ledger:
         noting = changes.Noting(tuple(noted), tuple(events_), at_ms)
         return await self._database.write_each("note", changes.make, noting, hurry=False)
 
-    async def events_since(
-        self, user_id: str, seq: int, *, broadcasts: bool = True, limit: int = events.REPLAY_LIMIT
-    ) -> tuple[Event, ...]:
-        """What a user was told after ``seq``, oldest first; ``broadcasts`` adds what all users were told."""
-        return await self._database.read(events.since, user_id, seq, broadcasts=broadcasts, limit=limit)
+    async def events_since(self, person: Person, seq: int, *, limit: int = events.REPLAY_LIMIT) -> tuple[Event, ...]:
+        """What somebody was told after ``seq``, oldest first; with what all users were told, where it is one."""
+        return await self._database.read(events.since, person, seq, limit=limit)
 
     async def tail(self, seq: int, *, limit: int = events.REPLAY_LIMIT) -> tuple[Event, ...]:
         """What anybody was told after ``seq``, oldest first."""

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from app.ledger.values import Call, NewEvent, TickStatus, Unit
+from app.person import Person
 
 CALL_TICK = "call_tick"
 CALL_END = "call_end"
@@ -29,9 +30,10 @@ def unit_charged(call: Call, unit: Unit, status: TickStatus) -> list[NewEvent]:
         "timestamp": iso(unit.charged_at_ms),
         "status": status.value,
     }
+    parties = call.parties
     told = [
-        NewEvent(CALL_TICK, {**tick, "userBalance": unit.balance_after}, call.user_id, call.id),
-        NewEvent(CALL_TICK, tick, call.otomo_id, call.id),
+        NewEvent(CALL_TICK, {**tick, "userBalance": unit.balance_after}, parties.user, call.id),
+        NewEvent(CALL_TICK, tick, parties.otomo, call.id),
     ]
     if unit.points and unit.balance_after is not None:
         told.append(wallet_changed(call.user_id, unit.balance_after, CALL_TICK, unit.charged_at_ms, call.id))
@@ -40,7 +42,7 @@ def unit_charged(call: Call, unit: Unit, status: TickStatus) -> list[NewEvent]:
 
 def wallet_changed(user_id: str, balance: int, reason: str, at_ms: int, call_id: str | None = None) -> NewEvent:
     payload = {"balance": balance, "reason": reason, "timestamp": iso(at_ms)}
-    return NewEvent(WALLET_UPDATE, payload, user_id, call_id)
+    return NewEvent(WALLET_UPDATE, payload, Person("user", user_id), call_id)
 
 
 def call_ended(call: Call) -> list[NewEvent]:
@@ -54,4 +56,4 @@ def call_ended(call: Call) -> list[NewEvent]:
         "durationSeconds": call.duration_seconds,
         "totalChargedPoints": call.billed_points,
     }
-    return [NewEvent(CALL_END, payload, party, call.id) for party in (call.user_id, call.otomo_id)]
+    return [NewEvent(CALL_END, payload, party, call.id) for party in call.parties]

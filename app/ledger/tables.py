@@ -183,13 +183,14 @@ events = Table(
     "events",
     metadata,
     Column("seq", BigInteger, primary_key=True, autoincrement=False),
-    Column("user_id", Id),  # whom it is for; NULL is for all users
+    Column("role", Text),  # whom it is for, with the id; both are NULL where it is for all users
+    Column("user_id", Id),
     Column("call_id", Id),
     Column("unit_index", Integer),  # finds a unit's events again when its charge is tried a second time
     Column("type", Text, nullable=False),
     Column("payload", JSON, nullable=False),
     Column("at_ms", Millis, nullable=False),
-    Index("ix_events_user", "user_id", "seq"),
+    Index("ix_events_person", "user_id", "role", "seq"),
     Index("ix_events_call", "call_id", "seq"),
     Index("ix_events_at", "at_ms"),
 )

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from app.person import Parties, Person
+
 MAX_POINTS = 10**15  # what a wallet can hold: far inside 64 bits and inside a JSON number's 2^53
 
 
@@ -42,11 +44,11 @@ class TickStatus(StrEnum):
 
 
 class NewEvent(NamedTuple):
-    """Something to be told. ``user_id`` None tells all users; ``payload`` is JSON as it goes over the wire."""
+    """Something to be told. ``to`` None tells all users; ``payload`` is JSON as it goes over the wire."""
 
     type: str
     payload: Mapping[str, Any]
-    user_id: str | None = None
+    to: Person | None = None
     call_id: str | None = None
 
 
@@ -56,7 +58,7 @@ class Event(NamedTuple):
     seq: int
     type: str
     payload: Mapping[str, Any]
-    user_id: str | None
+    to: Person | None
     call_id: str | None
     at_ms: int
 
@@ -99,6 +101,10 @@ class Call:
     duration_seconds: int | None = None
     billed_units: int = 0
     billed_points: int = 0
+
+    @property
+    def parties(self) -> Parties:
+        return Parties.of(self.user_id, self.otomo_id)
 
 
 class EndedBy(StrEnum):

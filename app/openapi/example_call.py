@@ -12,6 +12,7 @@ QUALITY = [
     {
         "from": USER,
         "to": OTOMO,
+        "fromRole": "user",
         "mos": 4.31,
         "rFactor": 88.9,
         "lossPercent": 0.46,
@@ -23,6 +24,7 @@ FLAGS = [
     {
         "type": "dead_microphone",
         "userId": OTOMO,
+        "role": "otomo",
         "since": "2026-01-31T12:00:31.002Z",
         "until": "2026-01-31T12:00:44.870Z",
     }
@@ -34,7 +36,10 @@ RECORD = {
     "mos": 4.31,
     "quality": QUALITY,
     "flags": FLAGS,
-    "transports": [{"userId": USER, "protocol": "udp"}, {"userId": OTOMO, "protocol": "tcp"}],
+    "transports": [
+        {"userId": USER, "role": "user", "protocol": "udp"},
+        {"userId": OTOMO, "role": "otomo", "protocol": "tcp"},
+    ],
 }
 STANDING = FLAGS[0] | {"until": None}
 ALICE_NOW = {

@@ -155,7 +155,9 @@ EXAMPLES: Final[Mapping[type[Schema[Any]], Json]] = {
         "rtpParameters": _SENT,
     },
     ProducerCreatedSchema: {"producerId": PRODUCER_ID},
-    ProducerListSchema: {"producers": [{"producerId": PRODUCER_ID, "userId": USER, "kind": "audio", "paused": False}]},
+    ProducerListSchema: {
+        "producers": [{"producerId": PRODUCER_ID, "userId": USER, "role": "user", "kind": "audio", "paused": False}]
+    },
     ConsumeRequestSchema: {
         "callId": CALL_ID,
         "transportId": TRANSPORT_ID,

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from app.calls.call import LiveCall, PartyLife
+from app.calls.call import LiveCall
 from app.calls.clock import now, shifted
 from app.calls.room import PartyConsumer, PartyProducer, PartyTransport, Room
+from app.person import PartyRole
 from app.signaling.hub import Hub
 from schemas.live import Live, LiveConsumer, LiveParty, LiveProducer, LiveTransport, SelectedTuple
 from worker_bridge.channel import Body
@@ -42,7 +43,7 @@ async def seen(call: LiveCall, hub: Hub) -> Live:
     """What the worker does not say in time is None: what we know ourselves is told all the same."""
     room = call.room
     answers = await ask(room) if room is not None else {}
-    parties = tuple(party(call, life, hub, answers) for life in call.lives.values())
+    parties = tuple(party(call, role, hub, answers) for role in call.lives)
     return Live(room.worker_index if room is not None else None, parties)
 
 
@@ -68,15 +69,15 @@ async def ask(room: Room) -> Answers:
     return found
 
 
-def party(call: LiveCall, life: PartyLife, hub: Hub, answers: Answers) -> LiveParty:
-    room, user_id = call.room, life.user_id
-    transports = [one for one in room.transports.values() if one.user_id == user_id] if room else []
-    producers = [one for one in room.producers.values() if one.user_id == user_id] if room else []
-    consumers = [one for one in room.consumers.values() if one.user_id == user_id] if room else []
+def party(call: LiveCall, role: PartyRole, hub: Hub, answers: Answers) -> LiveParty:
+    room, life = call.room, call.lives[role]
+    transports = [one for one in room.transports.values() if one.party == role] if room else []
+    producers = [one for one in room.producers.values() if one.party == role] if room else []
+    consumers = [one for one in room.consumers.values() if one.party == role] if room else []
     return LiveParty(
-        user_id=user_id,
-        role="user" if user_id == call.user_id else "otomo",
-        sockets=hub.sockets_of(user_id),
+        user_id=life.person.id,
+        role=role,
+        sockets=hub.sockets_of(life.person),
         last_rtp_at=utc(life.last_rtp),
         transports=tuple(transport(one, answers.get(one.transport.id)) for one in transports),
         producers=tuple(producer(one, answers.get(one.producer.id), room) for one in producers if room),

@@ -116,7 +116,7 @@ async def end_call(request: web.Request, body: ReasonBody) -> web.Response:
 async def list_calls(request: web.Request) -> web.Response:
     """The caller's own calls, newest first; an admin's list is everybody's."""
     query = page_query(request)
-    party = None if claims(request).is_admin else claims(request).user_id
+    party = None if claims(request).is_admin else claims(request).person
     page = await request.app[LEDGER].calls_of(party, limit=query.limit, cursor=query.cursor)
     listed = CallList(tuple(call_body(call) for call in page.items), page.next_cursor)
     return json_response(dump(CallListSchema, listed))
@@ -143,7 +143,7 @@ async def get_billing(request: web.Request) -> web.Response:
 async def readable_call(request: web.Request) -> Call:
     """The stored call, for its parties and for admins."""
     call = await stored_call(request)
-    claims(request).require_reader(call.user_id, call.otomo_id)
+    claims(request).require_reader(*call.parties)
     return call
 
 
@@ -202,10 +202,15 @@ def record_fields(call: Call, record: Record) -> dict[str, Any]:
         "billed_seconds": round(call.billed_units * record.unit_seconds),
         "worker": record.worker,
         "mos": record.mos,
-        "quality": tuple(load(QualityLineSchema, line) for line in record.quality),
-        "flags": tuple(load(FlagLineSchema, line) for line in record.flags),
-        "transports": tuple(load(ProtocolLineSchema, line) for line in record.transports),
+        "quality": tuple(load(QualityLineSchema, with_role(call, line, "from", "fromRole")) for line in record.quality),
+        "flags": tuple(load(FlagLineSchema, with_role(call, line)) for line in record.flags),
+        "transports": tuple(load(ProtocolLineSchema, with_role(call, line)) for line in record.transports),
     }
+
+
+def with_role(call: Call, line: dict[str, Any], of: str = "userId", name: str = "role") -> dict[str, Any]:
+    """A line of a record. Old ones name no role; of their calls, no two parties had the same id."""
+    return {name: "user" if line[of] == call.user_id else "otomo", **line}
 
 
 def utc(at_ms: int) -> datetime:

@@ -48,7 +48,7 @@ async def inspect_call(request: web.Request) -> web.Response:
     if call is not None and stored.state is not CallState.ENDED:
         live = await seen(call, request.app[HUB])
         quality = latest_quality(call)
-        flags = tuple(map(flag_line, call.flags.all))
+        flags = tuple(flag_line(call, flag) for flag in call.flags.all)
         fields |= {"live": live, "quality": quality, "mos": lowest_mos(quality), "flags": flags, "worker": live.worker}
     return json_response(dump(LiveCallDetailSchema, LiveCallDetail(**fields)))
 
@@ -69,6 +69,6 @@ def line_of(stored: Call, call: LiveCall | None) -> LiveCallLine:
         **body_fields(stored),
         worker=call.room.worker_index if call is not None and call.room is not None else None,
         talk_seconds=call.seconds_at(now().monotonic) if call is not None else 0,
-        flags=tuple(map(flag_line, call.flags.standing)) if call is not None else (),
+        flags=tuple(flag_line(call, flag) for flag in call.flags.standing) if call is not None else (),
         mos=lowest_mos(latest_quality(call)) if call is not None else None,
     )

@@ -30,6 +30,7 @@ from app.errors import (
 from app.keys import CALLS, CAPABILITIES, ICE_SERVERS, REGISTRY, SETTINGS, claims
 from app.ledger.errors import LedgerUnavailable
 from app.openapi.declaration import answers
+from app.person import PartyRole
 from app.responses import created, json_response
 from schemas.base import camel_case, dump
 from schemas.consumer import (
@@ -86,15 +87,14 @@ async def create_transport(request: web.Request, body: CreateTransportRequest) -
 
     One live transport per party and direction; a further one takes the place of a dead one.
     """
-    user_id = claims(request).user_id
-    room = request.app[REGISTRY].room(body.call_id)
-    transport = await room.create_transport(user_id, body.direction)
+    room, party = room_of(request, body.call_id)
+    transport = await room.create_transport(party, body.direction)
     answer = TransportCreated(
         transport.id,
         transport.ice_parameters,
         transport.ice_candidates,
         transport.dtls_parameters,
-        request.app[ICE_SERVERS](claims(request).role, user_id),
+        request.app[ICE_SERVERS](claims(request).person),
     )
     return created(dump(TransportCreatedSchema, answer))
 
@@ -109,7 +109,7 @@ async def connect_transport(request: web.Request, body: ConnectTransportRequest)
     """
     transport_id = request.match_info["transport_id"]
     room = room_with(request, transport_id, TransportNotFound(transport_id), body.call_id)
-    await room.connect(claims(request).user_id, transport_id, body.dtls_parameters)
+    await room.connect(room.role_of(claims(request).person), transport_id, body.dtls_parameters)
     return json_response({"connected": True})
 
 
@@ -124,7 +124,8 @@ async def create_producer(request: web.Request, body: ProduceRequest) -> web.Res
     """
     if body.kind not in request.app[SETTINGS].media_kinds:
         raise BadRequest.at("kind", f"{body.kind} is not enabled on this server")
-    producer = await request.app[REGISTRY].room(body.call_id).produce(claims(request).user_id, body)
+    room, party = room_of(request, body.call_id)
+    producer = await room.produce(party, body)
     return created({"producerId": producer.id})
 
 
@@ -136,7 +137,8 @@ async def create_consumer(request: web.Request, body: ConsumeRequest) -> web.Res
 
     Without `rtpCapabilities` the router's own are used. The consumer starts paused.
     """
-    consumer = await request.app[REGISTRY].room(body.call_id).consume(claims(request).user_id, body)
+    room, party = room_of(request, body.call_id)
+    consumer = await room.consume(party, body)
     answer = ConsumerCreated(
         consumer.id, consumer.producer_id, consumer.kind, consumer.rtp_parameters, consumer.producer_paused
     )
@@ -149,7 +151,7 @@ async def resume_consumer(request: web.Request) -> web.Response:
     """RTC-06: let the sound through."""
     consumer_id = request.match_info["consumer_id"]
     room = room_with(request, consumer_id, ConsumerNotFound(consumer_id))
-    await room.resume_consumer(claims(request).user_id, consumer_id)
+    await room.resume_consumer(room.role_of(claims(request).person), consumer_id)
     return json_response({"resumed": True})
 
 
@@ -159,7 +161,7 @@ async def pause_consumer(request: web.Request) -> web.Response:
     """Stop receiving. Doing it twice is fine."""
     consumer_id = request.match_info["consumer_id"]
     room = room_with(request, consumer_id, ConsumerNotFound(consumer_id))
-    await room.pause_consumer(claims(request).user_id, consumer_id)
+    await room.pause_consumer(room.role_of(claims(request).person), consumer_id)
     return json_response({"paused": True})
 
 
@@ -167,8 +169,7 @@ async def pause_consumer(request: web.Request) -> web.Response:
 @answers({200: RoomCleanedSchema}, *IN_A_ROOM, LedgerUnavailable)
 async def clean_up(request: web.Request) -> web.Response:
     """RTC-07: close the room. Ends a live call first; the counts are of what this request closed."""
-    room = request.app[REGISTRY].room(request.match_info["call_id"])
-    room.party(claims(request).user_id)
+    room, _ = room_of(request, request.match_info["call_id"])
     released = await request.app[CALLS].clean_up(claims(request), room.call_id)
     return json_response({"cleaned": True, "released": released._asdict()})
 
@@ -179,9 +180,11 @@ async def list_producers(request: web.Request) -> web.Response:
     """What is sent in a room, for its parties and for admins."""
     room = request.app[REGISTRY].room(request.match_info["call_id"])
     if not claims(request).is_admin:
-        room.party(claims(request).user_id)
+        room.role_of(claims(request).person)
     listed = tuple(
-        ListedProducer(one.producer.id, one.user_id, one.producer.kind, one.producer.paused)
+        ListedProducer(
+            one.producer.id, room.parties.person(one.party).id, one.party, one.producer.kind, one.producer.paused
+        )
         for one in room.producers.values()
     )
     return json_response(dump(ProducerListSchema, ProducerList(listed)))
@@ -209,7 +212,7 @@ async def delete_producer(request: web.Request) -> web.Response:
     """Stop sending for good."""
     producer_id = request.match_info["producer_id"]
     room = room_with(request, producer_id, ProducerNotFound(producer_id))
-    room.close_producer(claims(request).user_id, producer_id)
+    room.close_producer(room.role_of(claims(request).person), producer_id)
     return json_response({"closed": True})
 
 
@@ -219,7 +222,7 @@ async def delete_transport(request: web.Request) -> web.Response:
     """Close a transport, and its producers and consumers with it."""
     transport_id = request.match_info["transport_id"]
     room = room_with(request, transport_id, TransportNotFound(transport_id))
-    room.close_transport(claims(request).user_id, transport_id)
+    room.close_transport(room.role_of(claims(request).person), transport_id)
     return json_response({"closed": True})
 
 
@@ -229,7 +232,7 @@ async def restart_ice(request: web.Request) -> web.Response:
     """New ICE credentials, after which a client gathers and connects anew."""
     transport_id = request.match_info["transport_id"]
     room = room_with(request, transport_id, TransportNotFound(transport_id))
-    ice_parameters = await room.restart_ice(claims(request).user_id, transport_id)
+    ice_parameters = await room.restart_ice(room.role_of(claims(request).person), transport_id)
     return json_response(dump(IceRestartedSchema, IceRestarted(ice_parameters)))
 
 
@@ -240,7 +243,7 @@ async def get_transport_stats(request: web.Request) -> web.Response:
     transport_id = request.match_info["transport_id"]
     room = room_with(request, transport_id, TransportNotFound(transport_id))
     transport = room.transports.get(transport_id)
-    if transport is None or not may_read(request, room, transport.user_id):
+    if transport is None or not may_read(request, room, transport.party):
         raise TransportNotFound(transport_id)
     return stats_response(await transport.transport.get_stats())
 
@@ -252,7 +255,7 @@ async def get_producer_stats(request: web.Request) -> web.Response:
     producer_id = request.match_info["producer_id"]
     room = room_with(request, producer_id, ProducerNotFound(producer_id))
     producer = room.producers.get(producer_id)
-    if producer is None or not may_read(request, room, producer.user_id):
+    if producer is None or not may_read(request, room, producer.party):
         raise ProducerNotFound(producer_id)
     return stats_response(await producer.producer.get_stats())
 
@@ -264,10 +267,16 @@ async def get_consumer_stats(request: web.Request) -> web.Response:
     consumer_id = request.match_info["consumer_id"]
     room = room_with(request, consumer_id, ConsumerNotFound(consumer_id))
     consumer = room.consumers.get(consumer_id)
-    if consumer is None or not may_read(request, room, consumer.user_id):
+    if consumer is None or not may_read(request, room, consumer.party):
         raise ConsumerNotFound(consumer_id)
     with unless_gone(consumer_id):
         return stats_response(await consumer.consumer.get_stats())
+
+
+def room_of(request: web.Request, call_id: str) -> tuple[Room, PartyRole]:
+    """The room of a call, and as which party the caller is in it. RoomNotFound, and Forbidden for everybody else."""
+    room = request.app[REGISTRY].room(call_id)
+    return room, room.role_of(claims(request).person)
 
 
 def room_with(request: web.Request, object_id: str, missing: CallError, call_id: str | None = None) -> Room:
@@ -276,7 +285,7 @@ def room_with(request: web.Request, object_id: str, missing: CallError, call_id:
     room = registry.room_with(object_id)
     if call_id is not None:
         named = registry.room(call_id)
-        named.party(claims(request).user_id)
+        named.role_of(claims(request).person)
         room = named if room is named else None
     if room is None:
         raise missing
@@ -286,15 +295,14 @@ def room_with(request: web.Request, object_id: str, missing: CallError, call_id:
 async def set_producer_paused(request: web.Request, *, paused: bool) -> None:
     producer_id = request.match_info["producer_id"]
     room = room_with(request, producer_id, ProducerNotFound(producer_id))
-    await room.set_producer_paused(claims(request).user_id, producer_id, paused)
+    await room.set_producer_paused(room.role_of(claims(request).person), producer_id, paused)
 
 
-def may_read(request: web.Request, room: Room, owner: str) -> bool:
+def may_read(request: web.Request, room: Room, owner: PartyRole) -> bool:
     """Statistics are for the owner and for admins; a stranger to the call is Forbidden."""
     if claims(request).is_admin:
         return True
-    room.party(claims(request).user_id)
-    return claims(request).user_id == owner
+    return room.role_of(claims(request).person) == owner
 
 
 def stats_response(stats: list[Stats]) -> web.Response:

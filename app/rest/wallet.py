@@ -21,21 +21,23 @@ routes = web.RouteTableDef()
 @routes.get("/wallet/balance")
 @answers({200: BalanceSchema}, WalletNotFound, LedgerUnavailable)
 async def get_balance(request: web.Request) -> web.Response:
-    """The caller's own points. There is a wallet from the first adjustment on."""
-    user_id = claims(request).user_id
-    wallet = await request.app[LEDGER].balance(user_id)
+    """The caller's own points. Users have a wallet, from its first adjustment on; nobody else has."""
+    person = claims(request).person
+    wallet = await request.app[LEDGER].balance(person.id) if person.role == "user" else None
     if wallet is None:
-        raise WalletNotFound(user_id)
+        raise WalletNotFound(str(person))
     return balance_response(wallet)
 
 
 @routes.get("/wallet/usage")
 @answers({200: UsageSchema}, LedgerUnavailable, query=PAGE)
 async def get_usage(request: web.Request) -> web.Response:
-    """The caller's own statement: one line per call that cost something, newest first."""
+    """The caller's own statement: one line per call that cost something, newest first. Calls cost users alone."""
     query = page_query(request)
-    user_id = claims(request).user_id
-    page = await request.app[LEDGER].usage(user_id, limit=query.limit, cursor=query.cursor)
+    person = claims(request).person
+    if person.role != "user":
+        return json_response(dump(UsageSchema, Usage((), None)))
+    page = await request.app[LEDGER].usage(person.id, limit=query.limit, cursor=query.cursor)
     lines = tuple(
         UsageLine(
             line.call_id,

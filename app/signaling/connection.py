@@ -20,12 +20,13 @@ from contextlib import suppress
 from aiohttp import WebSocketError, WSCloseCode, WSMsgType, hdrs, web
 
 from app.auth import WEBSOCKET_BEARER, Claims, offered_token
+from app.person import Person
 from app.signaling.hub import Event, Hub
 from app.signaling.limits import CloseCode, Limits
 from app.signaling.outbox import Backlog, Frame, Outbox
 
-Replay = Callable[[str, int], Awaitable[list[Event]]]
-"""``await replay(user_id, since)``: the kept events of a user with a ``seq`` above ``since``, rising."""
+Replay = Callable[[Person, int], Awaitable[list[Event]]]
+"""``await replay(person, since)``: the kept events for a person with a ``seq`` above ``since``, rising."""
 
 Answer = Callable[[Claims, str | bytes], Awaitable[bytes]]
 """``await answer(claims, message)``: what a text (str) or binary (bytes) message is answered with. Never raises."""
@@ -75,7 +76,7 @@ class Connection:
         self._timer: asyncio.TimerHandle | None = None
 
     def __repr__(self) -> str:
-        return f"<Connection of {self.claims.user_id} from {self._request.remote}>"
+        return f"<Connection of {self.claims.person} from {self._request.remote}>"
 
     @property
     def token(self) -> str | None:
@@ -93,7 +94,7 @@ class Connection:
         self._hub.join(self)  # before the client can know that it is connected: it must not miss what it causes next
         try:
             await self._socket.prepare(self._request)
-            writer = asyncio.create_task(self._write(), name=f"websocket writer of {self.claims.user_id}")
+            writer = asyncio.create_task(self._write(), name=f"websocket writer of {self.claims.person}")
             try:
                 self._ping_at += self._limits.ping_every_s
                 self._beat_at = self._loop.time()
@@ -177,7 +178,7 @@ class Connection:
         """Send what the user missed, then what was held back meanwhile, each event once and in the order of ``seq``."""
         self._heard_at = math.inf  # while we work, silence is ours
         try:
-            missed = [] if since is None else await replay(self.claims.user_id, since)
+            missed = [] if since is None else await replay(self.claims.person, since)
             for event in missed:
                 self._send(Frame(event.encode(), seq=event.seq))
                 await self._outbox.room()

@@ -63,7 +63,7 @@ class Dispatcher:
     async def _perform(self, claims: Claims, message: str | bytes) -> tuple[str, dict[str, Any]]:
         """The command's name, and its answer."""
         if not claims.is_admin:  # as in REST: 429 comes before 400
-            self._limiter.admit(claims.user_id)
+            self._limiter.admit(claims.person)
         if isinstance(message, bytes):
             raise BadRequest.at("", "must be a text message")
         envelope = parse(EnvelopeSchema, message)

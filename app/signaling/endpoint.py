@@ -67,7 +67,7 @@ class Endpoint:
         426 for what is no WebSocket handshake; 400 for a ``since`` that is no ``seq``; 503 while the node stops.
         """
         if TOKEN_PARAMETERS & {name.lower() for name in request.query}:
-            _log.warning("%s sent a token in the URL: it must be regarded as lost", claims(request).user_id)
+            _log.warning("%s sent a token in the URL: it must be regarded as lost", claims(request).person)
             raise Unauthorized("token in the URL", token_given=True)
         connection = Connection(request, claims(request), self._hub, self._limits, self._clock)
         if not connection.is_handshake:

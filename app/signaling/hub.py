@@ -13,10 +13,11 @@ from typing import Any, Protocol
 
 import orjson
 
-from app.auth import Claims, Role
+from app.auth import Claims
+from app.person import Person, Role
 from app.signaling.limits import SOCKETS_PER_USER, CloseCode
 
-PresenceListener = Callable[[str, bool], None]
+PresenceListener = Callable[[Person, bool], None]
 PublishListener = Callable[[str, int], None]
 
 _log = logging.getLogger(__name__)
@@ -24,10 +25,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that one user is told. ``seq`` rises per user; ``payload`` is JSON-able, in the wire's spelling."""
+    """Something that one person is told. ``seq`` rises per person; ``payload`` is JSON-able, in the wire's spelling."""
 
     seq: int
-    user_id: str
+    to: Person
     type: str
     payload: dict[str, Any]
 
@@ -49,11 +50,11 @@ class Socket(Protocol):
 
 
 class Hub:
-    """The open sockets of this node, by user."""
+    """The open sockets of this node, by whose they are."""
 
     def __init__(self, sockets_per_user: int = SOCKETS_PER_USER) -> None:
         self._sockets_per_user = sockets_per_user
-        self._sockets: dict[str, list[Socket]] = {}  # the oldest first; a user without sockets has no entry
+        self._sockets: dict[Person, list[Socket]] = {}  # the oldest first; who has none has no entry
         self._listeners: list[PresenceListener] = []
         self._publish_listeners: list[PublishListener] = []
         self._closed = False
@@ -71,23 +72,19 @@ class Hub:
     def user_count(self) -> int:
         return len(self._sockets)
 
-    def sockets_of(self, user_id: str) -> int:
-        return len(self._sockets.get(user_id, ()))
+    def sockets_of(self, person: Person) -> int:
+        return len(self._sockets.get(person, ()))
 
-    def online(self, user_id: str) -> bool:
-        """Whether the user has a live socket."""
-        return user_id in self._sockets
+    def online(self, person: Person) -> bool:
+        """Whether the person has a live socket."""
+        return person in self._sockets
 
-    def online_as(self, user_id: str, role: str) -> bool:
-        """Whether one of the user's sockets has that role."""
-        return any(socket.claims.role == role for socket in self._sockets.get(user_id, ()))
-
-    def users(self, role: Role) -> list[str]:
+    def people(self, role: Role) -> list[Person]:
         """Everybody who is online in that role, for events that go to all."""
-        return [user_id for user_id, sockets in self._sockets.items() if any(s.claims.role == role for s in sockets)]
+        return [person for person in self._sockets if person.role == role]
 
     def on_presence(self, listener: PresenceListener) -> None:
-        """Call ``listener(user_id, online)`` when a user's first socket opens and when the last one closes.
+        """Call ``listener(person, online)`` when a person's first socket opens and when the last one closes.
 
         It is called at once, within :meth:`join` and :meth:`leave`, and must not wait. What it raises is logged.
         """
@@ -98,13 +95,13 @@ class Hub:
         self._publish_listeners.append(listener)
 
     def publish(self, event: Event) -> None:
-        """Hand an event to every socket of its user, encoded once. Never waits; a socket that can't take it closes.
+        """Hand an event to all sockets of whom it is for, encoded once. Never waits; one that can't take it closes.
 
-        Events of one user must come in the order of their ``seq``: a client that reconnects names the last it saw.
+        Events for one person must come in the order of their ``seq``: a client that reconnects names the last it saw.
 
         :raises TypeError: for a payload that is no JSON, before anybody got it.
         """
-        sockets = self._sockets.get(event.user_id)
+        sockets = self._sockets.get(event.to)
         if sockets is None:
             return
         message = event.encode()
@@ -115,25 +112,25 @@ class Hub:
             listener(event.type, len(receivers))
 
     def join(self, socket: Socket) -> None:
-        """Count a socket in. Where a user has too many the oldest is closed: it is the likeliest to be dead."""
-        user_id = socket.claims.user_id
-        sockets = self._sockets.setdefault(user_id, [])
+        """Count a socket in. Where a person has too many the oldest is closed: it is the likeliest to be dead."""
+        person = socket.claims.person
+        sockets = self._sockets.setdefault(person, [])
         sockets.append(socket)
         if len(sockets) == 1:
-            self._tell(user_id, online=True)
+            self._tell(person, online=True)
         elif len(sockets) > self._sockets_per_user:
             sockets[0].close(CloseCode.REPLACED)
 
     def leave(self, socket: Socket) -> None:
         """Count a socket out; again is harmless."""
-        user_id = socket.claims.user_id
-        sockets = self._sockets.get(user_id, [])
+        person = socket.claims.person
+        sockets = self._sockets.get(person, [])
         if socket not in sockets:
             return
         sockets.remove(socket)
         if not sockets:
-            del self._sockets[user_id]
-            self._tell(user_id, online=False)
+            del self._sockets[person]
+            self._tell(person, online=False)
 
     def close_all(self, code: int = CloseCode.GOING_AWAY) -> None:
         """Begin to close every socket, and take no new one from now on."""
@@ -142,9 +139,9 @@ class Hub:
             for socket in sockets:
                 socket.close(code)
 
-    def _tell(self, user_id: str, *, online: bool) -> None:
+    def _tell(self, person: Person, *, online: bool) -> None:
         for listener in self._listeners:
             try:
-                listener(user_id, online)
+                listener(person, online)
             except Exception:
-                _log.exception("a presence listener failed for %s", user_id)
+                _log.exception("a presence listener failed for %s", person)

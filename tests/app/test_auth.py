@@ -363,6 +363,7 @@ def test_the_token_of_a_websocket_handshake(header: str | None, token: str | Non
 # --- permissions
 
 ANN, OTO, ADA = Claims("ann", "user", 0), Claims("oto", "otomo", 0), Claims("ada", "admin", 0)
+NAMESAKES = Claims("oto", "user", 0), Claims("ann", "otomo", 0), Claims("ann", "admin", 0)
 
 
 @pytest.mark.parametrize(
@@ -370,9 +371,9 @@ ANN, OTO, ADA = Claims("ann", "user", 0), Claims("oto", "otomo", 0), Claims("ada
     [
         (lambda who: who.require_admin(), {ADA}),
         (lambda who: who.require_caller(), {ANN}),
-        (lambda who: who.require_party("ann", "oto"), {ANN, OTO}),
-        (lambda who: who.require_party("oto"), {OTO}),
-        (lambda who: who.require_reader("ann"), {ANN, ADA}),
+        (lambda who: who.require_party(ANN.person, OTO.person), {ANN, OTO}),
+        (lambda who: who.require_party(OTO.person), {OTO}),
+        (lambda who: who.require_reader(ANN.person), {ANN, ADA}),
     ],
     ids=["admin", "caller", "parties", "otomo", "reader"],
 )
@@ -383,4 +384,7 @@ def test_permissions(ask: Callable[[Claims], None], allowed: set[Claims]) -> Non
         else:
             with pytest.raises(Forbidden):
                 ask(who)
+    for namesake in NAMESAKES:  # whose id is another's
+        with pytest.raises(Forbidden):
+            namesake.require_party(ANN.person, OTO.person)
     assert [who.is_admin for who in (ANN, OTO, ADA)] == [False, False, True]

@@ -5,6 +5,7 @@ import hashlib
 import hmac
 
 from app.auth import Role
+from app.person import Person
 from app.settings import Settings
 from app.turn import ice_servers
 
@@ -14,7 +15,7 @@ TURN = Settings(turn_urls=("turn:turn.example.com",), turn_secret="between the t
 
 
 def name_at(second: float, role: Role = "user", user_id: str = "17") -> str:
-    servers = ice_servers(TURN, clock=lambda: second)(role, user_id)
+    servers = ice_servers(TURN, clock=lambda: second)(Person(role, user_id))
     assert servers is not None
     assert servers[0].username is not None
     return servers[0].username
@@ -37,10 +38,10 @@ def test_a_user_and_an_otomo_of_one_id_have_names_of_their_own() -> None:
 
 
 def test_the_credential_is_the_names_hmac() -> None:
-    [server] = ice_servers(TURN)("otomo", "17") or ()
+    [server] = ice_servers(TURN)(Person("otomo", "17")) or ()
     digest = hmac.digest(b"between the two servers", str(server.username).encode(), hashlib.sha1)
     assert server.credential == base64.b64encode(digest).decode()
 
 
 def test_without_a_turn_server_there_is_none() -> None:
-    assert ice_servers(Settings())("user", "17") is None
+    assert ice_servers(Settings())(Person("user", "17")) is None

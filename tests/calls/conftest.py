@@ -23,6 +23,7 @@ from app.calls.tasks import Tasks
 from app.ledger import Ledger
 from app.ledger.errors import LedgerUnavailable
 from app.ledger.values import CallState, Event, NewCall
+from app.person import Person
 from tests.conftest import eventually
 
 PRICE = 100  # points a unit
@@ -38,12 +39,12 @@ class Audience:
     def hear(self, events: Sequence[Event]) -> None:
         self.events += events
 
-    def types(self, user_id: str | None = None) -> list[str]:
-        return [event.type for event in self.events if user_id is None or event.user_id == user_id]
+    def types(self, person: Person | None = None) -> list[str]:
+        return [event.type for event in self.events if person in (None, event.to)]
 
-    def payloads(self, event_type: str, user_id: str | None = None) -> list[dict[str, Any]]:
+    def payloads(self, event_type: str, person: Person | None = None) -> list[dict[str, Any]]:
         found = [event for event in self.events if event.type == event_type]
-        return [dict(event.payload) for event in found if user_id is None or event.user_id == user_id]
+        return [dict(event.payload) for event in found if person in (None, event.to)]
 
     def numbers(self) -> list[int]:
         return [event.seq for event in self.events]

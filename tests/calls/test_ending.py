@@ -14,6 +14,7 @@ from app.calls.lifecycle import CallTimers
 from app.errors import InvalidCallState
 from app.ledger.errors import LedgerUnavailable
 from app.ledger.values import CallState, NewCall
+from app.person import Person
 from tests.calls.conftest import PRICE, Desk, ended, prove_alive
 
 IMPATIENT_S = 0.4  # the ledger's timeout, where a test has the database locked
@@ -75,10 +76,10 @@ async def test_a_call_that_was_never_connected_has_lasted_no_second(desk):
 
 async def test_what_an_end_tells_comes_before_the_end_itself(desk):
     call = await ringing(desk)
-    told = news.answered("call_rejected", call, "user", now(), "busy")
+    told = news.answered("call_rejected", call, call.parties.user, now(), "busy")
     await desk.lifecycle.end(call, CallEvent.REJECT, EndReason.REJECTED, "busy", events=[told])
-    assert desk.audience.types("user") == ["call_rejected", "call_end"]
-    assert desk.audience.types("otomo") == ["call_end"]
+    assert desk.audience.types(Person("user", "user")) == ["call_rejected", "call_end"]
+    assert desk.audience.types(Person("otomo", "otomo")) == ["call_end"]
 
 
 async def test_nobody_answers_and_the_call_times_out(desk, monkeypatch):
@@ -86,7 +87,7 @@ async def test_nobody_answers_and_the_call_times_out(desk, monkeypatch):
     call = await ringing(desk)
     desk.lifecycle.ring(call)
     await ended(call)
-    [end] = desk.audience.payloads("call_end", "user")
+    [end] = desk.audience.payloads("call_end", Person("user", "user"))
     assert end["reason"] == "timeout"
     timeline = await desk.ledger.timeline(call.id)
     assert timeline[-1].cause == "nobody answered"
@@ -141,7 +142,7 @@ async def test_the_units_that_wait_are_stored_before_the_end(desk_with):
                 desk.meter._collect(at)
             desk.lifecycle.end_for(call, EndReason.ADMIN, "test")
         await ended(call)
-        told = [event for event in desk.audience.types(call.user_id) if event != "wallet_update"]
+        told = [event for event in desk.audience.types(call.parties.user) if event != "wallet_update"]
         assert told == ["call_tick", "call_tick", "call_end"]
         assert desk.audience.payloads("call_end")[0]["totalChargedPoints"] == 2 * PRICE
 

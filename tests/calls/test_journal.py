@@ -12,6 +12,7 @@ from app.calls.journal import Journal
 from app.calls.tasks import Tasks
 from app.ledger import Ledger
 from app.ledger.values import NewEvent, UnitDue
+from app.person import Person
 from tests.calls.conftest import Desk
 from tests.conftest import eventually
 
@@ -20,7 +21,7 @@ SOON_MS = 1_800_000_000_000
 
 
 def event(name: str, user_id: str = "user") -> NewEvent:
-    return NewEvent(name, {"name": name}, user_id)
+    return NewEvent(name, {"name": name}, Person("user", user_id))
 
 
 def has_not_failed(caplog):

@@ -7,6 +7,7 @@ import pytest
 from app.calls.call import EndReason, LiveCall, PartyLife
 from app.calls.clock import Moment
 from app.calls.liveness import LifeLimits, both_alive, silent_for, verdict
+from app.person import PartyRole, Person
 
 CONNECTED = 1000.0
 NOW = 2000.0
@@ -14,10 +15,12 @@ LIMITS = LifeLimits()
 JUST = 2**-10  # seconds: more than nothing, and exact
 
 
-def life(user_id: str = "user", *, silent_s: float | None = 0.0, had_socket: bool = True, bad_s: float | None = None):
+def life(
+    role: PartyRole = "user", *, silent_s: float | None = 0.0, had_socket: bool = True, bad_s: float | None = None
+):
     """A party that was last heard ``silent_s`` seconds ago (None: never), and whose network is bad for ``bad_s``."""
     return PartyLife(
-        user_id,
+        Person(role, role),
         last_rtp=None if silent_s is None else NOW - silent_s,
         had_socket=had_socket,
         bad_since=None if bad_s is None else NOW - bad_s,
@@ -25,7 +28,8 @@ def life(user_id: str = "user", *, silent_s: float | None = 0.0, had_socket: boo
 
 
 def judged(*lives: PartyLife, online=("user", "otomo"), connected_at=CONNECTED, now=NOW):
-    return verdict(lives, connected_at, now, set(online).__contains__, LIMITS)
+    found = verdict(lives, connected_at, now, lambda person: person.role in online, LIMITS)
+    return found and (found[0], found[1].role)
 
 
 def both(user: PartyLife, **asked):

@@ -66,7 +66,7 @@ async def test_a_unit_that_is_looked_at_late_was_due_when_it_was_due(still_desk)
 async def test_a_unit_in_which_a_party_was_gone_is_free_and_the_next_one_takes_its_number(still_desk):
     call = await started(still_desk)
     await time_is(still_desk, call, 60)
-    call.lives[call.user_id].last_rtp = call.connected_at.monotonic + 119
+    call.lives["user"].last_rtp = call.connected_at.monotonic + 119
     await time_is(still_desk, call, 120, alive=False)
     await time_is(still_desk, call, 180)
     assert await units(still_desk, call) == [(1, PRICE, 60), (2, PRICE, 180)]
@@ -74,9 +74,9 @@ async def test_a_unit_in_which_a_party_was_gone_is_free_and_the_next_one_takes_i
 
 async def test_one_way_sound_is_never_charged(still_desk):
     call = await started(still_desk)
-    call.lives[call.otomo_id].last_rtp = None
+    call.lives["otomo"].last_rtp = None
     for minute in (1, 2, 3):
-        call.lives[call.user_id].last_rtp = call.connected_at.monotonic + 60 * minute
+        call.lives["user"].last_rtp = call.connected_at.monotonic + 60 * minute
         await time_is(still_desk, call, 60 * minute, alive=False)
     assert await units(still_desk, call) == []
     assert await still_desk.balance(call.user_id) == 1000
@@ -120,10 +120,10 @@ async def test_both_are_told_of_a_unit_and_only_the_user_of_the_money(still_desk
         "status": "ok",
     }
     audience = still_desk.audience
-    assert audience.payloads("call_tick", call.user_id) == [{**tick, "userBalance": 1000 - PRICE}]
-    assert audience.payloads("call_tick", call.otomo_id) == [tick]
-    assert [one["balance"] for one in audience.payloads("wallet_update", call.user_id)] == [1000, 1000 - PRICE]
-    assert audience.payloads("wallet_update", call.otomo_id) == []
+    assert audience.payloads("call_tick", call.parties.user) == [{**tick, "userBalance": 1000 - PRICE}]
+    assert audience.payloads("call_tick", call.parties.otomo) == [tick]
+    assert [one["balance"] for one in audience.payloads("wallet_update", call.parties.user)] == [1000, 1000 - PRICE]
+    assert audience.payloads("wallet_update", call.parties.otomo) == []
 
 
 async def test_points_run_out_unit_by_unit(still_desk):
@@ -132,11 +132,11 @@ async def test_points_run_out_unit_by_unit(still_desk):
         await time_is(still_desk, call, 60 * minute)
     await ended(call)
     assert await units(still_desk, call) == [(1, 100, 60), (2, 100, 120), (3, 50, 180)]
-    told = still_desk.audience.payloads("call_tick", call.user_id)
+    told = still_desk.audience.payloads("call_tick", call.parties.user)
     assert [(tick["status"], tick["userBalance"]) for tick in told] == [("ok", 150), ("low_balance", 50), ("ended", 0)]
-    [end] = still_desk.audience.payloads("call_end", call.user_id)
+    [end] = still_desk.audience.payloads("call_end", call.parties.user)
     assert (end["reason"], end["totalChargedPoints"]) == ("low_balance", 250)
-    assert still_desk.audience.types(call.user_id)[-1] == "call_end"
+    assert still_desk.audience.types(call.parties.user)[-1] == "call_end"
 
 
 async def test_the_last_point_of_an_even_balance_ends_the_call(still_desk):
@@ -145,7 +145,7 @@ async def test_the_last_point_of_an_even_balance_ends_the_call(still_desk):
     assert call.live
     await time_is(still_desk, call, 120)
     await ended(call)
-    assert [tick["status"] for tick in still_desk.audience.payloads("call_tick", call.otomo_id)] == ["ok", "ended"]
+    assert [tick["status"] for tick in still_desk.audience.payloads("call_tick", call.parties.otomo)] == ["ok", "ended"]
 
 
 async def test_without_a_wallet_the_first_unit_ends_the_call_and_is_not_charged(still_desk):
@@ -153,7 +153,7 @@ async def test_without_a_wallet_the_first_unit_ends_the_call_and_is_not_charged(
     await time_is(still_desk, call, 60)
     await ended(call)
     assert await units(still_desk, call) == []
-    [end] = still_desk.audience.payloads("call_end", call.otomo_id)
+    [end] = still_desk.audience.payloads("call_end", call.parties.otomo)
     assert (end["reason"], end["totalChargedPoints"]) == ("low_balance", 0)
 
 
@@ -163,7 +163,7 @@ async def test_a_free_call_ticks_and_touches_no_wallet(still_desk):
     await time_is(still_desk, call, 120)
     assert await units(still_desk, call) == [(1, 0, 60), (2, 0, 120)]
     assert await still_desk.balance(call.user_id) == 50
-    ticks = still_desk.audience.payloads("call_tick", call.otomo_id)
+    ticks = still_desk.audience.payloads("call_tick", call.parties.otomo)
     assert [(tick["status"], tick["chargedPoints"]) for tick in ticks] == [("ok", 0), ("ok", 0)]
     assert len(still_desk.audience.payloads("wallet_update")) == 1, "of the gift"
 
@@ -211,7 +211,7 @@ async def test_a_unit_whose_commit_was_cut_off_is_found_and_not_charged_again(de
         await time_is(desk, call, 61)
         await time_is(desk, call, 120)
         assert await units(desk, call) == [(1, PRICE, 60), (2, PRICE, 120)]
-        assert [tick["tickNumber"] for tick in desk.audience.payloads("call_tick", call.user_id)] == [1, 2]
+        assert [tick["tickNumber"] for tick in desk.audience.payloads("call_tick", call.parties.user)] == [1, 2]
         assert await desk.balance(call.user_id) == 1000 - 2 * PRICE
 
 
@@ -226,8 +226,8 @@ async def test_a_call_whose_units_cannot_be_stored_ends_after_the_grace_with_all
             assert desk.audience.payloads("call_end") == []
         await ended(call)
         assert await units(desk, call) == [(1, PRICE, 60), (2, PRICE, 120)]
-        assert desk.audience.types(call.user_id)[-1] == "call_end"
-        [end] = desk.audience.payloads("call_end", call.user_id)
+        assert desk.audience.types(call.parties.user)[-1] == "call_end"
+        [end] = desk.audience.payloads("call_end", call.parties.user)
         assert (end["reason"], end["totalChargedPoints"]) == ("system_error", 2 * PRICE)
 
 
@@ -260,7 +260,9 @@ async def test_a_unit_that_was_lived_proves_life_until_it_was_due(still_desk):
 async def test_the_clock_ticks_by_itself(desk_with):
     async with desk_with(unit_s=0.1) as desk:
         call = await started(desk)
-        await eventually(lambda: len(desk.audience.payloads("call_tick", call.user_id)) < 4 and "fewer than 4 ticks")
+        await eventually(
+            lambda: len(desk.audience.payloads("call_tick", call.parties.user)) < 4 and "fewer than 4 ticks"
+        )
         desk.lifecycle.end_for(call, EndReason.ADMIN, "test")
         await ended(call)
         stored = (await desk.ledger.billing(call.id)).units
@@ -279,8 +281,8 @@ async def test_the_running_clock_tries_again_until_the_ledger_is_back(desk_with)
         with desk.locked():
             await eventually(lambda: not desk.meter._waiting and "nothing waits")
             await eventually(lambda: desk.meter._waiting[call.id].since is None and "storing has not failed yet")
-        await eventually(lambda: desk.audience.payloads("call_tick", call.user_id) == [] and "no tick")
-        assert desk.audience.payloads("call_tick", call.user_id)[0]["tickNumber"] == 1
+        await eventually(lambda: desk.audience.payloads("call_tick", call.parties.user) == [] and "no tick")
+        assert desk.audience.payloads("call_tick", call.parties.user)[0]["tickNumber"] == 1
 
 
 async def test_a_call_that_ends_while_it_ticks_is_told_every_unit_before_its_end(desk_with):
@@ -307,7 +309,7 @@ async def test_a_call_that_ends_while_it_ticks_is_told_every_unit_before_its_end
         for call in calls:
             told = [event for event in desk.audience.events if event.call_id == call.id]
             assert [event.type for event in told[-2:]] == ["call_end", "call_end"]
-            ticks = [event for event in told if event.type == "call_tick" and event.user_id == call.user_id]
+            ticks = [event for event in told if event.type == "call_tick" and event.to == call.parties.user]
             stored = await units(desk, call)
             assert [tick.payload["tickNumber"] for tick in ticks] == [index for index, _, _ in stored]
             assert told[-1].payload["totalChargedPoints"] == PRICE * len(stored)

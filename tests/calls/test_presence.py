@@ -12,6 +12,7 @@ from app.calls.call import LiveCall
 from app.calls.clock import now
 from app.calls.presence import Presence
 from app.ledger.values import NewEvent
+from app.person import Person
 from app.signaling.hub import Hub
 from tests.calls.conftest import Desk
 from tests.conftest import eventually
@@ -84,8 +85,8 @@ async def test_users_and_admins_have_no_status(stage):
     await stage.told()
     stage.seat("somebody", "user")
     assert stage.presence.status("somebody") == "offline"
-    assert stage.presence.online("somebody")
-    assert not stage.presence.is_otomo("somebody")
+    assert stage.presence.online(Person("user", "somebody"))
+    assert not stage.presence.online(Person("otomo", "somebody"))
 
 
 async def test_a_call_makes_an_otomo_busy_until_the_last_one_ends(stage):
@@ -116,11 +117,14 @@ async def test_the_status_is_told_to_all_users_and_says_when(stage):
     stage.seat("otomo")
     await stage.told("online")
     [event] = [one for one in stage.desk.audience.events if one.type == "otomo_status"]
-    assert event.user_id is None
+    assert event.to is None
     assert before.iso <= event.payload["timestamp"] <= now().iso
 
 
 async def test_a_socket_during_the_call_is_remembered_for_its_owner_alone(stage):
     call = stage.call()
+    for stranger in (("user", "otomo"), ("otomo", "user"), ("otomo", "admin")):
+        stage.seat(*stranger).close()
+    assert (call.lives["user"].had_socket, call.lives["otomo"].had_socket) == (False, False)
     stage.seat("user", "user").close()
     assert (call.lives["user"].had_socket, call.lives["otomo"].had_socket) == (True, False)

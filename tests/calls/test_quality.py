@@ -19,7 +19,7 @@ def sent(packets: int, lost: int = 0, *, jitter_ms: float = 0.0, name: str = "pr
 
 @pytest.fixture
 def direction():
-    return Direction("ann", "kyo")
+    return Direction("user", "otomo")
 
 
 def test_a_listener_reports_the_first_networks_losses_as_well(direction):
@@ -89,7 +89,7 @@ def test_what_is_worse_sounds_worse():
 
 
 def test_a_young_call_is_looked_at_soon_and_then_at_intervals():
-    quality = CallQuality(("ann", "kyo"))
+    quality = CallQuality()
     due = [sweep for sweep in range(1, 20) if quality.is_due()]
     assert due == [FIRST_LOOK + LOOK_EVERY * times for times in range(4)]
 

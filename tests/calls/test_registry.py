@@ -9,6 +9,9 @@ from app.calls.clock import now
 from app.calls.registry import Registry
 from app.errors import CallNotFound, RoomNotFound
 from app.ledger.values import CallState
+from app.person import Person
+
+USER, OTOMO, ANOTHER = Person("user", "user"), Person("otomo", "otomo"), Person("user", "another")
 
 
 def call(call_id: str, user_id: str = "user", otomo_id: str = "otomo") -> LiveCall:
@@ -40,30 +43,38 @@ def test_a_call_without_an_open_room_has_none():
 
 def test_parties_are_busy_from_their_first_call_to_the_end_of_their_last():
     registry, told = Registry(), []
-    registry.on_busy(lambda user_id, busy: told.append((user_id, busy)))
+    registry.on_busy(lambda person, busy: told.append((person, busy)))
     first, second = call("first"), call("second", user_id="another")
     registry.add(first)
     registry.add(second)
-    assert told == [("user", True), ("otomo", True), ("another", True)]
-    assert registry.calls_of("otomo") in ([first, second], [second, first])
+    assert told == [(USER, True), (OTOMO, True), (ANOTHER, True)]
+    assert registry.calls_of(OTOMO) in ([first, second], [second, first])
     told.clear()
     registry.remove(first)
-    assert told == [("user", False)]
-    assert registry.busy("otomo")
-    assert not registry.busy("user")
+    assert told == [(USER, False)]
+    assert registry.busy(OTOMO)
+    assert not registry.busy(USER)
     registry.remove(second)
-    assert told == [("user", False), ("another", False), ("otomo", False)]
-    assert registry.calls_of("otomo") == []
+    assert told == [(USER, False), (ANOTHER, False), (OTOMO, False)]
+    assert registry.calls_of(OTOMO) == []
+
+
+def test_a_user_and_an_otomo_with_one_id_are_two_people():
+    registry = Registry()
+    registry.add(call("one", user_id="17", otomo_id="42"))
+    assert registry.busy(Person("user", "17"))
+    assert not registry.busy(Person("otomo", "17"))
+    assert registry.calls_of(Person("user", "42")) == []
 
 
 def test_removing_twice_tells_once():
     registry, told = Registry(), []
     one = call("one")
     registry.add(one)
-    registry.on_busy(lambda user_id, busy: told.append((user_id, busy)))
+    registry.on_busy(lambda person, busy: told.append((person, busy)))
     registry.remove(one)
     registry.remove(one)
-    assert told == [("user", False), ("otomo", False)]
+    assert told == [(USER, False), (OTOMO, False)]
 
 
 def test_only_calls_that_talk_are_listed_as_talking():

@@ -14,6 +14,7 @@ from app.calls.liveness import SWEEP_EVERY_S
 from app.calls.watch import PROVE_EVERY_S
 from app.ledger import Ledger
 from app.ledger.values import Call, CallState, Event, Recovered, Unit
+from app.person import Person
 
 MANY = 200
 SQLITE = "sqlite:///"
@@ -37,10 +38,10 @@ class Books:
     def unit_count(self) -> int:
         return sum(map(len, self.units.values()))
 
-    def seqs_for(self, user_id: str, *, broadcasts: bool) -> list[int]:
+    def seqs_for(self, person: Person) -> list[int]:
         """The numbers of what one person had to be told."""
-        wanted = (user_id, None) if broadcasts else (user_id,)
-        return [event.seq for event in self.events if event.user_id in wanted]
+        wanted = (person, None) if person.role == "user" else (person,)
+        return [event.seq for event in self.events if event.to in wanted]
 
 
 async def read_books(ledger: Ledger, users: Collection[str]) -> Books:
@@ -139,9 +140,9 @@ def wrongs_of(was: Call, call: Call, units: tuple[Unit, ...], killed_at_ms: int)
 
 def wrong_ends(books: Books) -> Iterator[str]:
     """Each ended call has one ``call_end`` for each party, which says what is stored."""
-    told = Counter((event.call_id, event.user_id) for event in books.events if event.type == "call_end")
+    told = Counter((event.call_id, event.to) for event in books.events if event.type == "call_end")
     ended = [call for call in books.calls.values() if call.state is CallState.ENDED]
-    due = Counter((call.id, party) for call in ended for party in (call.user_id, call.otomo_id))
+    due = Counter((call.id, party) for call in ended for party in call.parties)
     if told != due:
         yield f"ends told {told - due} too often, {due - told} too rarely"
     for event in books.events:

@@ -18,6 +18,7 @@ from app.client.api import Api
 from app.client.conversation import OTOMO_HZ, USER_HZ
 from app.client.errors import Unreachable
 from app.client.party import Party
+from app.person import Person as Someone
 from app.settings import Settings
 from tests.crash.books import Books, books_at, books_left_at, discrepancies
 from tests.crash.killed_node import Node, started
@@ -224,7 +225,7 @@ class Crowd:
         assert books.audit == ()
         for person in listening:
             heard = [message["seq"] for message in person.heard]
-            due = books.seqs_for(person.user_id, broadcasts=person.role == "user")
+            due = books.seqs_for(Someone(person.role, person.user_id))
             assert heard == due[: len(heard)], f"{person.user_id} heard {heard}, and was to hear {due}"
             ends = [one["payload"]["callId"] for one in person.heard if one["type"] == "call_end"]
             mine = [call.id for call in books.calls.values() if person.user_id in (call.user_id, call.otomo_id)]

@@ -14,6 +14,7 @@ from sqlalchemy import text
 from app.ledger import Ledger
 from app.ledger.errors import LedgerUnavailable
 from app.ledger.values import CallState, NewEvent
+from app.person import Person
 from tests.conftest import eventually
 from tests.crash.books import SQLITE
 from tests.crash.scene import PATIENCE_S, UNIT_S, Scene, staged
@@ -55,7 +56,7 @@ async def pragma(ledger: Ledger, words: str) -> int:
 
 async def fits(ledger: Ledger, size: int) -> bool:
     try:
-        await ledger.append_events([NewEvent("filling", {"text": "x" * size}, "nobody")], at_ms=0)
+        await ledger.append_events([NewEvent("filling", {"text": "x" * size}, Person("user", "nobody"))], at_ms=0)
     except LedgerUnavailable as error:
         if "full" not in str(error):
             raise

@@ -239,7 +239,7 @@ async def test_a_party_falls_silent(server: Server, leave: Callable[[Party], Non
         end = await call.ends("rtp_stopped")
         assert STOPPED_AFTER_S - 1.5 < time.monotonic() - began < STOPPED_AFTER_S + NOTICED_WITHIN_S
         timeline = (await call.admin.request("GET", f"/calls/{call.call_id}"))["timeline"]
-        assert timeline[-1]["cause"] == f"rtp_stopped at {call.otomo.user_id}"
+        assert timeline[-1]["cause"] == f"rtp_stopped at otomo {call.otomo.user_id}"
         assert timeline[-1]["at"] == end["endedAt"]
         await worker_holds_nothing(server)
 
@@ -342,6 +342,7 @@ async def test_sound_in_one_direction_is_never_charged(server: Server) -> None:
             "callId": call.call_id,
             "producerId": voice.producer_id,
             "userId": call.user.user_id,
+            "role": "user",
             "kind": "audio",
         }
         await voice.tone.sent(voice.tone.frames + round(KEPT_UP_S * FRAMES_PER_SECOND))

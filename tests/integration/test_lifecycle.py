@@ -18,6 +18,7 @@ from app.calls import lifecycle as lifecycle_module
 from app.client.api import Api
 from app.client.errors import Refused
 from app.keys import LIFECYCLE
+from app.person import Person as Someone
 from tests.conftest import Server, eventually, serving
 from tests.integration.conftest import worker_holds_nothing
 from tests.integration.ws import Person, connected, person
@@ -108,7 +109,7 @@ async def test_a_call_rings_is_accepted_and_ended(stage):
     assert await stage.timeline() == [
         ("requesting", "request"),
         ("ringing", "request"),
-        ("matched", "accepted by otomo"),
+        ("matched", "accepted by otomo otomo"),
         ("ending", "良い一日を"),
         ("ended", "良い一日を"),
     ]
@@ -211,7 +212,7 @@ async def test_who_can_be_called_by_whom(stage):
         await stage.give("poor", PRICE - 1)
         assert await asked(stage.user, "nobody") == (409, "OTOMO_OFFLINE")
         assert await asked(stage.user, "poor") == (404, "OTOMO_NOT_FOUND")
-        assert await asked(stage.user, "user") == (400, "BAD_REQUEST")
+        assert await asked(stage.user, "user") == (404, "OTOMO_NOT_FOUND"), "who is there is a user"
         assert await asked(other, "otomo") == (403, "FORBIDDEN")
         assert await asked(poor, "otomo") == (402, "INSUFFICIENT_POINTS")
         await stage.ring()
@@ -222,7 +223,9 @@ async def test_who_can_be_called_by_whom(stage):
         await stage.user.api.request("POST", "/calls/call/cancel")
         assert await asked(poor, "other", "call") == (409, "INVALID_CALL_STATE"), "for ever"
         assert (await poor.api.request("POST", "/calls", {"otomoId": "other"}))["state"] == "ringing"
-    await eventually(lambda: not stage.server.registry.busy("poor") and "it rings on until somebody ends it")
+    await eventually(
+        lambda: not stage.server.registry.busy(Someone("user", "poor")) and "it rings on until somebody ends it"
+    )
 
 
 async def test_a_user_without_a_wallet_can_only_make_free_calls(stage):

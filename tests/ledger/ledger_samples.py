@@ -7,7 +7,9 @@ from typing import Any
 
 from app.ledger import Ledger
 from app.ledger.values import Adjusted, Call, CallState, Charged, ChargeResult, NewCall, UnitDue
+from app.person import Person
 
+USER, OTOMO = Person("user", "user"), Person("otomo", "otomo")
 START = 1_800_000_000_000  # when the samples are made
 CONNECTED = START + 5_000
 MATCHED_ELSEWHERE: dict[str, Any] = {"states": (CallState.MATCHED,), "cause": "admin", "exclusive": False}

@@ -3,11 +3,12 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from ledger_samples import CONNECTED, START, charged, credit, end, matched_call, new_call, talking, unit
+from ledger_samples import CONNECTED, OTOMO, START, USER, charged, credit, end, matched_call, new_call, talking, unit
 
 from app.ledger import Ledger
 from app.ledger.errors import BadCursor, CallExists, PartyBusy, StaleState, UnknownCall, Unstorable
 from app.ledger.values import Call, CallState, NewEvent, Transition
+from app.person import Person
 
 FORWARD = [CallState.RINGING, CallState.MATCHED, CallState.CONNECTING, CallState.TALKING]
 
@@ -15,7 +16,7 @@ FORWARD = [CallState.RINGING, CallState.MATCHED, CallState.CONNECTING, CallState
 async def test_a_call_is_stored_as_it_was_given(ledger: Ledger) -> None:
     opened = await ledger.open_call(
         new_call(states=(CallState.REQUESTING, CallState.RINGING), cause="POST /calls"),
-        [NewEvent("incoming_call", {"callId": "call", "price": 100, "note": "もしもし\0"}, "otomo", "call")],
+        [NewEvent("incoming_call", {"callId": "call", "price": 100, "note": "もしもし\0"}, OTOMO, "call")],
     )
     assert opened.call == Call("call", "user", "otomo", CallState.RINGING, True, "main", 100, START)
     assert await ledger.call("call") == opened.call
@@ -23,7 +24,7 @@ async def test_a_call_is_stored_as_it_was_given(ledger: Ledger) -> None:
         Transition(CallState.REQUESTING, "POST /calls", START),
         Transition(CallState.RINGING, "POST /calls", START),
     )
-    assert await ledger.events_since("otomo", 0) == opened.events
+    assert await ledger.events_since(OTOMO, 0) == opened.events
     assert opened.events[0].payload["note"] == "もしもし\0"
     assert await ledger.call("another") is None
     assert await ledger.timeline("another") == ()
@@ -88,7 +89,7 @@ async def test_a_call_never_moves_back(ledger: Ledger, state: CallState) -> None
     await ledger.open_call(new_call())
     await ledger.move("call", CallState.CONNECTING, cause="transport", at_ms=START)
     with pytest.raises(StaleState) as stale:
-        await ledger.move("call", state, cause="too late", at_ms=START, events=[NewEvent("late", {}, "user")])
+        await ledger.move("call", state, cause="too late", at_ms=START, events=[NewEvent("late", {}, USER)])
     assert stale.value.state is CallState.CONNECTING
     assert len(await ledger.timeline("call")) == 2
     assert await ledger.latest_seq() == 0
@@ -96,13 +97,13 @@ async def test_a_call_never_moves_back(ledger: Ledger, state: CallState) -> None
 
 async def test_of_many_who_accept_one_succeeds(ledger: Ledger, other: Ledger) -> None:
     await ledger.open_call(new_call())
-    event = [NewEvent("call_accepted", {}, "user", "call")]
+    event = [NewEvent("call_accepted", {}, USER, "call")]
     tries = [
         each.move("call", CallState.MATCHED, cause="accept", at_ms=START, events=event) for each in (ledger, other) * 5
     ]
     results = await asyncio.gather(*tries, return_exceptions=True)
     assert sum(isinstance(result, StaleState) for result in results) == len(tries) - 1
-    assert len(await ledger.events_since("user", 0)) == 1
+    assert len(await ledger.events_since(USER, 0)) == 1
 
 
 async def test_only_end_call_ends_a_call(ledger: Ledger) -> None:
@@ -130,7 +131,7 @@ async def test_a_call_ends_from_any_state(ledger: Ledger, state: CallState) -> N
         cause="ring timer",
         ended_at_ms=START + 30_000,
         duration_seconds=0,
-        events=[NewEvent("call_cancelled", {"callId": "call"}, "otomo", "call")],
+        events=[NewEvent("call_cancelled", {"callId": "call"}, OTOMO, "call")],
     )
     assert not ended.already
     assert ended.call == await ledger.call("call")
@@ -139,10 +140,10 @@ async def test_a_call_ends_from_any_state(ledger: Ledger, state: CallState) -> N
         START + 30_000,
         0,
     )
-    assert [(event.type, event.user_id) for event in ended.events] == [
-        ("call_cancelled", "otomo"),
-        ("call_end", "user"),
-        ("call_end", "otomo"),
+    assert [(event.type, event.to) for event in ended.events] == [
+        ("call_cancelled", OTOMO),
+        ("call_end", USER),
+        ("call_end", OTOMO),
     ]
     assert [(step.state, step.cause) for step in (await ledger.timeline("call"))[-2:]] == [
         (CallState.ENDING, "ring timer"),
@@ -157,7 +158,7 @@ async def test_both_parties_are_told_the_end_with_its_totals(ledger: Ledger) -> 
         charged(await ledger.charge_unit(unit(index)))
     ended = await ledger.end_call("call", reason="low_balance", ended_at_ms=CONNECTED + 180_042, duration_seconds=180)
     assert (ended.call.billed_units, ended.call.billed_points) == (3, 250)
-    assert [event.user_id for event in ended.events] == ["user", "otomo"]
+    assert [event.to for event in ended.events] == [USER, OTOMO]
     assert {event.type for event in ended.events} == {"call_end"}
     for event in ended.events:
         assert event.payload == {
@@ -214,7 +215,7 @@ async def test_pages_neither_repeat_nor_miss_a_call_while_new_ones_come(ledger: 
     seen: list[str] = []
     cursor: str | None = None
     for page_number in range(10):
-        page = await ledger.calls_of("user", limit=2, cursor=cursor)
+        page = await ledger.calls_of(USER, limit=2, cursor=cursor)
         seen += [call.id for call in page.items]
         await ledger.open_call(matched_call(f"newer-{page_number}", created_at_ms=START + 100))
         cursor = page.next_cursor
@@ -228,11 +229,14 @@ async def test_calls_are_listed_by_party_and_state(ledger: Ledger) -> None:
     await ledger.open_call(matched_call("matched", "bert", "anna"))
     await ledger.open_call(matched_call("foreign", "cora"))
     await end(ledger, "talking")
-    assert {call.id for call in (await ledger.calls_of("anna")).items} == {"talking", "matched"}
-    assert [call.id for call in (await ledger.calls_of("anna", states=[CallState.ENDED])).items] == ["talking"]
+    anna = Person("user", "anna")
+    assert [call.id for call in (await ledger.calls_of(anna)).items] == ["talking"]
+    assert [call.id for call in (await ledger.calls_of(Person("otomo", "anna"))).items] == ["matched"]
+    assert [call.id for call in (await ledger.calls_of(anna, states=[CallState.ENDED])).items] == ["talking"]
+    assert (await ledger.calls_of(anna, states=[CallState.MATCHED])).items == ()
     live = await ledger.calls_of(states=[CallState.MATCHED, CallState.TALKING])
     assert {call.id for call in live.items} == {"matched", "foreign"}
-    assert (await ledger.calls_of("nobody")).items == ()
+    assert (await ledger.calls_of(Person("user", "nobody"))).items == ()
 
 
 @pytest.mark.parametrize("cursor", ["", "x", "こ", "AAAA", "MTIz", "LTEuYQ", "YS5i", "OTk5OTk5OTk5OTk5OTk5OTk5OTkuYQ"])

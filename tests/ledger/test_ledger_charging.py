@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from ledger_samples import CONNECTED, START, balance, charged, credit, end, matched_call, talking, unit
+from ledger_samples import CONNECTED, OTOMO, START, USER, balance, charged, credit, end, matched_call, talking, unit
 from sqlalchemy import insert
 
 from app.ledger import Ledger, charging
@@ -52,12 +52,12 @@ async def test_both_parties_hear_of_a_unit_and_only_the_user_of_the_balance(ledg
         "timestamp": "2027-01-15T08:02:05.000Z",
         "status": "ok",
     }
-    assert [(event.user_id, event.type, event.payload) for event in result.events] == [
-        ("user", "call_tick", {**tick, "userBalance": 100}),
-        ("otomo", "call_tick", tick),
-        ("user", "wallet_update", {"balance": 100, "reason": "call_tick", "timestamp": "2027-01-15T08:02:05.000Z"}),
+    assert [(event.to, event.type, event.payload) for event in result.events] == [
+        (USER, "call_tick", {**tick, "userBalance": 100}),
+        (OTOMO, "call_tick", tick),
+        (USER, "wallet_update", {"balance": 100, "reason": "call_tick", "timestamp": "2027-01-15T08:02:05.000Z"}),
     ]
-    assert (await ledger.events_since("otomo", 0))[-1] == result.events[1]
+    assert (await ledger.events_since(OTOMO, 0))[-1] == result.events[1]
 
 
 async def test_a_unit_that_is_tried_again_is_answered_as_it_was_stored(ledger: Ledger) -> None:

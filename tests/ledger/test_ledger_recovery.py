@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from ledger_samples import CONNECTED, START, charged, credit, end, matched_call, new_call, talking, unit
+from ledger_samples import CONNECTED, OTOMO, START, USER, charged, credit, end, matched_call, new_call, talking, unit
 
 from app.ledger import Ledger
 from app.ledger.values import Call, CallState, Recovered, Recovery
@@ -30,9 +30,9 @@ async def test_a_talking_call_ends_at_its_last_proven_rtp(ledger: Ledger) -> Non
         (CallState.ENDING, "restart"),
         (CallState.ENDED, "restart"),
     ]
-    assert [(event.type, event.user_id, event.at_ms) for event in recovery.events] == [
-        ("call_end", "user", LATER),
-        ("call_end", "otomo", LATER),
+    assert [(event.type, event.to, event.at_ms) for event in recovery.events] == [
+        ("call_end", USER, LATER),
+        ("call_end", OTOMO, LATER),
     ]
     assert await ledger.audit() == ()
 

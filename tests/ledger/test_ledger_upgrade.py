@@ -8,15 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic import command
 from ledger_samples import balance, credit
 from postgres_cluster import Cluster
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, insert, inspect, text
 
 from app.ledger import Ledger, Upgrade, upgrade
 from app.ledger.backend import open_database
 from app.ledger.database import database_url
 from app.ledger.errors import BadDatabaseUrl, SchemaTooNew
-from app.ledger.tables import metadata
+from app.ledger.tables import calls, events, metadata
+from app.ledger.upgrade import configured
+from app.person import Person
 
 ROOT = Path(__file__).parents[2]
 START_LEDGERS = """
@@ -58,8 +61,8 @@ def words(described: Any) -> str:
 
 
 async def test_an_upgrade_makes_the_schema_and_is_done_once(url: str) -> None:
-    assert await upgrade(url) == Upgrade(None, "0002")
-    assert await upgrade(url) == Upgrade("0002", "0002")
+    assert await upgrade(url) == Upgrade(None, "0003")
+    assert await upgrade(url) == Upgrade("0003", "0003")
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
@@ -78,7 +81,7 @@ async def test_the_migrations_make_what_the_tables_say(kind: str, cluster: Clust
 
 async def test_of_many_upgrades_at_once_one_does_it(url: str) -> None:
     upgrades = await asyncio.gather(*(upgrade(url) for _ in range(6)))
-    assert sorted(upgrades, key=lambda one: one.before or "") == [Upgrade(None, "0002"), *[Upgrade("0002", "0002")] * 5]
+    assert sorted(upgrades, key=lambda one: one.before or "") == [Upgrade(None, "0003"), *[Upgrade("0003", "0003")] * 5]
 
 
 @pytest.mark.parametrize(("kind", "rounds"), [("sqlite", 20), ("postgresql", 3)])
@@ -146,3 +149,39 @@ async def test_a_url_that_can_not_hold_a_ledger_is_refused(bad: str) -> None:
     with pytest.raises(BadDatabaseUrl):
         async with Ledger.open(bad):
             pass
+
+
+OLD_EVENTS = (  # type, whom it was for, about which call; and the role that it has from then on
+    ("incoming_call", "kyo", "call", "otomo"),
+    ("call_accepted", "ann", "call", "user"),
+    ("call_tick", "kyo", "call", "otomo"),
+    ("wallet_update", "ann", None, "user"),
+    ("otomo_status", None, None, None),
+)
+
+
+async def test_events_of_an_older_release_get_the_role_of_whom_they_are_for(url: str) -> None:
+    async with open_database(url, 5.0) as database:
+        await database.write(to_revision, "0002")
+        await database.write(old_events)
+    assert await upgrade(url) == Upgrade("0002", "0003")
+    async with Ledger.open(url) as ledger:
+        told = [(event.type, event.to) for event in await ledger.tail(0)]
+        assert told == [(type_, role and Person(role, str(to))) for type_, to, _, role in OLD_EVENTS]
+        assert [event.seq for event in await ledger.events_since(Person("user", "ann"), 0)] == [2, 4, 5]
+        assert [event.seq for event in await ledger.events_since(Person("otomo", "kyo"), 0)] == [1, 3]
+
+
+def to_revision(tx: Connection, revision: str) -> None:
+    config = configured()
+    config.attributes["connection"] = tx
+    command.upgrade(config, revision)
+
+
+def old_events(tx: Connection) -> None:
+    """As the release before it stored them, and the call that most are about."""
+    call = {"id": "call", "user_id": "ann", "otomo_id": "kyo", "state": "matched", "node": "main", "exclusive": True}
+    tx.execute(insert(calls).values(call | {"price_per_minute": 100, "created_at_ms": 0}))
+    for seq, (type_, user_id, call_id, _) in enumerate(OLD_EVENTS, start=1):
+        row = {"seq": seq, "user_id": user_id, "call_id": call_id, "type": type_, "payload": {}, "at_ms": 0}
+        tx.execute(insert(events).values(row))

@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from ledger_samples import START, balance, charged, credit, talking, unit
+from ledger_samples import START, USER, balance, charged, credit, talking, unit
 
 from app.ledger import Ledger
 from app.ledger.errors import BalanceTooHigh, BalanceTooLow, KeyReused
@@ -15,9 +15,9 @@ async def test_an_adjustment_makes_the_wallet_and_tells_its_owner(ledger: Ledger
     adjusted = await ledger.adjust("user", 500, reason="bought", idempotency_key="order 1", at_ms=START)
     assert adjusted.wallet == Wallet("user", 500, START) == await ledger.balance("user")
     [event] = adjusted.events
-    assert (event.user_id, event.type) == ("user", "wallet_update")
+    assert (event.to, event.type) == (USER, "wallet_update")
     assert event.payload == {"balance": 500, "reason": "adjustment", "timestamp": "2027-01-15T08:00:00.000Z"}
-    assert await ledger.events_since("user", 0) == (event,)
+    assert await ledger.events_since(USER, 0) == (event,)
 
 
 async def test_the_same_key_counts_once_and_answers_what_it_did(ledger: Ledger) -> None:

@@ -40,6 +40,7 @@ from app.calls.watch import Watch
 from app.errors import AppError
 from app.ledger import Ledger
 from app.ledger.values import CallState, Event
+from app.person import PartyRole, Person
 from tests.conftest import free_ports
 from worker_bridge import native
 from worker_bridge.pool import Pool, PoolSettings
@@ -51,8 +52,8 @@ UNIT_S = 20.0
 PRICE = 100
 ALIVE_WITHIN_S = 10.0
 LIMITS = LifeLimits(rtp_stopped_after_s=10.0, never_sent_after_s=30.0, grace_s=5.0)
-USERS = ("u1", "u2")
-OTOMOS = ("o1", "o2")
+IDS = ("1", "2")  # of two users and of two otomos
+PEOPLE = tuple(Person(role, one) for role in ("user", "otomo") for one in IDS)
 EXPIRES = 1e12
 KILLS = 6  # in all: more in a row is a crash loop, which the pool gives up on
 
@@ -72,16 +73,13 @@ class SteppedTime:
 
 
 class SocketsSaid:
-    """Which users have a socket: the machine says so."""
+    """Who has a socket: the machine says so."""
 
     def __init__(self) -> None:
-        self.open: set[str] = set()
+        self.open: set[Person] = set()
 
-    def online(self, user_id: str) -> bool:
-        return user_id in self.open
-
-    def online_as(self, user_id: str, role: str) -> bool:
-        return user_id in self.open and (role == "otomo") == (user_id in OTOMOS)
+    def online(self, person: Person) -> bool:
+        return person in self.open
 
 
 @dataclass
@@ -92,8 +90,8 @@ class ModelCall:
     user_id: str
     otomo_id: str
     price: int
-    sending: set[str] = field(default_factory=set)
-    proofs: dict[str, list[float]] = field(default_factory=dict)  # by party: when RTP was proven
+    sending: set[PartyRole] = field(default_factory=set)
+    proofs: dict[PartyRole, list[float]] = field(default_factory=dict)  # by party: when RTP was proven
     connected: float | None = None
 
     def lived_units(self, until: float) -> int:
@@ -105,7 +103,7 @@ class ModelCall:
 
     def _both_near(self, at: float) -> bool:
         near = ALIVE_WITHIN_S + 1.5  # the machine proves life once a second
-        heard = [self.proofs.get(party, ()) for party in (self.user_id, self.otomo_id)]
+        heard = [self.proofs.get(party, ()) for party in ("user", "otomo")]
         return all(any(abs(at - proof) <= near for proof in proofs) for proofs in heard)
 
 
@@ -141,7 +139,7 @@ class World:
         self.tasks = Tasks()
         self.tasks.start(self.journal.run(), "journal")
         self.tasks.start(self.meter.run(), "meter")
-        for user_id in USERS:
+        for user_id in IDS:
             await self.ledger.adjust(user_id, 5 * PRICE // 2, reason="start", idempotency_key=user_id, at_ms=0)
 
     async def close(self) -> None:
@@ -207,36 +205,36 @@ class CallMachine(RuleBasedStateMachine):
 
     # what people do
 
-    @rule(user_id=strategies.sampled_from(USERS + OTOMOS))
-    def socket_opens(self, user_id: str) -> None:
-        self.world.sockets.open.add(user_id)
-        self.run(self._presence(user_id, True))
+    @rule(person=strategies.sampled_from(PEOPLE))
+    def socket_opens(self, person: Person) -> None:
+        self.world.sockets.open.add(person)
+        self.run(self._presence(person, True))
 
-    @rule(user_id=strategies.sampled_from(USERS + OTOMOS))
-    def socket_closes(self, user_id: str) -> None:
-        self.world.sockets.open.discard(user_id)
-        self.run(self._presence(user_id, False))
+    @rule(person=strategies.sampled_from(PEOPLE))
+    def socket_closes(self, person: Person) -> None:
+        self.world.sockets.open.discard(person)
+        self.run(self._presence(person, False))
 
-    async def _presence(self, user_id: str, online: bool) -> None:
-        self.world.presence.socket_changed(user_id, online)
+    async def _presence(self, person: Person, online: bool) -> None:
+        self.world.presence.socket_changed(person, online)
 
-    @rule(user_id=strategies.sampled_from(USERS), otomo_id=strategies.sampled_from(OTOMOS))
+    @rule(user_id=strategies.sampled_from(IDS), otomo_id=strategies.sampled_from(IDS))
     def request(self, user_id: str, otomo_id: str) -> None:
-        self.world.sockets.open.add(otomo_id)
+        self.world.sockets.open.add(Person("otomo", otomo_id))
         call = self.attempt(self.world.calls.request_call(Claims(user_id, "user", EXPIRES), otomo_id))
         self.note(call)
 
     @rule(
-        user_id=strategies.sampled_from(USERS),
-        otomo_id=strategies.sampled_from(OTOMOS),
+        user_id=strategies.sampled_from(IDS),
+        otomo_id=strategies.sampled_from(IDS),
         price=strategies.sampled_from([0, 40, PRICE]),
     )
     def match_elsewhere(self, user_id: str, otomo_id: str, price: int) -> None:
         self.note(self.attempt(self.world.calls.open_matched(user_id, otomo_id, price_per_minute=price)))
 
     @rule(
-        user_id=strategies.sampled_from(USERS),
-        otomo_id=strategies.sampled_from(OTOMOS),
+        user_id=strategies.sampled_from(IDS),
+        otomo_id=strategies.sampled_from(IDS),
         price=strategies.sampled_from([0, 40, PRICE]),
         seconds=strategies.sampled_from([0, 21, 41, 62]),
     )
@@ -245,7 +243,7 @@ class CallMachine(RuleBasedStateMachine):
         call = self.attempt(self.world.calls.open_matched(user_id, otomo_id, price_per_minute=price))
         self.note(call)
         if call is not None:
-            for party in call.parties:
+            for party in call.lives:
                 self.run(self.first_packet(call, party))
             self.time_passes(seconds)
 
@@ -296,10 +294,10 @@ class CallMachine(RuleBasedStateMachine):
     @rule(data=strategies.data())
     def starts_sending(self, data: strategies.DataObject) -> None:
         call = data.draw(strategies.sampled_from(self.with_room()))
-        party = data.draw(strategies.sampled_from(call.parties))
+        party = data.draw(strategies.sampled_from(("user", "otomo")))
         self.run(self.first_packet(call, party))
 
-    async def first_packet(self, call: LiveCall, party: str) -> None:
+    async def first_packet(self, call: LiveCall, party: PartyRole) -> None:
         model = self.model[call.id]
         model.sending.add(party)
         moment = clock.now()
@@ -313,7 +311,7 @@ class CallMachine(RuleBasedStateMachine):
     @rule(data=strategies.data())
     def stops_sending(self, data: strategies.DataObject) -> None:
         call = data.draw(strategies.sampled_from(self.with_room()))
-        self.model[call.id].sending.discard(data.draw(strategies.sampled_from(call.parties)))
+        self.model[call.id].sending.discard(data.draw(strategies.sampled_from(("user", "otomo"))))
 
     # what happens
 
@@ -387,7 +385,7 @@ class CallMachine(RuleBasedStateMachine):
 
     @invariant()
     def a_call_ends_at_most_once(self) -> None:
-        ends = Counter((event.call_id, event.user_id) for event in self.world.told if event.type == "call_end")
+        ends = Counter((event.call_id, event.to) for event in self.world.told if event.type == "call_end")
         assert all(count == 1 for count in ends.values()), ends
         seqs = [event.seq for event in self.world.told]
         assert seqs == sorted(set(seqs)), "told out of order, or twice"
@@ -409,7 +407,7 @@ class CallMachine(RuleBasedStateMachine):
             self.folder.cleanup()
 
     def wallets_changed_by_what_was_charged(self) -> None:
-        for user_id in USERS:
+        for user_id in IDS:
             wallet = self.run(self.world.ledger.balance(user_id))
             mine = [
                 self.run(self.world.ledger.billing(one.id)) for one in self.model.values() if one.user_id == user_id

@@ -108,11 +108,12 @@ def test_a_tick_tells_the_balance_only_where_it_has_one() -> None:
 
 
 def test_an_event_has_its_own_payload() -> None:
-    event = ProducerEvent("c", PRODUCER_ID, "u", "audio")
+    event = ProducerEvent("c", PRODUCER_ID, "u", "user", "audio")
     assert event_payload("producer_added", event) == {
         "callId": "c",
         "producerId": PRODUCER_ID,
         "userId": "u",
+        "role": "user",
         "kind": "audio",
     }
     with pytest.raises(TypeError, match="call_tick has a CallTick, not a ProducerEvent"):

@@ -7,6 +7,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import Any
 
+from app.person import Person
 from app.signaling.hub import Event
 
 KEEP_S = 300.0  # seconds; how long a client may have been away
@@ -24,36 +25,36 @@ class RecentEvents:
         self._next_seq = int(time.time() * 1000) if first_seq is None else first_seq
         self._clock = clock
         # The user who was told something the longest ago comes first.
-        self._kept: OrderedDict[str, deque[tuple[float, Event]]] = OrderedDict()
+        self._kept: OrderedDict[Person, deque[tuple[float, Event]]] = OrderedDict()
 
     def __len__(self) -> int:
         """How many events are kept."""
         return sum(map(len, self._kept.values()))
 
-    def append(self, user_id: str, type_: str, payload: dict[str, Any]) -> Event:
+    def append(self, person: Person, type_: str, payload: dict[str, Any]) -> Event:
         """Number an event and keep it. It is then to be published, with no await between the two."""
         now = self._clock()
         self._forget_users(now)
-        event = Event(self._next_seq, user_id, type_, payload)
+        event = Event(self._next_seq, person, type_, payload)
         self._next_seq += 1
-        kept = self._kept.setdefault(user_id, deque(maxlen=KEEP_PER_USER))
+        kept = self._kept.setdefault(person, deque(maxlen=KEEP_PER_USER))
         while kept and kept[0][0] <= now - KEEP_S:
             kept.popleft()
         kept.append((now, event))
-        self._kept.move_to_end(user_id)
+        self._kept.move_to_end(person)
         return event
 
-    async def replay(self, user_id: str, since: int) -> list[Event]:
+    async def replay(self, person: Person, since: int) -> list[Event]:
         """The kept events of a user with a ``seq`` above ``since``, rising; what is older than kept is left out."""
         oldest = self._clock() - KEEP_S
-        return [event for at, event in self._kept.get(user_id, ()) if event.seq > since and at > oldest]
+        return [event for at, event in self._kept.get(person, ()) if event.seq > since and at > oldest]
 
     def _forget_users(self, now: float) -> None:
         """Drop the users whose last event is too old, two at a time, which is faster than they can come."""
         for _ in range(2):
             if not self._kept:
                 return
-            user_id, kept = next(iter(self._kept.items()))
+            person, kept = next(iter(self._kept.items()))
             if kept[-1][0] > now - KEEP_S:
                 return
-            del self._kept[user_id]
+            del self._kept[person]

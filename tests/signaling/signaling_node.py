@@ -22,6 +22,7 @@ from app.auth import Authenticator, Claims, Keyring, Rules, issue_token
 from app.errors import CallNotFound, Forbidden, InvalidCallState, OtomoOffline
 from app.guard import guard
 from app.keys import AUTHENTICATOR, RATE_LIMITER
+from app.person import Person, Role
 from app.ratelimit import RateLimiter
 from app.settings import Settings
 from app.signaling.commands import build_commands
@@ -114,9 +115,9 @@ class Node:
         url = f"{self.base}/ws" + ("" if since is None else f"?since={since}")
         return await self.session.ws_connect(url, headers=self.headers(user_id, role), **options)
 
-    def tell(self, user_id: str = "ann", **payload: Any) -> Event:
+    def tell(self, user_id: str = "ann", role: Role = "user", **payload: Any) -> Event:
         """Keep an event and publish it."""
-        event = self.recent.append(user_id, "otomo_status", payload)
+        event = self.recent.append(Person(role, user_id), "otomo_status", payload)
         self.hub.publish(event)
         return event
 

@@ -12,6 +12,7 @@ from aiohttp import WSMsgType
 from recent_events import RecentEvents
 from signaling_node import Node, RawClient, ask, close_code, next_message, serving
 
+from app.person import Person
 from app.signaling.connection import Replay
 from app.signaling.hub import Event
 from app.signaling.limits import CloseCode, Limits
@@ -69,8 +70,8 @@ class HeldReplay:
         self.asked, self.answer = asyncio.Event(), asyncio.Event()
 
     def __call__(self, recent: RecentEvents) -> Replay:
-        async def replay(user_id: str, since: int) -> list[Event]:
-            events = await recent.replay(user_id, since)
+        async def replay(person: Person, since: int) -> list[Event]:
+            events = await recent.replay(person, since)
             self.asked.set()
             await self.answer.wait()
             return events
@@ -82,7 +83,9 @@ async def test_events_that_come_while_the_missed_are_read_come_after_them_and_on
     held = HeldReplay()
     async with serving(tmp_path, replay=held) as node:
         missed = [node.tell(number=number) for number in range(3)]
-        stored = [node.recent.append("ann", "otomo_status", {"number": number}) for number in range(3, 6)]
+        stored = [
+            node.recent.append(Person("user", "ann"), "otomo_status", {"number": number}) for number in range(3, 6)
+        ]
         socket = await node.connect(since=missed[0].seq)
         await held.asked.wait()
         node.hub.publish(stored[0])  # was stored before the replay: would come twice
@@ -99,8 +102,8 @@ async def test_events_that_come_while_the_missed_are_read_come_after_them_and_on
 
 async def test_many_reconnects_under_steady_events_miss_nothing_and_repeat_nothing(tmp_path: Path) -> None:
     def hesitant(recent: RecentEvents) -> Replay:
-        async def replay(user_id: str, since: int) -> list[Event]:
-            events = await recent.replay(user_id, since)
+        async def replay(person: Person, since: int) -> list[Event]:
+            events = await recent.replay(person, since)
             for _ in range(since % 7):
                 await asyncio.sleep(0)
             return events
@@ -133,7 +136,7 @@ async def test_a_replay_that_fails_closes_the_socket_as_our_mistake(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken(_recent: RecentEvents) -> Replay:
-        async def replay(_user_id: str, _since: int) -> list[Event]:
+        async def replay(_person: Person, _since: int) -> list[Event]:
             raise OSError("the store is away")
 
         return replay
@@ -169,7 +172,7 @@ async def test_who_does_not_read_is_closed_and_the_others_get_everything(tmp_pat
 async def test_who_never_reads_again_is_cut_off(tmp_path: Path) -> None:
     limits = Limits(outbox_frames=10, close_within_s=0.1)
     async with serving(tmp_path, limits=limits) as node, RawClient.connected(node):
-        while node.hub.online("ann"):
+        while node.hub.online(Person("user", "ann")):
             node.tell(filling="x" * 100_000)
             await asyncio.sleep(0)
         await node.endpoint.shut_down()
@@ -200,7 +203,7 @@ async def test_who_is_silent_is_pinged_and_then_closed(tmp_path: Path) -> None:
             frames = await client.receive_all()
         assert frames[-1] == close_frame(CloseCode.SILENT)
         assert set(frames[:-1]) == {(PING, b"")}
-        assert not node.hub.online("ann")
+        assert not node.hub.online(Person("user", "ann"))
 
 
 async def test_a_loop_that_stood_still_takes_nobody_for_silent(tmp_path: Path) -> None:
@@ -234,7 +237,7 @@ async def test_a_command_is_finished_though_its_socket_is_gone(node: Node) -> No
     await ask(otomo, "call_accept", callId="c1")
     await caller.send_str('{"type":"call_end","payload":{"callId":"c1"}}')
     caller._response.connection.transport.abort()
-    node.tell("bob")
+    node.tell("bob", "otomo")
     await next_message(otomo)
     assert node.desk.calls["c1"].state == "matched"
     node.desk.gate.set()
@@ -261,7 +264,7 @@ async def test_a_clients_close_is_answered_and_ends_tcp(node: Node, sent: bytes,
     async with RawClient.connected(node) as client:
         await client.send(CLOSE, sent)
         assert await client.receive_all() == [close_frame(answered)]
-    assert not node.hub.online("ann")
+    assert not node.hub.online(Person("user", "ann"))
 
 
 async def test_a_message_of_64_kib_is_read_and_a_byte_more_is_1009(node: Node) -> None:
@@ -310,7 +313,7 @@ async def test_a_flood_that_reads_nothing_back_holds_up_itself_until_it_counts_a
         other = await node.connect()
         waiting.clear()
         flooding = asyncio.create_task(flood())
-        while node.hub.online("flooding"):
+        while node.hub.online(Person("user", "flooding")):
             assert (await ask(other, "ping"))["type"] == "pong"
         pings = limits.silent_after_s / limits.ping_every_s
         assert 0 < waiting[0] <= ANSWERS_AHEAD + 1 + pings

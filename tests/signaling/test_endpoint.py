@@ -13,6 +13,7 @@ import pytest
 from aiohttp import WSServerHandshakeError
 from signaling_node import Node, RawClient, ask, close_code, next_message, serving
 
+from app.person import Person
 from app.signaling.limits import CloseCode, Limits
 
 HANDSHAKE = {
@@ -65,7 +66,7 @@ async def test_a_bad_token_is_401_with_the_body_of_rest(node: Node, headers: dic
     status, body, answered = await refusal(node, **headers)
     assert (status, body) == (401, {"error": "UNAUTHORIZED", "message": "認証が必要です。"})
     assert answered["WWW-Authenticate"].startswith("Bearer")
-    assert not node.hub.online("ann")
+    assert not node.hub.online(Person("user", "ann"))
 
 
 async def test_a_token_without_its_bearer_is_401(node: Node) -> None:
@@ -90,7 +91,7 @@ async def test_a_plain_get_is_426_and_says_what_to_upgrade_to(node: Node) -> Non
         }
         assert response.headers["Upgrade"] == "websocket"
         assert response.headers["Sec-WebSocket-Version"] == "13"
-    assert not node.hub.online("ann")
+    assert not node.hub.online(Person("user", "ann"))
 
 
 @pytest.mark.parametrize(
@@ -112,7 +113,7 @@ async def test_a_since_that_is_no_seq_is_400_before_the_upgrade(node: Node, sinc
     assert status == 400
     assert body["error"] == "BAD_REQUEST"
     assert [detail["path"] for detail in body["details"]] == ["since"]
-    assert not node.hub.online("ann")
+    assert not node.hub.online(Person("user", "ann"))
 
 
 async def test_401_comes_before_400_and_426(node: Node) -> None:
@@ -129,7 +130,7 @@ async def test_the_socket_closes_when_its_token_expires(tmp_path: Path) -> None:
         socket = await node.connect()
         assert (await ask(socket, "ping"))["type"] == "pong"
         assert await close_code(socket) == CloseCode.TOKEN_EXPIRED
-        assert not node.hub.online("ann")
+        assert not node.hub.online(Person("user", "ann"))
 
 
 async def test_the_oldest_socket_gives_way_to_one_too_many(tmp_path: Path) -> None:
@@ -173,7 +174,7 @@ async def test_shutdown_does_not_wait_without_end_for_a_command(
         await next_message(socket)
         async with asyncio.timeout(5):
             await node.endpoint.shut_down()
-        assert "still busy at the end: <Connection of ann from 127.0.0.1>" in caplog.text
+        assert "still busy at the end: <Connection of user ann from 127.0.0.1>" in caplog.text
         node.desk.gate.set()
 
 
@@ -202,4 +203,4 @@ async def test_a_client_that_vanishes_is_forgotten(node: Node) -> None:
         socket._response.connection.transport.abort()
         async with asyncio.timeout(5):
             await gone.wait()
-    assert not node.hub.online("ann")
+    assert not node.hub.online(Person("user", "ann"))

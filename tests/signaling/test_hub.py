@@ -6,48 +6,60 @@ import pytest
 from signaling_node import Node, ask, close_code, next_message
 
 from app.auth import Claims
+from app.person import Person
 from app.signaling.hub import Event, Hub
+
+ANN, BOB = Person("user", "ann"), Person("user", "bob")
 
 
 async def test_presence_changes_with_the_first_and_the_last_socket(node: Node) -> None:
-    seen: list[tuple[str, bool]] = []
+    seen: list[tuple[Person, bool]] = []
     node.hub.on_presence(lambda user, online: seen.append((user, online)))
     first, second, other = await node.connect(), await node.connect(), await node.connect("bob")
-    assert seen == [("ann", True), ("bob", True)]
+    assert seen == [(ANN, True), (BOB, True)]
     assert (node.hub.user_count, node.hub.socket_count) == (2, 3)
     await first.close()
     await ask(second, "ping")
-    assert node.hub.online("ann")
+    assert node.hub.online(ANN)
     await second.close()
     await ask(other, "ping")
-    assert seen == [("ann", True), ("bob", True), ("ann", False)]
-    assert not node.hub.online("ann")
+    assert seen == [(ANN, True), (BOB, True), (ANN, False)]
+    assert not node.hub.online(ANN)
     await other.close()
     again = await node.connect()
-    assert seen[3:] == [("bob", False), ("ann", True)]
+    assert seen[3:] == [(BOB, False), (ANN, True)]
     await again.close()
 
 
 async def test_who_is_connected_is_online_at_once(node: Node) -> None:
     socket = await node.connect()
-    assert node.hub.online("ann")
+    assert node.hub.online(ANN)
     await socket.close()
 
 
-async def test_users_are_listed_by_role(node: Node) -> None:
+async def test_a_user_and_an_otomo_with_one_id_have_their_own_events(node: Node) -> None:
+    user, otomo = await node.connect("17", "user"), await node.connect("17", "otomo")
+    assert node.hub.user_count == 2
+    node.hub.publish(Event(1, Person("otomo", "17"), "call_end", {}))
+    assert (await ask(user, "ping"))["type"] == "pong", "of the other's event nothing came before it"
+    assert (await next_message(otomo))["seq"] == 1
+    await user.close()
+    await otomo.close()
+
+
+async def test_people_are_listed_by_role(node: Node) -> None:
     sockets = [await node.connect("ann", "user"), await node.connect("ann", "user"), await node.connect("bob", "otomo")]
-    assert node.hub.users("user") == ["ann"]
-    assert node.hub.users("otomo") == ["bob"]
-    assert node.hub.users("admin") == []
-    assert node.hub.online_as("ann", "user")
-    assert not node.hub.online_as("ann", "otomo")
-    assert not node.hub.online_as("nobody", "user")
+    assert node.hub.people("user") == [ANN]
+    assert node.hub.people("otomo") == [Person("otomo", "bob")]
+    assert node.hub.people("admin") == []
+    assert not node.hub.online(Person("otomo", "ann"))
+    assert not node.hub.online(Person("user", "nobody"))
     for socket in sockets:
         await socket.close()
 
 
 async def test_a_listener_that_fails_is_logged_and_spoils_nothing(node: Node, caplog: pytest.LogCaptureFixture) -> None:
-    def broken(_user: str, _online: bool) -> None:
+    def broken(_person: Person, _online: bool) -> None:
         raise RuntimeError("the listener's own mistake")
 
     seen: list[bool] = []
@@ -64,14 +76,14 @@ async def test_close_all_says_the_code_that_it_is_given(node: Node) -> None:
     sockets = [await node.connect("ann"), await node.connect("bob")]
     node.hub.close_all(1012)
     assert node.hub.closed
-    assert not node.hub.online("ann")
+    assert not node.hub.online(ANN)
     assert [await close_code(socket) for socket in sockets] == [1012, 1012]
 
 
 async def test_an_event_that_is_no_json_raises_and_is_sent_to_nobody(node: Node) -> None:
     socket = await node.connect()
     with pytest.raises(TypeError):
-        node.hub.publish(Event(1, "ann", "call_end", {"at": object()}))
+        node.hub.publish(Event(1, ANN, "call_end", {"at": object()}))
     event = node.tell()
     assert (await next_message(socket))["seq"] == event.seq
     await socket.close()
@@ -99,7 +111,7 @@ def test_an_event_is_encoded_once_for_all_sockets_of_its_user() -> None:
     sockets = [Listening(hub, "ann") for _ in range(3)]
     for socket in sockets:
         hub.join(socket)
-    hub.publish(Event(5, "ann", "call_end", {"callId": "c"}))
+    hub.publish(Event(5, ANN, "call_end", {"callId": "c"}))
     (_, message), *others = [socket.got[0] for socket in sockets]
     assert message == b'{"type":"call_end","payload":{"callId":"c"},"seq":5}'
     assert all(other is message for _, other in others)
@@ -115,9 +127,9 @@ def test_a_socket_that_leaves_while_an_event_is_handed_out_hides_it_from_nobody(
     sockets = [Leaving(hub, "ann") for _ in range(3)]
     for socket in sockets:
         hub.join(socket)
-    hub.publish(Event(1, "ann", "call_end", {}))
+    hub.publish(Event(1, ANN, "call_end", {}))
     assert [len(socket.got) for socket in sockets] == [1, 1, 1]
-    assert not hub.online("ann")
+    assert not hub.online(ANN)
 
 
 def test_leaving_twice_or_never_having_joined_is_harmless() -> None:
@@ -127,7 +139,7 @@ def test_leaving_twice_or_never_having_joined_is_harmless() -> None:
     socket, stranger = Listening(hub, "ann"), Listening(hub, "ann")
     hub.join(socket)
     hub.leave(stranger)
-    assert hub.online("ann")
+    assert hub.online(ANN)
     hub.leave(socket)
     hub.leave(socket)
     assert seen == [True, False]

@@ -108,13 +108,13 @@ export class CallView {
     show(this.end, !['ending', 'ended'].includes(call.state));
     write(this.who, `${call.userId} calls ${call.otomoId}`);
     FACTS.forEach(([, value], fact) => write(this.values[fact], value(call)));
-    keyed(this.flags, call.flags, ({ type, userId }) => `${type} ${userId}`, flagRow);
-    keyed(this.qualities, call.quality, ({ from, to }) => `${from} ${to}`, qualityRow);
+    keyed(this.flags, call.flags, ({ type, role }) => `${type} ${role}`, flagRow);
+    keyed(this.qualities, call.quality, ({ fromRole }) => fromRole, qualityRow);
     show(this.over, call.state === 'ended');
     keyed(
       this.parties,
       call.live?.parties ?? [],
-      ({ userId }) => userId,
+      ({ role }) => role,
       (party) => new PartyCard(party),
     );
     keyed(

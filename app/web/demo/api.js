@@ -12,7 +12,6 @@ export class Session {
   async open() {
     const body = { party: this.role, ...(this.pair && { pair: this.pair }) };
     Object.assign(this, await patiently(() => request('POST', 'demo/session', { body })));
-    this.me = this.role === 'user' ? this.userId : this.otomoId;
   }
 
   async freshToken() {

@@ -70,7 +70,7 @@ export class Media {
   // Events name producers that come later; those that were there before us are in the list.
   async findProducers() {
     const { producers } = await this.ask('GET', `rtc/rooms/${this.callId}/producers`);
-    const theirs = producers.filter(({ userId }) => userId !== this.session.me);
+    const theirs = producers.filter(({ role }) => role !== this.session.role);
     await Promise.all(theirs.map(({ producerId }) => this.receive(producerId)));
     return theirs.some(({ paused }) => paused);
   }

@@ -20,6 +20,7 @@ from app.calls.room import Room
 from app.client.api import Api, Wire
 from app.client.conversation import conversation
 from app.keys import DRAIN
+from app.person import Person
 
 OPUS = {"mimeType": "audio/opus", "payloadType": 111, "clockRate": 48000, "channels": 2}
 USERS, OTOMOS = ("alice", "bob", "carol", "dave", "eve"), ("hana", "ume", "yuki", "rin")
@@ -105,7 +106,7 @@ class World:
 
     async def to_open(self) -> Aim:
         """eve and rin, whose last such call is ended: only one of a whole run's is open at a time."""
-        for call in self.server.registry.calls_of("rin"):
+        for call in self.server.registry.calls_of(Person("otomo", "rin")):
             if call.id != self._talk["callId"]:
                 await self._ask("root", "POST", f"/admin/calls/{call.id}/end")
         return Aim("root", {"userId": "eve", "otomoId": "rin"})
@@ -114,7 +115,7 @@ class World:
         """alice and hana's room: a transport, a producer and a consumer of hers, and what hana hears her by."""
         room = await self._room("alice", "hana")
         if unconnected:
-            for transport in [one for one in room.transports.values() if one.user_id == "alice" and one.connecting]:
+            for transport in [one for one in room.transports.values() if one.party == "user" and one.connecting]:
                 await self._ask("alice", "DELETE", f"/rtc/transports/{transport.transport.id}")
         transports = {
             (user_id, direction): await self._transport(room, user_id, direction)
@@ -136,22 +137,22 @@ class World:
         }
 
     async def _room(self, user_id: str, otomo_id: str) -> Room:
-        for call in self.server.registry.calls_of(user_id):
-            if otomo_id in call.parties and call.live and call.room is not None:
+        for call in self.server.registry.calls_of(Person("user", user_id)):
+            if otomo_id == call.otomo_id and call.live and call.room is not None:
                 return call.room
         opened = await self._ask("root", "POST", "/admin/calls", {"userId": user_id, "otomoId": otomo_id})
         return self.server.registry.room(opened["callId"])
 
     async def _transport(self, room: Room, user_id: str, direction: str) -> str:
         for id_, one in room.transports.items():
-            if (one.user_id, one.direction) == (user_id, direction):
+            if (room.parties.person(one.party).id, one.direction) == (user_id, direction):
                 return id_
         body = {"callId": room.call_id, "direction": direction}
         return (await self._ask(user_id, "POST", "/rtc/transports", body))["transportId"]
 
     async def _producer(self, room: Room, user_id: str, transport_id: str) -> str:
         for id_, one in room.producers.items():
-            if one.user_id == user_id:
+            if room.parties.person(one.party).id == user_id:
                 return id_
         sent = {"mid": "0", "codecs": [OPUS], "encodings": [{"ssrc": 1000 + len(user_id)}], "rtcp": {"cname": user_id}}
         body = {"callId": room.call_id, "transportId": transport_id, "kind": "audio", "rtpParameters": sent}
@@ -162,14 +163,14 @@ class World:
         return (await self._ask(user_id, "POST", "/rtc/consumers", body))["consumerId"]
 
     async def _ringing(self) -> Ids:
-        for call in self.server.registry.calls_of("bob"):
+        for call in self.server.registry.calls_of(Person("user", "bob")):
             if call.state == "ringing":
                 return {"callId": call.id}
         await self._end_calls_of("bob")
         return {"callId": (await self._ask("bob", "POST", "/calls", {"otomoId": "ume"}))["callId"]}
 
     async def _end_calls_of(self, user_id: str) -> None:
-        for call in self.server.registry.calls_of(user_id):
+        for call in self.server.registry.calls_of(Person("user", user_id)):
             await self._ask("root", "POST", f"/admin/calls/{call.id}/end")
 
     async def _give_points(self, user_id: str) -> None:
@@ -203,7 +204,7 @@ class World:
             room = self.server.registry.room(call_id)
             self._talk = {
                 "callId": call_id,
-                "transportId": next(id_ for id_, one in room.transports.items() if one.user_id == "dave"),
+                "transportId": next(id_ for id_, one in room.transports.items() if one.party == "user"),
                 "producerId": talk.user_voice.producer_id,
                 "consumerId": talk.user_hearing.consumer_id,
             }
