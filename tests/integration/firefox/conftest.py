@@ -10,18 +10,16 @@ from pathlib import Path
 
 import pytest
 from browsers import Browsers, driven
-from nodes import HERE, ROOT, DefaultNode, MatchedCall, quiet, running_node
+from nodes import HERE, IPV4, ROOT, DefaultNode, MatchedCall, quiet, running_node
 
 from app.web import build
 from tests.network import Network, network
 
-ADDRESSES = ("10.99.7.2/24", "fd00:99:7::2/64")
 
-
-@pytest.fixture
-def machine() -> Iterator[Network]:
-    """One with an address of IPv4 and one of IPv6, besides loopback."""
-    with network(*ADDRESSES) as made:
+@pytest.fixture(params=[(IPV4,)], ids=["ipv4"])
+def machine(request: pytest.FixtureRequest) -> Iterator[Network]:
+    """One with these addresses, besides loopback."""
+    with network(*request.param) as made:
         yield made
 
 

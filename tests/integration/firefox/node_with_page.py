@@ -9,6 +9,7 @@ from aiohttp import web
 
 from app import logs
 from app.application import create_app
+from app.guard import public
 from app.server import run_async, serve
 from app.settings import Settings
 
@@ -18,9 +19,11 @@ def main(page: Path, script: Path) -> int:
     settings = Settings.from_env()
     app = create_app(settings)
 
+    @public
     async def get_page(_: web.Request) -> web.FileResponse:
         return web.FileResponse(page)
 
+    @public
     async def get_script(_: web.Request) -> web.FileResponse:
         return web.FileResponse(script)
 

@@ -18,6 +18,7 @@ from tests.network import Network
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
+IPV4, IPV6 = "10.99.7.2/24", "fd00:99:7::2/64"
 PEERS = (HERE / "peers.js").read_text(encoding="utf-8")
 
 

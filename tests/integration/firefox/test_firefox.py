@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 import pytest
 from browsers import Browsers, Kind, Page
-from nodes import PEERS, DefaultNode, MatchedCall, running_node
+from nodes import IPV6, PEERS, DefaultNode, MatchedCall, running_node
 
 from tests.network import Network
 
@@ -29,6 +29,7 @@ async def hears(page: Page) -> None:
     assert (energy / seconds) ** 0.5 >= LEAST_LEVEL  # W3C webrtc-stats: totalAudioEnergy is a sum of squares by time
 
 
+@pytest.mark.parametrize("machine", [(IPV6,)], ids=["ipv6"], indirect=True)
 @pytest.mark.parametrize("other", ["firefox", "chromium"])
 async def test_the_documented_recipe_lets_firefox_talk_with(
     other: Kind, node: DefaultNode, browsers: Browsers, matched: MatchedCall
