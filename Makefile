@@ -11,6 +11,10 @@ SYSTEM_TEST := chromium firefox-esr iproute2 postgresql libasan8 libubsan1 cotur
 PROGRAMS := g++ make pkg-config flatc
 PROGRAMS_TEST := npm node
 
+# How many run tests at once, a file each. Tests wait for most of their time, for timers and for sound in real time, so that one
+# more than there are cores is well used; with many more, the ones that measure would measure each other.
+TEST_PROCESSES ?= $(shell echo $$(($$(nproc 2>/dev/null || echo 2) + 1)))
+
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-test run test lint types test-debug test-openapi test-sanitize bench docs demo wheel wheel-check clean
 
@@ -27,7 +31,7 @@ run: setup ## Start the control plane over native workers
 	$(BIN)/voiceplane serve
 
 test: setup-test ## Run all tests, on the real worker
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.ready-test ## Check format and style
 	$(BIN)/ruff format --check .

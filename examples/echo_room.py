@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import re
+import socket
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -183,9 +184,18 @@ def answer(offer: Offer, transport: WebRtcTransport, echo: Consumer) -> str:
     return "\r\n".join([*lines, ""])
 
 
-async def main(host: str, port: int, media_ip: str, media_port: int) -> None:
+def own_ips() -> list[str]:
+    """Loopback, and the address of the default route: Firefox takes no loopback address of a server."""
+    with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("198.41.0.4", 9))  # a root server of DNS: nothing is sent, the routing table is asked
+        return ["127.0.0.1", probe.getsockname()[0]]
+    return ["127.0.0.1"]
+
+
+async def main(host: str, port: int, media_ips: list[str], media_port: int) -> None:
     async with Worker.running() as worker:
-        infos = [ListenInfo("udp", media_ip, port=media_port), ListenInfo("tcp", media_ip, port=media_port)]
+        infos = [ListenInfo("udp", ip, port=media_port) for ip in media_ips]
+        infos += [ListenInfo("tcp", ip, port=media_port) for ip in media_ips]
         room = EchoRoom(worker, await worker.create_webrtc_server(infos))
         app = web.Application(client_max_size=OFFER_LIMIT)
         app.add_routes([web.get("/", room.page), web.post("/offer", room.offer)])
@@ -205,8 +215,10 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--host", default="127.0.0.1", help="where the page is served (default: 127.0.0.1)")
     parser.add_argument("--port", type=int, default=0, help="its port (default: a free one)")
-    parser.add_argument("--media-ip", default="127.0.0.1", help="an address of this machine that browsers can reach")
+    parser.add_argument(
+        "--media-ip", nargs="+", help="addresses of this machine that browsers can reach (default: its own)"
+    )
     parser.add_argument("--media-port", type=int, default=0, help="for UDP and TCP (default: free ones)")
     given = parser.parse_args()
     with suppress(KeyboardInterrupt):
-        asyncio.run(main(given.host, given.port, given.media_ip, given.media_port))
+        asyncio.run(main(given.host, given.port, given.media_ip or own_ips(), given.media_port))

@@ -64,8 +64,11 @@ def packages(progress: Progress, manifests: Path = HERE) -> Path:
     kept.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=kept.parent) as scratch:
         install(manifests, Path(scratch), progress)
-        if not kept.is_dir():  # else somebody else was as quick
+        try:
             (Path(scratch) / "node_modules").rename(kept)
+        except OSError:
+            if not kept.is_dir():  # else somebody else was as quick
+                raise
     return kept
 
 

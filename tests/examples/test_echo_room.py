@@ -19,7 +19,7 @@ PRINT = ":".join(["AB"] * 32)  # of a certificate
 
 @pytest.fixture
 async def room() -> AsyncIterator[Running]:
-    async with started("echo_room.py") as program:
+    async with started("echo_room.py", "--media-ip", "127.0.0.1") as program:
         yield program
         await program.interrupt()
 

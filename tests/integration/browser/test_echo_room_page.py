@@ -25,7 +25,7 @@ HEARD_HZ = """async () => {
 
 
 async def test_a_browser_hears_itself(chromium: Browser, microphone_hz: float):
-    async with started("echo_room.py") as room:
+    async with started("echo_room.py", "--media-ip", "127.0.0.1") as room:
         page = await chromium.new_page()
         await page.goto((await room.says("echo room")).partition(": ")[2])
         await page.click("#join")
