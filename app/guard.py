@@ -67,40 +67,30 @@ def is_admin_only(handler: object) -> bool:
 async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Let a request through to its handler, or answer for it; and tell those who observe what came of it."""
     began = time.monotonic()
-    route = route_of(request)
+    app, match = request.app, request.match_info
+    resource = match.route.resource
+    route = "" if resource is None else resource.canonical  # as the router spells it
     response: web.StreamResponse
     try:
-        await admit(request, route)
+        if match.http_exception is not None:
+            await refuse_what_names_no_resource(request)
+        if not is_public(match.handler):
+            user = request[CLAIMS] = recalled(app, request) or await identify(app, request, route)
+            if user.role != "admin":
+                app[RATE_LIMITER].admit(user.person)
+        if request.body_exists:  # also where the handler needs none: it may be ignored, but not without end
+            refuse_announced_size(request)
         response = await handler(request)
     except Exception as error:
         if request.writer.output_size:  # an answer has begun, and another one would be read as a part of it
             raise
         response = refused_by_aiohttp(error) if isinstance(error, web.HTTPException) else refused(request, error)
     seconds = time.monotonic() - began
-    for observe in request.app.get(HTTP_OBSERVERS, ()):
+    for observe in app[HTTP_OBSERVERS]:
         observe(request.method, route, response.status, seconds)
     if isinstance(response, web.HTTPException):
         raise response
     return response
-
-
-def route_of(request: web.Request) -> str:
-    """The path of the matched route as the router spells it; "" where none matched."""
-    resource = request.match_info.route.resource
-    return resource.canonical if resource is not None else ""
-
-
-async def admit(request: web.Request, route: str) -> None:
-    """Find out who asks, and whether so often. What is refused is raised."""
-    match = request.match_info
-    if match.http_exception is not None:
-        await refuse_what_names_no_resource(request)
-    if not is_public(match.handler):
-        user = request[CLAIMS] = recalled(request) or await identify(request, route)
-        if user.role != "admin":
-            request.app[RATE_LIMITER].admit(user.person)
-    if request.body_exists:  # also where the handler needs none: it may be ignored, but not without end
-        refuse_announced_size(request)
 
 
 async def refuse_what_names_no_resource(request: web.Request) -> None:
@@ -121,22 +111,22 @@ async def refuse_what_names_no_resource(request: web.Request) -> None:
             raise web.HTTPPermanentRedirect(f"../{url.raw_name}{query}")  # relative: we may be below a proxy's path
 
 
-def recalled(request: web.Request) -> Claims | None:
+def recalled(app: web.Application, request: web.Request) -> Claims | None:
     """The claims of a token that was good before, which it is in every request but a client's first."""
     token = bearer_token(request.headers.get(hdrs.AUTHORIZATION))
-    return None if token is None else request.app[AUTHENTICATOR].recall(token)
+    return None if token is None else app[AUTHENTICATOR].recall(token)
 
 
-async def identify(request: web.Request, route: str) -> Claims:
+async def identify(app: web.Application, request: web.Request, route: str) -> Claims:
     """The claims of the request's token. :raises Unauthorized: where it has no good one."""
     authorization = request.headers.get(hdrs.AUTHORIZATION)
     if route == WEBSOCKET_ROUTE:
         token = offered_token(authorization, request.headers.get(hdrs.SEC_WEBSOCKET_PROTOCOL))
     else:
         token = bearer_token(authorization)
-    if route == METRICS_ROUTE and token is not None and is_metrics_token(request.app, token):
+    if route == METRICS_ROUTE and token is not None and is_metrics_token(app, token):
         return SCRAPER
-    return await request.app[AUTHENTICATOR].authenticate(token)
+    return await app[AUTHENTICATOR].authenticate(token)
 
 
 def is_metrics_token(app: web.Application, token: str) -> bool:

@@ -21,7 +21,7 @@ from app.auth import WEBSOCKET_BEARER, Authenticator, issue_token
 from app.body import MAX_BODY_BYTES, body, schema_of
 from app.errors import ProducerAlreadyExists, TransportNotFound
 from app.guard import admin_only, guard, is_admin_only, is_public, public
-from app.keys import AUTHENTICATOR, RATE_LIMITER, SETTINGS, claims
+from app.keys import AUTHENTICATOR, HTTP_OBSERVERS, RATE_LIMITER, SETTINGS, claims
 from app.ratelimit import RateLimiter
 from app.responses import created, json_response
 from app.server import make_runner
@@ -120,6 +120,7 @@ async def edge_app(rate: float = 0) -> AsyncIterator[Client]:
     app = web.Application(middlewares=[guard])
     app[SETTINGS] = EDGE
     app[RATE_LIMITER] = RateLimiter(rate)
+    app[HTTP_OBSERVERS] = []
     app.add_routes(
         [
             web.post("/notes", write_note),
