@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import pytest
@@ -10,13 +12,14 @@ import pytest
 from app.auth import Claims, Role
 from app.calls.call import LiveCall
 from app.calls.clock import now
-from app.calls.presence import Presence
+from app.calls.presence import Pace, Presence
 from app.ledger.values import NewEvent
 from app.person import Person
 from app.signaling.hub import Hub
 from tests.calls.conftest import Desk
 from tests.conftest import eventually
 
+AT_ONCE = Pace(offline_after_s=0.0, at_most_every_s=0.0)
 FOR_EVER = 2.0**40  # seconds since 1970
 
 
@@ -62,11 +65,12 @@ class Stage:
 @pytest.fixture
 async def stage(desk: Desk) -> AsyncIterator[Stage]:
     hub = Hub()
-    presence = Presence(hub, desk.registry, desk.journal)
+    presence = Presence(hub, desk.registry, desk.journal, AT_ONCE)
     hub.on_presence(presence.socket_changed)
     yield Stage(desk, hub, presence)
     for call in desk.registry:
         desk.registry.remove(call)
+    presence.close()
 
 
 async def test_an_otomo_is_online_from_the_first_socket_to_the_last(stage):
@@ -128,3 +132,65 @@ async def test_a_socket_during_the_call_is_remembered_for_its_owner_alone(stage)
     assert (call.lives["user"].had_socket, call.lives["otomo"].had_socket) == (False, False)
     stage.seat("user", "user").close()
     assert (call.lives["user"].had_socket, call.lives["otomo"].had_socket) == (True, False)
+
+
+@asynccontextmanager
+async def paced(desk: Desk, pace: Pace) -> AsyncIterator[Stage]:
+    hub = Hub()
+    presence = Presence(hub, desk.registry, desk.journal, pace)
+    hub.on_presence(presence.socket_changed)
+    try:
+        yield Stage(desk, hub, presence)
+    finally:
+        presence.close()
+
+
+async def test_a_socket_that_comes_back_at_once_is_no_news_but_callers_know(desk):
+    async with paced(desk, Pace(offline_after_s=0.3, at_most_every_s=0.0)) as stage:
+        for _ in range(50):
+            socket = stage.seat("otomo")
+            assert stage.presence.status("otomo") == "online"
+            socket.close()
+            assert stage.presence.status("otomo") == "offline", "a caller must not ring somebody who is not there"
+        await stage.told("online")
+        left_at = asyncio.get_running_loop().time()
+        await eventually(lambda: len(desk.audience.payloads("otomo_status")) < 2 and "they are not told")
+        assert asyncio.get_running_loop().time() - left_at > 0.2
+        await stage.told("online", "offline")
+
+
+async def test_an_end_of_a_call_does_not_make_offline_come_sooner_or_later(desk):
+    async with paced(desk, Pace(offline_after_s=0.2, at_most_every_s=0.0)) as stage:
+        socket, call = stage.seat("otomo"), stage.call()
+        socket.close()
+        desk.registry.remove(call)
+        await stage.told("online", "busy")
+        await eventually(lambda: len(desk.audience.payloads("otomo_status")) < 3 and "they are not told")
+        await stage.told("online", "busy", "offline")
+
+
+async def test_of_many_changes_in_a_moment_the_last_one_is_told(desk):
+    async with paced(desk, Pace(offline_after_s=0.0, at_most_every_s=0.2)) as stage:
+        stage.seat("otomo")
+        for number in range(20):
+            desk.registry.remove(stage.call(f"call-{number}"))
+        last = stage.call("last")
+        await stage.told("online")
+        await eventually(lambda: len(desk.audience.payloads("otomo_status")) < 2 and "they are not told")
+        await stage.told("online", "busy")
+        desk.registry.remove(last)
+        await eventually(lambda: len(desk.audience.payloads("otomo_status")) < 3 and "they are not told")
+        await stage.told("online", "busy", "online")
+
+
+async def test_who_left_is_forgotten_when_they_were_told_of(desk):
+    async with paced(desk, Pace(offline_after_s=0.05, at_most_every_s=0.05)) as stage:
+        for number in range(10):
+            stage.seat(f"otomo-{number}").close()
+        await eventually(lambda: stage.presence._lines)
+        statuses = [one["status"] for one in desk.audience.payloads("otomo_status")]
+        assert sorted(statuses) == ["offline"] * 10 + ["online"] * 10
+
+
+async def test_the_pace_is_the_contracts():
+    assert Pace() == Pace(offline_after_s=5.0, at_most_every_s=1.0)
