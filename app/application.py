@@ -80,6 +80,7 @@ from app.signaling.dispatch import Dispatcher
 from app.signaling.endpoint import PATH as SOCKET_PATH
 from app.signaling.endpoint import SINCE, UPGRADE_REQUIRED, Endpoint
 from app.signaling.hub import Event, Hub
+from app.signaling.limits import SOCKET_BURST
 from app.signaling.limits import Limits as SocketLimits
 from app.turn import ice_servers
 from app.web import pages
@@ -90,6 +91,7 @@ from worker_bridge.pool import ListenAddress, Pool, PoolSettings
 
 END_CALLS_WITHIN_S = 8.0  # at shutdown; a supervisor kills not much later
 EVENTS_KEPT_MS = 60 * 60 * 1000  # what a client that reconnects can be told again
+REPLAYED_AT_ONCE = 200  # events that are read for a client that reconnects before it has read those before them
 PRUNE_EVERY_S = 600.0
 COLLECT_EVERY_S = 60.0
 
@@ -188,7 +190,13 @@ async def live_calls(app: web.Application) -> AsyncIterator[None]:
     rooms = Rooms(placement.place, codecs_of(settings.media_kinds), limits, registry.rooms_by_object)
     app[CALLS] = CallService(registry, lifecycle, rooms, journal, presence, timers, app[RATES], admission.check)
     dispatcher = Dispatcher(build_commands(app[CALLS]), app[RATE_LIMITER])
-    app[ENDPOINT] = Endpoint(hub, dispatcher, replayer(app[LEDGER]), SocketLimits())
+    app[ENDPOINT] = Endpoint(
+        hub,
+        dispatcher,
+        replayer(app[LEDGER]),
+        SocketLimits(),
+        RateLimiter(settings.socket_rate, burst=SOCKET_BURST),
+    )
     hub.on_presence(presence.socket_changed)
     app[METRICS].watch_calls(lifecycle, journal, watch)
     app[METRICS].watch_sockets(hub, dispatcher)
@@ -200,6 +208,7 @@ async def live_calls(app: web.Application) -> AsyncIterator[None]:
     background.keep(partial(collect_when_idle, registry), "collector")
     yield
     deaf()
+    presence.close()
     await app[DRAIN].close()
     await background.close()
 
@@ -255,13 +264,11 @@ async def collect_when_idle(registry: Registry) -> None:
 
 
 def publisher(hub: Hub) -> Publish:
-    """Stored events to sockets: to whom they name, or to all users who are there."""
+    """Stored events to sockets. Whoever is not there gets them from the ledger, by ``since``."""
 
     def publish(events: Sequence[StoredEvent]) -> None:
         for event in events:
-            for person in hub.people("user") if event.to is None else (event.to,):
-                if hub.online(person):  # whoever is not gets it from the ledger, by `since`
-                    hub.publish(Event(event.seq, person, event.type, dict(event.payload)))
+            hub.publish(told(event))
 
     return publish
 
@@ -270,13 +277,13 @@ def replayer(ledger: Ledger) -> Replay:
     """What somebody was told after a number."""
 
     async def replay(person: Person, since: int) -> list[Event]:
-        found: list[Event] = []
-        while stored := await ledger.events_since(person, since):
-            found += (Event(event.seq, person, event.type, dict(event.payload)) for event in stored)
-            since = stored[-1].seq
-        return found
+        return [told(event) for event in await ledger.events_since(person, since, limit=REPLAYED_AT_ONCE)]
 
     return replay
+
+
+def told(event: StoredEvent) -> Event:
+    return Event(event.seq, event.to, event.type, dict(event.payload))
 
 
 @answers({101: None}, BadRequest, UPGRADE_REQUIRED, Draining, query=(SINCE,))

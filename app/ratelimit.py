@@ -19,11 +19,11 @@ MAX_BUCKETS = 65536  # users; beyond it the longest idle one starts afresh
 
 
 class RateLimiter:
-    """``rate`` requests a second for each user, and bursts of twice that; a rate of 0 refuses nobody."""
+    """``rate`` requests a second for each user, and ``burst`` at once, else twice that; a rate of 0 refuses nobody."""
 
-    def __init__(self, rate: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, rate: float, clock: Callable[[], float] = time.monotonic, *, burst: float | None = None) -> None:
         self._interval = 1 / rate if rate else 0.0
-        self._depth = max(1.0, BURST * rate) * self._interval
+        self._depth = max(1.0, BURST * rate if burst is None else burst) * self._interval
         self._clock = clock
         self._full_at: OrderedDict[Hashable, float] = OrderedDict()  # the longest idle user first
 

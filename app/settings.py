@@ -112,6 +112,7 @@ class Settings:
     unit_seconds: float = setting(60.0, float, "seconds that one charged unit lasts")
 
     rate_limit: float = setting(50.0, float, "requests a second per user, in bursts of twice that; 0 is no limit")
+    socket_rate: float = setting(0.5, float, "WebSockets that a user may open a second, in bursts of 20; 0 is no limit")
     ring_timeout_s: float = setting(30.0, float, "seconds that a call rings")
     setup_timeout_s: float = setting(30.0, float, "seconds from accept to the first RTP")
     rtp_stopped_after_s: float = setting(10.0, float, "seconds without RTP that end a call")
@@ -292,6 +293,7 @@ def check_numbers(settings: Settings) -> None:
     within("max_producers_per_party", settings.max_producers_per_party, 1, 1_000_000)
     within("price_per_minute", settings.price_per_minute, 0, 1_000_000)
     within("rate_limit", settings.rate_limit, 0, 1_000_000)
+    within("socket_rate", settings.socket_rate, 0, 1_000_000)
     within("max_connections", settings.max_connections, 1, 1_000_000)
     within("max_connections_per_address", settings.max_connections_per_address, 0, 1_000_000)
     within("drain_timeout_s", settings.drain_timeout_s, 0, 86400)

@@ -1,7 +1,7 @@
 """One WebSocket from its upgrade to its end. Knows what a frame and a deadline are, and nothing of commands and calls.
 
-Two tasks live here: the request's own, which reads, and one that writes. Everybody else only puts frames into the
-outbox or calls :meth:`Connection.close`, and neither waits.
+Up to three tasks live here: the request's own, which reads, one that writes, and one that sends what was missed.
+Everybody else only puts frames into the outbox or calls :meth:`Connection.close`, and neither waits.
 
 The end is always the same: the socket leaves the hub, the writer sends what is left and a Close frame and shuts its
 half of the TCP connection, the reader reads on until the client has closed too (RFC 6455 §7.1.1; a connection that is
@@ -14,8 +14,8 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, suppress
 
 from aiohttp import WebSocketError, WSCloseCode, WSMsgType, hdrs, web
 
@@ -25,8 +25,9 @@ from app.signaling.hub import Event, Hub
 from app.signaling.limits import CloseCode, Limits
 from app.signaling.outbox import Backlog, Frame, Outbox
 
-Replay = Callable[[Person, int], Awaitable[list[Event]]]
-"""``await replay(person, since)``: the kept events for a person with a ``seq`` above ``since``, rising."""
+Replay = Callable[[Person, int], Awaitable[Sequence[Event]]]
+"""``await replay(person, since)``: the next of the kept events for a person with a ``seq`` above ``since``, rising; in
+the end none."""
 
 Answer = Callable[[Claims, str | bytes], Awaitable[bytes]]
 """``await answer(claims, message)``: what a text (str) or binary (bytes) message is answered with. Never raises."""
@@ -70,7 +71,9 @@ class Connection:
         )
         self._outbox = Outbox(limits.outbox_frames, limits.outbox_bytes)
         self._held: Backlog | None = Backlog(limits.outbox_frames, limits.outbox_bytes)
-        self._replayed: set[int] = set()
+        self._published = 0  # the last event that was told before this socket was there
+        self._replayed: set[int] = set()  # of later ones, those that were sent and may still be told
+        self._catching_up: asyncio.Task[None] | None = None
         self._closing = False
         self._heard_at = self._ping_at = self._beat_at = self._loop.time()
         self._timer: asyncio.TimerHandle | None = None
@@ -89,8 +92,14 @@ class Connection:
         """Whether the request can be upgraded at all."""
         return self._socket.can_prepare(self._request).ok
 
-    async def run(self, answer: Answer, replay: Replay, since: int | None) -> web.WebSocketResponse:
-        """Upgrade, replay what came after ``since``, answer messages, until the connection is gone."""
+    async def run(
+        self, answer: Answer, replay: Replay, since: int | None, turn: AbstractAsyncContextManager[object]
+    ) -> web.WebSocketResponse:
+        """Upgrade, replay what came after ``since``, answer messages, until the connection is gone.
+
+        :param turn: what the replay waits for, and holds as long as it goes on.
+        """
+        self._published = self._hub.published
         self._hub.join(self)  # before the client can know that it is connected: it must not miss what it causes next
         try:
             await self._socket.prepare(self._request)
@@ -100,10 +109,11 @@ class Connection:
                 self._beat_at = self._loop.time()
                 if not self._closing:
                     self._beat()
-                await self._catch_up(replay, since)
+                    self._begin_to_catch_up(replay, since, turn)
                 await self._read(answer)
             finally:
                 self.close(CloseCode.NORMAL)
+                await asyncio.gather(*filter(None, (self._catching_up,)), return_exceptions=True)
                 await writer
         except ConnectionError as error:
             _log.debug("%r was gone before its upgrade: %s", self, error)
@@ -131,6 +141,8 @@ class Connection:
             return
         self._closing = True
         self._hub.leave(self)
+        if self._catching_up is not None:
+            self._catching_up.cancel()
         self._outbox.close(code, discard=code in _UNREADABLE)
         if self._timer is not None:
             self._timer.cancel()
@@ -174,24 +186,36 @@ class Connection:
                 with suppress(OSError):  # the client is gone already
                     transport.write_eof()  # nothing follows a Close frame; who waits for TCP's end gets it
 
-    async def _catch_up(self, replay: Replay, since: int | None) -> None:
-        """Send what the user missed, then what was held back meanwhile, each event once and in the order of ``seq``."""
-        self._heard_at = math.inf  # while we work, silence is ours
+    def _begin_to_catch_up(self, replay: Replay, since: int | None, turn: AbstractAsyncContextManager[object]) -> None:
+        if since is None:
+            self._release()
+            return
+        work = self._catch_up(replay, since, turn)
+        self._catching_up = asyncio.create_task(work, name=f"replay to {self.claims.person}")
+
+    async def _catch_up(self, replay: Replay, since: int, turn: AbstractAsyncContextManager[object]) -> None:
+        """Send what the user missed, page by page and no faster than it is read, then what was held back meanwhile:
+        each event once, and in the order of ``seq``. Silence and slowness are judged as ever."""
         try:
-            missed = [] if since is None else await replay(self.claims.person, since)
-            for event in missed:
-                self._send(Frame(event.encode(), seq=event.seq))
-                await self._outbox.room()
+            async with turn:
+                while page := await replay(self.claims.person, since):
+                    # An event is stored before it is published: one that is replayed may still come, now or later.
+                    self._replayed.update(event.seq for event in page if event.seq > self._published)
+                    for event in page:
+                        self._send(Frame(event.encode(), seq=event.seq))
+                        await self._outbox.room()
+                    since = page[-1].seq
         except Exception:
             _log.exception("%r can't be told what it missed", self)
             self.close(CloseCode.INTERNAL_ERROR)
             return
-        # An event is stored before it is published, so that one that was replayed may still come, now or later.
-        self._replayed = {event.seq for event in missed}
+        self._release()
+
+    def _release(self) -> None:
+        """Deliver what was held back, and what comes from now on at once."""
         held, self._held = self._held, None
         for frame in sorted(held or (), key=lambda frame: frame.seq):
             self.deliver(frame.seq, frame.message)
-        self._heard_at = self._loop.time()
 
     async def _read(self, answer: Answer) -> None:
         """Answer messages one after the other, and notice the end."""

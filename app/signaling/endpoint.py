@@ -11,12 +11,15 @@ import logging
 import re
 import time
 from collections.abc import Callable
+from weakref import WeakValueDictionary
 
 from aiohttp import web
 
 from app.errors import Answer, BadRequest, Draining, Unauthorized
 from app.keys import claims
 from app.openapi.declaration import Parameter
+from app.person import Person
+from app.ratelimit import RateLimiter
 from app.responses import as_response
 from app.signaling.connection import Connection, Replay
 from app.signaling.dispatch import Dispatcher
@@ -47,13 +50,22 @@ class Endpoint:
     """The handler of ``GET /ws`` with the connections that it serves."""
 
     def __init__(
-        self, hub: Hub, dispatcher: Dispatcher, replay: Replay, limits: Limits, clock: Callable[[], float] = time.time
+        self,
+        hub: Hub,
+        dispatcher: Dispatcher,
+        replay: Replay,
+        limits: Limits,
+        openings: RateLimiter,
+        clock: Callable[[], float] = time.time,
     ) -> None:
+        """``openings`` says how many sockets a user may open in a time."""
         self._hub = hub
         self._dispatcher = dispatcher
         self._replay = replay
         self._limits = limits
         self._clock = clock
+        self._openings = openings
+        self._turns: WeakValueDictionary[Person, asyncio.Lock] = WeakValueDictionary()  # at a replay
         self._gone: dict[Connection, asyncio.Event] = {}
 
     def __len__(self) -> int:
@@ -64,20 +76,25 @@ class Endpoint:
         """Upgrade, and serve the socket to its end.
 
         Refused before the upgrade: 401 for a token in the URL, even a good one, because URLs are logged and shared;
-        426 for what is no WebSocket handshake; 400 for a ``since`` that is no ``seq``; 503 while the node stops.
+        426 for what is no WebSocket handshake; 400 for a ``since`` that is no ``seq``; 503 while the node stops; 429
+        for whoever opens one after the other. A user's replays take turns.
         """
         if TOKEN_PARAMETERS & {name.lower() for name in request.query}:
             _log.warning("%s sent a token in the URL: it must be regarded as lost", claims(request).person)
             raise Unauthorized("token in the URL", token_given=True)
-        connection = Connection(request, claims(request), self._hub, self._limits, self._clock)
+        who = claims(request)
+        connection = Connection(request, who, self._hub, self._limits, self._clock)
         if not connection.is_handshake:
             return as_response(UPGRADE_REQUIRED)
         since = since_of(request)
         if self._hub.closed:
             raise Draining
+        if not who.is_admin:
+            self._openings.admit(who.person)
+        turn = self._turns.setdefault(who.person, asyncio.Lock())
         gone = self._gone[connection] = asyncio.Event()
         try:
-            return await connection.run(self._dispatcher.answer, self._replay, since)
+            return await connection.run(self._dispatcher.answer, self._replay, since, turn)
         finally:
             del self._gone[connection]
             gone.set()

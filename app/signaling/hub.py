@@ -25,10 +25,11 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that one person is told. ``seq`` rises per person; ``payload`` is JSON-able, in the wire's spelling."""
+    """Something that one person is told, or, where ``to`` is None, all users. ``seq`` rises for each of them;
+    ``payload`` is JSON-able, in the wire's spelling."""
 
     seq: int
-    to: Person
+    to: Person | None
     type: str
     payload: dict[str, Any]
 
@@ -58,6 +59,7 @@ class Hub:
         self._listeners: list[PresenceListener] = []
         self._publish_listeners: list[PublishListener] = []
         self._closed = False
+        self.published = 0  # the highest number of what was published, to whomever
 
     @property
     def closed(self) -> bool:
@@ -101,15 +103,21 @@ class Hub:
 
         :raises TypeError: for a payload that is no JSON, before anybody got it.
         """
-        sockets = self._sockets.get(event.to)
-        if sockets is None:
+        self.published = max(self.published, event.seq)
+        receivers = self._receivers(event)
+        if not receivers:
             return
         message = event.encode()
-        receivers = tuple(sockets)  # whoever can't take it leaves meanwhile
         for socket in receivers:
             socket.deliver(event.seq, message)
         for listener in self._publish_listeners:
             listener(event.type, len(receivers))
+
+    def _receivers(self, event: Event) -> list[Socket]:
+        """A list of its own: whoever can't take the event leaves meanwhile."""
+        if event.to is not None:
+            return list(self._sockets.get(event.to, ()))
+        return [socket for person in self.people("user") for socket in self._sockets[person]]
 
     def join(self, socket: Socket) -> None:
         """Count a socket in. Where a person has too many the oldest is closed: it is the likeliest to be dead."""

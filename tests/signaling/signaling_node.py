@@ -21,7 +21,7 @@ from recent_events import RecentEvents
 from app.auth import Authenticator, Claims, Keyring, Rules, issue_token
 from app.errors import CallNotFound, Forbidden, InvalidCallState, OtomoOffline
 from app.guard import guard
-from app.keys import AUTHENTICATOR, RATE_LIMITER
+from app.keys import AUTHENTICATOR, HTTP_OBSERVERS, RATE_LIMITER
 from app.person import Person, Role
 from app.ratelimit import RateLimiter
 from app.settings import Settings
@@ -30,7 +30,7 @@ from app.signaling.connection import Replay
 from app.signaling.dispatch import Dispatcher
 from app.signaling.endpoint import PATH, Endpoint
 from app.signaling.hub import Event, Hub
-from app.signaling.limits import SOCKETS_PER_USER, Limits
+from app.signaling.limits import SOCKET_BURST, SOCKETS_PER_USER, Limits
 
 SECRET = "a secret of the tests, long enough for HS256"
 PATIENCE_S = 10.0
@@ -131,6 +131,7 @@ async def serving(
     replay: Callable[[RecentEvents], Replay] | None = None,
     clock: Callable[[], float] = time.time,
     sockets_per_user: int = SOCKETS_PER_USER,
+    socket_rate: float = 0,
 ) -> AsyncIterator[Node]:
     """Run a node; no rate limit unless one is given."""
     settings = Settings(jwt_secret=SECRET, data_dir=tmp_path)
@@ -138,9 +139,11 @@ async def serving(
     app = web.Application(middlewares=[guard])
     app[AUTHENTICATOR] = Authenticator(Keyring.of_secret(SECRET), Rules())
     app[RATE_LIMITER] = RateLimiter(0)
+    app[HTTP_OBSERVERS] = []
     dispatcher = Dispatcher(build_commands(desk), limiter)
     read = recent.replay if replay is None else replay(recent)
-    endpoint = Endpoint(hub, dispatcher, read, limits or Limits(), clock)
+    openings = RateLimiter(socket_rate, burst=SOCKET_BURST)
+    endpoint = Endpoint(hub, dispatcher, read, limits or Limits(), openings, clock)
     app.router.add_get(PATH, endpoint.handle, allow_head=False)
     app.on_shutdown.append(endpoint.shut_down)
     runner = web.AppRunner(app, access_log=None)
@@ -190,12 +193,14 @@ class RawClient:
 
     @classmethod
     @asynccontextmanager
-    async def connected(cls, node: Node, user_id: str = "ann", receive_buffer: int = 4096) -> AsyncIterator[RawClient]:
+    async def connected(
+        cls, node: Node, user_id: str = "ann", receive_buffer: int = 4096, path: str = "/ws"
+    ) -> AsyncIterator[RawClient]:
         with socket.socket() as tcp:
             tcp.setblocking(False)
             tcp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
             client = cls(tcp)
-            await client._handshake(node, user_id)
+            await client._handshake(node, user_id, path)
             yield client
 
     async def send(self, opcode: int, message: bytes = b"", *, fin: bool = True) -> None:
@@ -242,12 +247,12 @@ class RawClient:
             self._received += chunk
         return True
 
-    async def _handshake(self, node: Node, user_id: str) -> None:
+    async def _handshake(self, node: Node, user_id: str, path: str) -> None:
         host, port = node.base.removeprefix("http://").split(":")
         await self._loop.sock_connect(self._tcp, (host, int(port)))
         key = base64.b64encode(os.urandom(16)).decode()
         lines = (
-            "GET /ws HTTP/1.1",
+            f"GET {path} HTTP/1.1",
             f"Host: {host}",
             f"Authorization: Bearer {node.token(user_id)}",
             "Upgrade: websocket",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import orjson
@@ -17,6 +18,7 @@ from app.signaling.connection import Replay
 from app.signaling.hub import Event
 from app.signaling.limits import CloseCode, Limits
 from app.signaling.outbox import ANSWERS_AHEAD
+from tests.conftest import eventually
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 
@@ -145,6 +147,91 @@ async def test_a_replay_that_fails_closes_the_socket_as_our_mistake(
         socket = await node.connect(since=1)
         assert await close_code(socket) == CloseCode.INTERNAL_ERROR
     assert "can't be told what it missed" in caplog.text
+
+
+class Endless:
+    """A store that always has another page, as long as somebody asks; and knows how often that was."""
+
+    PAGE = 50
+
+    def __init__(self) -> None:
+        self.asked_by: list[str] = []
+        self.begun = asyncio.Event()
+
+    def __call__(self, _recent: RecentEvents) -> Replay:
+        async def replay(person: Person, since: int) -> list[Event]:
+            self.asked_by.append(person.id)
+            self.begun.set()
+            await asyncio.sleep(0)
+            seqs = range(since + 1, since + 1 + self.PAGE)
+            return [Event(seq, person, "otomo_status", {"filling": "x" * 1000}) for seq in seqs]
+
+        return replay
+
+
+async def test_who_does_not_read_a_replay_is_sent_no_more_and_closed(tmp_path: Path) -> None:
+    endless, limits = Endless(), Limits(ping_every_s=0.1, silent_after_s=0.4, close_within_s=0.1)
+    async with serving(tmp_path, replay=endless, limits=limits) as node:
+        async with RawClient.connected(node, path="/ws?since=0"):
+            await endless.begun.wait()
+            ann = Person("user", "ann")
+            assert node.hub.online(ann)
+            await eventually(lambda: node.hub.online(ann))
+            await eventually(lambda: len(node.endpoint))
+        assert len(endless.asked_by) * endless.PAGE * 1000 < 8 << 20, "it is read from the store without end"
+
+
+async def test_who_reads_a_long_replay_and_answers_pings_is_not_taken_for_silent(tmp_path: Path) -> None:
+    endless, limits = Endless(), Limits(ping_every_s=0.05, silent_after_s=0.3)
+    async with serving(tmp_path, replay=endless, limits=limits) as node:
+        socket = await node.connect(since=0)
+        ends_at = time.monotonic() + 4 * limits.silent_after_s
+        seqs = []
+        while time.monotonic() < ends_at:
+            seqs.append((await next_message(socket))["seq"])
+        assert seqs == list(range(1, len(seqs) + 1))
+        await socket.send_str('{"type":"ping"}')  # commands are done meanwhile, too
+        while (await next_message(socket))["type"] != "pong":
+            pass
+        await socket.close()
+
+
+async def test_a_replay_ends_with_its_socket(tmp_path: Path) -> None:
+    held = HeldReplay()
+    async with serving(tmp_path, replay=held, sockets_per_user=1) as node:
+        first = await node.connect(since=0)
+        await held.asked.wait()
+        second = await node.connect()
+        assert await close_code(first) == CloseCode.REPLACED
+        await eventually(lambda: len(node.endpoint) != 1)
+        assert (await ask(second, "ping"))["type"] == "pong"
+        await second.close()
+
+
+async def test_the_replays_of_one_user_take_turns_and_hold_up_nobody_else(tmp_path: Path) -> None:
+    held, asked_by = HeldReplay(), []
+
+    def watched(recent: RecentEvents) -> Replay:
+        waiting = held(recent)
+
+        async def replay(person: Person, since: int) -> Sequence[Event]:
+            asked_by.append(person.id)
+            return await waiting(person, since)
+
+        return replay
+
+    async with serving(tmp_path, replay=watched) as node:
+        event = node.tell("ann", number=1)
+        of_ann = [await node.connect("ann", since=0) for _ in range(3)]
+        of_bob = await node.connect("bob", since=0)
+        assert (await ask(of_bob, "ping"))["type"] == "pong"
+        await eventually(lambda: "bob" not in asked_by)
+        assert asked_by == ["ann", "bob"]
+        held.answer.set()
+        for socket in of_ann:
+            assert (await next_message(socket))["seq"] == event.seq
+        for socket in (*of_ann, of_bob):
+            await socket.close()
 
 
 async def test_who_does_not_read_is_closed_and_the_others_get_everything(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from aiohttp import WSServerHandshakeError
 from signaling_node import Node, RawClient, ask, close_code, next_message, serving
 
 from app.person import Person
-from app.signaling.limits import CloseCode, Limits
+from app.signaling.limits import SOCKET_BURST, CloseCode, Limits
 
 HANDSHAKE = {
     "Upgrade": "websocket",
@@ -204,3 +204,16 @@ async def test_a_client_that_vanishes_is_forgotten(node: Node) -> None:
         async with asyncio.timeout(5):
             await gone.wait()
     assert not node.hub.online(Person("user", "ann"))
+
+
+async def test_sockets_can_t_be_opened_one_after_the_other_without_end(tmp_path: Path) -> None:
+    async with serving(tmp_path, socket_rate=0.5) as node:
+        for _ in range(SOCKET_BURST):
+            await (await node.connect("ann")).close()
+        status, body, answered = await refusal(node, **node.headers("ann"))
+        assert (status, body["error"]) == (429, "RATE_LIMITED")
+        assert 1 <= int(answered["Retry-After"]) <= 2
+        await (await node.connect("bob")).close()  # another user
+        for _ in range(SOCKET_BURST + 1):
+            await (await node.connect("root", "admin")).close()
+        assert not node.hub.online(Person("user", "ann"))

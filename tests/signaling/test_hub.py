@@ -143,3 +143,24 @@ def test_leaving_twice_or_never_having_joined_is_harmless() -> None:
     hub.leave(socket)
     hub.leave(socket)
     assert seen == [True, False]
+
+
+async def test_what_all_users_are_told_is_encoded_once_and_reaches_each_of_their_sockets(node: Node) -> None:
+    class Counted(Event):
+        encoded = 0
+
+        def encode(self) -> bytes:
+            Counted.encoded += 1
+            return super().encode()
+
+    users = [await node.connect(user_id, "user") for user_id in ("ann", "ann", "bob", "cid")]
+    otomo = await node.connect("dan", "otomo")
+    node.hub.publish(Counted(7, None, "otomo_status", {"otomoId": "dan", "status": "online"}))
+    for socket in users:
+        assert await next_message(socket) == {
+            "type": "otomo_status", "payload": {"otomoId": "dan", "status": "online"}, "seq": 7
+        }  # fmt: skip
+    assert Counted.encoded == 1
+    assert (await ask(otomo, "ping"))["type"] == "pong", "otomos are not told"
+    for socket in (*users, otomo):
+        await socket.close()
