@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 
 import pytest
 
@@ -41,3 +43,43 @@ async def test_a_coroutine_listener_that_fails_is_logged(caplog: pytest.LogCaptu
 async def test_an_event_without_listeners_is_nothing_special(caplog: pytest.LogCaptureFixture) -> None:
     assert not Emitter().emit("close", "REQUESTED")
     assert not caplog.records
+
+
+async def test_a_failure_is_logged_after_all_listeners_were_taken_away(caplog: pytest.LogCaptureFixture) -> None:
+    go_on = asyncio.Event()
+
+    async def broken() -> None:
+        await go_on.wait()
+        raise ZeroDivisionError
+
+    emitter = Emitter()
+    emitter.on("close", broken)
+    emitter.emit("close")
+    emitter.remove_all_listeners()
+    go_on.set()
+    await eventually(lambda: "nothing was logged" if not caplog.records else None)
+    assert not emitter.emit("close")
+
+
+async def test_who_listens_to_failures_hears_of_them_instead(caplog: pytest.LogCaptureFixture) -> None:
+    def broken() -> None:
+        raise ZeroDivisionError
+
+    failures: list[object] = []
+    emitter = Emitter()
+    emitter.on("error", failures.append)
+    emitter.on("pause", broken)
+    emitter.emit("pause")
+    assert [type(failure) for failure in failures] == [ZeroDivisionError]
+    assert not caplog.records
+
+
+def test_an_emitter_that_nobody_holds_is_gone_at_once() -> None:
+    emitter = Emitter()
+    gone = weakref.ref(emitter)
+    gc.disable()
+    try:
+        del emitter
+        assert gone() is None
+    finally:
+        gc.enable()
