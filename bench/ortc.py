@@ -27,7 +27,7 @@ from worker_bridge.rtp import (
     RtpParameters,
     parameters,
 )
-from worker_bridge.rtp_wire import encodings_to_wire, mapping_to_wire, parameters_to_wire
+from worker_bridge.rtp_fbs import encodings_to_fbs, mapping_to_fbs, parameters_to_fbs
 
 ROUNDS = 15
 CALLS = 2000  # a round
@@ -78,14 +78,14 @@ def produce(params: RtpParameters) -> tuple[Any, ...]:
     params = ortc.validate_parameters(params, "audio")
     params, mapping = ortc.producer_mapping(params, ROUTER)
     consumable = ortc.consumable_parameters("audio", params, ROUTER, mapping)
-    return parameters_to_wire(params), mapping_to_wire(mapping), consumable
+    return parameters_to_fbs(params), mapping_to_fbs(mapping), consumable
 
 
 def consume(consumable: RtpParameters, caps: RtpCapabilities) -> tuple[Any, ...]:
     """All that a consume request needs."""
     caps = ortc.validate_capabilities(caps)
     ortc.can_consume(consumable, caps)
-    return parameters_to_wire(ortc.consumer_parameters(consumable, caps)), encodings_to_wire(consumable.encodings)
+    return parameters_to_fbs(ortc.consumer_parameters(consumable, caps)), encodings_to_fbs(consumable.encodings)
 
 
 def measure(call: Callable[..., object], inputs: list[tuple[Any, ...]]) -> dict[str, float]:
@@ -115,8 +115,8 @@ def main() -> None:
         "consumable_parameters": measure(
             ortc.consumable_parameters, [("audio", params, ROUTER, mapping) for params, mapping in mapped]
         ),
-        "parameters_to_wire": measure(parameters_to_wire, [(params,) for params in valid]),
-        "mapping_to_wire": measure(mapping_to_wire, [(mapping,) for _, mapping in mapped]),
+        "parameters_to_fbs": measure(parameters_to_fbs, [(params,) for params in valid]),
+        "mapping_to_fbs": measure(mapping_to_fbs, [(mapping,) for _, mapping in mapped]),
         "consume": measure(consume, list(zip(consumables, receivers, strict=True))),
         "validate_capabilities": measure(ortc.validate_capabilities, [(caps,) for caps in receivers]),
         "can_consume": measure(ortc.can_consume, [(consumable, known) for consumable in consumables]),

@@ -5,11 +5,11 @@ from __future__ import annotations
 from worker_bridge.channel import Body, Channel
 from worker_bridge.dumps import consumer_dump
 from worker_bridge.errors import InvalidParameters
-from worker_bridge.flow import Following
+from worker_bridge.flow import SourceBound
 from worker_bridge.resource import CloseReason
 from worker_bridge.rtp import MediaKind, RtpParameters, RtpType
 from worker_bridge.stats import Stats, stream_stats
-from worker_bridge.trace import CONSUMER_TRACES, trace_from_wire, trace_types
+from worker_bridge.trace import CONSUMER_TRACES, trace_from_fbs, trace_types
 from worker_bridge.value import Value, written
 
 PRIORITIES = range(1, 256)
@@ -31,12 +31,12 @@ class ConsumerLayers(Value, frozen=True):
     temporal_layer: int | None = None
 
 
-class Consumer(Following):
+class Consumer(SourceBound):
     """Events: ``rtp(packet)`` on a direct transport, as bytes; ``producerpause()``, ``producerresume()``,
     ``score(ConsumerScore)``, ``layerschange(layers or None)``, ``trace(Trace)``, ``pause()`` and ``resume()`` when the
     flow really changes, ``producerclose()``, ``transportclose()``, ``close(reason)``."""
 
-    row = "consumer"
+    resource_kind = "consumer"
     methods = "CONSUMER"
     source = "producer"
 
@@ -68,7 +68,7 @@ class Consumer(Following):
 
     async def set_preferred_layers(self, layers: ConsumerLayers) -> None:
         """Which layers of a simulcast or SVC stream to send at most. Without effect on a simple stream."""
-        answer = await self._request("CONSUMER_SET_PREFERRED_LAYERS", {"preferred_layers": layers_to_wire(layers)})
+        answer = await self._request("CONSUMER_SET_PREFERRED_LAYERS", {"preferred_layers": layers_to_fbs(layers)})
         self.preferred_layers = _layers(answer.get("preferred_layers"))
 
     async def set_priority(self, priority: int) -> None:
@@ -125,7 +125,7 @@ class Consumer(Following):
                 self.current_layers = _layers(body["layers"])
                 self._emit("layerschange", self.current_layers)
             case "CONSUMER_TRACE":
-                self._emit("trace", trace_from_wire(body))
+                self._emit("trace", trace_from_fbs(body))
             case _:
                 super()._notified(event, body)
 
@@ -134,7 +134,7 @@ def _score(body: Body) -> ConsumerScore:
     return ConsumerScore(body["score"], body["producer_score"], tuple(body["producer_scores"]))
 
 
-def layers_to_wire(layers: ConsumerLayers) -> Body:
+def layers_to_fbs(layers: ConsumerLayers) -> Body:
     return {"spatial_layer": layers.spatial_layer, "temporal_layer": layers.temporal_layer}
 
 

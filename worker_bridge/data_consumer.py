@@ -7,18 +7,18 @@ from collections.abc import Sequence
 from worker_bridge.channel import Body, Channel
 from worker_bridge.data_producer import DataProducer, DataType
 from worker_bridge.dumps import data_dump
-from worker_bridge.flow import Following
+from worker_bridge.flow import SourceBound
 from worker_bridge.resource import CloseReason
-from worker_bridge.sctp import Payload, SctpStreamParameters, message_from_wire, message_to_wire
+from worker_bridge.sctp import Payload, SctpStreamParameters, message_from_fbs, message_to_fbs
 from worker_bridge.stats import Stats
 
 
-class DataConsumer(Following):
+class DataConsumer(SourceBound):
     """Events: ``message(Message)`` on a direct transport; ``bufferedamountlow(bytes)``, ``sctpsendbufferfull()``,
     ``dataproducerpause()``, ``dataproducerresume()``, ``pause()`` and ``resume()`` when the flow really changes,
     ``dataproducerclose()``, ``transportclose()``, ``close(reason)``."""
 
-    row = "data_consumer"
+    resource_kind = "data_consumer"
     methods = "DATACONSUMER"
     source = "dataproducer"
 
@@ -52,7 +52,7 @@ class DataConsumer(Following):
         Raises InvalidParameters as ``DataProducer.send``, and RequestRefused with ``sctpsendbufferfull`` where the
         message was not taken: wait for ``bufferedamountlow``, and send it again.
         """
-        body = message_to_wire(payload, ppid, self._message_limit)
+        body = message_to_fbs(payload, ppid, self._message_limit)
         answer = await self._request("DATACONSUMER_SEND", body)
         waiting: int = answer["buffered_amount"]
         return waiting
@@ -97,7 +97,7 @@ class DataConsumer(Following):
     def _notified(self, event: str, body: Body) -> None:
         match event:
             case "DATACONSUMER_MESSAGE":
-                self._emit("message", message_from_wire(body))
+                self._emit("message", message_from_fbs(body))
             case "DATACONSUMER_DATAPRODUCER_CLOSE":
                 self._close(CloseReason.PRODUCER_CLOSED, event="dataproducerclose")
             case "DATACONSUMER_DATAPRODUCER_PAUSE":

@@ -8,7 +8,7 @@ from typing import Literal
 from worker_bridge.channel import Body, Channel
 from worker_bridge.dumps import data_dump
 from worker_bridge.flow import Pausable
-from worker_bridge.sctp import Payload, SctpStreamParameters, message_to_wire
+from worker_bridge.sctp import Payload, SctpStreamParameters, message_to_fbs
 from worker_bridge.stats import Stats
 
 DataType = Literal["sctp", "direct"]
@@ -17,7 +17,7 @@ DataType = Literal["sctp", "direct"]
 class DataProducer(Pausable):
     """Events: ``pause()``, ``resume()``, ``transportclose()``, ``close(reason)``."""
 
-    row = "data_producer"
+    resource_kind = "data_producer"
     methods = "DATAPRODUCER"
 
     def __init__(
@@ -59,7 +59,7 @@ class DataProducer(Pausable):
         Many in a row want a pause now and then: see ``DirectTransport.drain``.
         """
         self._require_open()
-        body = message_to_wire(payload, ppid, self._message_limit)
+        body = message_to_fbs(payload, ppid, self._message_limit)
         body["subchannels"] = subchannels
         body["required_subchannel"] = required_subchannel
         body["ignored_subchannel"] = ignored_subchannel

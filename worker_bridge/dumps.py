@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from worker_bridge import rtp_wire
+from worker_bridge import rtp_fbs
 from worker_bridge.channel import Body
+from worker_bridge.connectivity_fbs import ALGORITHMS
 from worker_bridge.sctp import SctpStreamParameters
 from worker_bridge.stats import ENUM_KEYS, tuple_to_stats
-from worker_bridge.wire import ALGORITHMS
 
 CODES = ENUM_KEYS | {"type", "role", "tcp_type", "trace_event_types"}
 """Keys whose values are enum names in the schema."""
@@ -38,14 +38,14 @@ def transport_dump(body: Body) -> Body:
 
 
 def producer_dump(body: Body) -> Body:
-    return _readable_dict({**body, "rtp_parameters": rtp_wire.parameters_from_wire(body["rtp_parameters"])})
+    return _readable_dict({**body, "rtp_parameters": rtp_fbs.parameters_from_fbs(body["rtp_parameters"])})
 
 
 def consumer_dump(body: Body) -> Body:
     """Layers are left out where the worker says -1: none of them is wanted, or sent."""
     data = body["data"]
     dump = {**data.pop("base"), **data}
-    dump["rtp_parameters"] = rtp_wire.parameters_from_wire(dump["rtp_parameters"])
+    dump["rtp_parameters"] = rtp_fbs.parameters_from_fbs(dump["rtp_parameters"])
     layers = {name: None if value == -1 else value for name, value in dump.items() if name.endswith("_layer")}
     return _readable_dict({**dump, **layers})
 

@@ -25,8 +25,8 @@ class Pausable(Resource):
         await self._request(f"{self.methods}_RESUME")
         self._set_paused(False)
 
-    def _follow(self, paused: bool) -> None:
-        """Be paused or not, at once; the worker is told, and what it answers changes nothing."""
+    def mirror_pause(self, paused: bool) -> None:
+        """Be paused or not, as something else is: at once; the worker is told, and what it answers changes nothing."""
         if not self.closed and self.paused != paused:
             self._channel.post(f"{self.methods}_PAUSE" if paused else f"{self.methods}_RESUME", self.id)
             self._set_paused(paused)
@@ -37,7 +37,7 @@ class Pausable(Resource):
             self._emit("pause" if paused else "resume")
 
 
-class Following(Pausable):
+class SourceBound(Pausable):
     """A stream of a source, which flows while neither of the two is paused.
 
     Events: ``pause()`` and ``resume()`` when the flow really changes; that of the source by its own name.

@@ -50,7 +50,7 @@ from worker_bridge.rtp import (
     read_hook,
     write_hook,
 )
-from worker_bridge.rtp_wire import HEADER_EXTENSION_NAMES
+from worker_bridge.rtp_fbs import HEADER_EXTENSION_NAMES
 from worker_bridge.scalability import parse_scalability_mode
 from worker_bridge.value import REMEMBERED
 

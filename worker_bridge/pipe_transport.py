@@ -7,11 +7,11 @@ import secrets
 from worker_bridge import ortc
 from worker_bridge.channel import Body
 from worker_bridge.connectivity import SrtpParameters, TransportTuple
+from worker_bridge.connectivity_fbs import srtp_from_fbs, srtp_to_fbs, tuple_from_fbs
 from worker_bridge.consumer import Consumer
 from worker_bridge.resource import AppData
 from worker_bridge.rtp import RtcpParameters, RtpParameters
 from worker_bridge.transport import Transport
-from worker_bridge.wire import srtp_from_wire, srtp_to_wire, tuple_from_wire
 
 
 class PipeTransport(Transport):
@@ -27,8 +27,8 @@ class PipeTransport(Transport):
 
     async def connect(self, *, ip: str, port: int, srtp_parameters: SrtpParameters | None = None) -> None:
         """Where the other end is; ``srtp_parameters`` are the other end's, where both have SRTP. Once only."""
-        body = {"ip": ip, "port": port, "srtp_parameters": srtp_to_wire(srtp_parameters)}
-        self.tuple = tuple_from_wire((await self._request("PIPETRANSPORT_CONNECT", body))["tuple"])
+        body = {"ip": ip, "port": port, "srtp_parameters": srtp_to_fbs(srtp_parameters)}
+        self.tuple = tuple_from_fbs((await self._request("PIPETRANSPORT_CONNECT", body))["tuple"])
 
     async def consume(self, producer_id: str, *, app_data: AppData | None = None) -> Consumer:
         """Send a producer of this router to the other one, every stream of it. Raises NotFound."""
@@ -42,6 +42,6 @@ class PipeTransport(Transport):
 
     def _created(self, dump: Body) -> None:
         super()._created(dump)
-        self.tuple = tuple_from_wire(dump["tuple"])
-        self.srtp_parameters = srtp_from_wire(dump["srtp_parameters"])
+        self.tuple = tuple_from_fbs(dump["tuple"])
+        self.srtp_parameters = srtp_from_fbs(dump["srtp_parameters"])
         self.rtx = dump["rtx"]

@@ -8,23 +8,21 @@ Annotations are not postponed here: whoever asks for those of a NamedTuple by re
 
 import asyncio
 import ipaddress
+from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from worker_bridge.connectivity import ListenInfo
 from worker_bridge.consumer import Consumer
 from worker_bridge.data_consumer import DataConsumer
 from worker_bridge.data_producer import DataProducer
-from worker_bridge.errors import NotFound
-from worker_bridge.flow import Following, Pausable
+from worker_bridge.errors import NotFound, ResourceClosed
+from worker_bridge.flow import Pausable, SourceBound
 from worker_bridge.pipe_transport import PipeTransport
 from worker_bridge.producer import Producer
 from worker_bridge.resource import Resource, new_id
 from worker_bridge.sctp import SctpOptions
 from worker_bridge.value import Value
-
-if TYPE_CHECKING:
-    from worker_bridge.router import Router
 
 Ends = tuple[PipeTransport, PipeTransport]
 """Ours and theirs."""
@@ -39,6 +37,13 @@ class PipeOptions(Value, frozen=True):
     sctp: SctpOptions | None = SctpOptions()
     enable_rtx: bool = False
     enable_srtp: bool = False
+
+
+class PipeEnd(NamedTuple):
+    """A router, as far as a pipe needs it."""
+
+    router_id: str
+    create_transport: Callable[[PipeOptions], Awaitable[PipeTransport]]
 
 
 class PipedProducer(NamedTuple):
@@ -62,24 +67,25 @@ class PipePair:
         self._ends: dict[str, PipeTransport] = {}  # by the router's id
         self._making = asyncio.Lock()
 
-    async def between(self, here: "Router", there: "Router", options: PipeOptions) -> Ends:
+    async def between(self, here: PipeEnd, there: PipeEnd, options: PipeOptions) -> Ends:
         """Both ends, connected: ours and theirs. Made now, by these options, if they are not there yet."""
         async with self._making:
             if not self._ends:
                 await self._make(here, there, options)
-            return self._ends[here.id], self._ends[there.id]
+            return self._ends[here.router_id], self._ends[there.router_id]
 
-    async def _make(self, here: "Router", there: "Router", options: PipeOptions) -> None:
+    async def _make(self, here: PipeEnd, there: PipeEnd, options: PipeOptions) -> None:
         with ExitStack() as undo:
-            ours = await here.create_pipe_transport(options)
+            ours = await here.create_transport(options)
             undo.callback(ours.close)
-            theirs = await there.create_pipe_transport(options)
+            theirs = await there.create_transport(options)
             undo.callback(theirs.close)
             ip = _reachable(options.listen_info.ip)
             await ours.connect(ip=ip, port=theirs.tuple.local_port, srtp_parameters=theirs.srtp_parameters)
             await theirs.connect(ip=ip, port=ours.tuple.local_port, srtp_parameters=ours.srtp_parameters)
-            ours._require_open()
-            self._ends = {here.id: ours, there.id: theirs}
+            if ours.closed:
+                raise ResourceClosed(f"{ours!r} closed meanwhile")
+            self._ends = {here.router_id: ours, there.router_id: theirs}
             ours.on_closed(lambda _: self._end(theirs))
             theirs.on_closed(lambda _: self._end(ours))
             undo.pop_all()
@@ -126,14 +132,14 @@ async def pipe_data_producer(ends: Ends, data_producer: DataProducer, *, keep_id
     return PipedDataProducer(consumer, piped)
 
 
-def _mirror(origin: Resource, consumer: Following, piped: Pausable) -> None:
+def _mirror(origin: Resource, consumer: SourceBound, piped: Pausable) -> None:
     """What happens to the consumer from now on, and has happened since it was made, happens to ``piped``; the end of
     ``piped`` ends the consumer."""
     if origin.closed or consumer.closed:
         raise NotFound("pipe_to_router", f"{origin!r} closed meanwhile")
-    piped._follow(consumer.source_paused)
-    consumer.events.on("pause", lambda: piped._follow(True))
-    consumer.events.on("resume", lambda: piped._follow(False))
+    piped.mirror_pause(consumer.source_paused)
+    consumer.events.on("pause", lambda: piped.mirror_pause(True))
+    consumer.events.on("resume", lambda: piped.mirror_pause(False))
     consumer.on_closed(lambda _: piped.close())
     piped.on_closed(lambda _: consumer.close())
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from worker_bridge.channel import Body
 from worker_bridge.connectivity import SrtpParameters, TransportTuple
+from worker_bridge.connectivity_fbs import srtp_from_fbs, srtp_to_fbs, tuple_from_fbs
 from worker_bridge.transport import EndpointTransport
-from worker_bridge.wire import srtp_from_wire, srtp_to_wire, tuple_from_wire
 
 
 class PlainTransport(EndpointTransport):
@@ -28,28 +28,28 @@ class PlainTransport(EndpointTransport):
         srtp_parameters: SrtpParameters | None = None,
     ) -> None:
         """Where the peer is; a comedia transport learns it by itself and needs SRTP parameters at most. Once only."""
-        body = {"ip": ip, "port": port, "rtcp_port": rtcp_port, "srtp_parameters": srtp_to_wire(srtp_parameters)}
+        body = {"ip": ip, "port": port, "rtcp_port": rtcp_port, "srtp_parameters": srtp_to_fbs(srtp_parameters)}
         answer = await self._request("PLAINTRANSPORT_CONNECT", body)
         if answer.get("tuple"):
-            self.tuple = tuple_from_wire(answer["tuple"])
+            self.tuple = tuple_from_fbs(answer["tuple"])
         if answer.get("rtcp_tuple"):
-            self.rtcp_tuple = tuple_from_wire(answer["rtcp_tuple"])
+            self.rtcp_tuple = tuple_from_fbs(answer["rtcp_tuple"])
         if answer.get("srtp_parameters"):
-            self.srtp_parameters = srtp_from_wire(answer["srtp_parameters"])
+            self.srtp_parameters = srtp_from_fbs(answer["srtp_parameters"])
 
     def _created(self, dump: Body) -> None:
         super()._created(dump)
-        self.tuple = tuple_from_wire(dump["tuple"])
-        self.rtcp_tuple = tuple_from_wire(dump["rtcp_tuple"]) if dump["rtcp_tuple"] else None
-        self.srtp_parameters = srtp_from_wire(dump["srtp_parameters"])
+        self.tuple = tuple_from_fbs(dump["tuple"])
+        self.rtcp_tuple = tuple_from_fbs(dump["rtcp_tuple"]) if dump["rtcp_tuple"] else None
+        self.srtp_parameters = srtp_from_fbs(dump["srtp_parameters"])
 
     def _notified(self, event: str, body: Body) -> None:
         match event:
             case "PLAINTRANSPORT_TUPLE":
-                self.tuple = tuple_from_wire(body["tuple"])
+                self.tuple = tuple_from_fbs(body["tuple"])
                 self._emit("tuple", self.tuple)
             case "PLAINTRANSPORT_RTCP_TUPLE":
-                self.rtcp_tuple = tuple_from_wire(body["tuple"])
+                self.rtcp_tuple = tuple_from_fbs(body["tuple"])
                 self._emit("rtcptuple", self.rtcp_tuple)
             case _:
                 super()._notified(event, body)

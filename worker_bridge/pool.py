@@ -90,7 +90,7 @@ class Pool:
         self.slots = [Slot(index) for index in range(settings.workers)]
         self._settings = settings
         self._changed = asyncio.Condition()
-        self._greeters: list[Callable[[Slot], None]] = []
+        self._on_worker_up: list[Callable[[Slot], None]] = []
 
     @classmethod
     @asynccontextmanager
@@ -122,12 +122,12 @@ class Pool:
             raise WorkerGone("no worker is up")
         return min(up, key=_load)
 
-    def greet(self, greeter: Callable[[Slot], None]) -> None:
-        """Have ``greeter`` called with the slot of each worker that is up, and of each one that will come up."""
-        self._greeters.append(greeter)
+    def on_worker_up(self, callback: Callable[[Slot], None]) -> None:
+        """Have ``callback`` called with the slot of each worker that is up, and of each one that will come up."""
+        self._on_worker_up.append(callback)
         for slot in self.slots:
             if slot.worker is not None:
-                greeter(slot)
+                callback(slot)
 
     async def wait_changed(self) -> None:
         """Returns when a worker has come up or gone next."""
@@ -159,8 +159,8 @@ class Pool:
             server = await self._listening(worker, slot.index)
             slot.worker, slot.webrtc_server, slot.failure = worker, server, None
             try:
-                for greeter in self._greeters:
-                    greeter(slot)
+                for callback in self._on_worker_up:
+                    callback(slot)
                 await self._tell()
                 if not first.done():
                     first.set_result(None)

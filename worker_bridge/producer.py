@@ -12,7 +12,7 @@ from worker_bridge.flow import Pausable
 from worker_bridge.resource import Asked
 from worker_bridge.rtp import MediaKind, RtpParameters, RtpType
 from worker_bridge.stats import Stats, packet_count, stream_stats
-from worker_bridge.trace import PRODUCER_TRACES, trace_from_wire, trace_types
+from worker_bridge.trace import PRODUCER_TRACES, trace_from_fbs, trace_types
 from worker_bridge.value import Value
 
 PACKET_LIMIT = 65_536  # bytes of an RTP packet
@@ -40,7 +40,7 @@ class Producer(Pausable):
     """Events: ``score(tuple[ProducerScore, ...])``, ``trace(Trace)``, ``videoorientationchange(VideoOrientation)``,
     ``pause()``, ``resume()``, ``transportclose()``, ``close(reason)``."""
 
-    row = "producer"
+    resource_kind = "producer"
     methods = "PRODUCER"
 
     type: RtpType = "simple"
@@ -104,11 +104,14 @@ class Producer(Pausable):
         """Packets received so far, over all its streams."""
         return packet_count(await self._request("PRODUCER_GET_STATS"))
 
+    def _created(self, answer: Body) -> None:
+        self.type = answer["type"].lower()
+
     def _traced(self, trace_type: str, body: Body) -> None:
         if self._on_trace is not None:
             self._on_trace(self, trace_type, body)
         if self._emitter is not None:
-            self._emit("trace", trace_from_wire(body))
+            self._emit("trace", trace_from_fbs(body))
 
     def _notified(self, event: str, body: Body) -> None:
         match event:

@@ -76,8 +76,8 @@ class Resource(Observable):
     class.
     """
 
-    row: ClassVar[str]
-    """Its line in ``CASCADE``."""
+    resource_kind: ClassVar[str]
+    """Its name in ``CASCADE``. (``kind`` is audio or video.)"""
 
     # Most objects never own, carry or tell anything: they have the class's own nothing until they do.
     _children: Mapping[str, Resource] = MappingProxyType({})
@@ -122,7 +122,7 @@ class Resource(Observable):
     async def __aexit__(self, *_: object) -> None:
         self.close()
 
-    def forget_in(self, table: MutableMapping[str, Any]) -> None:
+    def remove_from_on_close(self, table: MutableMapping[str, Any]) -> None:
         """Have its id taken out of ``table`` when it closes, before any callback; the cheapest way to follow it."""
         self._tables = (*self._tables, table)
 
@@ -139,13 +139,13 @@ class Resource(Observable):
         if self._close_reason is not None:
             return
         self._close_reason = reason
-        kind = CASCADE[self.row]
+        kind = CASCADE[self.resource_kind]
         self._channel.unlisten(self.id)
         if reason is CloseReason.REQUESTED and tell:
             self._channel.post(kind.close_method, self._owner_id, {kind.id_field: self.id})
         passed_on = reason if reason is CloseReason.WORKER_DIED else CloseReason.OWNER_CLOSED
         for child in self._owned():
-            child._close(passed_on, event=kind.event)
+            self._take_along(child, passed_on, kind.event)
         tables, self._tables = self._tables, ()
         for table in tables:
             table.pop(self.id, None)
@@ -159,6 +159,9 @@ class Resource(Observable):
         if self._emitter is not None:
             self._emitter.remove_all_listeners()  # who listens is often who holds us
 
+    def _take_along(self, child: Resource, reason: CloseReason, event: str) -> None:
+        child._close(reason, event=event)
+
     def _owned(self) -> list[Resource]:
         """What closes with it, in this order."""
         return list(self._children.values())
@@ -170,21 +173,25 @@ class Resource(Observable):
         body: Body,
         *,
         app_data: AppData | None = None,
+        carrier: Resource | None = None,
         then: Sequence[Asked] = (),
-    ) -> Body:
-        """Ask the worker for ``child``, which listens from before it exists. Returns the answer's body.
+    ) -> None:
+        """Ask the worker for ``child``, which listens from before it exists, and have it read the answer.
 
-        What has to be asked of the child at once, ``then``, goes in the same breath: no packet comes in between.
+        ``carrier`` takes the child along, too, when it closes. What has to be asked of the child at once, ``then``,
+        goes in the same breath: no packet comes in between.
 
         If asking fails, nothing is left; if it is cancelled, what the worker may make is closed behind it. Raises
-        ResourceClosed if the child, or we, were closed while the worker was working.
+        ResourceClosed where the child, its carrier or we are closed, or were while the worker was working.
         """
         self._require_open()
         if self._channel.listens(child.id):
             raise InvalidParameters(f"{child.id} is the id of something else in this worker")
         if app_data is not None:
             child._app_data = app_data
-        self._adopt(child)
+        if carrier is not None:
+            self._add_child_to(carrier, child)
+        self._add_child(child)
         self._channel.listen(child.id, child._notified)
         try:
             asked = self._channel.send(method, self.id, body)
@@ -198,21 +205,31 @@ class Resource(Observable):
             child._close(CloseReason.REQUESTED, tell=False)
             raise
         child._require_open()
-        return answer
+        child._created(answer)
 
-    def _adopt(self, child: Resource) -> None:
+    def _add_child_to(self, carrier: Resource, child: Resource) -> None:
+        carrier._require_open()
+        carrier._add_child(child)
+
+    def _add_child(self, child: Resource) -> None:
         children = self._children
         if not isinstance(children, dict):
             self._children = children = {}
         children[child.id] = child
-        child.forget_in(children)
+        child.remove_from_on_close(children)
 
-    def _census(self, found: Counter[str]) -> None:
+    def _count_objects(self, found: Counter[str]) -> None:
         """Count what it owns, and what that owns, by kind. A transport on a server's port is its router's."""
         for child in self._children.values():
-            found[child.row] += 1
-            if child.row != "webrtc_server":
-                child._census(found)
+            self._count(child, found)
+
+    def _count(self, child: Resource, found: Counter[str]) -> None:
+        found[child.resource_kind] += 1
+        if child.resource_kind != "webrtc_server":
+            child._count_objects(found)
+
+    def _created(self, answer: Body) -> None:
+        """What the worker said when it had made it. Classes that are told something override it."""
 
     def _require_open(self) -> None:
         if self._close_reason is not None:

@@ -9,6 +9,7 @@ from typing import overload
 from worker_bridge import ortc
 from worker_bridge.channel import Body, Channel
 from worker_bridge.connectivity import ListenInfo, SrtpCryptoSuite
+from worker_bridge.connectivity_fbs import listen_info_to_fbs, transport_options_to_fbs
 from worker_bridge.data_producer import DataProducer
 from worker_bridge.direct_transport import DirectTransport
 from worker_bridge.dumps import router_dump
@@ -17,6 +18,7 @@ from worker_bridge.pipe_transport import PipeTransport
 from worker_bridge.piping import (
     PipedDataProducer,
     PipedProducer,
+    PipeEnd,
     PipeOptions,
     PipePair,
     pipe_data_producer,
@@ -28,10 +30,9 @@ from worker_bridge.resource import AppData, Resource, new_id
 from worker_bridge.rtp import RtpCapabilities, RtpCodecCapability
 from worker_bridge.rtp_observer import ActiveSpeakerObserver, AudioLevelObserver, RtpObserver, audio_level_options
 from worker_bridge.sctp import MESSAGE_SIZE, SctpOptions
-from worker_bridge.transport import RouterSide, Transport
+from worker_bridge.transport import RouterContext, Transport
 from worker_bridge.webrtc_server import WebRtcServer
 from worker_bridge.webrtc_transport import WebRtcTransport
-from worker_bridge.wire import listen_info_to_wire, transport_options_to_wire
 
 INITIAL_OUTGOING_BITRATE = 600_000  # bits per second, until bandwidth estimation knows better
 ICE_CONSENT_TIMEOUT_S = 30  # RFC 7675 §5.1
@@ -42,32 +43,32 @@ logger = logging.getLogger(__name__)
 class Router(Resource):
     """Events: ``newtransport(transport)``, ``newrtpobserver(observer)``, ``workerclose()``, ``close(reason)``."""
 
-    row = "router"
+    resource_kind = "router"
 
     def __init__(self, router_id: str, channel: Channel, rtp_capabilities: RtpCapabilities) -> None:
         super().__init__(router_id, channel, "")
-        self._side = RouterSide(router_id, rtp_capabilities)
+        self._context = RouterContext(router_id, rtp_capabilities)
         self._pipes: dict[str, PipePair] = {}  # by the other router's id
 
     @property
     def rtp_capabilities(self) -> RtpCapabilities:
         """What it routes: an endpoint compares its own with them before it sends."""
-        return self._side.rtp_capabilities
+        return self._context.rtp_capabilities
 
     @property
     def producers(self) -> dict[str, Producer]:
         """Those that are open, by id."""
-        return self._side.producers
+        return self._context.producers
 
     @property
     def data_producers(self) -> dict[str, DataProducer]:
         """Those that are open, by id."""
-        return self._side.data_producers
+        return self._context.data_producers
 
     def update_media_codecs(self, media_codecs: Sequence[RtpCodecCapability]) -> None:
         """Route these codecs from now on; what is being sent already stays. As ``Worker.create_router``."""
         self._require_open()
-        self._side.rtp_capabilities = ortc.router_capabilities(media_codecs)
+        self._context.rtp_capabilities = ortc.router_capabilities(media_codecs)
 
     async def create_webrtc_transport(
         self,
@@ -89,9 +90,9 @@ class Router(Resource):
         before ICE is ``disconnected``: the worker takes 10 to 60 of it, or 0 for never. Bitrates: bits per second.
         """
         self._require_open()
-        transport = WebRtcTransport(new_id(), self._channel, self._side)
+        transport = WebRtcTransport(new_id(), self._channel, self._context)
         options = {
-            "base": transport_options_to_wire(
+            "base": transport_options_to_fbs(
                 sctp,
                 initial_available_outgoing_bitrate=initial_available_outgoing_bitrate,
                 is_data_channel=True,
@@ -103,17 +104,16 @@ class Router(Resource):
             "ice_consent_timeout": ice_consent_timeout_s,
         }
         if isinstance(listen, WebRtcServer):
-            listen._require_open()
             options |= {"listen_type": "ListenServer", "listen": {"web_rtc_server_id": listen.id}}
-            listen._adopt(transport)
-            await self._create_transport(transport, "ROUTER_CREATE_WEBRTCTRANSPORT_WITH_SERVER", options, app_data)
-            listen._carries(transport)
+            method = "ROUTER_CREATE_WEBRTCTRANSPORT_WITH_SERVER"
+            await self._create_transport(transport, method, options, app_data, carrier=listen)
+            listen.handle_webrtc_transport(transport)
             return transport
         if not listen:
             raise InvalidParameters("a transport needs a server or something to listen on")
         if not (enable_udp and enable_tcp) or prefer_udp or prefer_tcp:
             raise InvalidParameters("enable_ and prefer_ are for a server's transports: list what to listen on instead")
-        infos = [listen_info_to_wire(info) for info in listen]
+        infos = [listen_info_to_fbs(info) for info in listen]
         options |= {"listen_type": "ListenIndividual", "listen": {"listen_infos": infos}}
         await self._create_transport(transport, "ROUTER_CREATE_WEBRTCTRANSPORT", options, app_data)
         return transport
@@ -132,11 +132,11 @@ class Router(Resource):
         """A transport without ICE. ``comedia`` learns the peer's address from its first packet (RFC 4145 §4 in spirit);
         a crypto suite turns SRTP on; a socket for RTCP alone turns RTP and RTCP multiplexing (RFC 5761) off."""
         _require_udp("plain", listen_info, rtcp_listen_info)
-        transport = PlainTransport(new_id(), self._channel, self._side)
+        transport = PlainTransport(new_id(), self._channel, self._context)
         options = {
-            "base": transport_options_to_wire(sctp),
-            "listen_info": listen_info_to_wire(listen_info),
-            "rtcp_listen_info": listen_info_to_wire(rtcp_listen_info) if rtcp_listen_info else None,
+            "base": transport_options_to_fbs(sctp),
+            "listen_info": listen_info_to_fbs(listen_info),
+            "rtcp_listen_info": listen_info_to_fbs(rtcp_listen_info) if rtcp_listen_info else None,
             "rtcp_mux": rtcp_mux and rtcp_listen_info is None,
             "comedia": comedia,
             "enable_srtp": srtp_crypto_suite is not None,
@@ -151,14 +151,14 @@ class Router(Resource):
         """One end of a pipe, for a router on another machine; on this one, ``pipe_to_router`` does it all."""
         options = options or PipeOptions()
         _require_udp("pipe", options.listen_info)
-        transport = PipeTransport(new_id(), self._channel, self._side)
-        wire = {
-            "base": transport_options_to_wire(options.sctp),
-            "listen_info": listen_info_to_wire(options.listen_info),
+        transport = PipeTransport(new_id(), self._channel, self._context)
+        body = {
+            "base": transport_options_to_fbs(options.sctp),
+            "listen_info": listen_info_to_fbs(options.listen_info),
             "enable_rtx": options.enable_rtx,
             "enable_srtp": options.enable_srtp,
         }
-        await self._create_transport(transport, "ROUTER_CREATE_PIPETRANSPORT", wire, app_data)
+        await self._create_transport(transport, "ROUTER_CREATE_PIPETRANSPORT", body, app_data)
         return transport
 
     async def create_direct_transport(
@@ -170,9 +170,9 @@ class Router(Resource):
     ) -> DirectTransport:
         """A transport to this process. Sizes in bytes, as the worker sees it: of a message that it sends us, and of one
         that it gets from us."""
-        transport = DirectTransport(new_id(), self._channel, self._side)
+        transport = DirectTransport(new_id(), self._channel, self._context)
         sizes = SctpOptions(max_send_message_size, max_receive_message_size)
-        options = {"base": transport_options_to_wire(sizes, direct=True)}
+        options = {"base": transport_options_to_fbs(sizes, direct=True)}
         await self._create_transport(transport, "ROUTER_CREATE_DIRECTTRANSPORT", options, app_data)
         return transport
 
@@ -212,7 +212,8 @@ class Router(Resource):
         origin = self.producers.get(producer_id or "") or self.data_producers.get(data_producer_id or "")
         if origin is None:
             raise NotFound("pipe_to_router", f"no {producer_id or data_producer_id} in router {self.id}")
-        ends = await self._pair_with(router).between(self, router, options or PipeOptions())
+        ours, theirs = (PipeEnd(one.id, one.create_pipe_transport) for one in (self, router))
+        ends = await self._pair_with(router).between(ours, theirs, options or PipeOptions())
         if isinstance(origin, Producer):
             return await pipe_producer(ends, origin, keep_id=keep_id)
         return await pipe_data_producer(ends, origin, keep_id=keep_id)
@@ -221,7 +222,7 @@ class Router(Resource):
         self, *, interval_ms: int = 300, app_data: AppData | None = None
     ) -> ActiveSpeakerObserver:
         """Who speaks most, looked at every ``interval_ms`` (the worker takes 100 to 5000 of it)."""
-        observer = ActiveSpeakerObserver(new_id(), self._channel, self._side)
+        observer = ActiveSpeakerObserver(new_id(), self._channel, self._context)
         options = {"interval": interval_ms}
         await self._create_observer(observer, "ROUTER_CREATE_ACTIVESPEAKEROBSERVER", options, app_data)
         return observer
@@ -237,7 +238,7 @@ class Router(Resource):
         """How loud the ``max_entries`` loudest producers are of those at ``threshold`` dBov (-127 to 0) or over, on
         average of ``interval_ms`` (the worker takes 250 to 5000 of it)."""
         options = audio_level_options(max_entries, threshold, interval_ms)
-        observer = AudioLevelObserver(new_id(), self._channel, self._side)
+        observer = AudioLevelObserver(new_id(), self._channel, self._context)
         await self._create_observer(observer, "ROUTER_CREATE_AUDIOLEVELOBSERVER", options, app_data)
         return observer
 
@@ -257,10 +258,15 @@ class Router(Resource):
         return router_dump(await self._request("ROUTER_DUMP"))
 
     async def _create_transport(
-        self, transport: Transport, method: str, options: Body, app_data: AppData | None
+        self,
+        transport: Transport,
+        method: str,
+        options: Body,
+        app_data: AppData | None,
+        carrier: WebRtcServer | None = None,
     ) -> None:
         body = {"transport_id": transport.id, "options": options}
-        transport._created(await self._create(transport, method, body, app_data=app_data))
+        await self._create(transport, method, body, app_data=app_data, carrier=carrier)
         self._emit("newtransport", transport)
 
     async def _create_observer(
@@ -274,11 +280,11 @@ class Router(Resource):
         pair = self._pipes.get(router.id)
         if pair is None:
             pair = self._pipes[router.id] = router._pipes[self.id] = PipePair()
-            self.forget_in(router._pipes)
-            router.forget_in(self._pipes)
+            self.remove_from_on_close(router._pipes)
+            router.remove_from_on_close(self._pipes)
         return pair
 
 
 def _require_udp(kind: str, *infos: ListenInfo | None) -> None:
-    if any(info is not None and listen_info_to_wire(info)["protocol"] != "UDP" for info in infos):
+    if any(info is not None and listen_info_to_fbs(info)["protocol"] != "UDP" for info in infos):
         raise InvalidParameters(f"a {kind} transport listens on udp only")

@@ -14,7 +14,7 @@ from worker_bridge.channel import Body, Channel
 from worker_bridge.errors import InvalidParameters, NotFound
 from worker_bridge.flow import Pausable
 from worker_bridge.producer import Producer
-from worker_bridge.transport import RouterSide
+from worker_bridge.transport import RouterContext
 
 THRESHOLDS = range(-127, 1)  # dBov: RFC 6464 §3
 
@@ -23,11 +23,11 @@ class RtpObserver(Pausable):
     """Events: ``addproducer(producer)``, ``removeproducer(producer)``, ``pause()``, ``resume()``,
     ``routerclose()``, ``close(reason)``."""
 
-    row = "rtp_observer"
+    resource_kind = "rtp_observer"
     methods = "RTPOBSERVER"
     type: ClassVar[str]
 
-    def __init__(self, observer_id: str, channel: Channel, router: RouterSide) -> None:
+    def __init__(self, observer_id: str, channel: Channel, router: RouterContext) -> None:
         super().__init__(observer_id, channel, router.id)
         self._producers = router.producers
 

@@ -143,11 +143,11 @@ def stream_delivery(given: SctpStreamParameters | None, asked: SctpStreamParamet
     return validate_sctp_stream_parameters(asked)
 
 
-def stream_parameters_to_wire(params: SctpStreamParameters | None) -> dict[str, Any] | None:
+def stream_parameters_to_fbs(params: SctpStreamParameters | None) -> dict[str, Any] | None:
     return None if params is None else asdict(params)
 
 
-def message_to_wire(payload: Payload, ppid: int | None, limit: int) -> dict[str, Any]:
+def message_to_fbs(payload: Payload, ppid: int | None, limit: int) -> dict[str, Any]:
     """The fields ``ppid`` and ``data``. ``limit``: bytes. Raises InvalidParameters for what is no payload or too long:
     the worker drops what is too long without telling who sent it."""
     is_text = isinstance(payload, str)
@@ -158,6 +158,6 @@ def message_to_wire(payload: Payload, ppid: int | None, limit: int) -> dict[str,
     return {"ppid": ppid, "data": PLACEHOLDERS.get(ppid, data)}
 
 
-def message_from_wire(body: dict[str, Any]) -> Message:
+def message_from_fbs(body: dict[str, Any]) -> Message:
     ppid = body["ppid"]
     return Message(b"" if ppid in PLACEHOLDERS else body["data"], ppid)

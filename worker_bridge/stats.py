@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from worker_bridge.channel import Body
-from worker_bridge.wire import tuple_from_wire
+from worker_bridge.connectivity_fbs import tuple_from_fbs
 
 Stats = dict[str, Any]
 
@@ -35,7 +35,7 @@ def transport_stats(answer: Body, transport_type: str) -> list[Stats]:
 
 
 def tuple_to_stats(body: Body) -> Stats:
-    value = tuple_from_wire(body)
+    value = tuple_from_fbs(body)
     return {
         "local_address": value.local_address,
         "local_port": value.local_port,

@@ -36,7 +36,7 @@ def trace_types(types: tuple[str, ...], known: frozenset[str]) -> list[str]:
     return [name.upper() for name in types]
 
 
-def trace_from_wire(body: Body) -> Trace:
+def trace_from_fbs(body: Body) -> Trace:
     info = dict(body["info"] or {})
     if "rtp_packet" in info:
         info["rtp_packet"] = {key: value for key, value in info["rtp_packet"].items() if value not in (None, "")}

@@ -11,10 +11,10 @@ from typing import ClassVar, Literal
 
 from msgspec.structs import replace
 
-from worker_bridge import ortc, rtp_wire
+from worker_bridge import ortc, rtp_fbs
 from worker_bridge.channel import Body, Channel
 from worker_bridge.checks import instance, short_text, text
-from worker_bridge.consumer import Consumer, ConsumerLayers, layers_to_wire
+from worker_bridge.consumer import Consumer, ConsumerLayers, layers_to_fbs
 from worker_bridge.data_consumer import DataConsumer
 from worker_bridge.data_producer import DataProducer
 from worker_bridge.dumps import transport_dump
@@ -36,11 +36,11 @@ from worker_bridge.sctp import (
     SctpStreamParameters,
     StreamIds,
     stream_delivery,
-    stream_parameters_to_wire,
+    stream_parameters_to_fbs,
     validate_sctp_stream_parameters,
 )
 from worker_bridge.stats import Stats, transport_stats
-from worker_bridge.trace import TRANSPORT_TRACES, trace_from_wire, trace_types
+from worker_bridge.trace import TRANSPORT_TRACES, trace_from_fbs, trace_types
 
 TransportType = Literal["webrtc", "plain", "pipe", "direct"]
 
@@ -49,7 +49,7 @@ BITRATE_LIMIT = 2**63  # bits per second
 LEAST_OUTGOING_BITRATE = 30_000  # bits per second; 0 takes a limit away
 
 
-class RouterSide:
+class RouterContext:
     """What a transport sees of its router, as it is at the moment."""
 
     __slots__ = ("data_producers", "id", "producers", "rtp_capabilities")
@@ -69,7 +69,7 @@ class Transport(Resource):
     What it says of SCTP is None where it was made without.
     """
 
-    row = "transport"
+    resource_kind = "transport"
     type: ClassVar[TransportType]
     stats_type: ClassVar[str]
     assumed_encodings: ClassVar[tuple[RtpEncodingParameters, ...]] = (RtpEncodingParameters(),)
@@ -79,7 +79,7 @@ class Transport(Resource):
     sctp_state: SctpState | None = None
     sctp_negotiated_capabilities: SctpNegotiatedCapabilities | None = None
 
-    def __init__(self, transport_id: str, channel: Channel, router: RouterSide) -> None:
+    def __init__(self, transport_id: str, channel: Channel, router: RouterContext) -> None:
         super().__init__(transport_id, channel, router.id)
         self._router = router
         self._rtcp: RtcpParameters | None = None  # of its producers
@@ -115,17 +115,16 @@ class Transport(Resource):
         body: Body = {
             "producer_id": producer.id,
             "kind": kind.upper(),
-            "rtp_parameters": rtp_wire.parameters_to_wire(params),
-            "rtp_mapping": rtp_wire.mapping_to_wire(mapping),
+            "rtp_parameters": rtp_fbs.parameters_to_fbs(params),
+            "rtp_mapping": rtp_fbs.mapping_to_fbs(mapping),
             "paused": paused,
             "key_frame_request_delay": key_frame_request_delay_ms,
             "enable_mediasoup_packet_id_header_extension": enable_mediasoup_packet_id_header_extension,
         }
         then = [tracing(*traces)] if traces else []
-        answer = await self._create(producer, "TRANSPORT_PRODUCE", body, app_data=app_data, then=then)
-        producer.type = answer["type"].lower()
+        await self._create(producer, "TRANSPORT_PRODUCE", body, app_data=app_data, then=then)
         self._router.producers[producer.id] = producer
-        producer.forget_in(self._router.producers)
+        producer.remove_from_on_close(self._router.producers)
         self._emit("newproducer", producer)
         return producer
 
@@ -161,14 +160,14 @@ class Transport(Resource):
         body: Body = {
             "data_producer_id": data_producer.id,
             "type": data_producer.type.upper(),
-            "sctp_stream_parameters": stream_parameters_to_wire(sctp_stream_parameters),
+            "sctp_stream_parameters": stream_parameters_to_fbs(sctp_stream_parameters),
             "label": label,
             "protocol": protocol,
             "paused": paused,
         }
         await self._create(data_producer, "TRANSPORT_PRODUCE_DATA", body, app_data=app_data)
         self._router.data_producers[data_producer.id] = data_producer
-        data_producer.forget_in(self._router.data_producers)
+        data_producer.remove_from_on_close(self._router.data_producers)
         self._emit("newdataproducer", data_producer)
         return data_producer
 
@@ -206,13 +205,13 @@ class Transport(Resource):
             "data_consumer_id": data_consumer.id,
             "data_producer_id": data_producer_id,
             "type": data_consumer.type.upper(),
-            "sctp_stream_parameters": stream_parameters_to_wire(stream),
+            "sctp_stream_parameters": stream_parameters_to_fbs(stream),
             "label": data_producer.label,
             "protocol": data_producer.protocol,
             "paused": paused,
             "subchannels": list(subchannels),
         }
-        data_consumer._created(await self._create(data_consumer, "TRANSPORT_CONSUME_DATA", body, app_data=app_data))
+        await self._create(data_consumer, "TRANSPORT_CONSUME_DATA", body, app_data=app_data)
         self._emit("newdataconsumer", data_consumer)
         return data_consumer
 
@@ -262,12 +261,12 @@ class Transport(Resource):
             "consumer_id": consumer.id,
             "producer_id": producer.id,
             "kind": producer.kind.upper(),
-            "rtp_parameters": rtp_wire.parameters_to_wire(parameters),
+            "rtp_parameters": rtp_fbs.parameters_to_fbs(parameters),
             "type": consumer_type.upper(),
-            "consumable_rtp_encodings": rtp_wire.encodings_to_wire(producer.consumable_rtp_parameters.encodings),
+            "consumable_rtp_encodings": rtp_fbs.encodings_to_fbs(producer.consumable_rtp_parameters.encodings),
             **options,
         }
-        consumer._created(await self._create(consumer, "TRANSPORT_CONSUME", body, app_data=app_data))
+        await self._create(consumer, "TRANSPORT_CONSUME", body, app_data=app_data)
         self._emit("newconsumer", consumer)
         return consumer
 
@@ -319,7 +318,7 @@ class Transport(Resource):
     def _notified(self, event: str, body: Body) -> None:
         match event:
             case "TRANSPORT_TRACE":
-                self._emit("trace", trace_from_wire(body))
+                self._emit("trace", trace_from_fbs(body))
             case "TRANSPORT_SCTP_STATE_CHANGE":
                 self._set_sctp_state(body["sctp_state"].lower())
             case "TRANSPORT_SCTP_NEGOTIATED_CAPABILITIES":
@@ -333,7 +332,7 @@ class Transport(Resource):
 class EndpointTransport(Transport):
     """A transport whose far end is an endpoint that takes what it can, not a router that takes all."""
 
-    def __init__(self, transport_id: str, channel: Channel, router: RouterSide) -> None:
+    def __init__(self, transport_id: str, channel: Channel, router: RouterContext) -> None:
         super().__init__(transport_id, channel, router)
         self._next_mid = 0
 
@@ -368,7 +367,7 @@ class EndpointTransport(Transport):
             parameters = replace(parameters, mid=mid)
         options = {
             "paused": paused,
-            "preferred_layers": preferred_layers and layers_to_wire(preferred_layers),
+            "preferred_layers": preferred_layers and layers_to_fbs(preferred_layers),
             "ignore_dtx": ignore_dtx,
         }
         consumer_type = "pipe" if pipe else producer.type

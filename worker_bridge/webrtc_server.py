@@ -13,13 +13,13 @@ class WebRtcServer(Resource):
     ``close(reason)``.
     """
 
-    row = "webrtc_server"
+    resource_kind = "webrtc_server"
 
     def __init__(self, server_id: str, channel: Channel) -> None:
         super().__init__(server_id, channel, "")
 
-    def _carries(self, transport: Resource) -> None:
-        """``transport`` is up on our port."""
+    def handle_webrtc_transport(self, transport: Resource) -> None:
+        """Tell that ``transport`` is up on our port, and when it is no more. For the router that made it."""
         self._emit("webrtctransporthandled", transport)
         transport.on_closed(self._let_go)
 

@@ -13,16 +13,16 @@ from worker_bridge.connectivity import (
     IceState,
     TransportTuple,
 )
+from worker_bridge.connectivity_fbs import (
+    dtls_parameters_from_fbs,
+    dtls_parameters_to_fbs,
+    ice_candidate_from_fbs,
+    ice_parameters_from_fbs,
+    tuple_from_fbs,
+)
 from worker_bridge.errors import InvalidParameters
 from worker_bridge.resource import CloseReason
-from worker_bridge.transport import EndpointTransport, RouterSide
-from worker_bridge.wire import (
-    dtls_parameters_from_wire,
-    dtls_parameters_to_wire,
-    ice_candidate_from_wire,
-    ice_parameters_from_wire,
-    tuple_from_wire,
-)
+from worker_bridge.transport import EndpointTransport, RouterContext
 
 
 class WebRtcTransport(EndpointTransport):
@@ -37,7 +37,7 @@ class WebRtcTransport(EndpointTransport):
     ice_candidates: tuple[IceCandidate, ...]
     dtls_parameters: DtlsParameters
 
-    def __init__(self, transport_id: str, channel: Channel, router: RouterSide) -> None:
+    def __init__(self, transport_id: str, channel: Channel, router: RouterContext) -> None:
         super().__init__(transport_id, channel, router)
         self.ice_state: IceState = "new"
         self.ice_selected_tuple: TransportTuple | None = None
@@ -56,21 +56,21 @@ class WebRtcTransport(EndpointTransport):
         """
         if not dtls_parameters.fingerprints:
             raise InvalidParameters("dtlsParameters.fingerprints: at least one is needed")
-        body = {"dtls_parameters": dtls_parameters_to_wire(dtls_parameters)}
+        body = {"dtls_parameters": dtls_parameters_to_fbs(dtls_parameters)}
         answer = await self._request("WEBRTCTRANSPORT_CONNECT", body)
         role = answer["dtls_local_role"].lower()
         self.dtls_parameters = DtlsParameters(self.dtls_parameters.fingerprints, role)
 
     async def restart_ice(self) -> IceParameters:
         """New ICE credentials; the old ones end when the far end uses these (RFC 8445 §2.4)."""
-        self.ice_parameters = ice_parameters_from_wire(await self._request("TRANSPORT_RESTART_ICE"))
+        self.ice_parameters = ice_parameters_from_fbs(await self._request("TRANSPORT_RESTART_ICE"))
         return self.ice_parameters
 
     def _created(self, dump: Body) -> None:
         super()._created(dump)
-        self.ice_parameters = ice_parameters_from_wire(dump["ice_parameters"])
-        self.ice_candidates = tuple([ice_candidate_from_wire(candidate) for candidate in dump["ice_candidates"]])
-        self.dtls_parameters = dtls_parameters_from_wire(dump["dtls_parameters"])
+        self.ice_parameters = ice_parameters_from_fbs(dump["ice_parameters"])
+        self.ice_candidates = tuple([ice_candidate_from_fbs(candidate) for candidate in dump["ice_candidates"]])
+        self.dtls_parameters = dtls_parameters_from_fbs(dump["dtls_parameters"])
 
     def _close(self, reason: CloseReason, *, event: str = "", tell: bool = True) -> None:
         self.ice_state, self.dtls_state, self.ice_selected_tuple = "closed", "closed", None
@@ -82,7 +82,7 @@ class WebRtcTransport(EndpointTransport):
                 self.ice_state = body["ice_state"].lower()
                 self._emit("icestatechange", self.ice_state)
             case "WEBRTCTRANSPORT_ICE_SELECTED_TUPLE_CHANGE":
-                self.ice_selected_tuple = tuple_from_wire(body["tuple"])
+                self.ice_selected_tuple = tuple_from_fbs(body["tuple"])
                 self._emit("iceselectedtuplechange", self.ice_selected_tuple)
             case "WEBRTCTRANSPORT_DTLS_STATE_CHANGE":
                 self.dtls_state = body["dtls_state"].lower()

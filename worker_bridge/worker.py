@@ -20,6 +20,7 @@ from worker_bridge import ortc
 from worker_bridge.channel import Body, Channel
 from worker_bridge.codec import MessageCodec
 from worker_bridge.connectivity import ListenInfo
+from worker_bridge.connectivity_fbs import listen_info_to_fbs
 from worker_bridge.emitter import Emitter
 from worker_bridge.errors import NativeError, WorkerGone, WrongSettings
 from worker_bridge.native import NativeWorker, locate
@@ -29,7 +30,6 @@ from worker_bridge.resource import CASCADE, AppData, CloseReason, Resource, new_
 from worker_bridge.router import Router
 from worker_bridge.rtp import RtpCodecCapability
 from worker_bridge.webrtc_server import WebRtcServer
-from worker_bridge.wire import listen_info_to_wire
 from worker_bridge.worker_settings import LogLevel, WorkerSettings
 
 START_TIMEOUT_S = 10.0
@@ -47,11 +47,30 @@ observer = Emitter()
 class _Root(Resource):
     """The worker as the owner of all that is in it."""
 
-    row = "worker"
+    resource_kind = "worker"
+
+    @property
+    def load(self) -> int:
+        """How many routers and servers there are."""
+        return len(self._children)
+
+    def count_objects(self) -> Counter[str]:
+        """How many objects of each kind there are."""
+        found: Counter[str] = Counter()
+        self._count_objects(found)
+        return found
+
+    async def create(self, child: Resource, method: str, body: Body, app_data: AppData | None) -> None:
+        """Ask the worker for ``child``."""
+        await self._create(child, method, body, app_data=app_data)
+
+    def end(self) -> None:
+        """Everything is gone with the process."""
+        self._close(CloseReason.WORKER_DIED)
 
     def _owned(self) -> list[Resource]:
         """Routers first: a transport that is closed by both hears of its router."""
-        return sorted(super()._owned(), key=lambda child: CASCADE["worker"].closes.index(child.row))
+        return sorted(super()._owned(), key=lambda child: CASCADE["worker"].closes.index(child.resource_kind))
 
 
 class Worker(Observable):
@@ -128,13 +147,11 @@ class Worker(Observable):
     @property
     def load(self) -> int:
         """How many routers and servers it carries."""
-        return len(self._root._children)
+        return self._root.load
 
-    def census(self) -> Counter[str]:
+    def count_objects(self) -> Counter[str]:
         """How many objects of each kind are on it, by our own books."""
-        found: Counter[str] = Counter()
-        self._root._census(found)
-        return found
+        return self._root.count_objects()
 
     @property
     def channel(self) -> Channel:
@@ -170,7 +187,7 @@ class Worker(Observable):
     ) -> WebRtcServer:
         """One port for all WebRTC transports. RequestRefused if it can't be bound."""
         server = WebRtcServer(new_id(), self._channel)
-        body = {"web_rtc_server_id": server.id, "listen_infos": [listen_info_to_wire(info) for info in listen_infos]}
+        body = {"web_rtc_server_id": server.id, "listen_infos": [listen_info_to_fbs(info) for info in listen_infos]}
         await self._create(server, "WORKER_CREATE_WEBRTCSERVER", body, app_data)
         self._emit("newwebrtcserver", server)
         return server
@@ -213,7 +230,7 @@ class Worker(Observable):
 
     async def _create(self, child: Resource, method: str, body: Body, app_data: AppData | None) -> None:
         self._require_open()
-        await self._root._create(child, method, body, app_data=app_data)
+        await self._root.create(child, method, body, app_data)
 
     async def _start(self, process: WorkerProcess) -> None:
         self._tasks.append(asyncio.create_task(self._watch_exit(process), name=f"worker {self.pid} exit"))
@@ -295,7 +312,7 @@ class Worker(Observable):
         self._running.set()
         self.failure = failure
         self._channel.fail(failure or WorkerGone(f"worker {self.pid} was closed"))
-        self._root._close(CloseReason.WORKER_DIED)
+        self._root.end()
         if failure is not None:
             logger.error("%s", failure)
             self._emit("died", failure)

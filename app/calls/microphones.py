@@ -52,8 +52,8 @@ class Microphones:
         except BridgeError as error:  # the room or the producer closed meanwhile
             logger.debug("%r is not listened to: %s", producer, error)
             return
-        producer.forget_in(self._levels)
-        producer.forget_in(self._dead_since)
+        producer.remove_from_on_close(self._levels)
+        producer.remove_from_on_close(self._dead_since)
 
     def level(self, producer_id: str) -> int | None:
         """The average of the last window in dBov, -127 to 0; None where nothing is known."""

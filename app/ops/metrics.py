@@ -130,7 +130,7 @@ class Metrics:
         ledger.observe_writes(self.written)
 
     def watch_workers(self, pool: Pool) -> None:
-        pool.greet(self._watch_worker)
+        pool.on_worker_up(self._watch_worker)
 
     def request_answered(self, method: str, route: str, status: int, seconds: float) -> None:
         """Clients make methods and routes up: those go under one label."""

@@ -48,7 +48,7 @@ class Prover:
         self._pool = pool
         self._proofs: dict[int, tuple[Worker, Proof]] = {}  # by slot
         self._came_up = asyncio.Event()
-        pool.greet(lambda _: self._came_up.set())
+        pool.on_worker_up(lambda _: self._came_up.set())
 
     def proof(self, slot: Slot) -> Proof | None:
         """Of the worker that is in the slot now; None until it is proven or has failed."""

@@ -38,7 +38,7 @@ class Sampler:
         self._sockets = sockets
         self._requests = 0
         self._seen = (time.monotonic(), time.process_time())
-        pool.greet(self._meet)
+        pool.on_worker_up(self._meet)
 
     @property
     def stress(self) -> Stress:

@@ -23,7 +23,7 @@ def line(slot: Slot, version: str, vitals: Vitals | None, prover: Prover) -> Wor
     common = (slot.index, state(slot), version, slot.restarts, slot.failure, proof.result() if proof else None)
     if vitals is None:
         return WorkerLine(*common)
-    worker, census, times = vitals.worker, vitals.worker.census(), vitals.request_times
+    worker, objects, times = vitals.worker, vitals.worker.count_objects(), vitals.request_times
     return WorkerLine(
         *common,
         pid=worker.pid,
@@ -31,10 +31,10 @@ def line(slot: Slot, version: str, vitals: Vitals | None, prover: Prover) -> Wor
         cpu_percent=round(vitals.cpu_percent, 1),
         cpu_seconds=round(cpu_seconds(worker), 3),
         memory_bytes=resident_bytes(worker),
-        routers=census["router"],
-        transports=census["transport"],
-        producers=census["producer"],
-        consumers=census["consumer"],
+        routers=objects["router"],
+        transports=objects["transport"],
+        producers=objects["producer"],
+        consumers=objects["consumer"],
         stress=round(vitals.stress.value, 3),
         packets_per_second=PacketRates(round(vitals.packets_in, 1), round(vitals.packets_out, 1)),
         requests=RequestTimes(worker.channel.pending, times.quantile_ms(0.5), times.quantile_ms(0.99)),

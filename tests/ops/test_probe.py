@@ -26,7 +26,7 @@ async def worker(native_worker: NativeWorker) -> AsyncIterator[Worker]:
 
 async def test_a_packet_comes_through_and_nothing_of_the_proof_is_left(worker):
     assert 0 < await prove(worker) < PROVEN_WITHIN_S
-    assert not worker.census()
+    assert not worker.count_objects()
     await eventually(lambda: worker.channel.pending)
     dump = await worker.dump()
     assert dump["router_ids"] == []
@@ -42,7 +42,7 @@ async def test_a_worker_that_stands_still_forwards_nothing(worker):
         os.kill(worker.pid, signal.SIGCONT)
     assert await prove(worker) > 0
     await eventually(lambda: worker.channel.pending)
-    assert not worker.census()
+    assert not worker.count_objects()
 
 
 async def test_a_worker_that_answers_and_has_no_socket_left_is_found_out(worker):
@@ -51,7 +51,7 @@ async def test_a_worker_that_answers_and_has_no_socket_left_is_found_out(worker)
             await prove(worker)
         assert await worker.dump()
     assert await prove(worker) > 0
-    assert not worker.census()
+    assert not worker.count_objects()
 
 
 async def test_a_worker_is_proven_when_it_comes_up_and_again_after_a_failure(native_worker, monkeypatch):

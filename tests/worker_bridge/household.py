@@ -87,8 +87,8 @@ class Household:
         }
         return {names.get(one, one) for one in ids}
 
-    def of_row(self, row: str) -> list[str]:
-        return [name for name, member in self.members.items() if member.row == row]
+    def of_kind(self, kind: str) -> list[str]:
+        return [name for name, member in self.members.items() if member.resource_kind == kind]
 
     def _caught(self, closed: Closed, *, by_producers: bool) -> set[str]:
         """Who is open, and closes with something of ``closed`` that is, or is not, a producer."""
@@ -97,8 +97,8 @@ class Household:
             for name, parents in self.parents.items()
             for parent in parents & closed.keys()
             if name not in closed
-            and self.members[name].row in CASCADE[self.members[parent].row].closes
-            and (self.members[parent].row in ("producer", "data_producer")) is by_producers
+            and self.members[name].resource_kind in CASCADE[self.members[parent].resource_kind].closes
+            and (self.members[parent].resource_kind in ("producer", "data_producer")) is by_producers
         }
 
     def _add(self, name: str, member: Any, *parents: str) -> None:

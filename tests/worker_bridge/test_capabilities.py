@@ -8,7 +8,7 @@ import pytest
 
 from worker_bridge.capabilities import DYNAMIC_PAYLOAD_TYPES, MID, SUPPORTED
 from worker_bridge.ortc import validate_capabilities
-from worker_bridge.rtp_wire import HEADER_EXTENSION_NAMES
+from worker_bridge.rtp_fbs import HEADER_EXTENSION_NAMES
 from worker_bridge.scalability import ScalabilityMode, parse_scalability_mode
 
 

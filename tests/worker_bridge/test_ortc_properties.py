@@ -27,7 +27,7 @@ from worker_bridge.rtp import (
     RtxParameters,
     parameters,
 )
-from worker_bridge.rtp_wire import mapping_to_wire, parameters_from_wire, parameters_to_wire
+from worker_bridge.rtp_fbs import mapping_to_fbs, parameters_from_fbs, parameters_to_fbs
 
 texts = st.text(max_size=6)
 kinds = st.sampled_from(["audio", "video"])
@@ -122,7 +122,7 @@ def in_and_out(params: RtpParameters, router: RtpCapabilities, remote: RtpCapabi
     kind: Any = params.codecs[0].mime_type.partition("/")[0].lower()
     consumable = ortc.consumable_parameters(kind, params, router, mapping)
     assert ortc.can_consume(consumable, router)
-    mapping_to_wire(mapping)
+    mapping_to_fbs(mapping)
     consumers = [
         ortc.consumer_parameters(consumable, router, enable_rtx=True),
         ortc.pipe_consumer_parameters(consumable, enable_rtx=True),
@@ -133,7 +133,7 @@ def in_and_out(params: RtpParameters, router: RtpCapabilities, remote: RtpCapabi
         with pytest.raises(Unsupported):
             ortc.consumer_parameters(consumable, remote, enable_rtx=True)
     for each in (params, *consumers):
-        assert parameters_from_wire(parameters_to_wire(each)) == each
+        assert parameters_from_fbs(parameters_to_fbs(each)) == each
     for consumer in consumers:
         # The worker's own rules: ortc must not give it what it would refuse.
         assert ortc.validate_parameters(consumer, kind).codecs == consumer.codecs

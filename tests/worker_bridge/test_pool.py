@@ -273,10 +273,10 @@ async def test_it_can_be_closed_while_it_restarts(fleeting: NativeWorker) -> Non
     assert not slot.gave_up
 
 
-async def test_a_greeter_meets_every_worker_there_is_and_every_later_one(native_worker: NativeWorker) -> None:
+async def test_a_callback_is_called_for_every_worker_there_is_and_every_later_one(native_worker: NativeWorker) -> None:
     async with Pool.running(native_worker, settings(2)) as pool:
         met: list[int] = []
-        pool.greet(lambda slot: met.append(worker_of(pool, slot.index).pid))
+        pool.on_worker_up(lambda slot: met.append(worker_of(pool, slot.index).pid))
         before = [worker_of(pool, index) for index in range(2)]
         assert met == [worker.pid for worker in before]
         os.kill(before[1].pid, signal.SIGKILL)

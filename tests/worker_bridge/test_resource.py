@@ -38,8 +38,8 @@ async def gateway(router: Router) -> PlainTransport:
 
 
 def test_the_table_knows_every_kind() -> None:
-    rows = {kind.row for kind in all_subclasses(Resource) if "row" in vars(kind)}
-    assert rows == CASCADE.keys()
+    kinds = {kind.resource_kind for kind in all_subclasses(Resource) if "resource_kind" in vars(kind)}
+    assert kinds == CASCADE.keys()
     assert {child for kind in CASCADE.values() for child in kind.closes} == CASCADE.keys() - {"worker"}
 
 
@@ -48,9 +48,9 @@ def all_subclasses(base: type[Resource]) -> set[type[Resource]]:
     return below.union(*(all_subclasses(kind) for kind in below))
 
 
-@pytest.mark.parametrize("row", IN_THE_WORKER)
-async def test_closing_closes_what_the_table_says_and_nothing_else(home: Household, row: str) -> None:
-    for name in home.of_row(row)[:2]:
+@pytest.mark.parametrize("kind", IN_THE_WORKER)
+async def test_closing_closes_what_the_table_says_and_nothing_else(home: Household, kind: str) -> None:
+    for name in home.of_kind(kind)[:2]:
         if home.members[name].closed:
             continue  # with the first
         expected = home.expected(name) | home.closed
@@ -102,14 +102,14 @@ async def test_what_is_closed_is_forgotten_everywhere(home: Household) -> None:
     assert home.worker.load == 2
 
 
-@pytest.mark.parametrize("row", IN_THE_WORKER)
-async def test_a_second_close_does_nothing(home: Household, row: str) -> None:
-    member = home.members[home.of_row(row)[0]]
+@pytest.mark.parametrize("kind", IN_THE_WORKER)
+async def test_a_second_close_does_nothing(home: Household, kind: str) -> None:
+    member = home.members[home.of_kind(kind)[0]]
     member.close()
     said = home.worker.channel.pending
     member.close()
     assert home.worker.channel.pending == said
-    assert [name for name, _ in home.closings].count(home.of_row(row)[0]) == 1
+    assert [name for name, _ in home.closings].count(home.of_kind(kind)[0]) == 1
 
 
 async def test_whoever_was_told_before_the_event_was_told_once(gateway: PlainTransport) -> None:

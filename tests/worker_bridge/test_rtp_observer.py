@@ -22,7 +22,7 @@ from worker_bridge.resource import CloseReason
 from worker_bridge.router import Router
 from worker_bridge.rtp import RtpCapabilities
 from worker_bridge.rtp_observer import ActiveSpeakerObserver, AudioLevelObserver, RtpObserver, Volume
-from worker_bridge.transport import RouterSide
+from worker_bridge.transport import RouterContext
 from worker_bridge.worker import Worker
 
 OPUS_TYPE = 111
@@ -319,7 +319,7 @@ async def test_a_closed_observer_observes_nobody(router: Router, speakers: list[
 
 async def test_who_has_closed_meanwhile_is_not_told_of(native_worker: NativeWorker) -> None:
     wire = Wire(native_worker.schema.read_bytes())
-    side = RouterSide("router", RtpCapabilities())
+    side = RouterContext("router", RtpCapabilities())
     told = []
     for kind, event, body in (
         (AudioLevelObserver, "AUDIOLEVELOBSERVER_VOLUMES", {"volumes": [{"producer_id": "gone", "volume": -1}]}),

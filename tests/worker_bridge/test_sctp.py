@@ -12,8 +12,8 @@ from worker_bridge.sctp import (
     Payload,
     SctpStreamParameters,
     StreamIds,
-    message_from_wire,
-    message_to_wire,
+    message_from_fbs,
+    message_to_fbs,
     stream_delivery,
     validate_sctp_stream_parameters,
 )
@@ -108,16 +108,16 @@ def test_no_stream_is_given_twice(steps: list[int | None], limit: int) -> None:
     ],
 )
 def test_a_message_says_what_it_is(payload: Payload, ppid: int | None, wire: tuple[int, bytes]) -> None:
-    body = message_to_wire(payload, ppid, limit=10)
+    body = message_to_fbs(payload, ppid, limit=10)
     assert (body["ppid"], body["data"]) == wire
-    received = message_from_wire({"ppid": body["ppid"], "data": bytes(body["data"])})
+    received = message_from_fbs({"ppid": body["ppid"], "data": bytes(body["data"])})
     assert received.payload == (payload.encode() if isinstance(payload, str) else payload)
     assert received.is_text is (wire[0] in (51, 56))
 
 
 def test_a_message_that_can_not_be_sent_is_refused() -> None:
     with pytest.raises(InvalidParameters, match="3 bytes are more than 2"):
-        message_to_wire("abc", None, limit=2)
+        message_to_fbs("abc", None, limit=2)
     with pytest.raises(InvalidParameters, match="expected bytes, got int"):
-        message_to_wire(7, None, limit=2)  # type: ignore[arg-type]
+        message_to_fbs(7, None, limit=2)  # type: ignore[arg-type]
     assert Message(b"\xff", 51).text == "�"

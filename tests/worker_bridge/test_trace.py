@@ -12,7 +12,7 @@ from memory_wire import Wire
 from worker_bridge.native import NativeWorker
 from worker_bridge.rtp import RtpCapabilities
 from worker_bridge.trace import Trace
-from worker_bridge.transport import RouterSide
+from worker_bridge.transport import RouterContext
 from worker_bridge.webrtc_transport import WebRtcTransport
 
 BITRATES = {
@@ -43,7 +43,7 @@ BITRATES = {
 )
 async def test_a_transports_traces_are_told(native_worker: NativeWorker, body: dict[str, Any], trace: Any) -> None:
     wire = Wire(native_worker.schema.read_bytes())
-    transport = WebRtcTransport("t", wire.channel, RouterSide("r", RtpCapabilities()))
+    transport = WebRtcTransport("t", wire.channel, RouterContext("r", RtpCapabilities()))
     wire.channel.listen("t", transport._notified)
     told = recorded(transport, "trace")
     stamped = {"timestamp": 4711, "direction": "DIRECTION_OUT", **body}

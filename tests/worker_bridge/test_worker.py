@@ -318,9 +318,9 @@ async def test_the_books_count_what_is_on_it_once(native_worker: NativeWorker) -
         server = await worker.create_webrtc_server([ListenInfo("udp", "127.0.0.1", port=free_ports(1))])
         router = await worker.create_router([OPUS])
         transport = await router.create_webrtc_transport(server)
-        assert worker.census() == {"webrtc_server": 1, "router": 1, "transport": 1}
+        assert worker.count_objects() == {"webrtc_server": 1, "router": 1, "transport": 1}
         transport.close()
-        assert worker.census() == {"webrtc_server": 1, "router": 1}
+        assert worker.count_objects() == {"webrtc_server": 1, "router": 1}
 
 
 async def test_usage_is_dated_by_its_heartbeat(native_worker: NativeWorker) -> None:

@@ -37,7 +37,7 @@ NO_SCTP: Final = SctpOptions()
 REMEMBERED: Final = 256  # fingerprints, and candidates: five and two for each worker
 
 
-def listen_info_to_wire(info: ListenInfo) -> Body:
+def listen_info_to_fbs(info: ListenInfo) -> Body:
     _require("listen_info", info, ListenInfo)
     return {
         "protocol": info.protocol.upper(),
@@ -52,7 +52,7 @@ def listen_info_to_wire(info: ListenInfo) -> Body:
     }
 
 
-def transport_options_to_wire(
+def transport_options_to_fbs(
     sctp: SctpOptions | None = None,
     *,
     initial_available_outgoing_bitrate: int | None = None,
@@ -76,18 +76,18 @@ def transport_options_to_wire(
     }
 
 
-def srtp_to_wire(parameters: SrtpParameters | None) -> Body | None:
+def srtp_to_fbs(parameters: SrtpParameters | None) -> Body | None:
     if parameters is None:
         return None
     _require("srtp_parameters", parameters, SrtpParameters)
     return asdict(parameters)
 
 
-def srtp_from_wire(body: Body | None) -> SrtpParameters | None:
+def srtp_from_fbs(body: Body | None) -> SrtpParameters | None:
     return SrtpParameters(body["crypto_suite"], body["key_base64"]) if body else None
 
 
-def tuple_from_wire(body: Body) -> TransportTuple:
+def tuple_from_fbs(body: Body) -> TransportTuple:
     return TransportTuple(
         local_address=body["local_address"],
         local_port=body["local_port"],
@@ -97,11 +97,11 @@ def tuple_from_wire(body: Body) -> TransportTuple:
     )
 
 
-def ice_parameters_from_wire(body: Body) -> IceParameters:
+def ice_parameters_from_fbs(body: Body) -> IceParameters:
     return IceParameters(body["username_fragment"], body["password"], body["ice_lite"])
 
 
-def ice_candidate_from_wire(body: Body) -> IceCandidate:
+def ice_candidate_from_fbs(body: Body) -> IceCandidate:
     return _ice_candidate(
         body["foundation"], body["priority"], body["address"], body["protocol"], body["port"], body["tcp_type"]
     )
@@ -115,7 +115,7 @@ def _ice_candidate(
     return IceCandidate(foundation, priority, address, "udp" if protocol == "UDP" else "tcp", port, tcp_type=passive)
 
 
-def dtls_parameters_to_wire(parameters: DtlsParameters) -> Body:
+def dtls_parameters_to_fbs(parameters: DtlsParameters) -> Body:
     return {
         "fingerprints": [
             {"algorithm": _algorithm(print_), "value": print_.value} for print_ in parameters.fingerprints
@@ -131,7 +131,7 @@ def _algorithm(fingerprint: DtlsFingerprint) -> str:
     return name
 
 
-def dtls_parameters_from_wire(body: Body) -> DtlsParameters:
+def dtls_parameters_from_fbs(body: Body) -> DtlsParameters:
     prints = tuple([_fingerprint(print_["algorithm"], print_["value"]) for print_ in body["fingerprints"]])
     return DtlsParameters(prints, body["role"].lower())
 
