@@ -15,6 +15,8 @@ PROGRAMS_TEST := npm node
 # more than there are cores is well used; with many more, the ones that measure would measure each other.
 TEST_PROCESSES ?= $(shell echo $$(($$(nproc 2>/dev/null || echo 2) + 1)))
 
+NO_HURRY := -o timeout=3600 -o faulthandler_timeout=3600
+
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-test run test lint types test-debug test-openapi test-sanitize bench docs demo wheel wheel-check clean
 
@@ -44,7 +46,7 @@ test-debug: setup-test ## Run the bridge's tests on a worker that logs everythin
 	WORKER_LOG=debug $(BIN)/python -m pytest tests/worker_bridge
 
 test-openapi: setup-test ## Ask a running node for much that its OpenAPI document promises or forbids
-	OPENAPI_EXAMPLES=200 OPENAPI_SEED=$$(date +%s) $(BIN)/python -m pytest -s tests/app/openapi/test_openapi_fuzz.py
+	OPENAPI_EXAMPLES=200 OPENAPI_SEED=$$(date +%s) $(BIN)/python -m pytest -s $(NO_HURRY) tests/app/openapi/test_openapi_fuzz.py
 
 test-sanitize: setup-test ## Fuzz the native extensions under the address and undefined-behaviour sanitizers
 	$(BIN)/python -m tests.sanitize

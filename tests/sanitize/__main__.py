@@ -65,6 +65,7 @@ def main() -> int:
             return 1
         # --confcutdir: what other tests share is the whole application, and no business of these
         options = ["-q", "-p", "no:cacheprovider", "--confcutdir=tests/worker_bridge"]
+        options += ["-o", "timeout=3600", "-o", "faulthandler_timeout=3600"]  # instrumented code is slow
         return run(["-P", "-m", "pytest", *options, *TESTS], env)
 
 

@@ -28,6 +28,8 @@ PAGES = (
     *("/demo", "/demo/assets/demo.js"),
 )
 
+pytestmark = pytest.mark.timeout(600)  # pip builds, and fetches what is needed for it
+
 
 def run(*command: object, folder: Path, **environment: str) -> str:
     """What a program wrote to stdout; it must not fail, and what it wrote is in the failure if it does."""

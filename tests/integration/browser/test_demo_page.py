@@ -30,6 +30,16 @@ DOMINANT_HZ = """async () => {
   return spectrum[loudest] < -70 ? 0 : (loudest * rate) / 16384;
 }"""
 
+STALLED_ENGINE = """window.AudioContext = class extends AudioContext {
+  constructor() {
+    super();
+    super.suspend();
+  }
+  resume() {
+    return new Promise(() => {});
+  }
+};"""  # as where there is no sound card
+
 
 @pytest.fixture
 async def node(settings_with: Callable[..., Settings], pages_built: None) -> AsyncIterator[Server]:
@@ -110,6 +120,29 @@ async def test_who_refuses_the_microphone_can_send_a_tone(node, launch):
     await hears(otomo)
     assert await otomo.evaluate(DOMINANT_HZ) == pytest.approx(440, abs=6)
     assert await user.evaluate(DOMINANT_HZ) == pytest.approx(440, abs=6)
+
+
+async def test_an_audio_engine_that_never_starts_holds_nothing_up_but_its_own_tone(node, launch):
+    context = await launch("--use-fake-ui-for-media-stream=deny")
+    await context.add_init_script(STALLED_ENGINE)
+    user, otomo = await both_windows(context, node.base)
+    for page, button in ((user, "#call"), (otomo, "#accept")):
+        await page.locator(button).click()
+        await page.locator("#use-tone").click()
+    for page in (user, otomo):
+        await expect(page.locator("#status")).to_have_text("In the call, but without sound", timeout=15_000)
+        await expect(page.locator("#hint")).to_contain_text("The browser’s audio engine does not start")
+
+
+async def test_media_that_is_not_reached_is_told_with_where_it_should_be(settings_with, pages_built, launch):
+    async with serving(settings_with(demo="on", rtc_announced_address=("127.0.0.9",))) as node:
+        user, otomo = await both_windows(await launch(), node.base)
+        await user.locator("#call").click()
+        await otomo.locator("#accept").click()
+        for page in (user, otomo):
+            await expect(page.locator("#status")).to_have_text("In the call, but without sound", timeout=15_000)
+            place = f"127.0.0.9:{node.settings.rtc_port}"
+            await expect(page.locator("#hint")).to_contain_text(f"does not reach the server’s media at {place}.")
 
 
 async def test_a_declined_call_and_one_that_was_given_up_cost_nothing(node, launch):
