@@ -107,8 +107,8 @@ class Channel:
     async def request(self, method: str, handler_id: str = "", body: Body | None = None) -> Body:
         """The answer's body, empty where the method has none.
 
-        Raises RequestRefused or NotFound with the worker's reason, WorkerGone when it is or gets closed, and
-        InvalidMessage for a body that does not fit the method.
+        Raises RequestRefused or NotFound where the worker refuses, with its reason; WorkerGone where it is or gets
+        closed; InvalidMessage where the body does not fit the method.
         """
         return await self.send(method, handler_id, body)
 
@@ -140,7 +140,7 @@ class Channel:
         return answers
 
     def post(self, method: str, handler_id: str = "", body: Body | None = None) -> None:
-        """A request whose answer changes nothing: closing what is gone, or goes with the worker, is already done."""
+        """A request whose answer nobody waits for, as for closing: a refusal says that it is gone already."""
         if not self._failure:
             self._send(method, handler_id, body, None)
 

@@ -116,7 +116,7 @@ class MessageCodec:
     def __init__(self, schema: bytes) -> None:
         """``schema``: the worker's binary schema, as ``flatc --binary --schema --bfbs-builtins`` writes it.
 
-        Raises ``InvalidMessage`` for what is no such schema, ``VersionMismatch`` for that of another release.
+        Raises InvalidMessage where it is no such schema, VersionMismatch where it is of another release.
         """
         try:
             self._codec = Codec(schema, ROOT, FRAME_LIMIT)
@@ -132,7 +132,7 @@ class MessageCodec:
     def request(self, request_id: int, method: str, handler_id: str, body: dict[str, Any] | None = None) -> bytes:
         """The frame of a request. ``request_id``: 0 to 2³²-1. ``handler_id``: the id of the object asked, or ``""``.
 
-        Raises ``InvalidMessage`` with the path of the field, as seen from the body.
+        Raises InvalidMessage where the body does not fit the method, with the path of the field as seen from the body.
         """
         try:
             body_type = REQUEST_BODIES[method]
@@ -150,7 +150,7 @@ class MessageCodec:
         return frame
 
     def notification(self, event: str, handler_id: str, body: dict[str, Any] | None = None) -> bytes:
-        """The frame of a notification to the worker. Raises ``InvalidMessage``, as ``request`` does."""
+        """The frame of a notification to the worker. Raises InvalidMessage where ``request`` would."""
         try:
             body_type = NOTIFICATION_BODIES[event]
         except (KeyError, TypeError):
@@ -176,7 +176,7 @@ class MessageCodec:
 
         ``data_type`` is ``Response``, ``Notification``, ``Log`` or ``Request``. Every field of the schema has its
         key: with the schema's default if it was absent, with ``None`` if there is none. A union ``body`` comes with
-        its ``body_type``. An enum value that the schema lacks is an int. Raises ``InvalidMessage`` for garbage.
+        its ``body_type``. An enum value that the schema lacks is an int. Raises InvalidMessage where it is garbage.
         """
         try:
             return self._codec.decode(frame)

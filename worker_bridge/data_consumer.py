@@ -49,8 +49,8 @@ class DataConsumer(SourceBound):
     async def send(self, payload: Payload, *, ppid: int | None = None) -> int:
         """Send a message of ours over its SCTP stream; returns the bytes that wait on it now, this message included.
 
-        Raises InvalidParameters as ``DataProducer.send``, and RequestRefused with ``sctpsendbufferfull`` where the
-        message was not taken: wait for ``bufferedamountlow``, and send it again.
+        Raises InvalidParameters where ``DataProducer.send`` does, RequestRefused where the message was not taken, for
+        which ``sctpsendbufferfull`` comes, too: wait for ``bufferedamountlow``, and send it again.
         """
         body = message_to_fbs(payload, ppid, self._message_limit)
         answer = await self._request("DATACONSUMER_SEND", body)

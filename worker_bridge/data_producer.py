@@ -53,7 +53,7 @@ class DataProducer(Pausable):
 
         ``ppid`` is found from the payload: text or binary, empty or not (RFC 8831 §8). With ``subchannels``, only data
         consumers in one of them get it; with ``required_subchannel``, only those that are in that one, too; with
-        ``ignored_subchannel``, none that is in that one. Raises InvalidParameters for a payload that is none or is
+        ``ignored_subchannel``, none that is in that one. Raises InvalidParameters where the payload is none, or
         larger than the transport's ``max_receive_message_size``.
 
         Many in a row want a pause now and then: see ``DirectTransport.drain``.

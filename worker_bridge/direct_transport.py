@@ -34,7 +34,8 @@ class DirectTransport(EndpointTransport):
 
     async def drain(self) -> None:
         """Wait until the worker has taken most of what was sent: call it now and then between many sends, since they
-        do not wait by themselves and what waits takes memory. Raises WorkerGone."""
+        do not wait by themselves and what waits takes memory. Raises WorkerGone where
+        the worker is, or gets, closed."""
         self._require_open()
         await self._channel.drain()
 

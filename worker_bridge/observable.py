@@ -34,8 +34,8 @@ class Observable:
     def events_of(self, name: str, *, limit: int = STREAM_LIMIT) -> EventStream:
         """``async for value in obj.events_of("score")``: every value from now on, None for an event that has none.
 
-        It ends when the object closes. ``limit`` is how many values wait for a slow reader. Raises ResourceClosed, or a
-        Worker WorkerGone, where the object is closed already.
+        It ends when the object closes. ``limit`` is how many values wait for a slow reader. Raises ResourceClosed
+        (a Worker: WorkerGone) where the object is closed already.
         """
         self._require_open()
         if limit < 1:
@@ -45,8 +45,8 @@ class Observable:
     def wait_for(self, name: str, predicate: Predicate | None = None) -> asyncio.Future[Any]:
         """``await obj.wait_for("icestatechange", lambda state: state == "connected")``: the next value that passes.
 
-        It counts from this call on, awaited or not. Raises ResourceClosed (a Worker: WorkerGone) if the object closes
-        first, and what the predicate raises; ``asyncio.timeout`` around it limits the time.
+        It counts from this call on, awaited or not. Raises ResourceClosed (a Worker: WorkerGone) where the object
+        closes first, and what the predicate raises; ``asyncio.timeout`` around it limits the time.
         """
         self._require_open()
         found: asyncio.Future[Any] = asyncio.get_running_loop().create_future()

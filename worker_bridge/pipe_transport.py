@@ -31,7 +31,8 @@ class PipeTransport(Transport):
         self.tuple = tuple_from_fbs((await self._request("PIPETRANSPORT_CONNECT", body))["tuple"])
 
     async def consume(self, producer_id: str, *, app_data: AppData | None = None) -> Consumer:
-        """Send a producer of this router to the other one, every stream of it. Raises NotFound."""
+        """Send a producer of this router to the other one, every stream of it. Raises NotFound where the router has
+        none of that id."""
         producer = self._producer(producer_id)
         parameters = ortc.pipe_consumer_parameters(producer.consumable_rtp_parameters, enable_rtx=self.rtx)
         return await self._consume(producer, parameters, "pipe", {}, app_data)

@@ -3,7 +3,7 @@
 A pair is made once for two routers, by whoever pipes first, and serves all that is piped between them after that, in
 both directions. It ends with either of its transports; the next to pipe makes another.
 
-Annotations are not postponed here: whoever asks for those of a NamedTuple by reflection would not find what they name.
+No postponed annotations in this file: those of a NamedTuple can't be resolved by ``inspect``, nor by pdoc with it.
 """
 
 import asyncio

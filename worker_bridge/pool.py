@@ -97,8 +97,8 @@ class Pool:
     async def running(cls, native: NativeWorker, settings: PoolSettings) -> AsyncIterator[Self]:
         """All workers up at entry, all gone at exit.
 
-        Raises NativeError if the binary does not run or is of another release than the schema, and ListenRefused if a
-        port is taken.
+        Raises NativeError where the binary does not run or is of another release than the schema, ListenRefused where
+        a port is taken.
         """
         await asyncio.to_thread(check, native)
         pool = cls(native, settings)
@@ -116,7 +116,7 @@ class Pool:
             await asyncio.gather(*keepers, *started, return_exceptions=True)
 
     def place(self) -> Slot:
-        """The slot whose worker carries least. WorkerGone if no worker is up."""
+        """The slot whose worker carries least. Raises WorkerGone where no worker is up."""
         up = [slot for slot in self.slots if slot.worker is not None]
         if not up:
             raise WorkerGone("no worker is up")

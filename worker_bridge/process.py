@@ -46,7 +46,7 @@ class WorkerProcess:
     ) -> Self:
         """Start ``binary`` in a process group of its own; ``receive`` gets what it writes to its channel.
 
-        Raises NativeError if it can't be executed.
+        Raises NativeError where it can't be executed.
         """
         ours_write, ours_read, out_read, err_read = -1, -1, -1, -1
         theirs: list[int] = []

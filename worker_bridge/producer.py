@@ -70,7 +70,7 @@ class Producer(Pausable):
         """Put in an RTP packet (RFC 3550 §5) of ours, at once and in order; nothing answers.
 
         Meant for direct transports. Many in a row want a pause now and then: see ``DirectTransport.drain``. Raises
-        InvalidParameters for what is no bytes, or longer than the worker takes.
+        InvalidParameters where the packet is no bytes, or longer than the worker takes.
         """
         self._require_open()
         octets("packet", packet, PACKET_LIMIT)

@@ -199,7 +199,7 @@ class Router(Resource):
         workers. It is paused and closed with ours; its end is not ours.
 
         The first call makes a pipe by ``options``; others between the two routers, either way, use it as it is. Raises
-        NotFound for a producer that is not there, or closes meanwhile.
+        NotFound where the producer is not there, or closes meanwhile.
         """
         self._require_open()
         router._require_open()

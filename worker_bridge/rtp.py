@@ -202,7 +202,8 @@ class RtpMapping(Value, frozen=True):
 def read_hook(kind: type, value: Any) -> Any:
     """``dec_hook`` of msgspec for the one type of ours that it does not know.
 
-    Raises TypeError for another type, and for what is no mapping."""
+    Raises TypeError where it is another type, or the value is no mapping.
+    """
     if kind is not Parameters or not isinstance(value, dict):
         raise TypeError(f"expected {kind.__name__}, got {type(value).__name__}")
     return Parameters(value) if value else NO_PARAMETERS

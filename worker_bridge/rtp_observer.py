@@ -32,14 +32,16 @@ class RtpObserver(Pausable):
         self._producers = router.producers
 
     async def add_producer(self, producer_id: str) -> None:
-        """Observe an audio producer of this router. NotFound if it has none of that id, RequestRefused for video."""
+        """Observe an audio producer of this router. Raises NotFound where the router has none of that id,
+        RequestRefused where it is video."""
         method = "RTPOBSERVER_ADD_PRODUCER"
         producer = self._producer(method, producer_id)
         await self._request(method, {"producer_id": producer_id})
         self._emit("addproducer", producer)
 
     async def remove_producer(self, producer_id: str) -> None:
-        """Observe it no longer; does nothing if it was not observed. NotFound if the router has none of that id."""
+        """Observe it no longer; does nothing if it was not observed. Raises NotFound where the router has none of that
+        id."""
         method = "RTPOBSERVER_REMOVE_PRODUCER"
         producer = self._producer(method, producer_id)
         await self._request(method, {"producer_id": producer_id})
@@ -92,7 +94,7 @@ class AudioLevelObserver(RtpObserver):
 
 
 def audio_level_options(max_entries: int, threshold: int, interval_ms: int) -> Body:
-    """Raises InvalidParameters for what the worker would take without doing anything sensible with it."""
+    """Raises InvalidParameters where the worker would take a value without doing anything sensible with it."""
     if max_entries < 1:
         raise InvalidParameters(f"max_entries {max_entries} is less than 1")
     if threshold not in THRESHOLDS:

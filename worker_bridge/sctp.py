@@ -26,7 +26,7 @@ PLACEHOLDERS: Final = {PPID_STRING_EMPTY: b" ", PPID_BINARY_EMPTY: b"\0"}
 
 class SctpOptions(Value, frozen=True):
     """What a transport with SCTP may hold, in bytes: one message, all that waits to be sent, what waits on one stream,
-    what was received and not yet read; and below what a stream's buffer counts as low."""
+    what was received and not yet read. The last is how much may wait on a stream for ``bufferedamountlow`` to come."""
 
     max_send_message_size: int = MESSAGE_SIZE
     max_receive_message_size: int = MESSAGE_SIZE
@@ -115,7 +115,10 @@ class StreamIds:
 
 
 def validate_sctp_stream_parameters(params: SctpStreamParameters) -> SctpStreamParameters:
-    """``params`` with ``ordered`` decided. A limit of 0 is a limit. Raises InvalidParameters."""
+    """``params`` with ``ordered`` decided. A limit of 0 is a limit.
+
+    Raises InvalidParameters where a field is wrong, or two contradict each other.
+    """
     integer("sctpStreamParameters.streamId", params.stream_id, 0, STREAMS_MAX - 1)
     limits = (("maxPacketLifeTime", params.max_packet_life_time), ("maxRetransmits", params.max_retransmits))
     given = [name for name, limit in limits if limit is not None]
@@ -148,7 +151,7 @@ def stream_parameters_to_fbs(params: SctpStreamParameters | None) -> dict[str, A
 
 
 def message_to_fbs(payload: Payload, ppid: int | None, limit: int) -> dict[str, Any]:
-    """The fields ``ppid`` and ``data``. ``limit``: bytes. Raises InvalidParameters for what is no payload or too long:
+    """The fields ``ppid`` and ``data``. ``limit``: bytes. Raises InvalidParameters where it is no payload or too long:
     the worker drops what is too long without telling who sent it."""
     is_text = isinstance(payload, str)
     data = payload.encode() if isinstance(payload, str) else payload

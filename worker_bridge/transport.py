@@ -102,7 +102,8 @@ class Transport(Resource):
         ``traces`` are on from before its first packet, as by ``Producer.enable_trace_event``. The packet id extension
         numbers the packets that go to consumers whose capabilities have it.
 
-        Raises InvalidParameters or Unsupported (the worker never sees those), or what any request raises.
+        Raises InvalidParameters where the parameters are wrong, Unsupported where the router lacks a codec (the worker
+        sees neither), RequestRefused where the worker refuses, ResourceClosed where it or the transport is closed.
         """
         self._require_open()
         caps = self._router.rtp_capabilities
@@ -185,9 +186,9 @@ class Transport(Resource):
         """Send a data producer of this router to the far end, on a stream of its own that delivers as the data
         producer's unless told otherwise; on a direct transport, by ``message`` events.
 
-        With ``subchannels``, only messages for one of these, or for none, come. Raises NotFound for an unknown data
-        producer, InvalidParameters for ways of delivery that contradict each other, RequestRefused where all streams
-        are taken.
+        With ``subchannels``, only messages for one of these, or for none, come. Raises NotFound where the router
+        has no such data producer, InvalidParameters where ways of delivery contradict each other, RequestRefused where
+        all streams are taken.
         """
         self._require_open()
         data_producer = self._router.data_producers.get(data_producer_id)
@@ -355,7 +356,8 @@ class EndpointTransport(Transport):
         RTX is on for video unless told otherwise. ``ignore_dtx`` leaves out Opus's packets of silence. With ``pipe``,
         all streams of a simulcast producer go out as they are, and no MID.
 
-        Raises NotFound for an unknown producer, Unsupported where no codec matches; then as ``produce``.
+        Raises NotFound where the router has no such producer, Unsupported where no codec matches, InvalidParameters
+        where the capabilities are wrong; the rest as ``produce``.
         """
         producer = self._producer(producer_id)
         rtx = producer.kind == "video" if enable_rtx is None else enable_rtx

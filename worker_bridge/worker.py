@@ -34,8 +34,8 @@ from worker_bridge.worker_settings import LogLevel, WorkerSettings
 
 START_TIMEOUT_S = 10.0
 QUESTIONS = ("_DUMP", "_GET_STATS", "_REQUEST_KEY_FRAME")
-"""Methods that change nothing, so that no answer harms nobody: one of over 8 MiB is not sent, and a key frame of audio
-that is piped not acknowledged."""
+"""How the names of methods end that change nothing. The worker leaves some of them unanswered, which harms nobody: an
+answer of over 8 MiB is not sent, and a key frame request for piped audio is not acknowledged."""
 WRONG_SETTINGS = 42  # the worker's exit code for arguments that it refuses
 
 logger = logging.getLogger(__name__)
@@ -109,8 +109,8 @@ class Worker(Observable):
     ) -> AsyncIterator[Self]:
         """A worker that is up, and that is gone when the block ends; of the per-user cache where no other is given.
 
-        Raises NativeError if there is none or it does not start, and as that WrongSettings for a start that the worker
-        itself refuses.
+        Raises NativeError where there is none or it does not start; WrongSettings, which is one, where the worker
+        itself refuses to.
         """
         native = native or locate()
         worker = cls(_codec_of(native.schema.read_bytes()), settings or WorkerSettings())
@@ -185,7 +185,7 @@ class Worker(Observable):
     async def create_webrtc_server(
         self, listen_infos: Sequence[ListenInfo], *, app_data: AppData | None = None
     ) -> WebRtcServer:
-        """One port for all WebRTC transports. RequestRefused if it can't be bound."""
+        """One port for all WebRTC transports. Raises RequestRefused where it can't be bound."""
         server = WebRtcServer(new_id(), self._channel)
         body = {"web_rtc_server_id": server.id, "listen_infos": [listen_info_to_fbs(info) for info in listen_infos]}
         await self._create(server, "WORKER_CREATE_WEBRTCSERVER", body, app_data)
@@ -195,7 +195,8 @@ class Worker(Observable):
     async def create_router(
         self, media_codecs: Sequence[RtpCodecCapability] = (), *, app_data: AppData | None = None
     ) -> Router:
-        """A router for these codecs. Unsupported or InvalidParameters if the worker has no such codec."""
+        """A router for these codecs. Raises Unsupported where the worker lacks one, InvalidParameters where a value is
+        wrong."""
         router = Router(new_id(), self._channel, ortc.router_capabilities(media_codecs))
         await self._create(router, "WORKER_CREATE_ROUTER", {"router_id": router.id}, app_data)
         self._emit("newrouter", router)
@@ -246,7 +247,7 @@ class Worker(Observable):
         self._tasks.append(asyncio.create_task(self._watch_answers(), name=f"worker {self.pid} heartbeat"))
 
     def _notified(self, event: str, _: Body) -> None:
-        """WORKER_RUNNING counts under whatever handler id: in a pid namespace the worker knows another pid than we."""
+        """WORKER_RUNNING comes under the worker's pid, which in a pid namespace is another than ours: any id counts."""
         if event == "WORKER_RUNNING":
             self._running.set()
 
@@ -267,9 +268,12 @@ class Worker(Observable):
         self._process_ended()
 
     async def _watch_answers(self) -> None:
-        """Asks for a sign of life, and gives up on a worker that owes one answer at two looks in a row: had only our
-        own loop been late, the answer would have been read between the two. It works through its requests in order: a
-        question that it has passed over is never answered, and says nothing of the others."""
+        """Ask for a sign of life now and then, and give up on a worker that is late with an answer.
+
+        One look is not enough: had our own loop been late, the answer would be waiting in the pipe, and be read before
+        the second. The worker takes requests in order: one that it has answered a later one for, it never answers. For
+        a question that says nothing of the worker.
+        """
         overdue = 0
         asked: asyncio.Future[Body] | None = None
         while True:
