@@ -14,6 +14,7 @@ from aiohttp import web
 
 from app.auth import Authenticator
 from app.body import MAX_BODY_BYTES
+from app.calls.attempts import Attempts
 from app.calls.clock import now
 from app.calls.journal import Journal, Publish
 from app.calls.lifecycle import CallTimers, Lifecycle
@@ -92,6 +93,7 @@ from worker_bridge.pool import ListenAddress, Pool, PoolSettings
 END_CALLS_WITHIN_S = 8.0  # at shutdown; a supervisor kills not much later
 EVENTS_KEPT_MS = 60 * 60 * 1000  # what a client that reconnects can be told again
 REPLAYED_AT_ONCE = 200  # events that are read for a client that reconnects before it has read those before them
+DAY_MS = 24 * 60 * 60 * 1000
 PRUNE_EVERY_S = 600.0
 COLLECT_EVERY_S = 60.0
 
@@ -188,7 +190,10 @@ async def live_calls(app: web.Application) -> AsyncIterator[None]:
     background = Tasks()
     admission, placement = operate(app, watch, background)
     rooms = Rooms(placement.place, codecs_of(settings.media_kinds), limits, registry.rooms_by_object)
-    app[CALLS] = CallService(registry, lifecycle, rooms, journal, presence, timers, app[RATES], admission.check)
+    attempts = Attempts(settings.call_attempts_per_minute, settings.call_attempts_per_pair)
+    app[CALLS] = CallService(
+        registry, lifecycle, rooms, journal, presence, timers, app[RATES], attempts, admission.check
+    )
     dispatcher = Dispatcher(build_commands(app[CALLS]), app[RATE_LIMITER])
     app[ENDPOINT] = Endpoint(
         hub,
@@ -204,7 +209,7 @@ async def live_calls(app: web.Application) -> AsyncIterator[None]:
     background.keep(journal.run, "journal")
     background.keep(meter.run, "meter")
     background.keep(watch.run, "watch")
-    background.keep(partial(prune, app[LEDGER]), "prune")
+    background.keep(partial(prune, app[LEDGER], settings.never_connected_days), "prune")
     background.keep(partial(collect_when_idle, registry), "collector")
     yield
     deaf()
@@ -245,14 +250,16 @@ def look_at_sockets_again(app: web.Application, background: Tasks) -> None:
     background.start(app[ENDPOINT].look_again(app[AUTHENTICATOR].still_accepts), "sockets after a change of keys")
 
 
-async def prune(ledger: Ledger) -> None:
-    """Forget old events; until cancelled."""
+async def prune(ledger: Ledger, never_connected_days: int) -> None:
+    """Forget old events, and old calls that never connected; until cancelled."""
     while True:
         await asyncio.sleep(PRUNE_EVERY_S)
         try:
             await ledger.prune_events(before_ms=now().utc_ms - EVENTS_KEPT_MS)
+            if never_connected_days:
+                await ledger.prune_calls(before_ms=now().utc_ms - never_connected_days * DAY_MS)
         except LedgerUnavailable as error:
-            logger.warning("old events are kept for now: %s", error)
+            logger.warning("what is old is kept for now: %s", error)
 
 
 async def collect_when_idle(registry: Registry) -> None:

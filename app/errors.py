@@ -13,7 +13,8 @@ AppError
 │   ├── AlreadyConnected, AlreadyResumed
 │   ├── ProducerAlreadyExists, TransportLimitExceeded, CannotConsume
 │   ├── InvalidCallState
-│   └── OtomoOffline, OtomoBusy, CallerBusy
+│   ├── OtomoOffline, OtomoBusy, CallerBusy
+│   └── CallLimitExceeded
 └── NodeError                 this node can't serve it now, another one or a later try might
     ├── WorkerUnavailable
     └── Draining, Overloaded
@@ -181,6 +182,14 @@ class CallerBusy(CallError):
     """The caller is in another call."""
 
 
+class CallLimitExceeded(CallError):
+    """The caller has rung too often; ``retry_after_s`` is in whole seconds, 1 or more."""
+
+    def __init__(self, retry_after_s: int) -> None:
+        super().__init__(f"again in {retry_after_s} s")
+        self.retry_after_s = retry_after_s
+
+
 class WorkerUnavailable(NodeError):
     """No worker can take a room, or the call's own worker is gone."""
 
@@ -255,6 +264,7 @@ ANSWERS: Mapping[type[Exception], Answer] = MappingProxyType(
         PayloadTooLarge: Answer("PAYLOAD_TOO_LARGE", 413, "リクエストが大きすぎます。"),
         UnsupportedMediaType: Answer("UNSUPPORTED_MEDIA_TYPE", 415, "Content-Typeが不正です。"),
         RateLimited: Answer("RATE_LIMITED", 429, "リクエストが多すぎます。"),
+        CallLimitExceeded: Answer("CALL_LIMIT_EXCEEDED", 429, "発信回数の上限に達しました。"),
         StaleState: _NOT_NOW,
         BalanceTooLow: Answer("INSUFFICIENT_POINTS", 402, "ポイントが不足しています。"),
         KeyReused: Answer("IDEMPOTENCY_KEY_REUSED", 409, "このキーは別の操作で使用されています。"),
@@ -283,7 +293,7 @@ def answer_to(error: BaseException) -> Answer:
             return replace(answer, message=_TRANSPORT_MESSAGES[which])
         case Unauthorized(token_given=True):
             return replace(answer, headers=_INVALID_TOKEN)
-        case RateLimited():
+        case RateLimited() | CallLimitExceeded():
             return replace(answer, headers=(("Retry-After", str(error.retry_after_s)),))
         case BadCursor():
             return replace(answer, details=(Problem("cursor", "is not one of ours"),))

@@ -113,10 +113,14 @@ class Settings:
 
     rate_limit: float = setting(50.0, float, "requests a second per user, in bursts of twice that; 0 is no limit")
     socket_rate: float = setting(0.5, float, "WebSockets that a user may open a second, in bursts of 20; 0 is no limit")
+    call_attempts_per_minute: int = setting(10, int, "calls that a user may ring in a minute; 0 is no limit")
+    call_attempts_per_pair: int = setting(3, int, "of them, to the same otomo; 0 is no limit")
     ring_timeout_s: float = setting(30.0, float, "seconds that a call rings")
     setup_timeout_s: float = setting(30.0, float, "seconds from accept to the first RTP")
     rtp_stopped_after_s: float = setting(10.0, float, "seconds without RTP that end a call")
     rtp_grace_s: float = setting(5.0, float, "seconds without RTP that end a call whose network or socket is gone")
+
+    never_connected_days: int = setting(90, int, "days that a call is kept which never connected; 0 keeps it for ever")
 
     metrics_token: str | None = setting(None, str, "a bearer token that reads /metrics and nothing else", secret=True)
 
@@ -294,6 +298,9 @@ def check_numbers(settings: Settings) -> None:
     within("price_per_minute", settings.price_per_minute, 0, 1_000_000)
     within("rate_limit", settings.rate_limit, 0, 1_000_000)
     within("socket_rate", settings.socket_rate, 0, 1_000_000)
+    within("call_attempts_per_minute", settings.call_attempts_per_minute, 0, 1_000_000)
+    within("call_attempts_per_pair", settings.call_attempts_per_pair, 0, 1_000_000)
+    within("never_connected_days", settings.never_connected_days, 0, 36_500)
     within("max_connections", settings.max_connections, 1, 1_000_000)
     within("max_connections_per_address", settings.max_connections_per_address, 0, 1_000_000)
     within("drain_timeout_s", settings.drain_timeout_s, 0, 86400)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from app.auth import Claims
 from app.calls import news
+from app.calls.attempts import Attempts
 from app.calls.call import CallEvent, EndReason, LiveCall
 from app.calls.clock import now
 from app.calls.journal import Journal
@@ -42,6 +43,7 @@ class CallService:
         presence: Presence,
         timers: CallTimers,
         rates: Rates,
+        attempts: Attempts,
         admit: Callable[[], None],
     ) -> None:
         """``admit`` raises where the node takes no new call now."""
@@ -52,11 +54,13 @@ class CallService:
         self._presence = presence
         self._timers = timers
         self._rates = rates
+        self._attempts = attempts
         self._admit = admit
 
     async def request_call(self, claims: Claims, otomo_id: str, call_id: str | None = None) -> LiveCall:
         """Ring an otomo who is online and free, for a user who is free and can pay one minute."""
         claims.require_caller()
+        self._attempts.check(claims.user_id, otomo_id)
         otomo = Person("otomo", otomo_id)
         if not self._presence.online(otomo):
             raise await self._why_not_there(otomo_id)
@@ -68,13 +72,15 @@ class CallService:
         wallet = await self._journal.ledger.balance(claims.user_id) if price else None
         if price and (wallet is None or wallet.balance < price):
             raise InsufficientPoints(claims.user_id)
-        call = self._new_call(claims.user_id, otomo_id, call_id, price)
+        call_id = call_id or new_call_id()
         states = (CallState.REQUESTING, CallState.RINGING)
-        async with call.lock:
-            await self._store(call, states, "request", True, [news.incoming_call(call, self._timers.ring_s)])
-            if call.live:
-                call.state = call.step(CallEvent.RING).state
-                self._lifecycle.ring(call)
+        with self._attempts.counting(claims.user_id, otomo_id, call_id):
+            call = self._new_call(claims.user_id, otomo_id, call_id, price)
+            async with call.lock:
+                await self._store(call, states, "request", True, [news.incoming_call(call, self._timers.ring_s)])
+                if call.live:
+                    call.state = call.step(CallEvent.RING).state
+                    self._lifecycle.ring(call)
         return call
 
     async def open_matched(
@@ -82,7 +88,7 @@ class CallService:
     ) -> LiveCall:
         """A call that another system has matched: its room is open when this returns."""
         price = await self._rates.of(otomo_id) if price_per_minute is None else price_per_minute
-        call = self._new_call(user_id, otomo_id, call_id, price)
+        call = self._new_call(user_id, otomo_id, call_id or new_call_id(), price)
         async with call.lock:
             try:
                 room = await self._rooms.open(call.id, call.parties)
@@ -180,9 +186,8 @@ class CallService:
             return OtomoNotFound(otomo_id)
         return OtomoOffline(otomo_id)
 
-    def _new_call(self, user_id: str, otomo_id: str, call_id: str | None, price: int) -> LiveCall:
+    def _new_call(self, user_id: str, otomo_id: str, call_id: str, price: int) -> LiveCall:
         """Registered from here on, so that nobody else takes the id or the parties while it is stored."""
-        call_id = call_id or f"call_{secrets.token_urlsafe(12)}"
         if call_id in self._registry:
             raise InvalidCallState(f"call {call_id} exists")
         self._admit()
@@ -228,6 +233,10 @@ class CallService:
                 case PartyBusy():
                     raise CallerBusy(str(error)) from error
             raise
+
+
+def new_call_id() -> str:
+    return f"call_{secrets.token_urlsafe(12)}"
 
 
 async def no_answer_under_way(call: LiveCall) -> None:

@@ -11,6 +11,7 @@ from app.body import body
 from app.calls.call import LiveCall
 from app.errors import (
     CallerBusy,
+    CallLimitExceeded,
     CallNotFound,
     Draining,
     Forbidden,
@@ -58,6 +59,7 @@ routes = web.RouteTableDef()
 @answers(
     {201: CallAckSchema},
     Forbidden,
+    CallLimitExceeded,
     OtomoNotFound,
     OtomoOffline,
     OtomoBusy,
@@ -72,7 +74,8 @@ routes = web.RouteTableDef()
 async def request_call(request: web.Request, body: CallRequest) -> web.Response:
     """Ring an otomo. For the role `user`.
 
-    The otomo must be online and free, the caller free and able to pay one unit.
+    The otomo must be online and free, the caller free and able to pay one unit. A caller rings at most 10 times a
+    minute, and the same otomo 3 times, unless the node's settings say otherwise.
     """
     return created(ack(await request.app[CALLS].request_call(claims(request), body.otomo_id, body.call_id)))
 

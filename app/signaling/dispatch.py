@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import orjson
 
 from app.auth import Claims
-from app.errors import INTERNAL_ERROR, BadRequest, RateLimited, answer_to
+from app.errors import INTERNAL_ERROR, BadRequest, CallLimitExceeded, RateLimited, answer_to
 from app.ratelimit import RateLimiter
 from app.signaling.commands import Command
 from schemas.base import Schema, load, parse
@@ -88,7 +88,7 @@ def refusal(claims: Claims, message: str | bytes, error: Exception) -> dict[str,
     context: dict[str, Any] = {name: heard[name] for name in ("type", "callId") if name in heard}
     if answer.details:
         context["details"] = [{"path": one.path, "problem": one.problem} for one in answer.details]
-    if isinstance(error, RateLimited):
+    if isinstance(error, RateLimited | CallLimitExceeded):
         context["retryAfterSeconds"] = error.retry_after_s
     if answer is INTERNAL_ERROR:
         context["errorId"] = uuid.uuid4().hex

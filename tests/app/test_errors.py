@@ -43,6 +43,7 @@ CONTRACT = [
     (errors.PayloadTooLarge(), "PAYLOAD_TOO_LARGE", 413, "リクエストが大きすぎます。"),
     (errors.UnsupportedMediaType(), "UNSUPPORTED_MEDIA_TYPE", 415, "Content-Typeが不正です。"),
     (RateLimited(1), "RATE_LIMITED", 429, "リクエストが多すぎます。"),
+    (errors.CallLimitExceeded(1), "CALL_LIMIT_EXCEEDED", 429, "発信回数の上限に達しました。"),
     (errors.WorkerUnavailable(), "WORKER_UNAVAILABLE", 503, "メディアサーバーを利用できません。"),
     (errors.Draining(), "DRAINING", 503, "このサーバーは停止準備中です。"),
     (errors.Overloaded(), "OVERLOADED", 503, "サーバーが混み合っています。"),
@@ -114,8 +115,10 @@ def test_a_refused_token_says_no_more_than_that() -> None:
     assert "mallory" not in str(refused)
 
 
-@pytest.mark.parametrize("error", [errors.WorkerUnavailable(), WorkerGone(), errors.Draining(), RateLimited(7)])
+@pytest.mark.parametrize(
+    "error", [errors.WorkerUnavailable(), WorkerGone(), errors.Draining(), RateLimited(7), errors.CallLimitExceeded(7)]
+)
 def test_what_passes_says_when_to_come_back(error: Exception) -> None:
     seconds = dict(answer_to(error).headers)["Retry-After"]
     assert int(seconds) >= 1
-    assert not isinstance(error, RateLimited) or seconds == "7"
+    assert not isinstance(error, RateLimited | errors.CallLimitExceeded) or seconds == "7"

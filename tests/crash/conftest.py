@@ -15,7 +15,14 @@ from tests.crash.rounds import UNIT_S
 
 @pytest.fixture
 def own_settings(settings_with: Callable[..., Settings]) -> Callable[..., Settings]:
-    return partial(settings_with, port=free_ports(1), unit_seconds=UNIT_S, rate_limit=0, log_format="json")
+    return partial(
+        settings_with,
+        port=free_ports(1),
+        unit_seconds=UNIT_S,
+        rate_limit=0,
+        call_attempts_per_pair=0,
+        log_format="json",
+    )
 
 
 @pytest.fixture

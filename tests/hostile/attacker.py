@@ -16,7 +16,12 @@ from tests.schemas.sample_bodies import EVERY_RTP_FIELD, SHA_256
 
 Json = dict[str, Any]
 
-PATIENT: dict[str, Any] = {"rate_limit": 0.0, "setup_timeout_s": 600.0}
+PATIENT: dict[str, Any] = {
+    "rate_limit": 0.0,
+    "call_attempts_per_minute": 0,
+    "call_attempts_per_pair": 0,
+    "setup_timeout_s": 600.0,
+}
 """Settings of a node that lets itself be attacked for as long as it takes."""
 
 STATUS_OF = {

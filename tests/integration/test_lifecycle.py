@@ -77,7 +77,7 @@ async def staged(settings) -> AsyncIterator[Stage]:
 
 @pytest.fixture
 async def stage(settings_with) -> AsyncIterator[Stage]:
-    async with staged(settings_with(rate_limit=0)) as made:
+    async with staged(settings_with(rate_limit=0, call_attempts_per_minute=0, call_attempts_per_pair=0)) as made:
         yield made
 
 

@@ -23,6 +23,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from app.auth import Claims
 from app.calls import clock
+from app.calls.attempts import Attempts
 from app.calls.call import LiveCall
 from app.calls.journal import Journal
 from app.calls.lifecycle import CallTimers, Lifecycle
@@ -134,6 +135,7 @@ class World:
             self.presence,
             timers,
             Rates(self.ledger, PRICE),
+            Attempts(0, 0),  # the machine rings without end
             admit=lambda: None,  # whether the node has room is not a call's business
         )
         self.tasks = Tasks()

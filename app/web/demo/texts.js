@@ -108,6 +108,7 @@ const en = {
     DRAINING: 'The server is about to stop and takes no new calls.',
     WORKER_UNAVAILABLE: 'The media server can’t be reached right now.',
     RATE_LIMITED: 'That was too often. Wait a moment.',
+    CALL_LIMIT_EXCEEDED: 'That was too many calls. Wait a minute.',
     INVALID_CALL_STATE: 'The call is over, or not there yet.',
     NETWORK: 'The server does not answer.',
   },

@@ -25,6 +25,8 @@ async def test_nothing_is_answered_that_is_not_described(settings_with):
     settings = settings_with(
         demo="on",
         rate_limit=0,
+        call_attempts_per_minute=0,
+        call_attempts_per_pair=0,
         ring_timeout_s=3600.0,
         setup_timeout_s=3600.0,
         stress_limit=0.0,
