@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, func, select
 
-from app.ledger.tables import call_units, calls, point_transactions, wallets
+from app.ledger.tables import LIVE, call_units, calls, live_parties, point_transactions, wallets
 
 
 def audit(tx: Connection) -> tuple[str, ...]:
     """One sentence per discrepancy."""
-    return (*_wallets(tx), *_statements(tx), *_calls(tx), *_debits(tx))
+    return (*_wallets(tx), *_statements(tx), *_calls(tx), *_debits(tx), *_busy(tx))
 
 
 def _wallets(tx: Connection) -> list[str]:
@@ -65,4 +65,18 @@ def _debits(tx: Connection) -> list[str]:
     return [
         *(f"unit {index} of {call}: {points} points, booked {amount}" for call, index, points, amount in unpaid),
         *(f"unit {index} of {call}: booked, but not stored" for call, index in unlived),
+    ]
+
+
+def _busy(tx: Connection) -> list[str]:
+    """Who is busy are the parties of the live exclusive calls."""
+    live = tx.execute(select(calls.c.id, calls.c.user_id, calls.c.otomo_id).where(LIVE, calls.c.exclusive)).all()
+    due = {(call, role, person) for call, *both in live for role, person in zip(("user", "otomo"), both, strict=True)}
+    found = {(call, role, person) for role, person, call in tx.execute(select(live_parties))}
+    return [
+        *(f"call {call}: {role} {person} is not busy in it" for call, role, person in sorted(due - found)),
+        *(
+            f"call {call}: {role} {person} is busy in it, and should not be"
+            for call, role, person in sorted(found - due)
+        ),
     ]

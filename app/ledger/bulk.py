@@ -18,7 +18,7 @@ from functools import cached_property
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Table, bindparam, insert, select, update
+from sqlalchemy import Connection, Table, bindparam, delete, insert, select, update
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import DBAPIError
 
@@ -90,13 +90,16 @@ class BulkInsert(Bulk):
         return f"INSERT INTO {into} SELECT {self._columns()} FROM json_each(?){ending}"  # noqa: S608  # our own names
 
     def __call__(self, tx: Connection, rows: Sequence[Row]) -> int:
-        """Returns how many were inserted; on other databases than SQLite that is known of a single row only."""
+        """Returns how many were inserted."""
         if not rows:
             return 0
         if tx.dialect.name == "sqlite":
             return self._run(tx, [self._values(row) for row in rows]).rowcount
-        statement = insert_unless_there(tx.dialect, self._table) if self._unless_there else insert(self._table)
-        return tx.execute(statement, list(rows) if len(rows) > 1 else rows[0]).rowcount
+        if self._unless_there:  # of several that are sent together, asyncpg says not how many were inserted
+            statement = insert_unless_there(tx.dialect, self._table)
+            return sum(tx.execute(statement, row).rowcount for row in rows)
+        tx.execute(insert(self._table), list(rows))
+        return len(rows)
 
 
 class BulkUpdate(Bulk):
@@ -123,6 +126,27 @@ class BulkUpdate(Bulk):
             self._run(tx, [self._values(row) for row in rows])
         else:
             tx.execute(self._statement, [{f"new_{name}": value for name, value in row.items()} for row in rows])
+
+
+class BulkDelete(Bulk):
+    """No rows whose first column is one of some values, any more."""
+
+    @cached_property
+    def _text(self) -> str:
+        table = self._table.name
+        return f"DELETE FROM {table} WHERE {self._names[0]} IN (SELECT value FROM json_each(?))"  # noqa: S608
+
+    @cached_property
+    def _statement(self) -> Any:
+        return delete(self._table).where(self._table.c[self._names[0]].in_(bindparam("keys", expanding=True)))
+
+    def __call__(self, tx: Connection, keys: Collection[str]) -> None:
+        if not keys:
+            return
+        if tx.dialect.name == "sqlite":
+            self._run(tx, list(keys))
+        else:
+            tx.execute(self._statement, {"keys": list(keys)})
 
 
 class BulkLock(Bulk):

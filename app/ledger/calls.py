@@ -14,7 +14,7 @@ from sqlalchemy import Connection, RowMapping, select
 
 from app.ledger.bulk import BulkLock, BulkUpdate, Row
 from app.ledger.paging import page
-from app.ledger.tables import call_records, call_transitions, call_units, calls
+from app.ledger.tables import LIVE, call_records, call_transitions, call_units, calls
 from app.ledger.values import (
     LIVE_STATES,
     Billing,
@@ -60,13 +60,15 @@ def list_calls(
     query = select(calls)
     if party is not None:
         query = query.where((calls.c.user_id if party.role == "user" else calls.c.otomo_id) == party.id)
-    if states:
+    if set(states) == set(LIVE_STATES):
+        query = query.where(LIVE)  # in these words: an index of the live ones is in the list's order
+    elif states:
         query = query.where(calls.c.state.in_(states))
     return page(tx, query, (calls.c.created_at_ms, calls.c.id), call_of, limit=limit, cursor=cursor)
 
 
 def open_calls(tx: Connection, node: str, *, locked: bool = False) -> tuple[Call, ...]:
-    query = select(calls).where(calls.c.state.in_(LIVE_STATES), calls.c.node == node).order_by(calls.c.id)
+    query = select(calls).where(LIVE, calls.c.node == node).order_by(calls.c.id)
     return tuple(call_of(row) for row in tx.execute(query.with_for_update() if locked else query).mappings())
 
 

@@ -14,10 +14,10 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
-from app.ledger import calls, events, news
+from app.ledger import calls, events, news, parties
 from app.ledger.bulk import BulkInsert
 from app.ledger.calls import COLUMNS, RECORD
-from app.ledger.errors import CallExists, PartyBusy, StaleState, UnknownCall
+from app.ledger.errors import CallExists, StaleState, UnknownCall
 from app.ledger.tables import call_records, call_transitions, call_units
 from app.ledger.tables import calls as call_table
 from app.ledger.values import Call, CallState, Changed, Ended, Event, NewCall, NewEvent, Noted, Record
@@ -213,6 +213,7 @@ class Sheet:
     def store(self, tx: Connection) -> None:
         """Write the sheet."""
         changed = [self._calls[call_id] for call_id in self._changed]
+        parties.release(tx, (call for call in changed if call.state is CallState.ENDED))
         calls.update_many(tx, [{name: getattr(call, name) for name in CHANGES} for call in changed])
         records = self._records.items()
         ADD_RECORDS(tx, [{"call_id": key} | {name: getattr(one, name) for name in RECORD} for key, one in records])
@@ -240,24 +241,13 @@ def _concerned(change: Change) -> Collection[str]:
 
 
 def _add(tx: Connection, new: Sequence[Call]) -> None:
+    """Raises CallExists, PartyBusy."""
     rows = [{name: getattr(call, name) for name in COLUMNS} for call in new]
-    while ADD(tx, rows) < len(rows):  # a unique index stands against one: the id's, or one of the busy rule's
+    while ADD(tx, rows) < len(rows):  # an id is taken, or was until a moment ago
         for call in new:
-            _refuse(tx, call)
-
-
-def _refuse(tx: Connection, call: Call) -> None:
-    """Say what stood against the call; comes back only if that has gone away meanwhile."""
-    row = call_table.c
-    if tx.scalar(select(row.id).where(row.id == call.id)) is not None:
-        raise CallExists(call.id)
-    live = row.exclusive & (row.state != CallState.ENDED)
-    busy_user = tx.scalar(select(row.id).where(live, row.user_id == call.user_id))
-    if busy_user is not None:
-        raise PartyBusy("user", call.user_id, busy_user)
-    busy_otomo = tx.scalar(select(row.id).where(live, row.otomo_id == call.otomo_id))
-    if busy_otomo is not None:
-        raise PartyBusy("otomo", call.otomo_id, busy_otomo)
+            if tx.scalar(select(call_table.c.id).where(call_table.c.id == call.id)) is not None:
+                raise CallExists(call.id)
+    parties.occupy(tx, new)
 
 
 def _ended_before(tx: Connection, call_id: str, _: tuple[Event, ...]) -> Ended:

@@ -9,13 +9,14 @@ another lock.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from heapq import merge
 from itertools import islice
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, Connection, RowMapping, Select, and_, bindparam, delete, or_, select, update
+from sqlalchemy import BigInteger, Connection, RowMapping, Select, bindparam, select, update
 
 from app.ledger.bulk import DIALECT, BulkInsert, Row, execute_sqlite
-from app.ledger.tables import event_counter, events
+from app.ledger.tables import TO_ALL, event_counter, events
 from app.ledger.values import Event, NewEvent
 from app.person import Person
 
@@ -81,10 +82,13 @@ def _row(event: Event, unit_index: int | None) -> Row:
 
 
 def since(tx: Connection, person: Person, seq: int, *, limit: int) -> tuple[Event, ...]:
-    audience = and_(events.c.role == person.role, events.c.user_id == person.id)
-    if person.role == "user":
-        audience = or_(audience, events.c.user_id.is_(None))
-    return _fetch(tx, _events().where(events.c.seq > seq, audience).limit(limit))
+    """Both kinds in the order of their own index, since one query about either of them would sort all that there is."""
+    later = _events().where(events.c.seq > seq).limit(limit)
+    own = _fetch(tx, later.where(events.c.role == person.role, events.c.user_id == person.id))
+    if person.role != "user":
+        return own
+    to_all = _fetch(tx, later.where(TO_ALL))
+    return tuple(islice(merge(own, to_all, key=lambda event: event.seq), limit))
 
 
 def tail(tx: Connection, seq: int, *, limit: int) -> tuple[Event, ...]:
@@ -102,10 +106,6 @@ def of_type(tx: Connection, call_id: str, event_type: str) -> tuple[Event, ...]:
 
 def latest_seq(tx: Connection) -> int:
     return int(tx.execute(select(event_counter.c.last_seq)).scalar_one())
-
-
-def prune(tx: Connection, before_ms: int) -> int:
-    return tx.execute(delete(events).where(events.c.at_ms < before_ms)).rowcount
 
 
 def _events() -> Select[Any]:

@@ -14,13 +14,13 @@ Knows no clock: times (``_ms``: UTC, milliseconds since 1970) and durations come
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 
-from app.ledger import calls, changes, charging, events, rates, recovery, wallets
+from app.ledger import calls, changes, charging, events, pruning, rates, recovery, wallets
 from app.ledger.audit import audit
 from app.ledger.backend import open_database
 from app.ledger.database import TIMEOUT_S, Database, Guard, Observer
@@ -237,7 +237,22 @@ class Ledger:
 
     async def prune_events(self, *, before_ms: int) -> int:
         """Forget events that are older; returns how many. The money is not in them: units and transactions stay."""
-        return await self._database.write(events.prune, before_ms)
+        return await self._prune(pruning.events_before, before_ms, pruning.EVENTS_AT_ONCE)
+
+    async def prune_calls(self, *, before_ms: int) -> int:
+        """Forget calls that ended earlier and never connected, with all that was stored of them; returns how many.
+
+        Calls that connected, and whatever cost points, stay.
+        """
+        return await self._prune(pruning.unconnected_before, before_ms, pruning.CALLS_AT_ONCE)
+
+    async def _prune(self, some: Callable[[Connection, int], int], before_ms: int, at_once: int) -> int:
+        """In transactions of ``at_once`` rows, between which others have their turn."""
+        pruned = last = await self._database.write(some, before_ms)
+        while last == at_once:
+            last = await self._database.write(some, before_ms)
+            pruned += last
+        return pruned
 
     # Restart
 

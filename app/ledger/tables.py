@@ -69,7 +69,10 @@ def storable(words: str) -> str:
 Points = BigInteger
 Millis = BigInteger
 RowId = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself only in an INTEGER key
-LIVE = text("\"exclusive\" AND state <> 'ended'")
+LIVE = text("state <> 'ended'")
+TO_ALL = text("user_id IS NULL")
+CHARGED = text("billed_points > 0")
+UNCONNECTED = text("state = 'ended' AND connected_at_ms IS NULL")
 STATES = ", ".join(f"'{state}'" for state in CallState)
 
 calls = Table(
@@ -99,9 +102,18 @@ calls = Table(
     Index("ix_calls_user", "user_id", "created_at_ms", "id"),
     Index("ix_calls_otomo", "otomo_id", "created_at_ms", "id"),
     Index("ix_calls_state", "state", "created_at_ms", "id"),
-    # The busy rule: a party of a live exclusive call can't be in another one, whoever asks and however many at once.
-    Index("uq_calls_live_user", "user_id", unique=True, sqlite_where=LIVE, postgresql_where=LIVE),
-    Index("uq_calls_live_otomo", "otomo_id", unique=True, sqlite_where=LIVE, postgresql_where=LIVE),
+    Index("ix_calls_live", "created_at_ms", "id", sqlite_where=LIVE, postgresql_where=LIVE),
+    Index("ix_calls_unconnected", "ended_at_ms", sqlite_where=UNCONNECTED, postgresql_where=UNCONNECTED),
+    Index("ix_calls_charged", "user_id", "created_at_ms", "id", sqlite_where=CHARGED, postgresql_where=CHARGED),
+)
+
+live_parties = Table(  # two rows for each live exclusive call: nobody is in two of them, whoever asks, however many
+    "live_parties",
+    metadata,
+    Column("role", Text, primary_key=True),
+    Column("user_id", Id, primary_key=True),
+    Column("call_id", ForeignKey("calls.id"), nullable=False),
+    Index("ix_live_parties_call", "call_id"),
 )
 
 call_transitions = Table(
@@ -191,6 +203,7 @@ events = Table(
     Column("payload", JSON, nullable=False),
     Column("at_ms", Millis, nullable=False),
     Index("ix_events_person", "user_id", "role", "seq"),
+    Index("ix_events_to_all", "seq", sqlite_where=TO_ALL, postgresql_where=TO_ALL),
     Index("ix_events_call", "call_id", "seq"),
     Index("ix_events_at", "at_ms"),
 )
@@ -215,6 +228,7 @@ recovery_log = Table(
     Column("duration_seconds", Integer, nullable=False),
     Column("billed_units", Integer, nullable=False),
     Column("billed_points", Points, nullable=False),
+    Index("ix_recovery_log_call", "call_id"),
 )
 
 

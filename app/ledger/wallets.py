@@ -11,7 +11,7 @@ from app.ledger import events, news
 from app.ledger.bulk import BulkLock, BulkUpdate
 from app.ledger.errors import BalanceTooHigh, BalanceTooLow, KeyReused
 from app.ledger.paging import page
-from app.ledger.tables import calls, insert_unless_there, point_transactions, wallets
+from app.ledger.tables import CHARGED, calls, insert_unless_there, point_transactions, wallets
 from app.ledger.values import MAX_POINTS, Adjusted, Page, Usage, Wallet
 
 COLUMNS = tuple(one.name for one in fields(Wallet))
@@ -76,7 +76,7 @@ def put(tx: Connection, changed: Sequence[Wallet]) -> None:
 
 
 def usage(tx: Connection, user_id: str, limit: int, cursor: str | None) -> Page[Usage]:
-    query = select(calls).where(calls.c.user_id == user_id, calls.c.billed_points > 0)
+    query = select(calls).where(calls.c.user_id == user_id, CHARGED)
     return page(tx, query, (calls.c.created_at_ms, calls.c.id), _usage_of, limit=limit, cursor=cursor)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from ledger_samples import START
+from ledger_samples import START, USER
 
 from app.calls.journal import Journal
 from app.ledger import Ledger
@@ -36,7 +36,7 @@ async def test_journals_go_on_while_what_they_tell_is_pruned(ledger: Ledger, oth
 
     async def write_elsewhere() -> None:
         for _ in range(EACH):
-            await other.append_events([NewEvent("elsewhere", {}, "user")] * 7, at_ms=START)
+            await other.append_events([NewEvent("elsewhere", {}, USER)] * 7, at_ms=START)
             await other.prune_events(before_ms=START + 1)
 
     async def write() -> None:
