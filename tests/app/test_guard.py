@@ -333,7 +333,13 @@ async def test_a_body_without_a_type_is_refused(client: Client) -> None:
 
 @pytest.mark.parametrize(
     ("encoding", "raw"),
-    [("gzip", gzip.compress(b'{"text":"x"}')), ("gzip", b"no gzip"), ("deflate", b"x"), ("br", b"x"), ("GZIP", b"x")],
+    [
+        ("gzip", gzip.compress(b'{"text":"x"}', mtime=0)),
+        ("gzip", b"no gzip"),
+        ("deflate", b"x"),
+        ("br", b"x"),
+        ("GZIP", b"x"),
+    ],
 )
 async def test_a_compressed_body_is_refused(client: Client, encoding: str, raw: bytes) -> None:
     headers = USER | {"Content-Type": "application/json", "Content-Encoding": encoding}

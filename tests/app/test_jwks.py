@@ -50,7 +50,6 @@ from app.settings import Settings
         {"kty": "OKP", "crv": "Ed25519", "x": "AQ"},
         {}, [], "key", None,
     ],
-    ids=lambda jwk: str(jwk)[:40],
 )  # fmt: skip
 def test_a_key_that_is_weak_or_not_for_us_is_left_out(jwk: Any, caplog: pytest.LogCaptureFixture) -> None:
     keys = parse_jwks(jwks(jwk, ec_jwk(kid="good")))
