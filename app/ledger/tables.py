@@ -71,8 +71,9 @@ Millis = BigInteger
 RowId = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself only in an INTEGER key
 LIVE = text("state <> 'ended'")
 TO_ALL = text("user_id IS NULL")
+TO_ONE = text("user_id IS NOT NULL")  # else SQLite would look for what is told to all in there, and sort it
 CHARGED = text("billed_points > 0")
-UNCONNECTED = text("state = 'ended' AND connected_at_ms IS NULL")
+UNCONNECTED = text("ended_at_ms IS NOT NULL AND connected_at_ms IS NULL")
 STATES = ", ".join(f"'{state}'" for state in CallState)
 
 calls = Table(
@@ -202,7 +203,7 @@ events = Table(
     Column("type", Text, nullable=False),
     Column("payload", JSON, nullable=False),
     Column("at_ms", Millis, nullable=False),
-    Index("ix_events_person", "user_id", "role", "seq"),
+    Index("ix_events_person", "user_id", "role", "seq", sqlite_where=TO_ONE, postgresql_where=TO_ONE),
     Index("ix_events_to_all", "seq", sqlite_where=TO_ALL, postgresql_where=TO_ALL),
     Index("ix_events_call", "call_id", "seq"),
     Index("ix_events_at", "at_ms"),

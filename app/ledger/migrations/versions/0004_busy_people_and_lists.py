@@ -15,8 +15,9 @@ depends_on = None
 
 LIVE = sa.text("state <> 'ended'")
 TO_ALL = sa.text("user_id IS NULL")
+TO_ONE = sa.text("user_id IS NOT NULL")
 CHARGED = sa.text("billed_points > 0")
-UNCONNECTED = sa.text("state = 'ended' AND connected_at_ms IS NULL")
+UNCONNECTED = sa.text("ended_at_ms IS NOT NULL AND connected_at_ms IS NULL")
 BUSY = """
     INSERT INTO live_parties (role, user_id, call_id)
     SELECT 'user', user_id, id FROM calls WHERE "exclusive" AND state <> 'ended'
@@ -52,3 +53,6 @@ def lists() -> None:
     )
     op.create_index("ix_recovery_log_call", "recovery_log", ["call_id"])
     op.create_index("ix_events_to_all", "events", ["seq"], sqlite_where=TO_ALL, postgresql_where=TO_ALL)
+    op.drop_index("ix_events_person", "events")
+    of_person = ["user_id", "role", "seq"]
+    op.create_index("ix_events_person", "events", of_person, sqlite_where=TO_ONE, postgresql_where=TO_ONE)

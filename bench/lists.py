@@ -1,0 +1,92 @@
+"""What a page costs at any length of history, as JSON: milliseconds for each list, with few calls and with many.
+
+One user and one otomo have all the calls; a page is read at the front, in the middle and near the end. Runs on new
+SQLite files in a temporary folder, or on the empty database whose URL is given. Run as ``python -m bench.lists [URL]``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from app.ledger import Ledger
+from app.ledger.paging import write_cursor
+from app.ledger.values import LIVE_STATES
+from app.person import Person
+
+FEW, MANY = 1_000, 300_000  # calls
+LIVE_EVERY = 1_000  # one of so many calls is live
+ROUNDS = 30
+USER, OTOMO = Person("user", "user"), Person("otomo", "otomo")
+CALLS = """
+    INSERT INTO calls (id, user_id, otomo_id, state, "exclusive", node, price_per_minute, created_at_ms, ended_at_ms,
+        billed_units, billed_points)
+    {numbers}
+    SELECT 'call ' || i, 'user', 'otomo', CASE WHEN i % {live} = 0 THEN 'talking' ELSE 'ended' END, FALSE, 'main', 0, i,
+        CASE WHEN i % {live} > 0 THEN i END, 0, CASE WHEN i % 100 = 1 THEN 1 ELSE 0 END FROM numbers
+"""
+EVENTS = """
+    INSERT INTO events (seq, role, user_id, type, payload, at_ms)
+    {numbers}
+    SELECT i, CASE WHEN i % 2 = 0 THEN 'user' END, CASE WHEN i % 2 = 0 THEN 'user' END, 'bench', '{{}}', i FROM numbers
+"""
+NUMBERS = "WITH RECURSIVE numbers (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM numbers WHERE i < {calls})"
+
+
+def fill(tx: Connection, calls: int) -> None:
+    for words in (CALLS, EVENTS):
+        tx.execute(text(words.format(numbers=NUMBERS.format(calls=calls), live=LIVE_EVERY)))
+
+
+async def read_ms(read: Callable[[], Awaitable[Any]]) -> float:
+    """The median of some reads."""
+    times = []
+    for _ in range(ROUNDS):
+        start = time.perf_counter()
+        await read()
+        times.append((time.perf_counter() - start) * 1000)
+    return statistics.median(times)
+
+
+def lists(ledger: Ledger, calls: int) -> dict[str, Callable[[], Awaitable[Any]]]:
+    middle, end = (write_cursor(place, f"call {place}") for place in (calls // 2, 60))
+    return {
+        "userFirstPage": lambda: ledger.calls_of(USER),
+        "userMiddlePage": lambda: ledger.calls_of(USER, cursor=middle),
+        "userLastPage": lambda: ledger.calls_of(USER, cursor=end),
+        "otomoMiddlePage": lambda: ledger.calls_of(OTOMO, cursor=middle),
+        "everybodysMiddlePage": lambda: ledger.calls_of(cursor=middle),
+        "liveCalls": lambda: ledger.calls_of(states=LIVE_STATES),
+        "statementMiddlePage": lambda: ledger.usage("user", cursor=middle),
+        "replayPage": lambda: ledger.events_since(USER, 0, limit=200),
+        "recoveryLog": lambda: ledger.recovery_log(),
+    }
+
+
+async def measure(url: str, calls: int) -> dict[str, float]:
+    async with Ledger.open(url, timeout_s=120) as ledger:
+        await ledger._database.write(fill, calls)
+        return {name: await read_ms(read) for name, read in lists(ledger, calls).items()}
+
+
+async def main() -> None:
+    found: dict[str, dict[str, float]] = {}
+    with tempfile.TemporaryDirectory(dir=".") as name:
+        for calls in (MANY,) if len(sys.argv) > 1 else (FEW, MANY):
+            url = sys.argv[1] if len(sys.argv) > 1 else f"sqlite:///{Path(name).resolve()}/{calls}.sqlite"
+            for what, ms in (await measure(url, calls)).items():
+                found.setdefault(what, {})[f"of{calls}Ms"] = round(ms, 2)
+    print(json.dumps(found, indent=2))
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
