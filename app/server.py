@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import math
 import os
 import resource
 import signal
@@ -22,6 +23,7 @@ from app.settings import Settings
 
 SHUTDOWN_TIMEOUT_S = 10.0  # for requests under way; whoever stops us kills us not much later
 BACKLOG = 1024  # connections that wait to be accepted
+DESCRIPTORS = resource.RLIMIT_NOFILE
 OTHER_DESCRIPTORS = 256  # of workers, the database, pages that are sent and whatever else is no connection
 
 PROTOCOL: Final[dict[str, Any]] = {
@@ -126,7 +128,7 @@ def make_runner(app: web.Application) -> web.AppRunner:
 async def listen(runner: web.AppRunner, settings: Settings) -> asyncio.Server:
     """Accept connections, as far as there are descriptors. :raises CannotListen: where that can't be."""
     server, connections = cast(web.Server, runner.server), runner.app[CONNECTIONS]
-    connections.most = min(connections.most, connections_for(raise_descriptor_limit(connections.most)))
+    connections.most = int(min(connections.most, connections_for(raise_descriptor_limit(connections.most))))
     if connections.most < settings.max_connections:
         _log.warning("descriptors are left for %d of %d connections", connections.most, settings.max_connections)
     factory = connections.factory(server, keepalive_timeout=settings.keepalive_timeout_s, **PROTOCOL)
@@ -138,16 +140,17 @@ async def listen(runner: web.AppRunner, settings: Settings) -> asyncio.Server:
         raise CannotListen(f"can't listen on {settings.host} port {settings.port}: {reason}") from error
 
 
-def raise_descriptor_limit(connections: int) -> int:
+def raise_descriptor_limit(connections: int) -> float:
     """As far as that many connections need it and the hard limit lets us. The soft limit that is in force."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    soft, hard = (math.inf if limit == resource.RLIM_INFINITY else limit for limit in resource.getrlimit(DESCRIPTORS))
     wanted = min(connections + OTHER_DESCRIPTORS, hard)
     if soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        resource.setrlimit(DESCRIPTORS, (int(wanted), resource.RLIM_INFINITY if math.isinf(hard) else int(hard)))
     return max(soft, wanted)
 
 
-def connections_for(descriptors: int) -> int:
+def connections_for(descriptors: float) -> float:
+    """How many connections so many descriptors are enough for."""
     return max(descriptors - OTHER_DESCRIPTORS, descriptors // 2)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from app.errors import ANSWERS
 from app.signaling.endpoint import PATH
-from app.signaling.limits import SOCKETS_PER_USER, CloseCode, Limits
+from app.signaling.limits import SOCKET_BURST, SOCKETS_PER_USER, CloseCode, Limits
 from schemas.base import Schema, component_name, instance, json_schemas
 from schemas.call import CallAckSchema
 from schemas.signaling import COMMANDS, EVENTS, MAX_SEQ, FailureSchema, PingSchema, RequestIdField
@@ -74,7 +74,10 @@ def channel(messages: Json) -> Json:
     since = {"type": "integer", "minimum": 0, "maximum": MAX_SEQ, "description": "replay the events after this `seq`"}
     return {
         "address": PATH,
-        "description": f"A user may have up to {SOCKETS_PER_USER} sockets; each gets every event.",
+        "description": (
+            f"A person may have up to {SOCKETS_PER_USER} sockets; each gets every event. {SOCKET_BURST} may be opened "
+            "at once, then one every 2 s unless `SOCKET_RATE` says otherwise; more are a 429 before the upgrade."
+        ),
         "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in messages},
         "bindings": {
             "ws": {

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
+from math import inf
 from typing import Any
 
 import aiohttp
@@ -20,7 +22,7 @@ from app.guard import guard, public
 from app.keys import AUTHENTICATOR, CONNECTIONS, HTTP_OBSERVERS, RATE_LIMITER, SETTINGS
 from app.ratelimit import RateLimiter
 from app.responses import json_response
-from app.server import connections_for, served
+from app.server import connections_for, raise_descriptor_limit, served
 from app.settings import Settings
 from tests.conftest import SECRET, eventually
 
@@ -234,7 +236,28 @@ async def test_a_place_is_free_again_when_its_connection_ends() -> None:
 
 
 def test_descriptors_are_left_for_the_rest() -> None:
-    assert [connections_for(limit) for limit in (100, 512, 1024, 65536)] == [50, 256, 768, 65280]
+    assert [connections_for(limit) for limit in (100, 512, 1024, 65536, inf)] == [50, 256, 768, 65280, inf]
+
+
+def test_the_soft_limit_is_raised_as_far_as_connections_need_it_and_no_further() -> None:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (600, limits[1]))
+        assert raise_descriptor_limit(500) == 756
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (756, limits[1])
+        assert raise_descriptor_limit(100) == 756
+        hard = inf if limits[1] == resource.RLIM_INFINITY else limits[1]
+        assert raise_descriptor_limit(10_000) == min(10_256, hard)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+async def test_fewer_descriptors_make_fewer_connections() -> None:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    async with edge(max_connections=1_000_000) as node:
+        hard = inf if limits[1] == resource.RLIM_INFINITY else limits[1]
+        assert node.connections.most == min(1_000_000, connections_for(hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 # --- what is no HTTP
