@@ -186,7 +186,7 @@ async def live_calls(app: web.Application) -> AsyncIterator[None]:
         journal, lifecycle.end_for, settings.unit_seconds, settings.rtp_stopped_after_s, timers.ledger_grace_s
     )
     life = LifeLimits(settings.rtp_stopped_after_s, grace_s=settings.rtp_grace_s)
-    watch = Watch(registry, lifecycle, journal, hub.online, life)
+    watch = Watch(registry, lifecycle, journal, hub.online, life, settings.max_packets_per_second)
     background = Tasks()
     admission, placement = operate(app, watch, background)
     rooms = Rooms(placement.place, codecs_of(settings.media_kinds), limits, registry.rooms_by_object)

@@ -107,6 +107,7 @@ class Settings:
     media_kinds: MediaKinds = setting(frozenset({"audio"}), lambda text: frozenset(words(text)), "audio or audio,video")
     max_transports_per_direction: int = setting(1, int, "live transports per party and direction in a call")
     max_producers_per_party: int = setting(1, int, "producers per party and kind in a call")
+    max_packets_per_second: int = setting(200, int, "RTP packets of a sound above which it is paused; 0: any")
 
     price_per_minute: int = setting(100, int, "points per unit, where neither call nor otomo has a price")
     unit_seconds: float = setting(60.0, float, "seconds that one charged unit lasts")
@@ -294,6 +295,7 @@ def check_keys(settings: Settings) -> None:
 
 def check_numbers(settings: Settings) -> None:
     within("max_transports_per_direction", settings.max_transports_per_direction, 1, 16)
+    within("max_packets_per_second", settings.max_packets_per_second, 0, 1_000_000)
     within("max_producers_per_party", settings.max_producers_per_party, 1, 1_000_000)
     within("price_per_minute", settings.price_per_minute, 0, 1_000_000)
     within("rate_limit", settings.rate_limit, 0, 1_000_000)

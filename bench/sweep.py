@@ -18,10 +18,12 @@ import uvloop
 from app.calls.call import LiveCall
 from app.calls.clock import now
 from app.calls.hearing import wrong_with
-from app.calls.liveness import SWEEP_EVERY_S, LifeLimits, Sweeper, verdict
+from app.calls.liveness import LifeLimits, verdict
 from app.calls.media import codecs_of
+from app.calls.party_objects import PartyConsumer, PartyProducer
 from app.calls.quality import LOOK_EVERY
-from app.calls.room import PartyConsumer, PartyProducer, Room, RoomLimits
+from app.calls.room import Room, RoomLimits
+from app.calls.sweeper import SWEEP_EVERY_S, Sweeper
 from app.person import OTHER
 from app.server import calm_collector
 from worker_bridge import native
@@ -54,7 +56,7 @@ async def talking_call(slot: Slot, number: int, sender: socket.socket) -> LiveCa
         parameters = RtpParameters(OPUS, encodings=encodings, rtcp=RtcpParameters(party))
         producer = await transport.produce("audio", parameters)
         key = (transport.id, producer.kind, None, ssrc)
-        room.producers[producer.id] = PartyProducer(producer, party, parameters, key)
+        room.producers[producer.id] = PartyProducer(producer, party, parameters, key, now().monotonic)
         listens = await transport.consume(producer.id, router.rtp_capabilities)
         consumer = PartyConsumer(listens, OTHER[party], router.rtp_capabilities, transport.id)
         room.consumers[listens.id] = consumer
@@ -80,7 +82,7 @@ async def measure(slot: Slot, calls: list[LiveCall]) -> dict[str, object]:
             call.flags.update(wrong_with(call, present.monotonic), present)
         spent.append((time.process_time() - cpu) * 1000)
         took.append((time.perf_counter() - wall) * 1000)
-    alive = sum(life.last_rtp is not None for call in calls for life in call.lives.values())
+    alive = sum(life.last_proof is not None for call in calls for life in call.lives.values())
     median = statistics.median(spent)
     return {
         "bench": "sweep",

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 from schemas.base import Schema
 from schemas.fields import Choice, Name, Number, Timestamp
 
-FlagType = Literal["one_way_audio", "dead_microphone"]
+FlagType = Literal["one_way_audio", "dead_microphone", "not_listening", "never_sent", "flood"]
 Protocol = Literal["udp", "tcp"]
 PartyRole = Literal["user", "otomo"]
 
@@ -19,21 +19,21 @@ MAX_FLAGS = 100
 @dataclass(frozen=True, slots=True)
 class QualityLine:
     """What one party heard of the other: the E-model's rating R and its mean opinion score, and what they come from.
-    ``round_trip_ms`` is from party to party and back, null where it is not known."""
+    All are null where it heard nothing; ``round_trip_ms``, from party to party and back, also where it is not known."""
 
     speaker: str
     listener: str
     speaker_role: PartyRole
-    mos: float
-    r_factor: float
-    loss_percent: float
-    jitter_ms: float
-    round_trip_ms: float | None
+    mos: float | None = None
+    r_factor: float | None = None
+    loss_percent: float | None = None
+    jitter_ms: float | None = None
+    round_trip_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class FlagLine:
-    """Who was not heard, and why; ``until`` is null where it lasts, or lasted to the end."""
+    """Who was not heard or did not listen, and why; ``until`` is null where it lasts, or lasted to the end."""
 
     type: FlagType
     user_id: str
@@ -55,10 +55,10 @@ class QualityLineSchema(Schema[QualityLine]):
     speaker = Name(data_key="from")
     listener = Name(data_key="to")
     speaker_role = Choice(*get_args(PartyRole), data_key="fromRole")
-    mos = Number(at_least=1.0)
-    r_factor = Number()
-    loss_percent = Number()
-    jitter_ms = Number()
+    mos = Number(at_least=1.0, allow_none=True)
+    r_factor = Number(allow_none=True)
+    loss_percent = Number(allow_none=True)
+    jitter_ms = Number(allow_none=True)
     round_trip_ms = Number(allow_none=True)
 
 

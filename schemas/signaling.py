@@ -36,6 +36,7 @@ EventType = Literal[
     "call_connected", "call_tick", "wallet_update", "call_end", "otomo_status",
     "node_draining",
 ]  # fmt: skip
+PauseReason = Literal["flood"]
 OtomoStatusWord = Literal["online", "busy", "offline"]
 TickStatus = Literal["ok", "low_balance", "ended"]
 WalletReason = Literal["call_tick", "adjustment"]
@@ -158,13 +159,15 @@ class CallAnswered:
 
 @dataclass(frozen=True, slots=True)
 class ProducerEvent:
-    """To the other party: ``user_id`` sends, pauses, resumes or stops sending."""
+    """To the other party: ``user_id`` sends, pauses, resumes or stops sending. What the node did has a ``reason``, and
+    is told to both."""
 
     call_id: str
     producer_id: str
     user_id: str
     role: PartyRole
     kind: MediaKind
+    reason: PauseReason | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +250,7 @@ class ProducerEventSchema(Schema[ProducerEvent]):
     user_id = Name()
     role = Choice(*get_args(PartyRole))
     kind = Choice(*get_args(MediaKind))
+    reason = Choice(*get_args(PauseReason), load_default=None)
 
 
 class CallConnectedSchema(Schema[CallConnected]):

@@ -92,16 +92,19 @@ TRANSITIONS: dict[tuple[CallState, CallEvent], Step] = {
 class PartyLife:
     """What is known of one party's being there, in monotonic seconds; None where it never was so.
 
+    ``last_proof`` is when the worker last received something new of it: RTP, or, while it is muted, anything at all.
     ``had_socket`` is whether it ever had a WebSocket during the call; ``bad_since`` is since when its DTLS or ICE is
-    down, ``unheard_since`` since when nothing of it gets to the other party.
+    down, ``unheard_since`` since when nothing of it gets to the other party, ``not_listening_since`` since when it has
+    nothing to hear the other one with.
     """
 
     person: Person
+    last_proof: float | None = None
     last_rtp: float | None = None
     had_socket: bool = False
     bad_since: float | None = None
     unheard_since: float | None = None
-    counts: dict[str, int] = field(default_factory=dict)  # packets by producer, when last asked
+    not_listening_since: float | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -142,9 +145,9 @@ class LiveCall:
         return self.state not in (CallState.ENDING, CallState.ENDED)
 
     @property
-    def last_rtp(self) -> float | None:
+    def last_proof(self) -> float | None:
         """When either party was last proven to be there."""
-        return max((life.last_rtp for life in self.lives.values() if life.last_rtp is not None), default=None)
+        return max((life.last_proof for life in self.lives.values() if life.last_proof is not None), default=None)
 
     def step(self, event: CallEvent) -> Step:
         """Where ``event`` leads from here. InvalidCallState where it does not belong."""

@@ -14,11 +14,14 @@ KEPT = 100  # flags of one call; one that comes and goes without end need not be
 class FlagType(StrEnum):
     ONE_WAY_AUDIO = "one_way_audio"
     DEAD_MICROPHONE = "dead_microphone"
+    NOT_LISTENING = "not_listening"
+    NEVER_SENT = "never_sent"
+    FLOOD = "flood"
 
 
 @dataclass(slots=True)
 class Flag:
-    """``party`` is who is not heard; ``until`` is None while it stands."""
+    """``party`` is whose fault it is: who is not heard, or does not listen; ``until`` is None while it stands."""
 
     type: FlagType
     party: PartyRole

@@ -1,12 +1,19 @@
-"""Who is not heard in a call that looks alive. Rules only: the sweep counts, the worker listens.
+"""What is wrong in a call that looks alive. Rules only: the sweep counts, the worker listens.
 
-*One-way audio*: for a while, nothing of one party has got to the other, who is heard. Either its RTP does not come, or
-the other one receives none: it has no consumer for it, or a paused one, or its receiving transport is not connected.
-*Dead microphone*: RTP comes, and there is no sound in it (``microphones.py``). A party that was muted through the API
-has neither: that is what it asked for.
+*One-way audio*: for a while, nothing of one party has got to the other, though it sends or the other one is heard: its
+RTP does not come, or the other one receives none.
+*Not listening*: for a while, a party has had no consumer for what the other one sends, or a paused one.
+*Dead microphone*: RTP comes, and there is no sound in it (``microphones.py``).
+*Never sent*: there is a producer, paused or not, of which no packet has ever come.
+*Flood*: more packets come than any sound needs; the node has paused the producer.
+
+Each stands on its own account. A party that was muted through the API is not heard because it asked for that: it is
+neither one-way nor dead, and nobody has to listen to it.
 """
 
 from __future__ import annotations
+
+from collections.abc import Collection
 
 from app.calls.call import LiveCall
 from app.calls.flags import FlagType, Found
@@ -16,6 +23,8 @@ from app.person import OTHER, PartyRole
 UNHEARD_AFTER_S = 5.0  # longer than it takes the slower party to set up, or to change networks
 FRESH_S = 2.5  # how old a last packet may be: sweeps come once a second
 
+Parties = Collection[PartyRole]
+
 
 def wrong_with(call: LiveCall, now: float) -> Found:
     """What is wrong with a talking call, at a monotonic time. Asked once a second: it remembers who is not heard."""
@@ -23,18 +32,55 @@ def wrong_with(call: LiveCall, now: float) -> Found:
     if room is None:
         return {}
     found = dead_microphones(call, room) if room.microphones.some_dead else {}
+    found |= bad_producers(call, room, now)
     heard = who_is_heard(call, room, now)
-    muted = who_is_muted(room) if len(heard) < len(call.lives) else set()
+    muted = who_is_muted(room) if len(heard) < len(call.lives) else ()
+    found |= one_way(call, heard, muted, found, now)
+    return found | not_listening(call, room, heard, muted, now)
+
+
+def one_way(call: LiveCall, heard: Parties, muted: Parties, found: Found, now: float) -> Found:
+    flags: Found = {}
     for party, life in call.lives.items():
         if party in heard or party in muted:
             life.unheard_since = None
-        elif life.unheard_since is None:
+            continue
+        if life.unheard_since is None:
             life.unheard_since = now
-        elif now - life.unheard_since >= UNHEARD_AFTER_S:
-            other = OTHER[party]
-            if other in heard and (FlagType.DEAD_MICROPHONE, other) not in found:
-                found[FlagType.ONE_WAY_AUDIO, party] = life.unheard_since
-    return found
+        other = OTHER[party]
+        other_is_heard = other in heard and (FlagType.DEAD_MICROPHONE, other) not in found
+        sends_in_vain = is_fresh(life.last_rtp, now) and is_fresh(call.lives[other].last_proof, now)
+        if now - life.unheard_since >= UNHEARD_AFTER_S and (other_is_heard or sends_in_vain):
+            flags[FlagType.ONE_WAY_AUDIO, party] = life.unheard_since
+    return flags
+
+
+def not_listening(call: LiveCall, room: Room, heard: Parties, muted: Parties, now: float) -> Found:
+    flags: Found = {}
+    for party, life in call.lives.items():
+        other = OTHER[party]
+        if other in heard or other in muted or not sends(room, other) or listens(room, party):
+            life.not_listening_since = None
+            continue
+        if life.not_listening_since is None:
+            life.not_listening_since = now
+        if now - life.not_listening_since >= UNHEARD_AFTER_S:
+            flags[FlagType.NOT_LISTENING, party] = life.not_listening_since
+    return flags
+
+
+def bad_producers(call: LiveCall, room: Room, now: float) -> Found:
+    """Those that never sent, and those that flood."""
+    flags: Found = {}
+    connected_at = call.connected_at.monotonic if call.connected_at is not None else now
+    for owned in room.producers.values():
+        if owned.packets == 0 and owned.last_rtp is None:
+            since = max(owned.since, connected_at)
+            if now - since >= UNHEARD_AFTER_S:
+                flags.setdefault((FlagType.NEVER_SENT, owned.party), since)
+        if owned.flooding_since is not None:
+            flags.setdefault((FlagType.FLOOD, owned.party), owned.flooding_since)
+    return flags
 
 
 def who_is_heard(call: LiveCall, room: Room, now: float) -> set[PartyRole]:
@@ -44,19 +90,35 @@ def who_is_heard(call: LiveCall, room: Room, now: float) -> set[PartyRole]:
         source = room.producers.get(listening.consumer.producer_id)
         if source is None or source.producer.paused or source.producer.kind != "audio":
             continue
-        last_rtp = call.lives[source.party].last_rtp
-        if last_rtp is not None and now - last_rtp <= FRESH_S and room.receives(listening):
+        if is_fresh(call.lives[source.party].last_rtp, now) and room.receives(listening):
             heard.add(source.party)
     return heard
 
 
+def is_fresh(at: float | None, now: float) -> bool:
+    return at is not None and now - at <= FRESH_S
+
+
+def sends(room: Room, party: PartyRole) -> bool:
+    """Whether there is something of it that could be listened to."""
+    return any(owned.party == party and owned.producer.kind == "audio" for owned in room.producers.values())
+
+
+def listens(room: Room, party: PartyRole) -> bool:
+    """Whether it has asked for the other one's sound, and not stopped it."""
+    return any(
+        one.party == party and one.consumer.kind == "audio" and not one.consumer.paused
+        for one in room.consumers.values()
+    )
+
+
 def who_is_muted(room: Room) -> set[PartyRole]:
-    """The parties who send nothing because they asked for that."""
-    paused: dict[PartyRole, bool] = {}
+    """The parties who send no sound because they asked for that."""
+    muted: dict[PartyRole, bool] = {}
     for owned in room.producers.values():
         if owned.producer.kind == "audio":
-            paused[owned.party] = paused.get(owned.party, True) and owned.producer.paused
-    return {party for party, all_paused in paused.items() if all_paused}
+            muted[owned.party] = muted.get(owned.party, True) and owned.muted
+    return {party for party, all_muted in muted.items() if all_muted}
 
 
 def dead_microphones(call: LiveCall, room: Room) -> Found:

@@ -19,11 +19,11 @@ from app.calls.metering import LEDGER_GRACE_S, Meter
 from app.calls.record import record_of
 from app.calls.registry import Registry
 from app.calls.room import Released, Room
-from app.calls.room_watcher import ProducerNews
+from app.calls.room_watcher import PauseReason, ProducerNews
 from app.calls.tasks import Tasks
 from app.ledger.errors import LedgerUnavailable, StaleState, UnknownCall
 from app.ledger.values import CallState, EndedBy, NewEvent, Noted
-from app.person import PartyRole
+from app.person import OTHER, PartyRole
 from worker_bridge.producer import Producer
 from worker_bridge.resource import CloseReason
 
@@ -94,9 +94,12 @@ class Lifecycle:
             if room.router.close_reason is not None:  # its worker died while the call was being stored
                 self.room_closed(call, room.router.close_reason)
 
-    def producer_changed(self, call: LiveCall, event_type: ProducerNews, party: PartyRole, producer: Producer) -> None:
-        """The other party is told."""
-        self._journal.tell(news.producer_event(event_type, call, party, producer))
+    def producer_changed(
+        self, call: LiveCall, event_type: ProducerNews, party: PartyRole, producer: Producer, reason: PauseReason | None
+    ) -> None:
+        """The other party is told; and both, of what the node did."""
+        for told in (OTHER[party],) if reason is None else (party, OTHER[party]):
+            self._journal.tell(news.producer_event(event_type, call, party, producer, told, reason))
 
     def set_up(self, call: LiveCall) -> None:
         """There is a transport; the first of a call makes it ``connecting``."""
@@ -106,7 +109,8 @@ class Lifecycle:
 
     def first_packet(self, call: LiveCall, party: PartyRole, producer: Producer, at: Moment) -> None:
         """The worker received a producer's first packet; the first of a call is the moment of connection."""
-        call.lives[party].last_rtp = at.monotonic
+        life = call.lives[party]
+        life.last_proof = life.last_rtp = at.monotonic
         if call.room is not None:
             self._tasks.start(call.room.microphones.attend(producer), f"call {call.id} listens to the {party}")
         if call.connected_at is None and call.live:
@@ -271,8 +275,10 @@ class CallWatcher:
     def set_up(self) -> None:
         self._lifecycle.set_up(self._call)
 
-    def producer_changed(self, news: ProducerNews, party: PartyRole, producer: Producer) -> None:
-        self._lifecycle.producer_changed(self._call, news, party, producer)
+    def producer_changed(
+        self, news: ProducerNews, party: PartyRole, producer: Producer, reason: PauseReason | None
+    ) -> None:
+        self._lifecycle.producer_changed(self._call, news, party, producer, reason)
 
     def first_packet(self, party: PartyRole, producer: Producer, at: Moment) -> None:
         self._lifecycle.first_packet(self._call, party, producer, at)
@@ -283,6 +289,6 @@ class CallWatcher:
 
 def last_proof(call: LiveCall) -> Moment | None:
     """The moment of the last RTP of either party, where there was one; not before the last unit that both lived."""
-    if call.last_rtp is None:
+    if call.last_proof is None:
         return None
-    return shifted(now(), max(call.last_rtp, call.lived_until or call.last_rtp))
+    return shifted(now(), max(call.last_proof, call.lived_until or call.last_proof))

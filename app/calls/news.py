@@ -8,7 +8,7 @@ from app.calls.call import LiveCall
 from app.calls.clock import Moment
 from app.ledger.news import iso
 from app.ledger.values import NewEvent
-from app.person import OTHER, PartyRole, Person
+from app.person import PartyRole, Person
 from worker_bridge.producer import Producer
 
 
@@ -42,16 +42,20 @@ def connected(call: LiveCall, at: Moment) -> list[NewEvent]:
     return [NewEvent("call_connected", payload, party, call.id) for party in call.parties]
 
 
-def producer_event(event_type: str, call: LiveCall, party: PartyRole, producer: Producer) -> NewEvent:
-    """``userId`` alone may be the id of both."""
-    payload = {
+def producer_event(
+    event_type: str, call: LiveCall, party: PartyRole, producer: Producer, told: PartyRole, reason: str | None = None
+) -> NewEvent:
+    """Of what ``party`` sends. ``userId`` alone may be the id of both; a ``reason`` is the node's."""
+    payload: dict[str, Any] = {
         "callId": call.id,
         "producerId": producer.id,
         "userId": call.parties.person(party).id,
         "role": party,
         "kind": producer.kind,
     }
-    return NewEvent(event_type, payload, call.parties.person(OTHER[party]), call.id)
+    if reason is not None:
+        payload["reason"] = reason
+    return NewEvent(event_type, payload, call.parties.person(told), call.id)
 
 
 def otomo_status(otomo_id: str, status: str, at: Moment) -> NewEvent:

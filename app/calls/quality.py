@@ -49,23 +49,25 @@ class Quality:
 
 @dataclass(slots=True)
 class Tally:
-    """What one side counted so far, whatever streams came and went."""
+    """What one side counted while there was something to hear, whatever streams came and went."""
 
     packets: int = 0
     lost: int = 0
     _last: dict[str, Reading] = field(default_factory=dict)
 
-    def take(self, readings: Mapping[str, Reading]) -> tuple[int, int]:
-        """Packets and losses since the last time."""
+    def since(self, readings: Mapping[str, Reading]) -> tuple[int, int]:
+        """Packets and losses since the last time; they are not added yet."""
         packets = lost = 0
         for stream_id, present in readings.items():
             before = self._last.get(stream_id, NOTHING)
             packets += present.packets - before.packets
             lost += present.lost - before.lost
         self._last.update(readings)
+        return packets, lost
+
+    def add(self, packets: int, lost: int) -> None:
         self.packets += packets
         self.lost += lost
-        return packets, lost
 
 
 @dataclass(slots=True)
@@ -87,11 +89,13 @@ class Mean:
 
 @dataclass(slots=True)
 class Direction:
-    """From a speaker to a listener. ``latest`` is the quality between the last two looks, None where nobody spoke."""
+    """From a speaker to a listener. ``latest`` is the quality between the last two looks, None where nothing was heard:
+    nobody spoke, or nobody listened. ``looks`` is how often it was looked at."""
 
     speaker: PartyRole
     listener: PartyRole
     latest: Quality | None = None
+    looks: int = 0
     _sent: Tally = field(default_factory=Tally)
     _heard: Tally = field(default_factory=Tally)
     _jitter: Mean = field(default_factory=Mean)
@@ -101,11 +105,14 @@ class Direction:
     def look(
         self, sent: Mapping[str, Reading], heard: Mapping[str, Reading], round_trip_ms: float | None, codec: Codec
     ) -> None:
-        packets, missed = self._sent.take(sent)
-        _, reported = self._heard.take(heard)
-        if packets <= 0:
+        self.looks += 1
+        packets, missed = self._sent.since(sent)
+        forwarded, reported = self._heard.since(heard)
+        if packets <= 0 or forwarded <= 0:
             self.latest = None
             return
+        self._sent.add(packets, missed)
+        self._heard.add(forwarded, reported)
         reports = [one.jitter_ms for one in heard.values() if one.round_trip_ms is not None]
         jitter_ms = max(reports or [one.jitter_ms for one in sent.values()])
         self._codec = codec
@@ -115,7 +122,7 @@ class Direction:
 
     @property
     def whole(self) -> Quality | None:
-        """Over the call so far; None where nothing was measured."""
+        """Over the parts of the call so far in which it was heard; None where there was none."""
         jitter_ms = self._jitter.value
         if jitter_ms is None:
             return None

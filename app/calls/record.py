@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from app.calls.call import LiveCall
 from app.calls.flags import Flag
@@ -31,24 +32,32 @@ def record_of(call: LiveCall, unit_seconds: float) -> Record:
 
 
 def whole_quality(call: LiveCall) -> tuple[QualityLine, ...]:
-    """Over the call, of the directions in which something was heard."""
-    return tuple(quality_line(call, one, one.whole) for one in call.quality.directions if one.whole is not None)
+    """Over the call, of both directions; none where it was never connected."""
+    if call.connected_at is None:
+        return ()
+    return tuple(quality_line(call, one, one.whole) for one in call.quality.directions)
 
 
 def latest_quality(call: LiveCall) -> tuple[QualityLine, ...]:
-    """Of the last seconds."""
-    return tuple(quality_line(call, one, one.latest) for one in call.quality.directions if one.latest is not None)
+    """Of the last seconds, of both directions; none before they were looked at."""
+    return tuple(quality_line(call, one, one.latest) for one in call.quality.directions if one.looks)
 
 
 def lowest_mos(quality: Iterable[QualityLine]) -> float | None:
-    return min((line.mos for line in quality), default=None)
+    return min((line.mos for line in quality if line.mos is not None), default=None)
 
 
-def quality_line(call: LiveCall, direction: Direction, quality: Quality) -> QualityLine:
-    return QualityLine(
+def quality_line(call: LiveCall, direction: Direction, quality: Quality | None) -> QualityLine:
+    """What was not heard has no numbers."""
+    line = QualityLine(
         speaker=call.parties.person(direction.speaker).id,
         listener=call.parties.person(direction.listener).id,
         speaker_role=direction.speaker,
+    )
+    if quality is None:
+        return line
+    return replace(
+        line,
         mos=round(quality.mos, 2),
         r_factor=round(quality.r, 1),
         loss_percent=round(100 * quality.loss, 2),

@@ -37,6 +37,10 @@ class Registry:
     def talking(self) -> list[LiveCall]:
         return [call for call in self._calls.values() if call.state is CallState.TALKING]
 
+    def connecting(self) -> list[LiveCall]:
+        """Those whose parties set up their media, and may send already."""
+        return [call for call in self._calls.values() if call.state is CallState.CONNECTING]
+
     def add(self, call: LiveCall) -> None:
         self._calls[call.id] = call
         for person in call.parties:

@@ -5,17 +5,16 @@ Asks who may do what to which object; knows no HTTP, no money and no state of th
 
 from __future__ import annotations
 
-import asyncio
-from collections import Counter
-from collections.abc import Iterator, MutableMapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+import time
+from collections.abc import Callable, Iterator, MutableMapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from app.calls.clock import at_worker_time
 from app.calls.microphones import Microphones
-from app.calls.reading import Reading
-from app.calls.room_watcher import ProducerNews, RoomWatcher
+from app.calls.party_objects import Direction, PartyConsumer, PartyProducer, PartySide, PartyTransport, RetryKey
+from app.calls.room_watcher import PauseReason, ProducerNews, RoomWatcher
 from app.errors import (
     AlreadyConnected,
     AlreadyResumed,
@@ -23,6 +22,7 @@ from app.errors import (
     CannotConsume,
     ConsumerNotFound,
     Forbidden,
+    InvalidCallState,
     ProducerAlreadyExists,
     ProducerNotFound,
     TransportLimitExceeded,
@@ -34,17 +34,12 @@ from schemas.producer import ProduceRequest
 from worker_bridge.channel import Body, Channel
 from worker_bridge.connectivity import DtlsParameters, IceParameters
 from worker_bridge.consumer import Consumer
-from worker_bridge.errors import InvalidParameters, NotFound, RequestRefused, Unsupported
+from worker_bridge.errors import BridgeError, InvalidParameters, NotFound, RequestRefused, Unsupported
 from worker_bridge.producer import Producer
 from worker_bridge.router import Router
-from worker_bridge.rtp import MediaKind, RtpCapabilities, RtpParameters
 from worker_bridge.transport import Transport
 from worker_bridge.webrtc_server import WebRtcServer
 from worker_bridge.webrtc_transport import WebRtcTransport
-
-Direction = Literal["send", "recv"]
-DEAD_DTLS = frozenset({"failed", "closed"})
-DEAD_ICE = frozenset({"disconnected", "closed"})
 
 
 class Released(NamedTuple):
@@ -59,57 +54,6 @@ class Released(NamedTuple):
 class RoomLimits:
     transports_per_direction: int
     producers_per_party: int
-
-
-@dataclass(slots=True, eq=False)
-class PartyTransport:
-    """A transport, whose it is, which way it goes, and whether its RTC-03 has come (and was not refused)."""
-
-    transport: WebRtcTransport
-    party: PartyRole
-    direction: Direction
-    connecting: bool = False
-
-    @property
-    def dead(self) -> bool:
-        transport = self.transport
-        return transport.closed or transport.dtls_state in DEAD_DTLS or transport.ice_state in DEAD_ICE
-
-
-RetryKey = tuple[str, MediaKind, str | None, int | str | None]
-"""Transport, kind, MID, and the first SSRC or RID: two requests that differ in these are not the same request, and of
-those that do not the worker takes one only."""
-
-
-@dataclass(slots=True, eq=False)
-class PartyProducer:
-    """A producer, whose it is, and the request that made it: the same again is a retry."""
-
-    producer: Producer
-    party: PartyRole
-    requested: RtpParameters
-    key: RetryKey
-    reading: Reading | None = None  # what was last asked of it
-    last_rtp: float | None = None  # monotonic seconds
-
-
-@dataclass(slots=True, eq=False)
-class PartyConsumer:
-    consumer: Consumer
-    party: PartyRole
-    capabilities: RtpCapabilities
-    transport_id: str
-    reading: Reading | None = None
-
-
-@dataclass(slots=True, eq=False)
-class Party:
-    """One of the two. Its lock makes the checks of a request and what follows from them one step."""
-
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    producers: dict[RetryKey, PartyProducer] = field(default_factory=dict)
-    consumers: dict[tuple[str, str], PartyConsumer] = field(default_factory=dict)  # by transport and producer
-    sending: Counter[MediaKind] = field(default_factory=Counter)
 
 
 class Room:
@@ -127,6 +71,7 @@ class Room:
         limits: RoomLimits,
         index: MutableMapping[str, Room],
         worker_index: int = 0,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """``index`` finds the room by the id of anything in it; ``channel`` and ``worker_index`` are its worker's."""
         self.call_id = call_id
@@ -138,10 +83,11 @@ class Room:
         self.producers: dict[str, PartyProducer] = {}
         self.consumers: dict[str, PartyConsumer] = {}
         self.parties = parties
-        self._sides: dict[PartyRole, Party] = {"user": Party(), "otomo": Party()}
+        self._sides: dict[PartyRole, PartySide] = {"user": PartySide(), "otomo": PartySide()}
         self._webrtc_server = webrtc_server
         self._limits = limits
         self._index = index
+        self._clock = clock
         # Bound once, for all producers, and let go of when the router closes: else each holds two methods of its own.
         self._on_producer_closed = self._producer_closed
         self._on_first_packet = self._first_packet
@@ -166,21 +112,30 @@ class Room:
     # transports
 
     async def create_transport(self, party: PartyRole, direction: Direction) -> WebRtcTransport:
-        """TransportLimitExceeded where all of that direction are in use; a dead one is replaced."""
-        async with self._sides[party].lock:
-            mine = [one for one in self.transports.values() if (one.party, one.direction) == (party, direction)]
-            dead = [one for one in mine if one.dead]
-            if len(mine) - len(dead) >= self._limits.transports_per_direction:
-                raise TransportLimitExceeded(f"{party} has {len(mine)} {direction} transports in {self.call_id}")
-            for one in dead:
-                one.transport.close()
+        """The newest wins: the one whose place it takes closes, with what it carried, and so do those that are dead.
+
+        Raises TransportLimitExceeded where too many were made in a moment.
+        """
+        side = self._sides[party]
+        async with side.lock:
+            if not side.may_open(direction, self._clock()):
+                raise TransportLimitExceeded(f"the {party} opens {direction} transports without end in {self.call_id}")
             transport = await self.router.create_webrtc_transport(self._webrtc_server, prefer_udp=True)
+            for replaced in self._replaced(party, direction):
+                replaced.transport.close()
             self.transports[transport.id] = PartyTransport(transport, party, direction)
             self._index[transport.id] = self
             transport.on_closed(self._transport_closed)
         if self.watcher is not None:
             self.watcher.set_up()
         return transport
+
+    def _replaced(self, party: PartyRole, direction: Direction) -> list[PartyTransport]:
+        """Which transports of that direction give way to one more: the dead ones, and of the others the oldest."""
+        there = [one for one in self.transports.values() if (one.party, one.direction) == (party, direction)]
+        alive = [one for one in there if not one.dead]
+        too_many = alive[: max(0, len(alive) + 1 - self._limits.transports_per_direction)]
+        return [one for one in there if one.dead or one in too_many]
 
     async def connect(self, party: PartyRole, transport_id: str, dtls_parameters: DtlsParameters) -> None:
         """Once per transport: AlreadyConnected after it. A connect that the worker refused leaves it connectable."""
@@ -223,23 +178,42 @@ class Room:
                 return before.producer
             if mine.sending[request.kind] >= self._limits.producers_per_party:
                 raise ProducerAlreadyExists(f"{party} sends {request.kind} in {self.call_id}")
-            producer = await self._produce(sender.transport, request)
-            owned = PartyProducer(producer, party, request.rtp_parameters, key)
+            producer = await self._produce(sender.transport, request, paused=mine.flooded)
+            owned = PartyProducer(producer, party, request.rtp_parameters, key, self._clock())
+            if mine.flooded:  # until it is seen not to
+                owned.flooding_since = owned.since
             mine.producers[key] = self.producers[producer.id] = owned
             mine.sending[request.kind] += 1
             self._index[producer.id] = self
             producer.on_closed(self._on_producer_closed)
         self._tell("producer_added", party, producer)
+        if producer.paused:
+            self._tell("producer_paused", party, producer, "flood")
         return producer
 
     async def set_producer_paused(self, party: PartyRole, producer_id: str, paused: bool) -> None:
-        """Mute or unmute on the server. Saying it twice changes nothing."""
+        """Mute or unmute on the server. Saying it twice changes nothing. InvalidCallState for what is flooding."""
         async with self._sides[party].lock:
-            producer = self.producer_of(party, producer_id).producer
+            owned = self.producer_of(party, producer_id)
+            producer = owned.producer
+            if not paused and owned.flooding_since is not None:
+                raise InvalidCallState(f"{producer_id} is flooding")
+            owned.muted = paused
             if producer.paused == paused:
                 return
             await (producer.pause() if paused else producer.resume())
         self._tell("producer_paused" if paused else "producer_resumed", party, producer)
+
+    async def stop_flood(self, owned: PartyProducer) -> None:
+        """Pause a producer that receives more packets than may be, and have both parties told."""
+        side = self._sides[owned.party]
+        side.flooded = True
+        async with side.lock:
+            if owned.producer.paused or owned.producer.closed:
+                return
+            with suppress(BridgeError):  # it closed meanwhile, and with it the flood
+                await owned.producer.pause()
+        self._tell("producer_paused", owned.party, owned.producer, "flood")
 
     def close_producer(self, party: PartyRole, producer_id: str) -> None:
         self.producer_of(party, producer_id).producer.close()
@@ -250,10 +224,10 @@ class Room:
             raise ProducerNotFound(producer_id)
         return found
 
-    def sends_connected(self, owned: PartyProducer) -> bool:
-        """Whether the producer's transport is up: all that a paused one can show."""
-        sender = self.transports.get(owned.key[0])
-        return sender is not None and sender.transport.connected
+    def is_muted(self, party: PartyRole) -> bool:
+        """Whether it sends, and has paused all of it."""
+        muted = [owned.muted for owned in self.producers.values() if owned.party == party]
+        return bool(muted) and all(muted)
 
     def listeners(self, owned: PartyProducer) -> int:
         """How many consumers its packets go to now."""
@@ -324,10 +298,10 @@ class Room:
 
     # inside
 
-    async def _produce(self, transport: WebRtcTransport, request: ProduceRequest) -> Producer:
+    async def _produce(self, transport: WebRtcTransport, request: ProduceRequest, *, paused: bool) -> Producer:
         """Produce, with the worker tracing RTP until the first packet has come."""
         try:
-            producer = await transport.produce(request.kind, request.rtp_parameters, traces=("rtp",))
+            producer = await transport.produce(request.kind, request.rtp_parameters, paused=paused, traces=("rtp",))
         except RequestRefused as error:
             raise BadRequest.at("rtpParameters", error.reason) from error
         except (InvalidParameters, Unsupported) as error:
@@ -339,12 +313,16 @@ class Room:
         producer.stop_tracing()
         moment = at_worker_time(trace["timestamp"])
         owned = self.producers.get(producer.id)
+        if owned is not None:
+            owned.last_rtp = moment.monotonic
         if owned is not None and self.watcher is not None:
             self.watcher.first_packet(owned.party, producer, moment)
 
-    def _tell(self, news: ProducerNews, party: PartyRole, producer: Producer) -> None:
+    def _tell(
+        self, news: ProducerNews, party: PartyRole, producer: Producer, reason: PauseReason | None = None
+    ) -> None:
         if self.watcher is not None:
-            self.watcher.producer_changed(news, party, producer)
+            self.watcher.producer_changed(news, party, producer, reason)
 
     def _transport_closed(self, transport: Transport) -> None:
         self.transports.pop(transport.id, None)

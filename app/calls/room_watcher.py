@@ -10,6 +10,8 @@ from worker_bridge.producer import Producer
 from worker_bridge.resource import CloseReason
 
 ProducerNews = Literal["producer_added", "producer_removed", "producer_paused", "producer_resumed"]
+PauseReason = Literal["flood"]
+"""Why the node paused a producer, where its party has not."""
 
 
 class RoomWatcher(Protocol):
@@ -18,7 +20,9 @@ class RoomWatcher(Protocol):
     def set_up(self) -> None:
         """There is one more transport."""
 
-    def producer_changed(self, news: ProducerNews, party: PartyRole, producer: Producer) -> None: ...
+    def producer_changed(
+        self, news: ProducerNews, party: PartyRole, producer: Producer, reason: PauseReason | None
+    ) -> None: ...
 
     def first_packet(self, party: PartyRole, producer: Producer, at: Moment) -> None:
         """The worker received a producer's first packet."""

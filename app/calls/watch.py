@@ -12,8 +12,9 @@ from app.calls.flags import Flag
 from app.calls.hearing import wrong_with
 from app.calls.journal import Journal
 from app.calls.lifecycle import Lifecycle
-from app.calls.liveness import SWEEP_EVERY_S, LifeLimits, Sweeper, verdict
+from app.calls.liveness import LifeLimits, verdict
 from app.calls.registry import Registry
+from app.calls.sweeper import MAX_PACKETS_PER_SECOND, SWEEP_EVERY_S, Sweeper
 from app.calls.tasks import Tasks
 from app.person import Person
 
@@ -35,13 +36,14 @@ class Watch:
         journal: Journal,
         online: Callable[[Person], bool],
         limits: LifeLimits,
+        max_packets_per_second: float = MAX_PACKETS_PER_SECOND,
     ) -> None:
         self._registry = registry
         self._lifecycle = lifecycle
         self._journal = journal
         self._online = online
         self._limits = limits
-        self._sweeper = Sweeper()
+        self._sweeper = Sweeper(max_packets_per_second)
         self.traffic_of = self._sweeper.traffic_of
         self.on_quality = self._sweeper.on_quality
         self._proving = Tasks()
@@ -64,8 +66,8 @@ class Watch:
             while True:
                 began = loop.time()
                 calls = self._registry.talking()
+                await self._sweeper.sweep([*calls, *self._registry.connecting()])
                 if calls:
-                    await self._sweeper.sweep(calls)
                     self._judge(calls)
                     self._look_for_flags(calls)
                     for listener in self._sweep_listeners:
@@ -100,4 +102,4 @@ class Watch:
 def proofs(calls: list[LiveCall]) -> dict[str, int]:
     """When each call's last RTP came, in UTC milliseconds."""
     present = now()
-    return {call.id: shifted(present, call.last_rtp).utc_ms for call in calls if call.last_rtp is not None}
+    return {call.id: shifted(present, call.last_proof).utc_ms for call in calls if call.last_proof is not None}

@@ -31,6 +31,7 @@ def test_the_defaults_are_the_contracts() -> None:
     assert (settings.turn_urls, settings.turn_secret) == ((), None)
     assert settings.media_kinds == {"audio"}
     assert (settings.max_transports_per_direction, settings.max_producers_per_party) == (1, 1)
+    assert settings.max_packets_per_second == 200
     assert (settings.price_per_minute, settings.unit_seconds, settings.rate_limit) == (100, 60, 50)
     assert (settings.ring_timeout_s, settings.setup_timeout_s) == (30, 30)
     assert (settings.rtp_stopped_after_s, settings.rtp_grace_s) == (10, 5)

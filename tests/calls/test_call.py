@@ -90,8 +90,8 @@ def test_a_whole_minute_has_sixty_seconds_wherever_the_clock_stands():
 
 def test_the_last_proof_is_the_later_partys():
     call = call_in(CallState.TALKING)
-    assert call.last_rtp is None
-    call.lives["user"].last_rtp = 5.0
-    assert call.last_rtp == 5.0
-    call.lives["otomo"].last_rtp = 7.0
-    assert call.last_rtp == 7.0
+    assert call.last_proof is None
+    call.lives["user"].last_proof = 5.0
+    assert call.last_proof == 5.0
+    call.lives["otomo"].last_proof = 7.0
+    assert call.last_proof == 7.0

@@ -21,7 +21,7 @@ def life(
     """A party that was last heard ``silent_s`` seconds ago (None: never), and whose network is bad for ``bad_s``."""
     return PartyLife(
         Person(role, role),
-        last_rtp=None if silent_s is None else NOW - silent_s,
+        last_proof=None if silent_s is None else NOW - silent_s,
         had_socket=had_socket,
         bad_since=None if bad_s is None else NOW - bad_s,
     )
@@ -119,7 +119,7 @@ def test_silence_counts_from_the_last_packet_not_from_the_connection():
 
 def call_with(user: float | None, otomo: float | None) -> LiveCall:
     call = LiveCall("call", "user", "otomo", 100, Moment(CONNECTED, 0))
-    call.lives["user"].last_rtp, call.lives["otomo"].last_rtp = user, otomo
+    call.lives["user"].last_proof, call.lives["otomo"].last_proof = user, otomo
     return call
 
 

@@ -13,6 +13,10 @@ def heard(packets: int, lost: int, *, jitter_ms: float = 0.0, round_trip_ms: flo
     return {"consumer": Reading(packets, lost, jitter_ms, round_trip_ms)}
 
 
+def unreported(packets: int) -> dict[str, Reading]:
+    return heard(packets, 0, round_trip_ms=None)
+
+
 def sent(packets: int, lost: int = 0, *, jitter_ms: float = 0.0, name: str = "producer") -> dict[str, Reading]:
     return {name: Reading(packets, lost, jitter_ms, None)}
 
@@ -41,15 +45,15 @@ def test_each_look_is_about_the_time_since_the_last(direction):
 
 
 def test_a_packet_that_was_only_late_is_no_loss_in_the_end(direction):
-    direction.look(sent(90, 10), {}, None, OPUS)
-    direction.look(sent(200, 0), {}, None, OPUS)
+    direction.look(sent(90, 10), unreported(90), None, OPUS)
+    direction.look(sent(200, 0), unreported(200), None, OPUS)
     assert direction.latest.lost == 0
     assert (direction.whole.expected, direction.whole.lost) == (200, 0)
 
 
 def test_a_new_producer_goes_on_where_the_old_one_stopped(direction):
-    direction.look(sent(90, 10), {}, None, OPUS)
-    direction.look(sent(50, 0, name="another"), {}, None, OPUS)
+    direction.look(sent(90, 10), unreported(90), None, OPUS)
+    direction.look(sent(50, 0, name="another"), unreported(140), None, OPUS)
     assert (direction.latest.expected, direction.latest.lost) == (50, 0)
     assert (direction.whole.expected, direction.whole.lost) == (150, 10)
 
@@ -65,6 +69,16 @@ def test_the_whole_call_has_the_mean_of_its_delays(direction):
     for looks, (jitter_ms, way_ms) in enumerate(((10.0, 100.0), (20.0, None), (30.0, 300.0)), start=1):
         direction.look(sent(100 * looks), heard(100 * looks, 0, jitter_ms=jitter_ms), way_ms, OPUS)
     assert (direction.whole.jitter_ms, direction.whole.round_trip_ms) == (20.0, 200.0)
+
+
+def test_what_nobody_listened_to_was_not_good(direction):
+    direction.look(sent(100), {}, None, OPUS)
+    assert (direction.latest, direction.whole) == (None, None)
+    direction.look(sent(200), heard(100, 0), 80.0, OPUS)
+    assert direction.whole == Quality(100, 0, 0.0, 80.0), "what came before is no part of it"
+    direction.look(sent(300, 50), heard(100, 0), 80.0, OPUS)
+    assert direction.latest is None, "the consumer is paused"
+    assert direction.whole == Quality(100, 0, 0.0, 80.0)
 
 
 def test_nothing_measured_is_no_quality(direction):

@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from app.calls.liveness import SWEEP_EVERY_S
+from app.calls.sweeper import SWEEP_EVERY_S
 from app.calls.watch import PROVE_EVERY_S
 from app.ledger import Ledger
 from app.ledger.values import Call, CallState, Event, Recovered, Unit

@@ -154,13 +154,46 @@ async def test_a_party_whom_the_other_can_not_hear_is_flagged_until_it_can(call)
     async with Party.joined(call.user, call.call_id) as user, Party.joined(call.otomo, call.call_id) as otomo:
         voice, other_voice = await user.send(USER_HZ), await otomo.send(OTOMO_HZ)
         await user.receive(other_voice.producer_id)
-        await eventually(lambda: missing(call, {("one_way_audio", call.user_id)}), LATE_S)
+        unheard = {("one_way_audio", call.user_id), ("not_listening", call.otomo_id)}
+        await eventually(lambda: missing(call, unheard), LATE_S)
         await otomo.receive(voice.producer_id)
         await eventually(lambda: flagged(call), LATE_S)
         stored = await record_of(call)
-    [flag] = stored["flags"]
-    assert (flag["type"], flag["userId"]) == ("one_way_audio", call.user_id)
-    assert flag["until"] is not None
+    assert {(flag["type"], flag["userId"]) for flag in stored["flags"]} == unheard
+    assert None not in {flag["until"] for flag in stored["flags"]}
+
+
+async def test_a_call_in_which_nobody_listens_is_flagged_and_has_no_mos(call):
+    async with Party.joined(call.user, call.call_id) as user, Party.joined(call.otomo, call.call_id) as otomo:
+        await user.send(USER_HZ)
+        await otomo.send(OTOMO_HZ)
+        parties = (call.user_id, call.otomo_id)
+        unheard = {(flag, party) for flag in ("one_way_audio", "not_listening") for party in parties}
+        await eventually(lambda: missing(call, unheard), LATE_S)
+        live = await inspected(call)
+        stored = await record_of(call)
+    for seen in (live, stored):
+        assert seen["mos"] is None
+        assert [(one["from"], one["mos"], one["lossPercent"]) for one in seen["quality"]] == [
+            (party, None, None) for party in parties
+        ]
+
+
+async def test_only_the_direction_that_was_heard_is_rated(call):
+    async with conversation(call.user, call.otomo, call.call_id) as talk:
+        await call.otomo.request("POST", f"/rtc/consumers/{talk.otomo_hearing.consumer_id}/pause")
+        await eventually(
+            lambda: missing(call, {("one_way_audio", call.user_id), ("not_listening", call.otomo_id)}), LATE_S
+        )
+        await eventually(lambda: rated(call, call.otomo_id), LATE_S)
+        live = await inspected(call)
+    assert direction(live["quality"], call.user_id)["mos"] is None
+    assert direction(live["quality"], call.otomo_id)["mos"] == live["mos"] > 4
+
+
+async def rated(call, speaker):
+    found = direction((await inspected(call))["quality"], speaker)
+    return (found is None or found["mos"] is None) and "it is not rated yet"
 
 
 async def test_who_mutes_itself_is_neither_dead_nor_unheard(call):

@@ -34,6 +34,8 @@ NOTICED_WITHIN_S = 4.0  # after the limit: a check every 2 s at most, on a busy 
 PRICE = 100
 POINTS = 10_000
 CONNECTED_WITHIN_MS = 500  # promised are 100, on a machine of one's own
+NEVER_SENT_WITHIN_S = 15.0  # until it is flagged: 5 s after the call is connected
+OPUS = {"mimeType": "audio/opus", "payloadType": 111, "clockRate": 48000, "channels": 2}
 KEPT_UP_S = STOPPED_AFTER_S + 2  # a call that is still there after so long has not been ended
 
 
@@ -366,6 +368,38 @@ async def test_a_muted_party_is_there_as_long_as_its_connection(server: Server) 
         await call.user.api.resume_producer(talk.user_voice.producer_id)
         await call.otomo.socket.until("producer_resumed")
         await call.ends("rtp_stopped")
+
+
+async def test_a_muted_party_that_vanishes_is_missed_as_any_other(server: Server) -> None:
+    """Its transport's state says "connected" for half a minute more."""
+    async with talking(server) as (call, talk):
+        await call.otomo.api.pause_producer(talk.otomo_voice.producer_id)
+        await call.user.socket.until("producer_paused")
+        talk.otomo.vanish()
+        began = time.monotonic()
+        await call.ends("rtp_stopped")
+        assert time.monotonic() - began < STOPPED_AFTER_S + NOTICED_WITHIN_S
+
+
+async def test_a_party_that_was_muted_from_the_first_is_no_proof_and_is_flagged(server: Server) -> None:
+    async with scene(server) as call, Party.joined(call.user.api, call.call_id) as user:
+        sending = await call.otomo.api.create_transport(call.call_id, "send")
+        unsent = {"mid": "0", "codecs": [OPUS], "encodings": [{"ssrc": 1}], "rtcp": {"cname": "otomo"}}
+        producer_id = await call.otomo.api.produce(call.call_id, sending.transport_id, "audio", unsent)
+        await call.otomo.api.pause_producer(producer_id)
+        await user.send(440.0)
+        await call.connected()
+
+        async def flagged() -> object:
+            seen = await call.admin.request("GET", f"/admin/calls/{call.call_id}")
+            flags = {(flag["type"], flag["role"]) for flag in seen["flags"]}
+            return ("never_sent", "otomo") not in flags and f"only {flags}"
+
+        await eventually(flagged, NEVER_SENT_WITHIN_S)
+        assert call.state == "talking"
+        await hang_up(call)
+        end = await call.ends("manual")
+        assert (end["totalChargedPoints"], call.user.socket.payloads("call_tick")) == (0, [])
 
 
 class Discontinuous(Tone):

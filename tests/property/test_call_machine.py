@@ -329,7 +329,7 @@ class CallMachine(RuleBasedStateMachine):
         for call in talking:
             model = self.model[call.id]
             for party in model.sending:
-                call.lives[party].last_rtp = present
+                call.lives[party].last_proof = present
                 model.proofs.setdefault(party, []).append(present)
         await self._settle()
         self.world.watch._judge(talking)

@@ -153,7 +153,7 @@ function qualityRow({ from, to }) {
         [roundTripMs, ms, 'round trip'],
       ];
       const known = parts.filter(([value]) => value != null);
-      write(more, known.map(([value, unit, name]) => `${unit(value)} ${name}`).join(' · '));
+      write(more, score == null ? 'not heard' : known.map(([value, unit, name]) => `${unit(value)} ${name}`).join(' · '));
     },
   };
 }

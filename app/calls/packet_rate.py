@@ -1,0 +1,27 @@
+"""How many packets a second a producer receives, from counts that are taken once a second. Costs nothing per packet."""
+
+from __future__ import annotations
+
+from collections import deque
+
+WINDOW_S = 3.0  # a stalled network that lets everything go at once is no flood
+
+
+class PacketRate:
+    """The counts of one producer over the last seconds."""
+
+    __slots__ = ("_counts",)
+
+    def __init__(self, began: float) -> None:
+        """``began``: when nothing was received yet, in monotonic seconds."""
+        self._counts = deque([(began, 0)])
+
+    def after(self, count: int, at: float) -> float | None:
+        """Packets a second over the last ``WINDOW_S``, or a little longer, up to this count; None before so long
+        has passed."""
+        counts = self._counts
+        counts.append((at, count))
+        while at - counts[1][0] >= WINDOW_S:
+            counts.popleft()
+        began, before = counts[0]
+        return (count - before) / (at - began) if at - began >= WINDOW_S else None

@@ -1,0 +1,204 @@
+"""Packets counted: one sweep a second asks each worker, in one write, how many the producers of its calls received.
+
+Every fifth sweep of a call also asks what its listeners report. Silence and DTX still send packets, and so does who is
+paused, unless the client stops: where a party is muted altogether its transports are asked for what came at all. The
+worker's score does not fall when a single audio stream stops, and ICE consent takes half a minute (RFC 7675 §5.1), so
+neither is asked; nor is any state word, which says what was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+from weakref import WeakKeyDictionary
+
+from app.calls.call import LiveCall, PartyLife
+from app.calls.party_objects import PartyConsumer, PartyProducer, PartyTransport
+from app.calls.quality import Quality
+from app.calls.reading import reading
+from app.calls.room import Room
+from app.calls.tasks import Tasks
+from app.calls.traffic import Traffic
+from worker_bridge.channel import Body, Channel
+from worker_bridge.errors import BridgeError
+from worker_bridge.stats import packet_count
+
+SWEEP_EVERY_S = 1.0
+ANSWER_WITHIN_S = 0.5  # how long a sweep waits for the slowest worker
+FRESH_S = 2.5 * SWEEP_EVERY_S  # between two counts: growth in a longer time says nothing about now
+MAX_PACKETS_PER_SECOND = 200  # of sound: four times what a packet each 20 ms makes
+VIDEO_FACTOR = 10  # a picture is many packets
+
+QualityListener = Callable[[Quality], None]
+
+logger = logging.getLogger(__name__)
+
+
+class Counted(NamedTuple):
+    """A producer whose packets are counted, whose and where it is, and whether its quality is looked at."""
+
+    life: PartyLife
+    owned: PartyProducer
+    room: Room
+    listeners: int
+    due: bool
+
+
+@dataclass(slots=True)
+class Round:
+    """What one sweep asks of one worker. Of ``due`` calls the quality is looked at, for which listeners are asked;
+    ``transports`` are those of parties who are muted."""
+
+    producers: list[Counted] = field(default_factory=list)
+    transports: list[tuple[PartyLife, PartyTransport]] = field(default_factory=list)
+    consumers: list[PartyConsumer] = field(default_factory=list)
+    due: list[LiveCall] = field(default_factory=list)
+
+    def requests(self) -> list[tuple[str, str]]:
+        return [
+            *(("PRODUCER_GET_STATS", counted.owned.producer.id) for counted in self.producers),
+            *(("TRANSPORT_GET_STATS", sending.transport.id) for _, sending in self.transports),
+            *(("CONSUMER_GET_STATS", listening.consumer.id) for listening in self.consumers),
+        ]
+
+
+class Sweeper:
+    """Keeps the proofs of life of calls up to date, and stops producers that flood."""
+
+    def __init__(
+        self, max_packets_per_second: float = MAX_PACKETS_PER_SECOND, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """``max_packets_per_second`` of one producer of sound; 0 is no limit."""
+        self._max_packets_per_second = max_packets_per_second
+        self._clock = clock
+        self._counting: dict[Channel, asyncio.Task[None]] = {}
+        self._traffic: WeakKeyDictionary[Channel, Traffic] = WeakKeyDictionary()
+        self._tasks = Tasks()
+        self._quality_listeners: list[QualityListener] = []
+
+    def on_quality(self, listener: QualityListener) -> None:
+        """Call ``listener(quality)`` with what a direction of a call was like, every few seconds; it must be quick."""
+        self._quality_listeners.append(listener)
+
+    async def sweep(self, calls: Iterable[LiveCall]) -> None:
+        """Ask all workers at once, and give them a moment to answer: one that hangs holds up no other one's calls.
+
+        A late answer counts when it comes, and nobody is asked again before. A worker that does not answer proves
+        nothing, and has its own watch.
+        """
+        rounds: defaultdict[Channel, Round] = defaultdict(Round)
+        for call in calls:
+            if call.room is not None:
+                self._look_at_transports(call, call.room)
+                self._ask_about(call, call.room, rounds[call.room.channel])
+        self._counting = {channel: task for channel, task in self._counting.items() if not task.done()}
+        for channel, asked in rounds.items():
+            if channel not in self._counting and (asked.producers or asked.consumers):
+                self._counting[channel] = self._tasks.start(self._count(channel, asked), "packets are counted")
+        if self._counting:
+            await asyncio.wait(self._counting.values(), timeout=ANSWER_WITHIN_S)
+
+    def traffic_of(self, channel: Channel) -> Traffic:
+        """What goes through that worker, kept up to date by the sweeps."""
+        return self._traffic.setdefault(channel, Traffic())
+
+    async def close(self) -> None:
+        """Wait for no answer any more."""
+        await self._tasks.close()
+
+    def _ask_about(self, call: LiveCall, room: Room, asked: Round) -> None:
+        due = call.quality.is_due()
+        if due:
+            asked.due.append(call)
+            asked.consumers += room.consumers.values()
+        muted = False
+        for owned in room.producers.values():
+            muted = muted or owned.muted
+            asked.producers.append(Counted(call.lives[owned.party], owned, room, room.listeners(owned), due))
+        for party, life in call.lives.items() if muted else ():
+            if room.is_muted(party):
+                mine = (one for one in room.transports.values() if one.party == party and one.direction == "send")
+                asked.transports += ((life, one) for one in mine)
+
+    async def _count(self, channel: Channel, asked: Round) -> None:
+        try:
+            answers = channel.request_all(asked.requests())
+        except BridgeError as error:
+            logger.debug("not counted: %s", error)
+            return
+        await asyncio.wait(answers)
+        traffic, producers, transports = self.traffic_of(channel), len(asked.producers), len(asked.transports)
+        self._take_counts(asked.producers, answers[:producers], traffic)
+        self._take_bytes(asked.transports, answers[producers : producers + transports])
+        for listening, answer in zip(asked.consumers, answers[producers + transports :], strict=True):
+            if answer.exception() is None:  # else it closed meanwhile
+                listening.reading = reading(answer.result(), "SendStats")
+        for call in asked.due:
+            self._look_at_quality(call, traffic)
+
+    def _take_counts(
+        self, producers: Sequence[Counted], answers: Sequence[asyncio.Future[Body]], traffic: Traffic
+    ) -> None:
+        now = traffic.counted_at = self._clock()
+        for (life, owned, room, listeners, due), answer in zip(producers, answers, strict=True):
+            if answer.exception() is not None:  # closed meanwhile
+                continue
+            if due:
+                owned.reading = reading(answer.result(), "RecvStats")
+            count = packet_count(answer.result())
+            grown = count - (owned.packets or 0)
+            if grown > 0:
+                traffic.received += grown
+                traffic.forwarded += grown * listeners
+                if owned.packets is not None:  # else it is not known when they came
+                    life.last_proof = life.last_rtp = owned.last_rtp = now
+            owned.packets = count
+            self._look_for_flood(owned, room, owned.rate.after(count, now), now)
+
+    def _take_bytes(
+        self, transports: Sequence[tuple[PartyLife, PartyTransport]], answers: Sequence[asyncio.Future[Body]]
+    ) -> None:
+        now = self._clock()
+        for (life, sending), answer in zip(transports, answers, strict=True):
+            if answer.exception() is not None:
+                continue
+            received = answer.result()["base"]["bytes_received"]
+            if received > sending.bytes_received and now - sending.counted_at < FRESH_S:  # else it came who knows when
+                life.last_proof = now
+            sending.bytes_received, sending.counted_at = received, now
+
+    def _look_for_flood(self, owned: PartyProducer, room: Room, rate: float | None, now: float) -> None:
+        limit = self._max_packets_per_second * (VIDEO_FACTOR if owned.producer.kind == "video" else 1)
+        if rate is None or not limit:
+            return
+        if rate <= limit:
+            owned.flooding_since = None
+            return
+        if owned.flooding_since is None:
+            owned.flooding_since = now
+            logger.warning("call %s: %.0f packets a second of the %s", room.call_id, rate, owned.party)
+        if not owned.producer.paused:
+            self._tasks.start(room.stop_flood(owned), f"a flood of the {owned.party} in {room.call_id} is stopped")
+
+    def _look_at_quality(self, call: LiveCall, traffic: Traffic) -> None:
+        if call.room is None:
+            return
+        for quality in call.quality.look(call.room):
+            traffic.expected += quality.expected
+            traffic.lost += quality.lost
+            for listener in self._quality_listeners:
+                listener(quality)
+
+    def _look_at_transports(self, call: LiveCall, room: Room) -> None:
+        """Note since when a party's network is down."""
+        down = {one.party for one in room.transports.values() if one.dead}
+        for party, life in call.lives.items():
+            if party not in down:
+                life.bad_since = None
+            elif life.bad_since is None:
+                life.bad_since = self._clock()
