@@ -85,7 +85,8 @@ async def get_capabilities(request: web.Request) -> web.Response:
 async def create_transport(request: web.Request, body: CreateTransportRequest) -> web.Response:
     """RTC-02: open a transport, in the shape that mediasoup-client takes.
 
-    One live transport per party and direction; a further one takes the place of a dead one.
+    One live transport per party and direction: the newest wins, and closes the one that it replaces with all that it
+    carried. More than 10 in 10 s are refused.
     """
     room, party = room_of(request, body.call_id)
     transport = await room.create_transport(party, body.direction)

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from app.calls import party_objects
 from tests.hostile.attacker import GOOD_AUDIO, GOOD_DTLS, PATIENT, Answer, Json, Media, Scene, Victim
 from tests.hostile.test_hostile_media import H264, RTX, VIDEO, VP8
 from tests.hostile.wrong_bodies import Path, at, places
@@ -71,6 +72,12 @@ def node_settings() -> dict[str, Any]:
         "max_producers_per_party": 10_000,
         "max_transports_per_direction": 16,
     }
+
+
+@pytest.fixture(autouse=True)
+def no_haste_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hundreds of transports are made in a moment, one after the other."""
+    monkeypatch.setattr(party_objects, "WITHIN_S", 0.0)
 
 
 async def fuzz(body: st.SearchStrategy[Any], attack: Callable[[Any], Coroutine[Any, Any, None]]) -> None:

@@ -9,6 +9,7 @@ import pytest
 from fuzz import run
 from world import UNIT_S, World
 
+from app.calls import party_objects
 from app.openapi.document import operations
 from schemas.base import camel_case
 from tests.conftest import serving
@@ -21,7 +22,8 @@ SEED = int(os.environ.get("OPENAPI_SEED", "1"))
 
 # The node works in a thread beside, and what takes random numbers there is taken for a strategy.
 @pytest.mark.filterwarnings("ignore:Do not use the `random` module")
-async def test_nothing_is_answered_that_is_not_described(settings_with):
+async def test_nothing_is_answered_that_is_not_described(settings_with, monkeypatch):
+    monkeypatch.setattr(party_objects, "WITHIN_S", 0.0)  # nobody else makes so many transports
     settings = settings_with(
         demo="on",
         rate_limit=0,
