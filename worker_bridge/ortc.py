@@ -84,7 +84,9 @@ def producer_mapping(params: RtpParameters, caps: RtpCapabilities) -> tuple[RtpP
     encodings = tuple(
         EncodingMapping(ssrc + index, encoding.ssrc, encoding.rid) for index, encoding in enumerate(params.encodings)
     )
-    return replace(params, codecs=codecs), RtpMapping(mapping, encodings)
+    if codecs != params.codecs:
+        params = replace(params, codecs=codecs)
+    return params, RtpMapping(mapping, encodings)
 
 
 def consumable_parameters(

@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from functools import lru_cache
 from typing import Final, get_args
 
@@ -48,7 +47,6 @@ from worker_bridge.rtp import (
     RtpParameters,
     RtxParameters,
     read_hook,
-    write_hook,
 )
 from worker_bridge.rtp_fbs import HEADER_EXTENSION_NAMES
 from worker_bridge.scalability import parse_scalability_mode
@@ -108,11 +106,10 @@ def validate_capabilities(caps: RtpCapabilities) -> RtpCapabilities:
     one object. Raises InvalidParameters where a value is wrong; the text starts with its path.
     """
     instance("rtpCapabilities", caps, RtpCapabilities)
-    encoded = _encoded(caps)
-    if encoded is not None:
-        with suppress(msgspec.ValidationError):  # the checks say it better
-            return _known_capabilities(encoded)
-    return _check_capabilities(caps)
+    try:
+        return _known_capabilities(_ENCODER.encode(caps))
+    except _UNKNOWN:
+        return _check_capabilities(caps)
 
 
 # What a request has of its own.
@@ -305,29 +302,24 @@ def _check_codec_capability(path: str, codec: RtpCodecCapability) -> RtpCodecCap
 # Found again by content.
 
 
-_ENCODER: Final = msgspec.msgpack.Encoder(enc_hook=write_hook)
+_ENCODER: Final = msgspec.msgpack.Encoder()
 _CAPABILITIES: Final = msgspec.msgpack.Decoder(RtpCapabilities, dec_hook=read_hook)
 _PARTS: Final = msgspec.msgpack.Decoder(
     tuple[tuple[RtpCodecParameters, ...], tuple[RtpHeaderExtensionParameters, ...]], dec_hook=read_hook
 )
 
 
-def _encoded(value: object) -> bytes | None:
-    """None where it holds what no value may hold."""
-    try:
-        return _ENCODER.encode(value)
-    except (TypeError, ValueError, OverflowError, RecursionError):
-        return None
+_UNKNOWN: Final = (msgspec.ValidationError, TypeError, ValueError, OverflowError, RecursionError)
+"""Raised for what is of a wrong type, or nothing that MessagePack can hold: what is wrong, the checks say better."""
 
 
 def _shape(
     codecs: tuple[RtpCodecParameters, ...], header_extensions: tuple[RtpHeaderExtensionParameters, ...]
 ) -> _Shape:
-    encoded = _encoded((codecs, header_extensions))
-    if encoded is not None:
-        with suppress(msgspec.ValidationError):  # the checks say it better
-            return _known_shape(encoded)
-    return _check_shape(codecs, header_extensions)
+    try:
+        return _known_shape(_ENCODER.encode((codecs, header_extensions)))
+    except _UNKNOWN:
+        return _check_shape(codecs, header_extensions)
 
 
 @lru_cache(REMEMBERED)

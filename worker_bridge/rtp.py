@@ -6,8 +6,8 @@ Limits that a single field has by its nature stand in its type: msgspec keeps th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Final, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal, NoReturn
 
 from msgspec import Meta
 
@@ -36,39 +36,31 @@ Bitrate = Annotated[int, Meta(ge=0, le=UINT32_MAX)]
 """In bits per second."""
 
 
-class Parameters(Mapping[str, ParameterValue]):
-    """Codec or header extension parameters by name: a frozen mapping, equal to another of the same content."""
+class Parameters(dict[str, ParameterValue]):
+    """Codec or header extension parameters by name, in the order of the names: a dict that can't be changed."""
 
-    __slots__ = ("_hash", "_values")
+    __slots__ = ("_hash",)
+    _hash: int
 
     def __init__(self, values: Mapping[str, ParameterValue] | None = None, /, **named: ParameterValue) -> None:
         given = {**values, **named} if values else named
-        self._values = dict(sorted(given.items())) if len(given) > 1 else given
-        self._hash: int | None = None
+        super().__init__(sorted(given.items()) if len(given) > 1 else given)
 
-    def __getitem__(self, name: str) -> ParameterValue:
-        return self._values[name]
+    def __hash__(self) -> int:  # type: ignore[override]  # a dict has none, since it may change
+        try:
+            return self._hash
+        except AttributeError:
+            self._hash = hash(tuple(self.items()))
+            return self._hash
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._values)
+    def __reduce__(self) -> tuple[type[Parameters], tuple[dict[str, ParameterValue]]]:
+        return Parameters, (dict(self),)
 
-    def __len__(self) -> int:
-        return len(self._values)
+    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
+        raise TypeError("parameters can't be changed")
 
-    def __eq__(self, other: object) -> bool:
-        return self._values == (other._values if isinstance(other, Parameters) else other)
-
-    def __hash__(self) -> int:
-        if self._hash is None:
-            self._hash = hash(tuple(self._values.items()))
-        return self._hash
-
-    def __repr__(self) -> str:
-        return f"Parameters({self._values!r})"
-
-    def as_dict(self) -> dict[str, ParameterValue]:
-        """A dict of its own, which may be changed."""
-        return self._values.copy()
+    __setitem__ = __delitem__ = __ior__ = _refuse
+    clear = pop = popitem = setdefault = update = _refuse
 
 
 NO_PARAMETERS: Final = Parameters()
@@ -207,10 +199,3 @@ def read_hook(kind: type, value: Any) -> Any:
     if kind is not Parameters or not isinstance(value, dict):
         raise TypeError(f"expected {kind.__name__}, got {type(value).__name__}")
     return Parameters(value) if value else NO_PARAMETERS
-
-
-def write_hook(value: Any) -> Any:
-    """``enc_hook`` of msgspec, likewise."""
-    if isinstance(value, Parameters):
-        return value.as_dict()
-    raise TypeError(f"{type(value).__name__} is no value")

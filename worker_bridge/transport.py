@@ -291,7 +291,10 @@ class Transport(Resource):
     def _completed(self, given: RtpParameters) -> RtpParameters:
         """What a producer leaves to its transport."""
         instance("rtpParameters", given, RtpParameters)
-        return replace(given, encodings=given.encodings or self.assumed_encodings, rtcp=self._rtcp_of(given))
+        rtcp = self._rtcp_of(given)
+        if given.encodings and rtcp is given.rtcp:
+            return given
+        return replace(given, encodings=given.encodings or self.assumed_encodings, rtcp=rtcp)
 
     def _rtcp_of(self, parameters: RtpParameters) -> RtcpParameters:
         """A further producer has that of the first."""
