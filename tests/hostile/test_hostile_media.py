@@ -35,7 +35,7 @@ BAD_AUDIO: dict[str, Json] = {
     "a layer of nothing": {"encodings": [{"ssrc": 1, "scalabilityMode": "L0T0"}]},
     "simulcast of audio": {"encodings": [{"ssrc": 1}, {"ssrc": 2}]},
     "an SSRC that is its own RTX": {"encodings": [{"ssrc": 1, "rtx": {"ssrc": 1}}]},
-    "an SSRC of zero": {"encodings": [{"ssrc": 0}]},
+    "an SSRC of zero, and no MID": {"mid": None, "encodings": [{"ssrc": 0}]},
     "nothing to recognise packets by": {"mid": None, "encodings": [{}]},
     "no encodings, and no MID": {"mid": "", "encodings": []},
     "a MID too long for its header extension": {"mid": "語" * 100},

@@ -122,7 +122,7 @@ async def test_commands_on_others_calls_are_refused_and_move_nothing(scene: Scen
                     assert answer["requestId"] == "r"
                     assert answer["payload"]["context"] == {"type": name, "callId": call_id}
         request = {"type": "call_request", "payload": {"otomoId": "loud"}}
-        await refused(socket, json.dumps(request), "BAD_REQUEST")
+        await refused(socket, json.dumps(request), "INSUFFICIENT_POINTS")  # the otomo "loud" is another person
         await refused(as_otomo, json.dumps(request), "FORBIDDEN")
     assert call.state is state
 
