@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
+import pytest
+
 from app.settings import Settings
 from tests.crash.rounds import Crowd
 from tests.ledger.postgres_cluster import running_cluster
@@ -21,10 +23,12 @@ async def killed(settings: Settings, kills: int, seed: int) -> None:
     assert sum(one.proven for one in survived) > 0, "no call was proven to live on"
 
 
+@pytest.mark.timeout(300)  # many starts, one after another
 async def test_a_killed_node_is_put_in_order_by_its_next_start(own_settings: Callable[..., Settings]) -> None:
     await killed(own_settings(), KILLS, seed=7)
 
 
+@pytest.mark.timeout(300)  # many starts, one after another
 async def test_so_it_is_on_postgresql(own_settings: Callable[..., Settings]) -> None:
     with running_cluster() as cluster:
         await killed(own_settings(database_url=cluster.new_database()), KILLS_ON_POSTGRESQL, seed=8)

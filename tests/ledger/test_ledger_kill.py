@@ -8,6 +8,7 @@ import random
 import sys
 from pathlib import Path
 
+import pytest
 from ledger_samples import CONNECTED
 
 from app.ledger import Ledger
@@ -40,6 +41,7 @@ async def charge_and_be_killed(url: str, run: str, after_lines: int) -> dict[str
     return told
 
 
+@pytest.mark.timeout(300)  # ten processes, one after another
 async def test_a_killed_node_leaves_a_ledger_that_adds_up(url: str) -> None:
     chance = random.Random(20)
     for kill in range(KILLS):

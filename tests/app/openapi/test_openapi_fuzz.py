@@ -22,6 +22,7 @@ SEED = int(os.environ.get("OPENAPI_SEED", "1"))
 
 # The node works in a thread beside, and what takes random numbers there is taken for a strategy.
 @pytest.mark.filterwarnings("ignore:Do not use the `random` module")
+@pytest.mark.timeout(300)  # some thousand requests
 async def test_nothing_is_answered_that_is_not_described(settings_with, monkeypatch):
     monkeypatch.setattr(party_objects, "WITHIN_S", 0.0)  # nobody else makes so many transports
     settings = settings_with(
