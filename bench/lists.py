@@ -45,6 +45,7 @@ NUMBERS = "WITH RECURSIVE numbers (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n
 def fill(tx: Connection, calls: int) -> None:
     for words in (CALLS, EVENTS):
         tx.execute(text(words.format(numbers=NUMBERS.format(calls=calls), live=LIVE_EVERY)))
+    tx.execute(text("UPDATE event_counter SET last_seq = (SELECT max(seq) FROM events)"))
 
 
 async def read_ms(read: Callable[[], Awaitable[Any]]) -> float:
