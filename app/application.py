@@ -224,7 +224,7 @@ def operate(app: web.Application, watch: Watch, background: Tasks) -> tuple[Admi
     sampler = app[SAMPLER] = Sampler(pool, app[REGISTRY], watch.traffic_of, lambda: hub.socket_count)
     app[HTTP_OBSERVERS].append(sampler.request_answered)
     drain = app[DRAIN] = Drain(app[REGISTRY], app[LIFECYCLE], app[JOURNAL])
-    admission = Admission(drain, sampler, app[SETTINGS].stress_limit)
+    admission = Admission(drain, sampler, pool, app[SETTINGS].stress_limit)
     app[HEALTH] = Health(app[LEDGER], app[CONNECTIONS], pool, prover, admission, background)
     app[METRICS].watch_loop(sampler.lag)
     app[STANDING] = Standing(

@@ -9,12 +9,14 @@ import asyncio
 import fcntl
 import logging
 import os
+import resource
 import signal
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
+from worker_bridge.environment import for_worker
 from worker_bridge.errors import NativeError
 
 WORKER_READS, WORKER_WRITES = 3, 4  # descriptors in the worker
@@ -22,6 +24,10 @@ FIRST_FREE = 10  # our ends are moved above the worker's, so that no dup2 lands 
 PIPE_BYTES = 1024 * 1024  # a burst of answers fits without stalling the worker's media thread
 LINE_LIMIT = 4096  # bytes of one line of the worker's output that are logged
 EXIT_GRACE_S = 2.0
+DESCRIPTORS = 65_536
+"""That a worker may have open, as far as the hard limit goes. Its ports take few, but each connection to its TCP port
+takes one, also of somebody who never says a word. One address has 65,535 ports to connect from, so that it can't take
+them all alone; the usual soft limit of 1,024 is gone with one small script."""
 
 output_logger = logging.getLogger("worker_bridge.native_worker.output")
 
@@ -62,8 +68,8 @@ class WorkerProcess:
                 (os.POSIX_SPAWN_DUP2, their_read, WORKER_READS),
                 (os.POSIX_SPAWN_DUP2, their_write, WORKER_WRITES),
             ]
-            environment = {**os.environ, "MEDIASOUP_VERSION": version}
             argv = [str(binary), *arguments]
+<<<<<<< HEAD
             pid = os.posix_spawn(
                 binary,
                 argv,
@@ -73,6 +79,10 @@ class WorkerProcess:
                 setsigmask=[],
                 setsigdef=signal.valid_signals(),  # Python ignores SIGPIPE, and a script's `&` has us ignore SIGINT
             )
+=======
+            pid = os.posix_spawn(binary, argv, for_worker(version), file_actions=actions, setpgroup=0, setsigmask=[])
+            _raise_descriptors(pid)
+>>>>>>> 546eec6 (Give children what they need of the environment, and workers descriptors of their own)
         except (OSError, ValueError) as error:
             for descriptor in (ours_write, ours_read, out_read, err_read):
                 if descriptor >= 0:
@@ -215,6 +225,15 @@ class _OutputLogger(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if self._rest:
             self.data_received(b"\n")
+
+
+def _raise_descriptors(pid: int) -> None:
+    """Of a process that has just been spawned: posix_spawn hands down our own limit, which may be meant for less."""
+    with suppress(OSError):  # it has ended, or a sandbox forbids it: then it lives with what it has
+        soft, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        ceiling = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
+        if soft != resource.RLIM_INFINITY and soft < ceiling:
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, (ceiling, hard))
 
 
 def _pipe(theirs: list[int], their_end: int) -> tuple[int, int]:

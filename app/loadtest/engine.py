@@ -18,6 +18,7 @@ from app.loadtest.errors import GeneratorGone, LegFailed
 from app.loadtest.leg import Address, Credentials
 from app.loadtest.sink import Tally
 from app.loadtest.voice import Stream
+from worker_bridge.environment import for_program
 
 ANSWERS_WITHIN_S = 30.0
 GOES_WITHIN_S = 10.0
@@ -76,7 +77,11 @@ class Engine:
     async def running(cls) -> AsyncIterator[Self]:
         """A generator that is up, and that is gone when the block ends. :raises GeneratorGone: it does not start."""
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "app.loadtest.generator"), stdin=PIPE, stdout=PIPE, limit=LINE_BYTES
+            *(sys.executable, "-m", "app.loadtest.generator"),
+            stdin=PIPE,
+            stdout=PIPE,
+            limit=LINE_BYTES,
+            env=for_program(),
         )
         engine = cls(process)
         listening = asyncio.create_task(engine._listen(), name="generator's news")

@@ -1,26 +1,35 @@
-"""Whether the node takes a new call now. It is asked at each, and refuses with the reason."""
+"""Whether the node takes a new call now. It is asked at each, and refuses with the reason.
+
+What fails health for want of descriptors is refused here, too: a call that is begun then could have no media.
+"""
 
 from __future__ import annotations
 
+import os
+
 from app.errors import Draining, Overloaded
+from app.ops.descriptors import shortage_of
 from app.ops.drain import Drain
 from app.ops.sampler import Sampler
+from worker_bridge.pool import Pool
 
 
 class Admission:
     """``limit`` is the stress above which calls are refused; 0 refuses none for it."""
 
-    def __init__(self, drain: Drain, sampler: Sampler, limit: float) -> None:
+    def __init__(self, drain: Drain, sampler: Sampler, pool: Pool, limit: float) -> None:
         self._drain = drain
         self._sampler = sampler
+        self._pool = pool
         self._limit = limit
 
     def check(self) -> None:
         """:raises Draining, Overloaded: where no call may begin."""
         if self.draining is not None:
             raise Draining(self.draining)
-        if self.full is not None:
-            raise Overloaded(self.full)
+        why = self.full or self.short
+        if why is not None:
+            raise Overloaded(why)
 
     @property
     def draining(self) -> str | None:
@@ -34,3 +43,12 @@ class Admission:
         if not self._limit or stress.value <= self._limit:
             return None
         return f"stress {stress.value:.2f} is above the limit of {self._limit:g}: {stress.cause}"
+
+    @property
+    def short(self) -> str | None:
+        """That descriptors ran short, where they did: the node's own, or those of all workers that are up."""
+        own = shortage_of(os.getpid())
+        if own is not None:
+            return own
+        workers = [shortage_of(slot.worker.pid) for slot in self._pool.slots if slot.worker is not None]
+        return workers[0] if workers and all(workers) else None

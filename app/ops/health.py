@@ -1,30 +1,28 @@
 """Can the node take calls? Every part that a call needs is asked at once, and says what is wrong with it.
 
 Of the database two answers count: to a query that writes nothing, and that a writer gets its turn, without which no
-call can be stored. Of the workers one is enough. Stress fails nothing: a full node refuses calls one by one.
+call can be stored. Of the workers one is enough. Stress fails nothing: a full node refuses calls one by one. Where
+descriptors run short, health and admission say the same.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-import resource
 import time
 from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 from app.calls.tasks import Tasks
 from app.connections import Connections
 from app.ledger import Ledger
 from app.ops.admission import Admission
 from app.ops.check import Check, Found, Unwell
+from app.ops.descriptors import shortage_of
 from app.ops.prover import Prover
 from worker_bridge.errors import WorkerGone
 from worker_bridge.pool import Pool, Slot
-
-FEW_LEFT = 64  # descriptors: what a burst of connections takes between two looks
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +57,7 @@ class Health:
         self._needed = (
             Check("database", ledger.check, tasks),
             Check("database_writer", ledger.ping, tasks),
-            Check("ports", ports_are_left, tasks),
+            Check("ports", partial(require_descriptors, os.getpid()), tasks),
             Check("connections", partial(require_places, connections), tasks),
         )
         self._workers = tuple(Check(f"worker {slot.index}", partial(self._ask, slot), tasks) for slot in pool.slots)
@@ -87,7 +85,7 @@ class Health:
         if slot.worker is None:
             raise WorkerGone(slot.failure or "it is starting")
         await slot.worker.get_resource_usage()
-        require_descriptors(slot.worker.pid)
+        await require_descriptors(slot.worker.pid)
         proof = self._prover.proof(slot)
         if proof is not None and not proof.ok:
             raise Unwell(f"it does not forward: {proof.problem}")
@@ -97,30 +95,14 @@ async def together(asked: Iterable[Awaitable[Found]]) -> tuple[Found, ...]:
     return tuple(await asyncio.gather(*asked))
 
 
-async def ports_are_left() -> None:
-    """What can run out. Media has one port a worker, bound while the worker is up, so that is none of it; but each
-    HTTP, WebSocket and media connection over TCP takes a descriptor: of ours, or of a worker's."""
-    require_descriptors(os.getpid())
-
-
 async def require_places(connections: Connections) -> None:
     """:raises Unwell: where the next client could not be let in, or only just."""
     if connections.few_left:
         raise Unwell(f"{len(connections)} of {connections.most} connections are open, and hardly one is idle")
 
 
-def require_descriptors(pid: int) -> None:
+async def require_descriptors(pid: int) -> None:
     """:raises Unwell: where the process has hardly any left."""
-    try:
-        limit, _ = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-        left = limit - descriptors(pid)
-    except OSError:  # it has just gone, which is seen elsewhere
-        return
-    if left < FEW_LEFT:
-        raise Unwell(f"{max(0, left)} of {limit} descriptors are left")
-
-
-def descriptors(pid: int) -> int:
-    """How many are open. The folder's size says so from Linux 6.2 on; before, it is 0."""
-    folder = Path(f"/proc/{pid}/fd")
-    return folder.stat().st_size or len(list(folder.iterdir()))
+    shortage = shortage_of(pid)
+    if shortage is not None:
+        raise Unwell(shortage)

@@ -1,7 +1,9 @@
-"""On which worker a new room goes: the one that is least stressed, of those that are proven to forward."""
+"""On which worker a new room goes: the one that is least stressed, of those that are proven to forward and have
+descriptors left."""
 
 from __future__ import annotations
 
+from app.ops.descriptors import shortage_of
 from app.ops.prover import Prover
 from app.ops.sampler import Sampler
 from worker_bridge.errors import WorkerGone
@@ -23,7 +25,10 @@ class Placement:
         up = [slot for slot in self._pool.slots if slot.worker is not None]
         if not up:
             raise WorkerGone("no worker is up")
-        return min([slot for slot in up if not self._prover.failed(slot)] or up, key=self._rank)
+        return min([slot for slot in up if self._is_fit(slot)] or up, key=self._rank)
+
+    def _is_fit(self, slot: Slot) -> bool:
+        return not self._prover.failed(slot) and (slot.worker is None or shortage_of(slot.worker.pid) is None)
 
     def _rank(self, slot: Slot) -> tuple[float, int]:
         """The stress that is measured, or the one that its rooms will come to, where that is more: rooms of a burst

@@ -12,6 +12,7 @@ from app.keys import SAMPLER
 from tests.conftest import eventually, serving
 from tests.integration.ws import person
 from tests.ops.readiness import Balancer, problems
+from tests.ops.shortage import without_sockets
 
 HARDLY_ANYTHING = 1e-6  # more than that is stress that even an idle loop has
 LATE_S = 0.2
@@ -75,6 +76,26 @@ async def test_a_full_node_stays_ready_says_why_it_is_full_and_takes_calls_again
 
         assert await refused() == "OVERLOADED"
         await eventually(refused, within_s=FORGOTTEN_WITHIN_S)
+
+
+async def test_calls_are_refused_while_no_worker_has_descriptors_and_health_says_the_same(settings_with, http):
+    async with (
+        serving(settings_with(workers=2, stress_limit=0)) as server,
+        person(server, http, "root", "admin") as admin,
+    ):
+        balancer, asked = Balancer(http, server.base), {"userId": "a", "otomoId": "b"}
+        first, second = (slot.worker.pid for slot in server.pool.slots)
+        with without_sockets(first):
+            assert (await balancer.look())[0] == 200, "one worker is enough"
+            await admin.api.request("POST", "/admin/calls", asked)
+            with without_sockets(second):
+                await balancer.turns(503, "the last worker was out of descriptors")
+                assert await admin.refused("POST", "/admin/calls", {"userId": "c", "otomoId": "d"}) == (
+                    503,
+                    "OVERLOADED",
+                )
+        await balancer.turns(200, "they had some again")
+        await admin.api.request("POST", "/admin/calls", {"userId": "c", "otomoId": "d"})
 
 
 async def test_a_limit_of_zero_refuses_nothing(settings_with, http):

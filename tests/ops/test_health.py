@@ -13,9 +13,9 @@ from contextlib import closing
 import pytest
 
 from app.keys import SAMPLER
-from app.ops import health as health_module
+from app.ops import descriptors as descriptors_module
 from app.ops import prover as prover_module
-from app.ops.health import FEW_LEFT, descriptors
+from app.ops.descriptors import FEW_LEFT, descriptors
 from schemas.base import load
 from schemas.health import AliveSchema, ReadySchema
 from tests.conftest import eventually, serving
@@ -82,7 +82,7 @@ async def test_one_worker_of_two_is_enough(settings_with, http):
 async def test_a_worker_that_answers_but_does_not_forward_does_not_count(settings_with, http, monkeypatch):
     monkeypatch.setattr(prover_module, "PROVE_EVERY_S", 0.1)
     monkeypatch.setattr(prover_module, "AGAIN_AFTER_S", 0.1)
-    monkeypatch.setattr(health_module, "FEW_LEFT", -1_000_000)  # else it would be known before
+    monkeypatch.setattr(descriptors_module, "FEW_LEFT", -1_000_000)  # else it would be known before
     async with serving(settings_with()) as server:
         balancer = Balancer(http, server.base)
         with without_sockets(server.pool.slots[0].worker.pid):

@@ -13,6 +13,7 @@ import pytest
 from app.calls.media import codecs_of
 from app.client.api import Api
 from app.keys import PROVER, SAMPLER
+from app.ops import descriptors as descriptors_module
 from app.ops import prover as prover_module
 from app.ops.probe import HEADER, HERE, OPUS, VERSION_2
 from tests.conftest import Server, eventually, serving
@@ -98,7 +99,14 @@ async def test_rooms_go_past_a_worker_that_is_under_load(server, admin):
         assert await burst(admin, server, "second") == [0, BURST]
 
 
-async def test_rooms_go_past_a_worker_that_does_not_forward_while_there_is_another(server, admin):
+async def test_rooms_go_past_a_worker_that_has_hardly_a_descriptor_left(server, admin, monkeypatch):
+    monkeypatch.setattr(prover_module, "PROVE_EVERY_S", 3600.0)  # no proof shall say so before
+    with without_sockets(server.pool.slots[0].worker.pid):
+        assert await burst(admin, server, "short") == [0, BURST]
+
+
+async def test_rooms_go_past_a_worker_that_does_not_forward_while_there_is_another(server, admin, monkeypatch):
+    monkeypatch.setattr(descriptors_module, "FEW_LEFT", -1_000_000)  # else that is the reason
     prover, (first, second) = server.app[PROVER], server.pool.slots
     with without_sockets(first.worker.pid):
         await eventually(lambda: not prover.failed(first) and "it is not found out")

@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import os
+import resource
 import select
 import signal
 import sys
@@ -18,7 +19,7 @@ from tests.conftest import children, eventually, open_channels
 from worker_bridge import process
 from worker_bridge.errors import NativeError
 from worker_bridge.native import NativeWorker
-from worker_bridge.process import LINE_LIMIT, PIPE_BYTES, WorkerProcess, output_logger
+from worker_bridge.process import DESCRIPTORS, LINE_LIMIT, PIPE_BYTES, WorkerProcess, output_logger
 
 SHELL = Path("/bin/sh")
 ECHO = "cat <&3 >&4"
@@ -32,7 +33,7 @@ import json, os
 held = [int(name) for name in os.listdir("/proc/self/fd") if os.path.exists("/proc/self/fd/" + name)]
 said = {{
     "descriptors": sorted(held), "stdin": os.readlink("/proc/self/fd/0"), "version": os.environ["MEDIASOUP_VERSION"],
-    "group": os.getpgrp(), "pid": os.getpid(), "inherited": os.environ.get("BRIDGE_TEST"),
+    "group": os.getpgrp(), "pid": os.getpid(), "secret": os.environ.get("BRIDGE_TEST"),
 }}
 os.write(4, json.dumps(said).encode())
 '"""
@@ -74,7 +75,7 @@ class Received(bytearray):
 
 
 async def test_a_worker_is_born_with_its_channel_and_little_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BRIDGE_TEST", "handed down")
+    monkeypatch.setenv("BRIDGE_TEST", "not handed down")
     monkeypatch.setenv("MEDIASOUP_VERSION", "not the one of this worker")
     received = Received()
     worker = await shell(SAYS_WHAT_IT_HAS, received)
@@ -88,7 +89,7 @@ async def test_a_worker_is_born_with_its_channel_and_little_else(monkeypatch: py
         "version": "3.27.1",
         "group": worker.pid,
         "pid": worker.pid,
-        "inherited": "handed down",
+        "secret": None,
     }
     assert os.getpgrp() != worker.pid
 
@@ -108,6 +109,17 @@ async def test_it_heeds_all_signals_whatever_who_started_us_ignored_or_blocked()
     await worker.stop()
     not_heeded = {int(line.split()[1], 16) & ALL_SIGNALS for line in received.splitlines()}
     assert not_heeded == {0}
+
+
+async def test_a_worker_may_open_more_descriptors_than_we_may() -> None:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (512, limits[1]))
+    try:
+        worker = await shell(ECHO)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert resource.prlimit(worker.pid, resource.RLIMIT_NOFILE) == (min(DESCRIPTORS, limits[1]), limits[1])
+    await worker.stop()
 
 
 async def test_bytes_go_both_ways_and_in_order() -> None:

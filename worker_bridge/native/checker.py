@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from worker_bridge.codec import FRAME_LIMIT, MessageCodec
+from worker_bridge.environment import for_worker
 from worker_bridge.errors import InvalidMessage, NativeError, VersionMismatch
 from worker_bridge.native.cache import REBUILD_COMMAND, NativeWorker, Origin, remedy
 from worker_bridge.native.probe import probe_frames, verify
@@ -115,7 +116,7 @@ def _spawn(worker: NativeWorker, child_in: int, child_out: int, log: int) -> int
         return os.posix_spawn(
             worker.binary,
             [str(worker.binary), "--logLevel=none"],
-            {**os.environ, "MEDIASOUP_VERSION": worker.version},
+            for_worker(worker.version),
             file_actions=[
                 (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
                 (os.POSIX_SPAWN_DUP2, log, 1),

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
+from worker_bridge.environment import for_program
 from worker_bridge.errors import NativeError
 
 Progress = Callable[[str], None]
@@ -48,7 +49,7 @@ def run(
 
     Raises ``NativeError`` with the program's last words. Whatever ends us early ends the program too.
     """
-    environment = {**os.environ, "PATH": search_path(), "LC_ALL": "C.UTF-8", **(env or {})}
+    environment = for_program({"PATH": search_path(), **(env or {})})
     try:
         with subprocess.Popen(  # noqa: S603 (our own commands, no shell)
             command,
@@ -110,7 +111,9 @@ def missing_headers(compiler: str, headers: Iterable[str], *, folder: Path) -> l
     def found(header: str) -> bool:
         source = f"#include <{header}>\n"
         command = [compiler, "-std=c++17", "-x", "c++", "-E", "-", "-o", os.devnull]
-        done = subprocess.run(command, input=source, text=True, capture_output=True, check=False, cwd=folder)  # noqa: S603
+        done = subprocess.run(  # noqa: S603
+            command, input=source, text=True, capture_output=True, check=False, cwd=folder, env=for_program()
+        )
         return done.returncode == 0
 
     return [header for header in headers if not found(header)]
