@@ -3,7 +3,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP_INSTALL := $(BIN)/pip install -q --disable-pip-version-check
+# Nothing but what the lock files name, byte for byte. Bytecode is made of what is imported, when it is.
+PIP_INSTALL := $(BIN)/python -m pip install -q --disable-pip-version-check --no-compile --no-deps
+LOCKED := $(PIP_INSTALL) --require-hashes
 
 # Debian's names, and the programs to look for where there is no dpkg.
 SYSTEM := g++ make pkg-config libabsl-dev libflatbuffers-dev flatbuffers-compiler libuv1-dev libssl-dev dpkg-dev
@@ -17,15 +19,20 @@ TEST_PROCESSES ?= $(shell echo $$(($$(nproc 2>/dev/null || echo 2) + 1)))
 
 NO_HURRY := -o timeout=3600 -o faulthandler_timeout=3600
 
+# For every Python from 3.11 on, on Linux of any processor.
+LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate \
+  --custom-compile-command 'make lock'
+
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test run test lint types test-debug test-openapi test-sanitize bench docs demo wheel wheel-check clean
+.PHONY: help setup setup-test run test lint types test-debug test-openapi test-sanitize bench docs demo wheel wheel-check lock clean
 
 help: ## Show what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.ready ## System packages where it may, the virtual environment, the extensions, the worker, the pages
-	@$(BIN)/voiceplane worker path >/dev/null 2>&1 || $(BIN)/voiceplane worker build
-	@$(BIN)/python -m app.web.build
+	@$(BIN)/python -m app.web.build & pages=$$!; \
+	$(BIN)/voiceplane worker path >/dev/null 2>&1 || $(BIN)/voiceplane worker build; worker=$$?; \
+	wait $$pages && exit $$worker
 
 setup-test: setup $(VENV)/.ready-test ## What the tests need besides: a browser, PostgreSQL, linters
 
@@ -59,7 +66,7 @@ docs: setup-test ## Make the bridge's reference from its docstrings, in build/do
 
 wheel: setup ## Make a wheel that brings its worker, in dist/
 	rm -rf dist
-	$(BIN)/pip wheel --disable-pip-version-check --no-deps -w dist .
+	$(BIN)/python -m pip wheel --disable-pip-version-check --no-build-isolation --no-deps -w dist .
 
 wheel-check: setup-test ## Make a wheel, install it elsewhere, and talk through it
 	$(BIN)/python -m pytest tests/shipping
@@ -67,23 +74,32 @@ wheel-check: setup-test ## Make a wheel, install it elsewhere, and talk through 
 demo: setup ## Start a server, and let two parties talk through it
 	$(BIN)/python -m app.demo
 
+lock: $(VENV)/.ready-test ## Renew the lock files, of what pyproject.toml allows today
+	$(LOCK) --upgrade --all-extras --group build -o requirements/dev.txt pyproject.toml
+	$(LOCK) --constraints requirements/dev.txt -o requirements/node.txt pyproject.toml
+	$(LOCK) --constraints requirements/dev.txt --extra call -o requirements/call.txt pyproject.toml
+	$(LOCK) --constraints requirements/dev.txt --group build -o requirements/build.txt
+	$(LOCK) --upgrade --group npm -o worker_bridge/native/npm.txt
+
 clean: ## Remove what was built in this folder; data/ stays, and so does the worker in the per-user cache
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis */_*.so app/web/built
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
-$(VENV)/.ready: pyproject.toml setup.py $(wildcard worker_bridge/native/codec/* schemas/native/*)
+$(VENV)/.ready: pyproject.toml setup.py requirements/build.txt requirements/call.txt $(wildcard worker_bridge/native/codec/* schemas/native/*)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	  || { echo "$(PYTHON) is not Python 3.11 or newer: install one, or name one with make PYTHON=..." >&2; exit 1; }
 	$(call install_system,$(SYSTEM),$(PROGRAMS),$(missing_python))
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@echo "Installing the Python packages and building the extensions: about a minute ..."
-	@$(PIP_INSTALL) -e '.[call,build]'
+	@echo "Installing the Python packages ..."
+	@$(LOCKED) -r requirements/build.txt -r requirements/call.txt
+	@echo "Building the extensions ..."
+	@$(PIP_INSTALL) --no-build-isolation -e .
 	@touch $@
 
-$(VENV)/.ready-test: $(VENV)/.ready
+$(VENV)/.ready-test: $(VENV)/.ready requirements/dev.txt
 	$(call install_system,$(SYSTEM_TEST),$(PROGRAMS_TEST),for p in npm:npm node:nodejs; do command -v $${p%:*} >/dev/null || echo $${p#*:}; done)
 	@echo "Installing what the tests need ..."
-	@$(PIP_INSTALL) -e '.[dev]'
+	@$(LOCKED) -r requirements/dev.txt
 	@touch $@
 
 # What Debian splits off its Python: asked of the Python, because another one brings both.

@@ -104,6 +104,7 @@ def extension(name, folder):
 
 
 setup(
+    options={"build_ext": {"parallel": os.cpu_count()}},
     cmdclass={"build": Build, "build_carried": BuildCarried, "bdist_wheel": Wheel},
     ext_modules=[
         extension("worker_bridge._codec", CODEC),

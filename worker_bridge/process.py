@@ -69,20 +69,16 @@ class WorkerProcess:
                 (os.POSIX_SPAWN_DUP2, their_write, WORKER_WRITES),
             ]
             argv = [str(binary), *arguments]
-<<<<<<< HEAD
             pid = os.posix_spawn(
                 binary,
                 argv,
-                environment,
+                for_worker(version),
                 file_actions=actions,
                 setpgroup=0,
                 setsigmask=[],
                 setsigdef=signal.valid_signals(),  # Python ignores SIGPIPE, and a script's `&` has us ignore SIGINT
             )
-=======
-            pid = os.posix_spawn(binary, argv, for_worker(version), file_actions=actions, setpgroup=0, setsigmask=[])
             _raise_descriptors(pid)
->>>>>>> 546eec6 (Give children what they need of the environment, and workers descriptors of their own)
         except (OSError, ValueError) as error:
             for descriptor in (ours_write, ours_read, out_read, err_read):
                 if descriptor >= 0:

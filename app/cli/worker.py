@@ -20,16 +20,16 @@ def worker() -> None:
 
 @worker.command(
     cls=WithExamples,
-    short_help="Fetch or build the worker, unless it is there.",
+    short_help="Build the worker, unless it is there.",
     examples=["voiceplane worker build", "voiceplane worker build --force"],
 )
 @click.option("--force", is_flag=True, help="Even where they are there.")
 @as_json
 def build(*, force: bool, as_json: bool) -> None:
-    """Fetch or build the worker and its schemas, unless they are there.
+    """Build the worker and its schemas, unless they are there.
 
-    The release's own binary is taken where it can be had and runs here; else one is built from source, which takes
-    minutes. The steps are told on stderr.
+    It is built from the sources of mediasoup's npm package, with the system's libraries, which takes a minute or more.
+    So a security fix of one of these is had with --force. The steps are told on stderr.
     """
     read_settings()
     from worker_bridge import native
@@ -59,9 +59,10 @@ def check(*, as_json: bool) -> None:
     found = find()
     report = native.check(found)
     if as_json:
-        put_json(described(found) | {"answeredAfterMs": round(report.milliseconds, 1)})
+        put_json(described(found) | {"openssl": report.openssl, "answeredAfterMs": round(report.milliseconds, 1)})
     else:
-        what = f"{report.path} is mediasoup {report.version} ({report.origin})"
+        openssl = f"OpenSSL {report.openssl} in it" if report.openssl else "the system's OpenSSL"
+        what = f"{report.path} is mediasoup {report.version} ({report.origin}) with {openssl}"
         click.echo(f"{what}, and answered {report.milliseconds:.0f} ms after its start")
 
 

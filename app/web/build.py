@@ -18,8 +18,7 @@ from typing import Final
 
 from worker_bridge.errors import NativeError
 from worker_bridge.native import tools
-from worker_bridge.native.cache import cache_root
-from worker_bridge.native.package import npm
+from worker_bridge.native.npm import npm
 from worker_bridge.native.tools import Progress
 
 HERE: Final = Path(__file__).parent
@@ -58,7 +57,7 @@ def stamp_of(files: Iterable[Path]) -> str:
 
 def packages(progress: Progress, manifests: Path = HERE) -> Path:
     """The ``node_modules`` of a folder's lock file, installed once for each of its versions; complete or not at all."""
-    kept = cache_root().with_name("web") / stamp_of(manifests / name for name in MANIFESTS) / "node_modules"
+    kept = tools.user_cache() / "web" / stamp_of(manifests / name for name in MANIFESTS) / "node_modules"
     if kept.is_dir():
         return kept
     kept.parent.mkdir(parents=True, exist_ok=True)
@@ -76,7 +75,7 @@ def install(manifests: Path, folder: Path, progress: Progress) -> None:
     for name in MANIFESTS:
         shutil.copy(manifests / name, folder)
     progress("fetching the packages of the browser pages with npm")
-    command = [*npm(folder, progress), "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--omit=dev"]
+    command = [*npm(progress), "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--omit=dev"]
     tools.run("fetching the packages of the browser pages", command, folder=folder, timeout=TIMEOUT_S)
 
 

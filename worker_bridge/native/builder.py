@@ -1,4 +1,4 @@
-"""Fills the cache: the package, then the schema, then a binary, prebuilt or built. All of it appears, or nothing.
+"""Fills the cache: the package, then the schema, then a binary from its sources. All of it appears, or nothing.
 
 What is made is made in a scratch folder of the cache, checked as a whole, and renamed into place. A lock keeps two
 builds of one user apart; what a killed one left is swept up by the next.
@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Final
 
 from worker_bridge.errors import NativeError
-from worker_bridge.native import cache, package, prebuilt, recipe, schema
+from worker_bridge.native import cache, package, recipe, schema
 from worker_bridge.native.cache import BINARY, SCHEMA, SCHEMA_TEXT, Manifest, NativeWorker
 from worker_bridge.native.checker import check
+from worker_bridge.native.libraries import installed_packages
 from worker_bridge.native.tools import Progress
 
 LOCK: Final = ".lock"
@@ -27,8 +28,8 @@ SCRATCH_PREFIX: Final = ".build-"
 def build(progress: Progress, *, force: bool = False) -> NativeWorker:
     """Has the worker that ``locate`` will find. Returns at once if it is there, unless ``force``, or came with a wheel.
 
-    A binary that is given (``VOICEPLANE_WORKER_BIN``) only gets its schema. Otherwise the release's prebuilt binary is
-    taken if it can be had and runs here; else one is built, which takes minutes. ``progress`` is told each step.
+    A binary that is given (``VOICEPLANE_WORKER_BIN``) only gets its schema. Otherwise one is built from source, which
+    takes a minute or more: nothing is run that was linked elsewhere. ``progress`` is told each step.
     Raises ``NativeError``: one sentence on what to install or set. The cache is then as it was.
     """
     given = cache.given_binary()
@@ -63,28 +64,11 @@ def _make(made: Path, scratch: Path, progress: Progress, *, with_binary: bool) -
         Manifest(version, "given", "", "").write(made)
         return
     binary = made / BINARY
-    if not _take_prebuilt(version, made, progress):
-        recipe.compile_worker(unpacked, version, scratch, binary, progress)
-        _prove(NativeWorker(binary, made / SCHEMA, version, "built"), progress)
-        Manifest(version, "built", cache.sha256_of(binary), cache.recipe_hash()).write(made)
-
-
-def _take_prebuilt(version: str, made: Path, progress: Progress) -> bool:
-    binary = made / BINARY
-    if not prebuilt.fetch_prebuilt(version, binary, progress):
-        return False
-    try:
-        _prove(NativeWorker(binary, made / SCHEMA, version, "prebuilt"), progress)
-    except NativeError as error:
-        progress(f"the prebuilt worker is not used: {error}")
-        return False
-    Manifest(version, "prebuilt", cache.sha256_of(binary), cache.recipe_hash()).write(made)
-    return True
-
-
-def _prove(worker: NativeWorker, progress: Progress) -> None:
+    recipe.compile_worker(unpacked, version, scratch, binary, progress)
     progress("starting the worker once")
-    check(worker)
+    check(NativeWorker(binary, made / SCHEMA, version, "built"))
+    packages = installed_packages(scratch)
+    Manifest(version, "built", cache.sha256_of(binary), cache.recipe_hash(), packages).write(made)
 
 
 def _publish(made: Path, target: Path, scratch: Path) -> None:

@@ -30,7 +30,9 @@ def bundle(folder: Path, progress: Progress) -> None:
     with tempfile.TemporaryDirectory(prefix="voiceplane-licenses-") as scratch:
         collect(worker, folder / LICENSES, Path(scratch), progress)
     recipe = "" if worker.origin == "given" else cache.recipe_hash()
-    Manifest(worker.version, worker.origin, cache.sha256_of(folder / BINARY), recipe).write(folder)
+    built = Manifest.read(worker.binary.parent)
+    packages = built.libraries if built else {}
+    Manifest(worker.version, worker.origin, cache.sha256_of(folder / BINARY), recipe, packages).write(folder)
 
 
 if __name__ == "__main__":

@@ -14,15 +14,16 @@ import hashlib
 import json
 import os
 import platform
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Final, Literal
 
 from worker_bridge.errors import NativeError, VersionMismatch
+from worker_bridge.native import tools
 from worker_bridge.native.package import INTEGRITY
 
-Origin = Literal["given", "packaged", "prebuilt", "built"]
+Origin = Literal["given", "packaged", "built"]
 
 VARIABLES: Final = ("VOICEPLANE_WORKER_BIN", "MEDIASOUP_WORKER_BIN")  # the first that is set wins
 BINARY: Final = "mediasoup-worker"
@@ -50,12 +51,14 @@ class NativeWorker:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What lies in a cache folder. ``sha256`` is the binary's, in hex; empty where there is only a schema."""
+    """What lies in a cache folder. ``sha256`` is the binary's, in hex; empty where there is only a schema.
+    ``libraries``: the Debian packages that were linked in, with their versions."""
 
     version: str
     origin: str
     sha256: str
     recipe: str
+    libraries: dict[str, str] = field(default_factory=dict)
 
     def write(self, folder: Path) -> None:
         (folder / MANIFEST).write_text(json.dumps(asdict(self), indent=2) + "\n")
@@ -78,17 +81,18 @@ def recipe_hash() -> str:
     """Names everything that a built binary depends on, and that this package decides, in 12 hex digits."""
     here = Path(__file__).parent
     digest = hashlib.sha256(f"{INTEGRITY}\0{platform.system()}\0{platform.machine()}".encode())
-    files = [here / "recipe.py", here / "libsrtp.py", *(here / "subprojects").rglob("*")]
+    files = [
+        *(here / name for name in ("recipe.py", "edits.py", "units.py", "libsrtp.py")),
+        *(here / "subprojects").rglob("*"),
+    ]
     for path in sorted(path for path in files if path.is_file()):
         digest.update(b"\0" + path.relative_to(here).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:12]
 
 
 def cache_root() -> Path:
-    """The folder of all cached workers; need not exist yet. XDG Base Directory: a relative path is to be ignored."""
-    configured = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    base = configured if configured.is_absolute() else Path.home() / ".cache"
-    return base / "voiceplane" / "worker"
+    """The folder of all cached workers; need not exist yet."""
+    return tools.user_cache() / "worker"
 
 
 def worker_folder() -> Path:
@@ -158,10 +162,9 @@ def cached_worker() -> NativeWorker:
             f"there is no mediasoup worker {worker_version()} for this machine yet: "
             f"run {BUILD_COMMAND}, or set {VARIABLES[0]} to a binary"
         )
-    origin: Origin = "prebuilt" if manifest.origin == "prebuilt" else "built"
     if manifest.version != worker_version() or manifest.sha256 != sha256_of(binary):
         raise NativeError(f"the cached worker {binary} is not the one that was put there: run {REBUILD_COMMAND}")
-    return NativeWorker(binary, schema, manifest.version, origin)
+    return NativeWorker(binary, schema, manifest.version, "built")
 
 
 def remedy(worker: NativeWorker) -> str:

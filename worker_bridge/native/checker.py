@@ -22,6 +22,7 @@ from worker_bridge.codec import FRAME_LIMIT, MessageCodec
 from worker_bridge.environment import for_worker
 from worker_bridge.errors import InvalidMessage, NativeError, VersionMismatch
 from worker_bridge.native.cache import REBUILD_COMMAND, NativeWorker, Origin, remedy
+from worker_bridge.native.libraries import openssl_version
 from worker_bridge.native.probe import probe_frames, verify
 from worker_bridge.native.tools import last_words
 
@@ -34,13 +35,15 @@ Message = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class CheckReport:
-    """What a worker that was started once said. ``milliseconds``: from its start to its answer to a dump."""
+    """What a worker that was started once said. ``milliseconds``: from its start to its answer to a dump.
+    ``openssl``: the release that is linked into it; None where it takes the system's, as a shared library."""
 
     pid: int
     version: str
     path: Path
     origin: Origin
     milliseconds: float
+    openssl: str | None
 
 
 def check(worker: NativeWorker) -> CheckReport:
@@ -62,7 +65,8 @@ def check(worker: NativeWorker) -> CheckReport:
             raise pipe.failure(f"refuses a dump ({dump['reason']})")
         _probe(pipe, codec)
         pipe.write(codec.notification("WORKER_CLOSE", ""))
-        return CheckReport(pipe.pid, worker.version, worker.binary, worker.origin, milliseconds)
+        openssl = openssl_version(worker.binary)
+        return CheckReport(pipe.pid, worker.version, worker.binary, worker.origin, milliseconds, openssl)
 
 
 def _is_running(message: Message) -> bool:

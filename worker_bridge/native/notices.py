@@ -6,7 +6,6 @@ libsrtp's, whose binary need not be installed, from Debian's source package.
 
 from __future__ import annotations
 
-import configparser
 import shutil
 from pathlib import Path
 from typing import Final
@@ -39,8 +38,6 @@ def collect(worker: NativeWorker, target: Path, scratch: Path, progress: Progres
         shutil.copy(installed(name, packages), target / f"{name}.txt")
     shutil.copy(APACHE, target / "apache-2.0.txt")
     shutil.copy(libsrtp_license(scratch, progress), target / "libsrtp.txt")
-    if worker.origin == "prebuilt":
-        (target / "prebuilt.txt").write_text(origins(unpacked))
 
 
 def installed(name: str, packages: str) -> Path:
@@ -59,13 +56,3 @@ def libsrtp_license(scratch: Path, progress: Progress) -> Path:
     folder.mkdir()
     libsrtp.fetch_sources(scratch / "libsrtp", folder)
     return scratch / "libsrtp" / "debian" / "copyright"
-
-
-def origins(unpacked: Path) -> str:
-    """Where the libraries in a prebuilt worker are from, which was not linked with Debian's; under like licenses."""
-    lines = ["This worker was built by its release, with the following libraries from their own sources:", ""]
-    for wrap in sorted((unpacked / "worker" / "subprojects").glob("*.wrap")):
-        stated = configparser.ConfigParser(interpolation=None)
-        stated.read(wrap)
-        lines += [f"{wrap.stem}: {url}" for url in [stated.get("wrap-file", "source_url", fallback="")] if url]
-    return "\n".join(lines) + "\n"

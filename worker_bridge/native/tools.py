@@ -19,6 +19,16 @@ Progress = Callable[[str], None]
 TAIL: Final = 400  # characters of a failed program's last words that an error repeats
 
 
+def user_cache() -> Path:
+    """The folder of all that is built or fetched once per user; need not exist yet.
+
+    XDG Base Directory: a relative path is to be ignored.
+    """
+    configured = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    base = configured if configured.is_absolute() else Path.home() / ".cache"
+    return base / "voiceplane"
+
+
 def search_path() -> str:
     """PATH, with the folder of this Python before it: a virtual environment need not be activated for its tools."""
     return os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])

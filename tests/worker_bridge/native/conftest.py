@@ -14,6 +14,7 @@ from stand_ins import RUNS, write_executable
 from worker_bridge._codec import Codec
 from worker_bridge.codec import FRAME_LIMIT
 from worker_bridge.native import cache, locate
+from worker_bridge.native.edits import EDITS
 
 SCALE = float(os.environ.get("CODEC_FUZZ_SCALE", "1"))  # of the number of random trials; `make test-sanitize` raises it
 
@@ -90,4 +91,48 @@ def filled(folder: Path, schema_path: Path) -> Path:
     shutil.copy(schema_path, folder / cache.SCHEMA)
     (folder / cache.SCHEMA_TEXT).mkdir()
     cache.Manifest(cache.worker_version(), "built", cache.sha256_of(binary), cache.recipe_hash()).write(folder)
+    return folder
+
+
+# ---------------------------------------------------------------- sources of a worker, laid out as the release's
+
+
+WORKER_MESON = """common_sources = [
+  'src/RTC/Router.cpp',
+]
+
+library('libmediasoup-worker', sources: common_sources)
+
+executable(
+  'mediasoup-worker',
+  sources: common_sources + ['src/main.cpp'],
+)
+"""
+LIBWEBRTC_MESON = """libwebrtc_sources = [
+  'libwebrtc/api/units.cc',
+]
+
+libwebrtc = library(
+  'libwebrtc',
+  libwebrtc_sources,
+  dependencies: [],
+)
+"""
+
+
+@pytest.fixture
+def small_worker(tmp_path: Path) -> Path:
+    """The ``worker`` folder of a package with three sources. None of them compiles to anything."""
+    folder = tmp_path / "small" / "worker"
+    for name, text in (
+        ("meson.build", WORKER_MESON),
+        ("src/RTC/Router.cpp", '#define MS_CLASS "RTC::Router"\n'),
+        ("src/main.cpp", "int main() { return 41; }\n"),
+        ("deps/libwebrtc/meson.build", LIBWEBRTC_MESON),
+        ("deps/libwebrtc/libwebrtc/api/units.cc", ""),
+        ("subprojects/libuv.wrap", ""),
+        *((edit.file, "".join(one.before for one in EDITS)) for edit in EDITS),
+    ):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
     return folder

@@ -12,11 +12,10 @@ import threading
 from pathlib import Path
 
 import pytest
-from stand_ins import write_executable
+from stand_ins import MESON, NICE, RUNS, write_executable
 
 from worker_bridge.errors import NativeError
 from worker_bridge.native import build, cache, locate, package
-from worker_bridge.native.prebuilt import BASE_URL_VARIABLE, SKIP_VARIABLE, archive_name
 
 VERSION = cache.worker_version()
 
@@ -26,60 +25,66 @@ def left_in(root: Path) -> list[str]:
 
 
 @pytest.fixture
-def registry(tmp_path: Path, no_tools: Path, schema_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A machine with flatc and an npm that brings a package of the real schemas, without sources to compile."""
-    folder = tmp_path / "registry"
-    text = folder / "package" / "worker" / "fbs"
-    shutil.copytree(schema_path.parent / "fbs", text)
-    (folder / "package" / "package.json").write_text(json.dumps({"name": "mediasoup", "version": VERSION}))
-    tarball = folder / f"mediasoup-{VERSION}.tgz"
+def registry(
+    tmp_path: Path, no_tools: Path, schema_path: Path, small_worker: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """A machine with flatc, and an npm that brings a package of the real schemas, whose sources are nothing much."""
+    folder = small_worker.parent
+    shutil.copytree(schema_path.parent / "fbs", small_worker / "fbs")
+    (folder / "package.json").write_text(json.dumps({"name": "mediasoup", "version": VERSION}))
+    tarball = tmp_path / f"mediasoup-{VERSION}.tgz"
     with tarfile.open(tarball, "w:gz") as archive:
-        archive.add(folder / "package", "package")
+        archive.add(folder, "package")
     digest = base64.b64encode(hashlib.sha512(tarball.read_bytes()).digest()).decode()
     monkeypatch.setattr(package, "INTEGRITY", f"sha512-{digest}")
-    monkeypatch.delenv(SKIP_VARIABLE, raising=False)
-    monkeypatch.setenv(BASE_URL_VARIABLE, (tmp_path / "releases").as_uri())
     write_executable(no_tools / "npm", f"#!/bin/sh\n/bin/cp {tarball} .\n")
     flatc = shutil.which("flatc", path="/usr/local/bin:/usr/bin:/bin")
     assert flatc
     (no_tools / "flatc").symlink_to(flatc)
-    return folder
+    return no_tools
 
 
-def offer_prebuilt(tmp_path: Path, binary: Path) -> None:
-    folder = tmp_path / "releases" / VERSION
-    folder.mkdir(parents=True)
-    with tarfile.open(folder / archive_name(VERSION), "w:gz") as archive:
-        archive.add(binary, "mediasoup-worker")
+def make_compilers(folder: Path, binary: Path) -> None:
+    """What a build needs, with ``binary`` for all that is ever linked."""
+    write_executable(folder / "meson", MESON)
+    write_executable(folder / "ninja", f'#!/bin/sh\n/bin/cp {binary} "$2/mediasoup-worker"\n')
+    write_executable(folder / "nice", NICE)
+    for name in ("g++", "pkg-config"):
+        write_executable(folder / name, "#!/bin/sh\n")
 
 
-def test_a_prebuilt_worker_is_proven_and_cached(
-    real_binary: Path, no_cache: Path, registry: Path, tmp_path: Path
-) -> None:
-    offer_prebuilt(tmp_path, real_binary)
+def test_a_worker_is_built_proven_and_cached(real_binary: Path, no_cache: Path, registry: Path) -> None:
+    make_compilers(registry, real_binary)
+    listed = r"libssl-dev 3.0.19-1~deb12u1\nlibuv1-dev 1.44.2-1+deb12u1\n"
+    write_executable(registry / "dpkg-query", f"#!/bin/sh\nprintf '{listed}'\n")
     said: list[str] = []
     worker = build(said.append)
     assert worker == locate()
-    assert (worker.origin, worker.version) == ("prebuilt", VERSION)
+    assert (worker.origin, worker.version) == ("built", VERSION)
     assert said[-1] == "starting the worker once"
     assert left_in(no_cache) == [cache.worker_folder().name]
     manifest = json.loads((worker.binary.parent / "manifest.json").read_text())
     assert manifest == {
         "version": VERSION,
-        "origin": "prebuilt",
+        "origin": "built",
         "sha256": hashlib.sha256(real_binary.read_bytes()).hexdigest(),
         "recipe": cache.recipe_hash(),
+        "libraries": {"libssl-dev": "3.0.19-1~deb12u1", "libuv1-dev": "1.44.2-1+deb12u1"},
     }
 
 
-def test_a_prebuilt_worker_that_does_not_work_is_left_for_a_build(
-    no_cache: Path, registry: Path, tmp_path: Path
-) -> None:
-    offer_prebuilt(tmp_path, write_executable(tmp_path / "stand-in", "#!/bin/sh\nexit 41\n"))
+def test_what_was_built_and_does_not_work_is_not_kept(no_cache: Path, registry: Path, tmp_path: Path) -> None:
+    make_compilers(registry, write_executable(tmp_path / "stand-in", RUNS))
+    with pytest.raises(NativeError, match="ended: run `voiceplane worker build --force`"):
+        build(lambda _: None)
+    assert left_in(no_cache) == []
+
+
+def test_nothing_is_fetched_but_the_package(no_cache: Path, registry: Path) -> None:
     said: list[str] = []
     with pytest.raises(NativeError, match="building the worker needs"):  # there is no compiler here
         build(said.append)
-    assert any(line.startswith("the prebuilt worker is not used") for line in said)
+    assert [line for line in said if "fetching" in line] == [f"fetching mediasoup {VERSION} with npm"]
     assert left_in(no_cache) == []
 
 
@@ -100,12 +105,10 @@ def test_what_is_there_is_not_made_again(filled_cache: Path, no_tools: Path) -> 
     assert said == []
 
 
-def test_a_folder_that_lost_a_part_is_made_again(
-    real_binary: Path, filled_cache: Path, registry: Path, tmp_path: Path
-) -> None:
-    offer_prebuilt(tmp_path, real_binary)
+def test_a_folder_that_lost_a_part_is_made_again(real_binary: Path, filled_cache: Path, registry: Path) -> None:
+    make_compilers(registry, real_binary)
     (filled_cache / cache.SCHEMA_TEXT).rmdir()
-    assert build(lambda _: None).origin == "prebuilt"
+    assert build(lambda _: None).binary == filled_cache / cache.BINARY
     assert (filled_cache / cache.SCHEMA_TEXT / "message.fbs").is_file()
 
 
@@ -135,10 +138,10 @@ def test_a_build_that_is_interrupted_leaves_no_trace(no_cache: Path, registry: P
 
 
 def test_a_forced_build_takes_the_place_of_the_old_worker(
-    real_binary: Path, filled_cache: Path, registry: Path, tmp_path: Path
+    real_binary: Path, filled_cache: Path, registry: Path
 ) -> None:
-    offer_prebuilt(tmp_path, real_binary)
-    assert build(lambda _: None, force=True).origin == "prebuilt"
+    make_compilers(registry, real_binary)
+    assert cache.sha256_of(build(lambda _: None, force=True).binary) == cache.sha256_of(real_binary)
     assert left_in(cache.cache_root()) == [filled_cache.name]
 
 

@@ -1,4 +1,4 @@
-"""The licenses that go with a worker, on machines that lack them and for workers that others built."""
+"""The licenses that go with a worker, on machines that lack them."""
 
 from __future__ import annotations
 
@@ -8,12 +8,6 @@ import pytest
 
 from worker_bridge.errors import NativeError
 from worker_bridge.native import notices
-
-WRAP = """[wrap-file]
-directory = openssl-3.0.8
-source_url = https://www.example.com/openssl-3.0.8.tar.gz
-source_filename = openssl-3.0.8.tar.gz
-"""
 
 
 @pytest.fixture
@@ -44,11 +38,3 @@ def test_of_several_versions_the_last_one_counts(documents: Path) -> None:
 def test_an_installed_libsrtp_needs_no_network(documents: Path, no_tools: Path, tmp_path: Path) -> None:
     ours = stated(documents, "libsrtp2-1")
     assert notices.libsrtp_license(tmp_path, lambda _: None) == ours
-
-
-def test_a_prebuilt_worker_says_where_its_libraries_are_from(tmp_path: Path) -> None:
-    subprojects = tmp_path / "worker" / "subprojects"
-    subprojects.mkdir(parents=True)
-    (subprojects / "openssl.wrap").write_text(WRAP)
-    (subprojects / "unordered.wrap").write_text("[provide]\nname = nothing\n")
-    assert notices.origins(tmp_path).splitlines()[2:] == ["openssl: https://www.example.com/openssl-3.0.8.tar.gz"]

@@ -2,48 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 
 import pytest
-from stand_ins import write_executable
+from stand_ins import MESON, NICE, RUNS, write_executable
 
 from worker_bridge.errors import NativeError
 from worker_bridge.native import cache, recipe
 from worker_bridge.native.libsrtp import source_list
 
 VERSION = cache.worker_version()
-
-
-def write_package(folder: Path, text: str, version: str = VERSION) -> Path:
-    source = folder / "worker" / recipe.KERNEL_TLS_FILE
-    source.parent.mkdir(parents=True)
-    source.write_text(text)
-    (folder / "package.json").write_text(json.dumps({"name": "mediasoup", "version": version}))
-    return source
-
-
-def test_the_kernel_tls_work_around_changes_one_expression(tmp_path: Path) -> None:
-    source = write_package(tmp_path, f"result = {recipe.KERNEL_TLS_WRONG} ? ret : 1;\n")
-    recipe.work_around_kernel_tls(tmp_path, VERSION)
-    assert source.read_text() == "result = ((operationType & BIO_CB_RETURN) != 0) ? ret : 1;\n"
-
-
-@pytest.mark.parametrize("times", [0, 2])
-def test_the_kernel_tls_work_around_fails_loudly_where_it_does_not_fit(tmp_path: Path, times: int) -> None:
-    text = f"result = {recipe.KERNEL_TLS_WRONG} ? ret : 1;\n" * times
-    source = write_package(tmp_path, text)
-    with pytest.raises(NativeError, match=f"{times} times, not once"):
-        recipe.work_around_kernel_tls(tmp_path, VERSION)
-    assert source.read_text() == text
-
-
-def test_the_kernel_tls_work_around_leaves_other_releases_alone(tmp_path: Path) -> None:
-    source = write_package(tmp_path, recipe.KERNEL_TLS_WRONG, "3.28.0")
-    with pytest.raises(NativeError, match=r"is mediasoup 3\.28\.0, not mediasoup"):
-        recipe.work_around_kernel_tls(tmp_path, VERSION)
-    assert source.read_text() == recipe.KERNEL_TLS_WRONG
 
 
 def test_a_bare_machine_is_told_everything_that_is_missing_at_once(tmp_path: Path, no_tools: Path) -> None:
@@ -116,6 +85,70 @@ def test_source_lists_of_both_forms_keep_the_releases_own_suites() -> None:
     assert source_list("Types: deb\nURIs: http://c\nSuites: nodistro\nComponents: main\n", "bookworm") == ""
     lines = ["deb http://a bookworm main", "deb-src http://a bookworm main", "# deb x", "deb http://g x-bookworm main"]
     assert source_list("\n".join(lines), "bookworm") == "deb-src http://a bookworm main\n"
+
+
+# ---------------------------------------------------------------- compiling
+
+# A ninja that makes a worker, or can't compile what it shall refuse.
+NINJA = """#!/bin/sh
+echo "[1/2] Compiling"
+{refusal}
+printf '{runs}' > "$2/mediasoup-worker"
+/bin/chmod +x "$2/mediasoup-worker"
+"""
+REFUSAL = '/bin/grep -q units/unit0.cpp "$2/meson.build" && { echo "error: redefinition of x"; exit 1; }'
+
+
+@pytest.fixture
+def compilers(no_tools: Path) -> Path:
+    write_executable(no_tools / "meson", MESON)
+    write_executable(no_tools / "nice", NICE)
+    return no_tools
+
+
+def ninja(refusal: str = "") -> str:
+    return NINJA.format(refusal=refusal, runs=RUNS.replace("\n", "\\n"))
+
+
+def test_sources_are_compiled_in_units(small_worker: Path, compilers: Path, tmp_path: Path) -> None:
+    write_executable(compilers / "ninja", ninja())
+    said: list[str] = []
+    built = recipe.compile_sources(small_worker, tmp_path, said.append)
+    assert recipe.runs_here(built)
+    assert "units/unit0.cpp" in (built.parent / "meson.build").read_text()
+    assert said == ["compiling 1/2"]
+
+
+@pytest.mark.parametrize("fits", [True, False], ids=["they do not compile", "they do not fit"])
+def test_sources_that_cannot_be_joined_are_compiled_one_by_one(
+    small_worker: Path, compilers: Path, tmp_path: Path, fits: bool
+) -> None:
+    write_executable(compilers / "ninja", ninja(REFUSAL))
+    if not fits:
+        (small_worker / "meson.build").write_text("executable('mediasoup-worker', sources: everything)\n")
+    untouched = (small_worker / "meson.build").read_text()
+    said: list[str] = []
+    built = recipe.compile_sources(small_worker, tmp_path, said.append)
+    assert recipe.runs_here(built)
+    assert (built.parent / "meson.build").read_text() == untouched
+    reason = "redefinition of x" if fits else "meson.build does not take its sources as"
+    assert [line for line in said if line.startswith("warning") and reason in line]
+
+
+def test_sources_that_do_not_compile_at_all_are_told(small_worker: Path, compilers: Path, tmp_path: Path) -> None:
+    write_executable(compilers / "ninja", ninja('echo "error: no such header"; exit 1'))
+    with pytest.raises(NativeError, match=r"compiling the worker failed: .*no such header"):
+        recipe.compile_sources(small_worker, tmp_path, lambda _: None)
+
+
+@pytest.mark.parametrize(
+    ("script", "runs"), [(RUNS, True), ("#!/bin/sh\nexit 127\n", False), ("\x7fELF of another", False)]
+)
+def test_a_binary_runs_here_or_not(tmp_path: Path, script: str, runs: bool) -> None:
+    assert recipe.runs_here(write_executable(tmp_path / "worker", script)) is runs
+
+
+# ---------------------------------------------------------------- cache
 
 
 def test_the_cache_folder_is_named_after_release_and_recipe() -> None:
