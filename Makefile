@@ -29,10 +29,12 @@ LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-ha
 help: ## Show what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+# What waits for the network does so beside what compiles.
 setup: $(VENV)/.ready ## System packages where it may, the virtual environment, the extensions, the worker, the pages
 	@$(BIN)/python -m app.web.build & pages=$$!; \
+	$(MAKE) --no-print-directory $(VENV)/.ready-call & call=$$!; \
 	$(BIN)/voiceplane worker path >/dev/null 2>&1 || $(BIN)/voiceplane worker build; worker=$$?; \
-	wait $$pages && exit $$worker
+	wait $$pages && wait $$call && exit $$worker
 
 setup-test: setup $(VENV)/.ready-test ## What the tests need besides: a browser, PostgreSQL, linters
 
@@ -85,33 +87,43 @@ clean: ## Remove what was built in this folder; data/ stays, and so does the wor
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis */_*.so app/web/built
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
-$(VENV)/.ready: pyproject.toml setup.py requirements/build.txt requirements/call.txt $(wildcard worker_bridge/native/codec/* schemas/native/*)
+$(VENV)/.ready: pyproject.toml setup.py requirements/build.txt requirements/node.txt $(wildcard worker_bridge/native/codec/* schemas/native/*)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	  || { echo "$(PYTHON) is not Python 3.11 or newer: install one, or name one with make PYTHON=..." >&2; exit 1; }
-	$(call install_system,$(SYSTEM),$(PROGRAMS),$(missing_python))
+	@$(call install_system,,,$(missing_venv))
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@echo "Installing the Python packages ..."
-	@$(LOCKED) -r requirements/build.txt -r requirements/call.txt
+	@($(call install_system,$(SYSTEM),$(PROGRAMS),$(missing_headers))) & system=$$!; \
+	echo "Installing the Python packages ..."; \
+	$(LOCKED) -r requirements/build.txt -r requirements/node.txt; python=$$?; \
+	command -v npm >/dev/null || $(LOCKED) -r worker_bridge/native/npm.txt; \
+	wait $$system && exit $$python
 	@echo "Building the extensions ..."
 	@$(PIP_INSTALL) --no-build-isolation -e .
 	@touch $@
 
+# What `voiceplane call` and `voiceplane loadtest` need besides.
+$(VENV)/.ready-call: $(VENV)/.ready requirements/call.txt
+	@$(LOCKED) -r requirements/call.txt
+	@touch $@
+
 $(VENV)/.ready-test: $(VENV)/.ready requirements/dev.txt
-	$(call install_system,$(SYSTEM_TEST),$(PROGRAMS_TEST),for p in npm:npm node:nodejs; do command -v $${p%:*} >/dev/null || echo $${p#*:}; done)
+	@$(call install_system,$(SYSTEM_TEST),$(PROGRAMS_TEST),for p in npm:npm node:nodejs; do command -v $${p%:*} >/dev/null || echo $${p#*:}; done)
 	@echo "Installing what the tests need ..."
 	@$(LOCKED) -r requirements/dev.txt
 	@touch $@
 
 # What Debian splits off its Python: asked of the Python, because another one brings both.
-define missing_python
-$(PYTHON) -c 'import ensurepip' 2>/dev/null || echo python3-venv; \
+define missing_venv
+$(PYTHON) -c 'import ensurepip' 2>/dev/null || echo python3-venv
+endef
+define missing_headers
 $(PYTHON) -c 'import sysconfig; open(sysconfig.get_path("include") + "/Python.h").close()' 2>/dev/null || echo python3-dev
 endef
 
 # $(1) packages, $(2) programs, $(3) a command that prints further packages. What is there already costs one dpkg-query;
 # what is not costs an apt-get, where we may.
 define install_system
-@if command -v dpkg-query >/dev/null; then \
+if command -v dpkg-query >/dev/null; then \
   missing=$$(for p in $(1); do dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done; $(3)); \
 else \
   missing=$$(for p in $(2); do command -v $$p >/dev/null || echo $$p; done); \

@@ -1,4 +1,4 @@
-"""The npm client: the machine's own, else PyPI's Node, which comes by a lock file and is kept in the per-user cache."""
+"""The npm client: the machine's own, else PyPI's Node, in this Python or by a lock file in the per-user cache."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import sys
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +25,9 @@ def npm(progress: Progress) -> list[str]:
     found = tools.find("npm")
     if found:
         return [found]
+    ours = find_spec(_NODE.parts[0])
+    if ours is not None and ours.origin is not None:
+        return _command(Path(ours.origin).parents[1])
     kept = tools.user_cache() / "npm" / hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()[:12]
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
@@ -33,7 +37,11 @@ def npm(progress: Progress) -> list[str]:
                 _install(kept, progress)
     except OSError as error:
         raise NativeError(f"npm can't be put into {kept.parent} ({error.strerror}): set XDG_CACHE_HOME") from None
-    return [str(kept / _NODE), str(kept / _CLIENT)]
+    return _command(kept)
+
+
+def _command(packages: Path) -> list[str]:
+    return [str(packages / _NODE), str(packages / _CLIENT)]
 
 
 def _install(target: Path, progress: Progress) -> None:
