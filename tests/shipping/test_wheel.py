@@ -40,7 +40,8 @@ def run(*command: object, folder: Path, **environment: str) -> str:
 
 
 def wheel_of(checkout: Path, target: Path, **environment: str) -> Path:
-    run(sys.executable, "-m", "pip", "wheel", "--no-deps", "-w", target, ".", folder=checkout, **environment)
+    command = [sys.executable, "-m", "pip", "wheel", "--no-build-isolation", "--no-deps", "-w", target, "."]
+    run(*command, folder=checkout, **environment)
     (made,) = target.glob("*.whl")
     return made
 
@@ -72,7 +73,9 @@ def command(wheel: Path, home: Path, tmp_path_factory: pytest.TempPathFactory) -
     """``voiceplane``, installed from the wheel into a virtual environment of its own."""
     folder = tmp_path_factory.mktemp("installed")
     venv.create(folder, with_pip=True)
-    run(folder / "bin" / "pip", "install", "-q", "--no-compile", f"{wheel}[call]", folder=home, **apart(home))
+    install = [folder / "bin" / "pip", "install", "-q", "--no-compile", "--no-deps"]
+    run(*install, "--require-hashes", "-r", ROOT / "requirements" / "call.txt", folder=home, **apart(home))
+    run(*install, wheel, folder=home, **apart(home))
     return folder / "bin" / "voiceplane"
 
 
