@@ -29,10 +29,10 @@ LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-ha
 help: ## Show what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-# What waits for the network does so beside what compiles.
+# What waits for the network does so beside what compiles: the pages, and what `voiceplane call` needs besides.
 setup: $(VENV)/.ready ## System packages where it may, the virtual environment, the extensions, the worker, the pages
 	@$(BIN)/python -m app.web.build & pages=$$!; \
-	$(MAKE) --no-print-directory $(VENV)/.ready-call & call=$$!; \
+	{ [ $(VENV)/.ready-call -nt requirements/call.txt ] || { $(LOCKED) -r requirements/call.txt && touch $(VENV)/.ready-call; }; } & call=$$!; \
 	$(BIN)/voiceplane worker path >/dev/null 2>&1 || $(BIN)/voiceplane worker build; worker=$$?; \
 	wait $$pages && wait $$call && exit $$worker
 
@@ -99,11 +99,6 @@ $(VENV)/.ready: pyproject.toml setup.py requirements/build.txt requirements/node
 	wait $$system && exit $$python
 	@echo "Building the extensions ..."
 	@$(PIP_INSTALL) --no-build-isolation -e .
-	@touch $@
-
-# What `voiceplane call` and `voiceplane loadtest` need besides.
-$(VENV)/.ready-call: $(VENV)/.ready requirements/call.txt
-	@$(LOCKED) -r requirements/call.txt
 	@touch $@
 
 $(VENV)/.ready-test: $(VENV)/.ready requirements/dev.txt
