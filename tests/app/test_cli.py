@@ -29,6 +29,7 @@ from app.cli.progress import steps
 from app.cli.root import cli
 from app.settings import Settings
 from worker_bridge.native import NativeWorker
+from worker_bridge.native.libraries import openssl_version
 
 ROOT = Path(__file__).parents[2]
 SECRET = "0123456789abcdef0123456789abcdef"
@@ -230,6 +231,7 @@ def test_a_worker_for_a_script(capsys: pytest.CaptureFixture[str], native_worker
     assert main(["worker", "check", "--json"]) == 0
     checked = json.loads(capsys.readouterr().out)
     assert checked.pop("answeredAfterMs") > 0
+    assert checked.pop("openssl") == openssl_version(native_worker.binary)
     assert checked == found
 
 
