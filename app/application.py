@@ -21,6 +21,7 @@ from app.calls.lifecycle import CallTimers, Lifecycle
 from app.calls.liveness import LifeLimits
 from app.calls.media import capabilities_of, codecs_of
 from app.calls.metering import Meter
+from app.calls.missing_callers import MissingCallers
 from app.calls.presence import Presence
 from app.calls.rates import Rates
 from app.calls.registry import Registry
@@ -202,7 +203,9 @@ async def live_calls(app: web.Application) -> AsyncIterator[None]:
         SocketLimits(),
         RateLimiter(settings.socket_rate, burst=SOCKET_BURST),
     )
+    missing_callers = MissingCallers(registry, lifecycle, settings.rtp_grace_s)
     hub.on_presence(presence.socket_changed)
+    hub.on_presence(missing_callers.socket_changed)
     app[METRICS].watch_calls(lifecycle, journal, watch)
     app[METRICS].watch_sockets(hub, dispatcher)
     deaf = app[AUTHENTICATOR].on_new_keys(partial(look_at_sockets_again, app, background))
@@ -214,6 +217,7 @@ async def live_calls(app: web.Application) -> AsyncIterator[None]:
     yield
     deaf()
     presence.close()
+    missing_callers.close()
     await app[DRAIN].close()
     await background.close()
 

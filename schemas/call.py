@@ -8,6 +8,7 @@ from typing import Any, Final, Literal, get_args
 
 from schemas.base import ObjectOf, Schema
 from schemas.fields import UINT32_MAX, CallId, Choice, FreeObject, Known, ListOf, Name, Number, Text, Timestamp, Whole
+from schemas.own_media import OwnMedia, OwnMediaSchema
 from schemas.quality import (
     MAX_FLAGS,
     FlagLine,
@@ -107,6 +108,13 @@ class CallDetail(CallBody):
 
 
 @dataclass(frozen=True, slots=True)
+class PartyCallDetail(CallDetail):
+    """``media`` is null without a room, and for admins, who are no party."""
+
+    media: OwnMedia | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class CallList:
     """One page; ``next_cursor`` is null on the last one."""
 
@@ -188,6 +196,10 @@ class CallDetailSchema(CallBodySchema, Schema[CallDetail]):
     quality = ListOf(ObjectOf(QualityLineSchema), at_most=2)
     flags = ListOf(ObjectOf(FlagLineSchema), at_most=MAX_FLAGS)
     transports = ListOf(ObjectOf(ProtocolLineSchema), at_most=2)
+
+
+class PartyCallDetailSchema(CallDetailSchema, Schema[PartyCallDetail]):
+    media = ObjectOf(OwnMediaSchema, allow_none=True)
 
 
 class CallListSchema(Schema[CallList]):

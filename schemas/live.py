@@ -4,19 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, get_args
+from typing import get_args
 
 from schemas.base import ObjectOf, Schema
 from schemas.call import PAGE_LIMIT, CallBody, CallBodySchema, CallDetail, CallDetailSchema, count, points
 from schemas.fields import Choice, Flag, ListOf, Name, Number, Text, Timestamp, Uuid
+from schemas.own_media import MAX_OBJECTS, Direction, DtlsState, IceState, MediaKind
 from schemas.quality import MAX_FLAGS, FlagLine, FlagLineSchema, PartyRole, Protocol
-
-Direction = Literal["send", "recv"]
-IceState = Literal["new", "connected", "completed", "disconnected", "closed"]
-DtlsState = Literal["new", "connecting", "connected", "failed", "closed"]
-MediaKind = Literal["audio", "video"]
-
-MAX_OBJECTS = 10_000  # transports, producers or consumers of one party
 
 
 @dataclass(frozen=True, slots=True)

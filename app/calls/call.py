@@ -122,6 +122,7 @@ class LiveCall:
     ended_at: Moment | None = None
     end_reason: EndReason | None = None
     ended_by: EndedBy = EndedBy.NODE
+    accepted: bool = False  # by the otomo
     lived_until: float | None = None  # when the last unit was due at which both parties were there
     room: Room | None = None
     timer: asyncio.TimerHandle | None = None

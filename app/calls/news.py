@@ -8,7 +8,7 @@ from app.calls.call import LiveCall
 from app.calls.clock import Moment
 from app.ledger.news import iso
 from app.ledger.values import NewEvent
-from app.person import PartyRole, Person
+from app.person import PartyRole
 from worker_bridge.producer import Producer
 
 
@@ -23,12 +23,12 @@ def incoming_call(call: LiveCall, ring_s: float) -> NewEvent:
     return NewEvent("incoming_call", payload, call.parties.otomo, call.id)
 
 
-def answered(event_type: str, call: LiveCall, to: Person, at: Moment, reason: str | None = None) -> NewEvent:
-    """``call_accepted``, ``call_rejected`` or ``call_cancelled``, to the other party."""
+def answered(event_type: str, call: LiveCall, at: Moment, reason: str | None = None) -> list[NewEvent]:
+    """``call_accepted``, ``call_rejected`` or ``call_cancelled``, to both: other devices of the otomo stop to ring."""
     payload: dict[str, Any] = {"callId": call.id, "userId": call.user_id, "otomoId": call.otomo_id, "at": at.iso}
     if reason is not None:
         payload["reason"] = reason
-    return NewEvent(event_type, payload, to, call.id)
+    return [NewEvent(event_type, payload, party, call.id) for party in call.parties]
 
 
 def connected(call: LiveCall, at: Moment) -> list[NewEvent]:

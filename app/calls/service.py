@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from typing import NamedTuple
 
 from app.auth import Claims
 from app.calls import news
@@ -18,6 +19,7 @@ from app.calls.registry import Registry
 from app.calls.room import Released
 from app.calls.rooms import Rooms
 from app.errors import (
+    BadRequest,
     CallerBusy,
     CallNotFound,
     InsufficientPoints,
@@ -25,10 +27,13 @@ from app.errors import (
     OtomoBusy,
     OtomoNotFound,
     OtomoOffline,
+    RoomNotFound,
 )
 from app.ledger.errors import CallExists, LedgerUnavailable, PartyBusy, StaleState
-from app.ledger.values import CallState, EndedBy, NewCall, NewEvent
-from app.person import Person
+from app.ledger.values import Call, CallState, EndedBy, NewCall, NewEvent
+from app.person import Parties, Person
+
+USERS_CALL_ID = "u_"  # how the ids begin that users choose; all others are the back end's
 
 
 class CallService:
@@ -58,8 +63,15 @@ class CallService:
         self._admit = admit
 
     async def request_call(self, claims: Claims, otomo_id: str, call_id: str | None = None) -> LiveCall:
-        """Ring an otomo who is online and free, for a user who is free and can pay one minute."""
+        """Ring an otomo who is online and free, for a user who is free and can pay one minute.
+
+        The same once more, with the same ``call_id``, answers the call that it made, while that lives.
+        """
+        if call_id is not None and not call_id.startswith(USERS_CALL_ID):
+            raise BadRequest.at("callId", f"must begin with {USERS_CALL_ID}")
         claims.require_caller()
+        if call_id is not None and (made := await self._made_before(claims, otomo_id, call_id)) is not None:
+            return made
         self._attempts.check(claims.user_id, otomo_id)
         otomo = Person("otomo", otomo_id)
         if not self._presence.online(otomo):
@@ -87,6 +99,8 @@ class CallService:
         self, user_id: str, otomo_id: str, call_id: str | None = None, price_per_minute: int | None = None
     ) -> LiveCall:
         """A call that another system has matched: its room is open when this returns."""
+        if call_id is not None and call_id.startswith(USERS_CALL_ID):
+            raise BadRequest.at("callId", f"must not begin with {USERS_CALL_ID}: those are the users'")
         price = await self._rates.of(otomo_id) if price_per_minute is None else price_per_minute
         call = self._new_call(user_id, otomo_id, call_id or new_call_id(), price)
         async with call.lock:
@@ -103,82 +117,113 @@ class CallService:
             self._lifecycle.matched(call, room)
         return call
 
-    async def accept(self, claims: Claims, call_id: str) -> LiveCall:
-        call = await self._call_of(claims, call_id, otomo=True)
+    async def accept(self, claims: Claims, call_id: str) -> LiveCall | Call:
+        call = self._registry.find(call_id)
+        if call is None or not call.live:
+            return await self._past(claims, call_id, accepted_before)
+        claims.require_party(call.parties.otomo)
         async with call.lock:
+            if call.accepted and call.live:
+                return call
             call.step(CallEvent.ACCEPT)
             room = await self._rooms.open(call.id, call.parties)
-            told = news.answered("call_accepted", call, call.parties.user, now())
+            told = news.answered("call_accepted", call, now())
             try:
-                await self._lifecycle.match(call, room, f"accepted by {claims.person}", [told])
+                await self._lifecycle.match(call, room, f"accepted by {claims.person}", told)
             except BaseException as error:
                 room.close()
                 if isinstance(error, StaleState):
                     raise InvalidCallState(str(error)) from error
                 raise
+            call.accepted = True
         return call
 
-    async def reject(self, claims: Claims, call_id: str, reason: str | None = None) -> LiveCall:
-        call = await self._call_of(claims, call_id, otomo=True)
+    async def reject(self, claims: Claims, call_id: str, reason: str | None = None) -> LiveCall | Call:
+        call = self._registry.find(call_id)
+        if call is None or not call.live:
+            return await self._past(claims, call_id, rejected_before)
+        claims.require_party(call.parties.otomo)
         await no_answer_under_way(call)
-        told = news.answered("call_rejected", call, call.parties.user, now(), reason)
+        if not call.live:
+            return await self._past(claims, call_id, rejected_before)
+        told = news.answered("call_rejected", call, now(), reason)
         cause = reason or f"rejected by {claims.person}"
-        await self._end(call, CallEvent.REJECT, EndReason.REJECTED, cause, EndedBy.OTOMO, [told])
+        await self._lifecycle.end(call, CallEvent.REJECT, EndReason.REJECTED, cause, by=EndedBy.OTOMO, events=told)
         return call
 
-    async def cancel(self, claims: Claims, call_id: str, reason: str | None = None) -> LiveCall:
-        call = await self._call_of(claims, call_id, caller=True)
+    async def cancel(self, claims: Claims, call_id: str, reason: str | None = None) -> LiveCall | Call:
+        call = self._registry.find(call_id)
+        if call is None or not call.live:
+            return await self._past(claims, call_id, cancelled_before)
+        claims.require_party(call.parties.user)
         await no_answer_under_way(call)
-        told = news.answered("call_cancelled", call, call.parties.otomo, now(), reason)
+        if not call.live:
+            return await self._past(claims, call_id, cancelled_before)
+        told = news.answered("call_cancelled", call, now(), reason)
         cause = reason or f"cancelled by {claims.person}"
-        await self._end(call, CallEvent.CANCEL, EndReason.CANCELLED, cause, EndedBy.USER, [told])
+        await self._lifecycle.end(call, CallEvent.CANCEL, EndReason.CANCELLED, cause, by=EndedBy.USER, events=told)
         return call
 
-    async def end(self, claims: Claims, call_id: str, reason: str | None = None) -> LiveCall:
-        call = await self._call_of(claims, call_id)
-        cause = reason or f"ended by {claims.person}"
-        await self._end(call, CallEvent.HANG_UP, EndReason.MANUAL, cause, EndedBy(claims.role))
+    async def end(self, claims: Claims, call_id: str, reason: str | None = None) -> LiveCall | Call:
+        call = self._registry.find(call_id)
+        if call is None or not call.live:
+            return await self._past(claims, call_id, ended_before)
+        claims.require_party(*call.parties)
+        await self._hang_up(call, claims, reason or f"ended by {claims.person}")
         return call
 
     async def clean_up(self, claims: Claims, call_id: str) -> Released:
-        """A party leaves: the call ends, and what its room held is counted."""
-        call = await self._call_of(claims, call_id)
-        cause = f"cleaned up by {claims.person}"
-        return await self._end(call, CallEvent.HANG_UP, EndReason.MANUAL, cause, EndedBy(claims.role))
+        """A party leaves: the call ends, and what its room held is counted. Nothing is left of a call that has ended.
 
-    async def end_by_admin(self, call_id: str, reason: str | None = None) -> LiveCall:
-        call = self._registry.find(call_id) or await self._refuse_missing(call_id)
-        await self._end(call, CallEvent.FAIL, EndReason.ADMIN, reason or "an admin", EndedBy.ADMIN)
-        return call
-
-    async def _end(
-        self,
-        call: LiveCall,
-        event: CallEvent,
-        reason: EndReason,
-        cause: str,
-        by: EndedBy,
-        events: list[NewEvent] | None = None,
-    ) -> Released:
-        return await self._lifecycle.end(call, event, reason, cause, by=by, events=events or ())
-
-    async def _call_of(self, claims: Claims, call_id: str, *, caller: bool = False, otomo: bool = False) -> LiveCall:
-        """The live call of a party; of one of them alone where that is asked. Forbidden to everybody else."""
+        Raises RoomNotFound where there is no room, and was none that the caller had to do with.
+        """
         call = self._registry.find(call_id)
-        if call is None:
-            call = await self._refuse_missing(call_id, claims)
-        allowed = (call.parties.user,) if caller else (call.parties.otomo,) if otomo else call.parties
-        claims.require_party(*allowed)
+        if call is not None and call.live:
+            self._registry.room(call_id).role_of(claims.person)
+            return await self._hang_up(call, claims, f"cleaned up by {claims.person}")
+        past = call or await self._journal.ledger.call(call_id)
+        if past is None or claims.person not in past.parties:
+            raise RoomNotFound(call_id)
+        return Released(0, 0, 0)
+
+    async def end_by_admin(self, claims: Claims, call_id: str, reason: str | None = None) -> LiveCall | Call:
+        call = self._registry.find(call_id)
+        if call is None or not call.live:
+            return await self._past(claims, call_id, ended_by_admin_before)
+        await self._lifecycle.end(call, CallEvent.FAIL, EndReason.ADMIN, reason or "an admin", by=EndedBy.ADMIN)
         return call
 
-    async def _refuse_missing(self, call_id: str, claims: Claims | None = None) -> LiveCall:
-        """A call that has ended is past everything; one that never was is not found."""
-        stored = await self._journal.ledger.call(call_id)
-        if stored is None:
+    async def _hang_up(self, call: LiveCall, claims: Claims, cause: str) -> Released:
+        by = EndedBy(claims.role)
+        return await self._lifecycle.end(call, CallEvent.HANG_UP, EndReason.MANUAL, cause, by=by)
+
+    async def _past(self, claims: Claims, call_id: str, is_retry: IsRetry) -> LiveCall | Call:
+        """A call that has ended, or is ending, for whoever asks once more for what they did to it.
+
+        Raises CallNotFound, Forbidden for strangers, InvalidCallState for all others: they come too late.
+        """
+        call = self._registry.find(call_id) or await self._journal.ledger.call(call_id)
+        if call is None:
             raise CallNotFound(call_id)
-        if claims is not None:
-            claims.require_party(*stored.parties)
-        raise InvalidCallState(f"call {call_id} is {stored.state}")
+        if is_retry is not ended_by_admin_before:  # as which nobody is a party
+            claims.require_party(*call.parties)
+        past = Past(call, *await self._end_of(call))
+        if not is_retry(past, claims):
+            raise InvalidCallState(f"call {call_id} is {call.state}")
+        return call
+
+    async def _end_of(self, call: LiveCall | Call) -> tuple[str | None, EndedBy | None]:
+        if isinstance(call, LiveCall):
+            return call.end_reason, call.ended_by
+        record = await self._journal.ledger.record(call.id)
+        return call.end_reason, record.ended_by if record is not None else None
+
+    async def _made_before(self, claims: Claims, otomo_id: str, call_id: str) -> LiveCall | None:
+        call = self._registry.find(call_id)
+        if call is None or call.parties != Parties.of(claims.user_id, otomo_id):
+            return None
+        async with call.lock:  # the first try may be under way
+            return call if call.live and call_id in self._registry else None
 
     async def _why_not_there(self, otomo_id: str) -> OtomoOffline | OtomoNotFound:
         """OtomoNotFound for an id that is only known as a user's: nobody who is offline, but a caller's mistake."""
@@ -237,6 +282,42 @@ class CallService:
 
 def new_call_id() -> str:
     return f"call_{secrets.token_urlsafe(12)}"
+
+
+class Past(NamedTuple):
+    """A call that is over, or about to be, and how it ended; by whom is not known where a restart ended it."""
+
+    call: LiveCall | Call
+    end_reason: str | None
+    ended_by: EndedBy | None
+
+
+IsRetry = Callable[[Past, Claims], bool]
+"""Whether a party, or an admin, did before what is asked again."""
+
+
+def accepted_before(past: Past, claims: Claims) -> bool:
+    if claims.role != "otomo":
+        return False
+    if isinstance(past.call, LiveCall):
+        return past.call.accepted
+    return past.call.exclusive and past.call.accepted_at_ms is not None  # else an admin matched it
+
+
+def rejected_before(past: Past, claims: Claims) -> bool:
+    return claims.role == "otomo" and past.end_reason == EndReason.REJECTED
+
+
+def cancelled_before(past: Past, claims: Claims) -> bool:
+    return claims.role == "user" and past.end_reason == EndReason.CANCELLED
+
+
+def ended_before(past: Past, claims: Claims) -> bool:
+    return past.end_reason == EndReason.MANUAL and past.ended_by == claims.role
+
+
+def ended_by_admin_before(past: Past, claims: Claims) -> bool:
+    return claims.is_admin and past.end_reason == EndReason.ADMIN
 
 
 async def no_answer_under_way(call: LiveCall) -> None:

@@ -103,6 +103,10 @@ class Call:
     billed_points: int = 0
 
     @property
+    def call_id(self) -> str:
+        return self.id
+
+    @property
     def parties(self) -> Parties:
         return Parties.of(self.user_id, self.otomo_id)
 

@@ -23,9 +23,9 @@ from schemas.call import (
     AdminCallRequestSchema,
     BillingSchema,
     CallAckSchema,
-    CallDetailSchema,
     CallListSchema,
     CallRequestSchema,
+    PartyCallDetailSchema,
     ReasonBodySchema,
 )
 from schemas.consumer import (
@@ -197,7 +197,7 @@ EXAMPLES: Final[Mapping[type[Schema[Any]], Json]] = {
     ReasonBodySchema: {"reason": "お先に失礼します"},
     CallAckSchema: {"callId": CALL_ID, "state": "matched"},
     CallListSchema: {"calls": [_CALL], "nextCursor": None},
-    CallDetailSchema: _CALL
+    PartyCallDetailSchema: _CALL
     | {
         "timeline": [
             {"at": "2026-01-31T12:00:00.000Z", "type": "ringing", "cause": "request"},
@@ -205,7 +205,8 @@ EXAMPLES: Final[Mapping[type[Schema[Any]], Json]] = {
             {"at": "2026-01-31T12:00:05.003Z", "type": "talking", "cause": "first RTP of alice"},
             {"at": "2026-01-31T12:01:05.003Z", "type": "unit", "index": 1, "points": 100},
             {"at": "2026-01-31T12:01:20.481Z", "type": "ended", "cause": "ended by alice"},
-        ]
+        ],
+        "media": None,
     }
     | RECORD,
     LiveCallListSchema: {

@@ -19,7 +19,7 @@ from app.errors import (
     WorkerUnavailable,
 )
 from app.guard import admin_only
-from app.keys import CALLS, JOURNAL, LEDGER, RATES
+from app.keys import CALLS, JOURNAL, LEDGER, RATES, claims
 from app.ledger.errors import KeyReused, LedgerUnavailable
 from app.ledger.news import iso
 from app.ledger.values import Recovered
@@ -65,7 +65,9 @@ async def open_call(request: web.Request, body: AdminCallRequest) -> web.Respons
 @admin_only
 async def end_any_call(request: web.Request, body: ReasonBody) -> web.Response:
     """End a call at once, in whatever state it is."""
-    return json_response(ack(await request.app[CALLS].end_by_admin(request.match_info["call_id"], body.reason)))
+    return json_response(
+        ack(await request.app[CALLS].end_by_admin(claims(request), request.match_info["call_id"], body.reason))
+    )
 
 
 @routes.post("/admin/wallets/{user_id}/adjust")

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from app.body import body
 from app.calls.call import LiveCall
+from app.calls.party_objects import PartyConsumer, PartyProducer, PartyTransport
 from app.errors import (
     CallerBusy,
     CallLimitExceeded,
@@ -23,11 +24,12 @@ from app.errors import (
     Overloaded,
     WorkerUnavailable,
 )
-from app.keys import CALLS, LEDGER, claims
+from app.keys import CALLS, LEDGER, REGISTRY, claims
 from app.ledger.errors import LedgerUnavailable
 from app.ledger.news import iso
-from app.ledger.values import Call, Record
+from app.ledger.values import Call, CallState, Record
 from app.openapi.declaration import answers
+from app.person import Person
 from app.responses import created, json_response
 from app.rest.pages import PAGE, page_query
 from schemas.base import dump, load
@@ -38,15 +40,16 @@ from schemas.call import (
     CallAck,
     CallAckSchema,
     CallBody,
-    CallDetail,
-    CallDetailSchema,
     CallList,
     CallListSchema,
     CallRequest,
     CallRequestSchema,
+    PartyCallDetail,
+    PartyCallDetailSchema,
     ReasonBody,
     ReasonBodySchema,
 )
+from schemas.own_media import OwnConsumer, OwnMedia, OwnProducer, OwnTransport
 from schemas.quality import FlagLineSchema, ProtocolLineSchema, QualityLineSchema
 
 OF_A_STORED_CALL = (CallNotFound, Forbidden, LedgerUnavailable)
@@ -126,11 +129,42 @@ async def list_calls(request: web.Request) -> web.Response:
 
 
 @routes.get("/calls/{call_id}")
-@answers({200: CallDetailSchema}, *OF_A_STORED_CALL)
+@answers({200: PartyCallDetailSchema}, *OF_A_STORED_CALL)
 async def get_call(request: web.Request) -> web.Response:
-    """One call with everything that happened to it, oldest first."""
+    """One call and all that happened to it, oldest first; while it lives, with what its party has in the room."""
+    live = request.app[REGISTRY].find(request.match_info["call_id"])  # first: what is gone from here is stored as ended
     call = await readable_call(request)
-    return json_response(dump(CallDetailSchema, CallDetail(**await detail_fields(request, call))))
+    fields = await detail_fields(request, call)
+    media = own_media(live, claims(request).person) if call.state is not CallState.ENDED else None
+    return json_response(dump(PartyCallDetailSchema, PartyCallDetail(**fields, media=media)))
+
+
+def own_media(call: LiveCall | None, person: Person) -> OwnMedia | None:
+    """What a party has in the room of a live call; None where there is no room, and for admins."""
+    role = call.parties.role_of(person) if call is not None else None
+    if call is None or call.room is None or role is None or not call.live:
+        return None
+    room = call.room
+    return OwnMedia(
+        tuple(own_transport(one) for one in room.transports.values() if one.party == role),
+        tuple(own_producer(one) for one in room.producers.values() if one.party == role),
+        tuple(own_consumer(one) for one in room.consumers.values() if one.party == role),
+    )
+
+
+def own_transport(owned: PartyTransport) -> OwnTransport:
+    transport = owned.transport
+    return OwnTransport(transport.id, owned.direction, transport.ice_state, transport.dtls_state)
+
+
+def own_producer(owned: PartyProducer) -> OwnProducer:
+    producer = owned.producer
+    return OwnProducer(producer.id, owned.key[0], producer.kind, producer.paused)
+
+
+def own_consumer(owned: PartyConsumer) -> OwnConsumer:
+    consumer = owned.consumer
+    return OwnConsumer(consumer.id, consumer.producer_id, owned.transport_id, consumer.paused)
 
 
 @routes.get("/calls/{call_id}/billing")
@@ -173,7 +207,7 @@ async def detail_fields(request: web.Request, call: Call) -> dict[str, Any]:
     return {**body_fields(call), "timeline": timeline, **(record_fields(call, record) if record else {})}
 
 
-def ack(call: LiveCall) -> dict[str, object]:
+def ack(call: LiveCall | Call) -> dict[str, object]:
     return dump(CallAckSchema, CallAck(call.id, call.state.value))
 
 

@@ -157,7 +157,8 @@ class Crowd:
         return bool(answer["state"] == "ended")
 
     def _call(self, stage: str) -> str:
-        return f"{stage}-{self._round}"
+        """Users' own ids begin so; an admin opens the others."""
+        return f"{'u_' if stage == 'ringing' else ''}{stage}-{self._round}"
 
     def _api(self, node: Node, http: aiohttp.ClientSession, name: str) -> Api:
         return node.api(http, name, self._people[name].role)

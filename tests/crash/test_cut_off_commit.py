@@ -46,29 +46,29 @@ async def late_commit(scene: Scene, jobs: int) -> AsyncIterator[None]:
 
 async def test_an_opening_whose_answer_was_lost_is_ended_again(settings_with):
     async with staged(settings_with(rate_limit=0)) as scene:
-        request = {"otomoId": "otomo", "callId": "opens"}
+        request = {"otomoId": "otomo", "callId": "u_opens"}
         async with late_commit(scene, jobs=1):
             opening = asyncio.create_task(scene.api("user", "user").request("POST", "/calls", request))
         with pytest.raises(Refused, match="503 DATABASE_UNAVAILABLE"):
             await opening
-        await scene.ended("opens", "system_error")
-        assert scene.otomo.story("opens") == ["incoming_call", "call_end"]
-        stored = await scene.server.ledger.call("opens")
+        await scene.ended("u_opens", "system_error")
+        assert scene.otomo.story("u_opens") == ["incoming_call", "call_end"]
+        stored = await scene.server.ledger.call("u_opens")
         assert (stored.state, stored.end_reason) == (CallState.ENDED, "system_error")
-        again = {"otomoId": "otomo", "callId": "again"}
+        again = {"otomoId": "otomo", "callId": "u_again"}
         assert (await scene.api("user", "user").request("POST", "/calls", again))["state"] == "ringing"
 
 
 async def test_an_accept_whose_answer_was_lost_can_be_repeated(settings_with):
     async with staged(settings_with(rate_limit=0)) as scene:
-        await scene.api("user", "user").request("POST", "/calls", {"otomoId": "otomo", "callId": "rings"})
+        await scene.api("user", "user").request("POST", "/calls", {"otomoId": "otomo", "callId": "u_rings"})
         otomo = scene.api("otomo", "otomo")
         async with late_commit(scene, jobs=1):
-            accepting = asyncio.create_task(otomo.request("POST", "/calls/rings/accept"))
+            accepting = asyncio.create_task(otomo.request("POST", "/calls/u_rings/accept"))
         with pytest.raises(Refused, match="503 DATABASE_UNAVAILABLE"):
             await accepting
-        await scene.user.until("call_accepted", "rings")
-        assert await otomo.request("POST", "/calls/rings/accept") == {"callId": "rings", "state": "matched"}
-        await otomo.request("POST", "/calls/rings/end")
-        await scene.ended("rings", "manual")
-        assert scene.user.story("rings") == ["call_accepted", "call_end"]
+        await scene.user.until("call_accepted", "u_rings")
+        assert await otomo.request("POST", "/calls/u_rings/accept") == {"callId": "u_rings", "state": "matched"}
+        await otomo.request("POST", "/calls/u_rings/end")
+        await scene.ended("u_rings", "manual")
+        assert scene.user.story("u_rings") == ["call_accepted", "call_end"]

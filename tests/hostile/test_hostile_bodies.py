@@ -57,7 +57,7 @@ def create_transport(victim: Victim, _: Media) -> Target:
 
 
 def call(victim: Victim, _: Media) -> Target:
-    return Target(victim.stranger, "POST", "/calls", {"otomoId": "otomo_001", "callId": "wanted"})
+    return Target(victim.stranger, "POST", "/calls", {"otomoId": "otomo_001", "callId": "u_wanted"})
 
 
 def admin_call(victim: Victim, _: Media) -> Target:

@@ -18,7 +18,7 @@ from tests.hostile.wrong_bodies import NO_OBJECTS, of_no_json, of_wrong_types, p
 LIMIT = 64 * 1024
 
 COMMANDS: tuple[Json, ...] = (
-    {"type": "call_request", "payload": {"otomoId": "otomo_001", "callId": "wanted"}, "requestId": "r-1"},
+    {"type": "call_request", "payload": {"otomoId": "otomo_001", "callId": "u_wanted"}, "requestId": "r-1"},
     {"type": "call_accept", "payload": {"callId": "nobodys", "reason": "bye"}, "requestId": 7},
     {"type": "call_end", "payload": {"callId": "nobodys", "reason": "bye"}, "requestId": "r-2"},
     {"type": "ping", "payload": {}, "requestId": "r-3"},

@@ -111,8 +111,8 @@ async def test_only_the_user_has_the_wallet(people):
 
 
 async def test_an_otomo_who_is_away_is_offline_though_a_user_has_the_id(people):
-    await people.caller.api.request("POST", "/calls", {"otomoId": "other", "callId": "call"})
-    await people.other.api.request("POST", "/calls/call/reject")
+    await people.caller.api.request("POST", "/calls", {"otomoId": "other", "callId": "u_call"})
+    await people.other.api.request("POST", "/calls/u_call/reject")
     await people.other.socket.close()
     http = people.caller.api._http
     async with person(people.server, http, "other", "user"):

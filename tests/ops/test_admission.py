@@ -57,15 +57,15 @@ async def test_a_full_node_stays_ready_says_why_it_is_full_and_takes_calls_again
         person(server, http, "user", "user") as user,
         person(server, http, "otomo", "otomo") as otomo,
     ):
-        await user.api.request("POST", "/calls", {"otomoId": "otomo", "callId": "before"})
+        await user.api.request("POST", "/calls", {"otomoId": "otomo", "callId": "u_before"})
         await busy(server)
         assert await user.refused("POST", "/calls", {"otomoId": "otomo"}) == (409, "OTOMO_BUSY"), "409 before 503"
         status, body = await Balancer(http, server.base).look()
         assert (status, body["status"]) == (200, "ready")
         assert "the event loop is" in problems(body)["stress"]
         assert body["stress"] > 0.5
-        await otomo.api.request("POST", "/calls/before/accept")
-        await user.api.request("POST", "/calls/before/end")
+        await otomo.api.request("POST", "/calls/u_before/accept")
+        await user.api.request("POST", "/calls/u_before/end")
 
         async def refused() -> str | None:
             try:

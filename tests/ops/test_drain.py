@@ -70,41 +70,41 @@ async def test_ready_turns_with_a_drain_and_back_with_its_end(stage):
     assert body["status"] == "draining"
     assert await stage.admin.request("DELETE", "/admin/drain") == NOT_DRAINING
     await balancer.turns(200, "the drain was taken back")
-    await stage.ring("taken")
+    await stage.ring("u_taken")
 
 
 async def test_waiting_without_a_deadline_ends_nothing_and_warns_nobody(stage):
-    await stage.ring("call")
+    await stage.ring("u_call")
     assert await stage.drain(mode="wait") == {**NOT_DRAINING, "draining": True, "mode": "wait", "liveCalls": 1}
-    await stage.otomo.api.request("POST", "/calls/call/accept")
-    await stage.user.api.request("POST", "/calls/call/end")
-    await stage.both_hear("call_end", "call")
+    await stage.otomo.api.request("POST", "/calls/u_call/accept")
+    await stage.user.api.request("POST", "/calls/u_call/end")
+    await stage.both_hear("call_end", "u_call")
     assert stage.user.socket.payloads("node_draining") == []
     assert (await stage.admin.request("GET", "/admin/drain"))["liveCalls"] == 0
 
 
 async def test_what_is_left_at_the_deadline_is_ended_and_was_warned(stage):
-    await stage.ring("call")
+    await stage.ring("u_call")
     answer = await stage.drain(mode="wait", deadlineSeconds=SOON_S)
-    await stage.otomo.api.request("POST", "/calls/call/accept")
-    for warning in await stage.both_hear("node_draining", "call"):
-        assert warning == {"callId": "call", "deadlineAt": answer["deadlineAt"]}
-    for end in await stage.both_hear("call_end", "call"):
+    await stage.otomo.api.request("POST", "/calls/u_call/accept")
+    for warning in await stage.both_hear("node_draining", "u_call"):
+        assert warning == {"callId": "u_call", "deadlineAt": answer["deadlineAt"]}
+    for end in await stage.both_hear("call_end", "u_call"):
         assert end["reason"] == "system_error"
         late = datetime.fromisoformat(end["endedAt"]) - datetime.fromisoformat(answer["deadlineAt"])
         assert 0 <= late.total_seconds() < 1
-    assert stage.user.socket.story("call") == ["node_draining", "call_accepted", "call_end"]
-    timeline = (await stage.admin.request("GET", "/calls/call"))["timeline"]
+    assert stage.user.socket.story("u_call") == ["node_draining", "call_accepted", "call_end"]
+    timeline = (await stage.admin.request("GET", "/calls/u_call"))["timeline"]
     assert [line["cause"] for line in timeline if line["type"] == "ending"] == ["the node is drained"]
     with pytest.raises(Refused, match="503 DRAINING"):
-        await stage.ring("another")
+        await stage.ring("u_another")
 
 
 async def test_ending_at_once_ends_every_call(stage):
-    await stage.ring("rings")
+    await stage.ring("u_rings")
     await stage.admin.open_call("matched", "a", "b", price_per_minute=0)
     await stage.drain(mode="end")
-    for end in await stage.both_hear("call_end", "rings"):
+    for end in await stage.both_hear("call_end", "u_rings"):
         assert end["reason"] == "system_error"
     await eventually(lambda: len(stage.server.registry))
     assert (await stage.server.ledger.call("matched")).end_reason == "system_error"
@@ -116,9 +116,9 @@ async def test_ending_by_a_deadline_lets_only_those_talk_on_who_talk(stage):
     async with conversation(talks.user, talks.otomo, talks.call_id) as talk:
         await talk.heard()
         await eventually(lambda: stage.state(talks.call_id) != CallState.TALKING and "nobody talks")
-        await stage.ring("rings")
+        await stage.ring("u_rings")
         await stage.drain(mode="end", deadlineSeconds=600)
-        await stage.both_hear("call_end", "rings")
+        await stage.both_hear("call_end", "u_rings")
         assert stage.state(talks.call_id) == CallState.TALKING
         await stage.drain(mode="end", deadlineSeconds=0)
         await eventually(lambda: stage.state(talks.call_id))
@@ -128,26 +128,26 @@ async def test_ending_by_a_deadline_lets_only_those_talk_on_who_talk(stage):
 
 
 async def test_a_later_deadline_and_none_are_told_too_and_count(stage):
-    await stage.ring("call")
+    await stage.ring("u_call")
     first = await stage.drain(deadlineSeconds=SOON_S)
     second = await stage.drain(deadlineSeconds=600)
-    told = [await stage.both_hear("node_draining", "call", count) for count in (1, 2)]
+    told = [await stage.both_hear("node_draining", "u_call", count) for count in (1, 2)]
     assert [one["deadlineAt"] for one, _ in told] == [first["deadlineAt"], second["deadlineAt"]]
     assert await stage.admin.request("DELETE", "/admin/drain") == {**NOT_DRAINING, "liveCalls": 1}
-    for warning in await stage.both_hear("node_draining", "call", 3):
+    for warning in await stage.both_hear("node_draining", "u_call", 3):
         assert warning["deadlineAt"] is None
     past = datetime.fromisoformat(first["deadlineAt"])
     await eventually(lambda: datetime.now(past.tzinfo) <= past and "the first deadline is to come")
-    await stage.otomo.api.request("POST", "/calls/call/accept")
-    assert stage.state("call") == CallState.MATCHED
+    await stage.otomo.api.request("POST", "/calls/u_call/accept")
+    assert stage.state("u_call") == CallState.MATCHED
 
 
 async def test_a_warning_is_stored_before_it_is_told(stage):
-    await stage.ring("call")
+    await stage.ring("u_call")
     await stage.drain(deadlineSeconds=600)
-    await stage.both_hear("node_draining", "call")
+    await stage.both_hear("node_draining", "u_call")
     async with connected(stage.http, stage.server.base, stage.server.token("user", "user"), since=0) as again:
-        assert (await again.until("node_draining", "call"))["deadlineAt"] is not None
+        assert (await again.until("node_draining", "u_call"))["deadlineAt"] is not None
 
 
 @pytest.mark.parametrize("words", [{"mode": "now"}, {"deadlineSeconds": -1}, {"deadlineSeconds": 1.5}, {"until": 1}])

@@ -172,7 +172,9 @@ const EVENTS = {
     phone.set({ ...NEW_CALL, callId, price, phase: 'incoming', problem: null });
   },
   call_accepted(phone) {
-    if (phone.track) phone.join().catch((error) => phone.fail(error));
+    if (phone.session.role === 'otomo') {
+      if (!phone.track) phone.set({ phase: 'elsewhere' }); // another window has answered
+    } else if (phone.track) phone.join().catch((error) => phone.fail(error));
     else phone.set({ phase: 'rejoin' }); // reloaded while it rang
   },
   producer_added(phone, { producerId }) {
