@@ -35,6 +35,7 @@ from worker_bridge.errors import (
     WorkerGone,
     WrongSettings,
 )
+from worker_bridge.mediasoup_json import from_json, to_json
 from worker_bridge.observable import EventStream
 from worker_bridge.pipe_transport import PipeTransport
 from worker_bridge.piping import PipedDataProducer, PipedProducer, PipeOptions
@@ -140,10 +141,12 @@ __all__ = [
     "WorkerGone",
     "WorkerSettings",
     "WrongSettings",
+    "from_json",
     "observer",
     "parameters",
     "parse_scalability_mode",
     "supported_rtp_capabilities",
+    "to_json",
     "version",
 ]
 
