@@ -87,7 +87,7 @@ clean: ## Remove what was built in this folder; data/ stays, and so does the wor
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis */_*.so app/web/built
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
-$(VENV)/.ready: pyproject.toml setup.py requirements/build.txt requirements/node.txt $(wildcard worker_bridge/native/codec/* schemas/native/*)
+$(VENV)/.ready: pyproject.toml setup.py requirements/build.txt requirements/node.txt $(wildcard worker_bridge/native/codec/*)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	  || { echo "$(PYTHON) is not Python 3.11 or newer: install one, or name one with make PYTHON=..." >&2; exit 1; }
 	@$(call install_system,,,$(missing_venv))

@@ -108,6 +108,5 @@ setup(
     cmdclass={"build": Build, "build_carried": BuildCarried, "bdist_wheel": Wheel},
     ext_modules=[
         extension("worker_bridge._codec", CODEC),
-        extension("schemas._native", Path("schemas/native")),
     ],
 )

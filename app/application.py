@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from importlib.metadata import version
 
-import orjson
 from aiohttp import web
 
 from app.auth import Authenticator
@@ -86,8 +85,8 @@ from app.signaling.limits import SOCKET_BURST
 from app.signaling.limits import Limits as SocketLimits
 from app.turn import ice_servers
 from app.web import pages
-from schemas.base import dump
-from schemas.consumer import Capabilities, CapabilitiesSchema
+from schemas.base import encode
+from schemas.consumer import Capabilities
 from worker_bridge import native
 from worker_bridge.pool import ListenAddress, Pool, PoolSettings
 
@@ -119,7 +118,7 @@ def create_app(settings: Settings) -> web.Application:
         settings.max_connections, settings.max_connections_per_address, settings.client_timeout_s, observers
     )
     capabilities = Capabilities(capabilities_of(settings.media_kinds))
-    app[CAPABILITIES] = orjson.dumps(dump(CapabilitiesSchema, capabilities))
+    app[CAPABILITIES] = encode(capabilities)
     app.add_routes(
         [
             *rtc.routes,

@@ -21,7 +21,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, cast, get_args
 
-import orjson
 from jose import jwk, jws
 from jose.exceptions import JOSEError
 
@@ -29,6 +28,8 @@ from app.errors import Forbidden, Unauthorized
 from app.jwks import Jwks, PublicKey
 from app.person import Person, Role
 from app.settings import Settings
+from schemas.problem import InvalidBody
+from schemas.strict_json import decode_object
 
 MAX_TOKEN_LENGTH = 4096  # characters; what a header line may hold, and what is worth remembering
 REMEMBERED_TOKENS = 8192  # a token that was verified is not verified again while it is among the last so many
@@ -252,11 +253,9 @@ def verified_payload(token: str, keyring: Keyring) -> bytes:
 def claims_of(payload: bytes, rules: Rules, now: float) -> Claims:
     """The claims of a payload whose signature is right. :raises TokenError: where one is missing or wrong."""
     try:
-        claims = orjson.loads(payload)
-    except orjson.JSONDecodeError as error:
-        raise TokenError("its payload is not JSON") from error
-    if not isinstance(claims, dict):
-        raise TokenError("its payload is not an object")
+        claims = decode_object(payload)
+    except InvalidBody as error:
+        raise TokenError("its payload is no JSON object") from error
     expires_at = moment(claims, "exp")
     if expires_at is None or now >= expires_at:  # RFC 7519 §4.1.4: "on or after" is too late
         raise TokenError("it has expired, or would never")

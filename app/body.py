@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from aiohttp import StreamReader, web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -17,18 +17,18 @@ from aiohttp.typedefs import Handler
 from app.errors import BadRequest, PayloadTooLarge, UnsupportedMediaType
 from app.keys import SETTINGS
 from app.responses import JSON
-from schemas.base import Schema, parse
+from schemas.base import Body, parse
 
 MAX_BODY_BYTES = 64 * 1024
 
-T = TypeVar("T")
+T = TypeVar("T", bound=Body)
 _COMMON_TYPES = frozenset(
     {"application/json", JSON, "application/json;charset=utf-8", "application/json;charset=UTF-8"}
 )
 
 
-def body(schema: type[Schema[T]]) -> Callable[[Callable[[web.Request, T], Awaitable[web.StreamResponse]]], Handler]:
-    """Read the request's body by ``schema`` and call the handler with the dataclass that it loads into.
+def body(kind: type[T]) -> Callable[[Callable[[web.Request, T], Awaitable[web.StreamResponse]]], Handler]:
+    """Read the request's body and call the handler with it, checked.
 
     What is refused is raised: PayloadTooLarge, UnsupportedMediaType, and BadRequest or InvalidBody.
     """
@@ -37,20 +37,20 @@ def body(schema: type[Schema[T]]) -> Callable[[Callable[[web.Request, T], Awaita
         @functools.wraps(handler)
         async def with_body(request: web.Request) -> web.StreamResponse:
             raw = await read_body(request)
-            if not raw and not schema.empty_body:
+            if not raw and not kind.empty_body:
                 raise BadRequest.at("", "is missing")
-            return await handler(request, parse(schema, raw))
+            return await handler(request, parse(kind, raw))
 
-        with_body.__dict__["body_schema"] = schema
+        with_body.__dict__["body"] = kind
         return with_body
 
     return decorate
 
 
-def schema_of(handler: object) -> type[Schema[Any]] | None:
-    """The schema that ``@body`` gave a handler; the API's description is made from it."""
-    schema: type[Schema[Any]] | None = getattr(handler, "body_schema", None)
-    return schema
+def body_of(handler: object) -> type[Body] | None:
+    """The body that ``@body`` gave a handler; the API's description is made from it."""
+    kind: type[Body] | None = getattr(handler, "body", None)
+    return kind
 
 
 async def read_body(request: web.Request) -> bytes:

@@ -17,7 +17,6 @@ from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any, cast
 
-import orjson
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 
@@ -32,6 +31,7 @@ from app.errors import (
     answer_to,
 )
 from app.responses import JSON, as_response, refused_by_aiohttp
+from schemas.base import encode
 
 MAX_TARGET_BYTES = 8000  # of the request line's URL (RFC 9110 §4.1); also how a refusal tells it from a field
 MAX_FIELD_BYTES = 8192  # of one header field, name and value
@@ -269,7 +269,7 @@ def refusal_of(error: HttpProcessingError) -> Answer:
 
 def in_full(answer: Answer) -> bytes:
     """An answer as it goes out before any request was read."""
-    body = orjson.dumps(answer.as_json())
+    body = encode(answer.body)
     lines = (
         f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}",
         f"Content-Type: {JSON}",

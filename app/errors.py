@@ -31,6 +31,8 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
 
+from msgspec import UNSET
+
 from app.ledger.errors import (
     BadCursor,
     BalanceTooHigh,
@@ -40,7 +42,7 @@ from app.ledger.errors import (
     StaleState,
     Unstorable,
 )
-from schemas.problem import InvalidBody, Problem
+from schemas.error import ErrorBody, InvalidBody, Problem
 from worker_bridge.errors import InvalidParameters, ResourceClosed, Unsupported, WorkerGone
 
 RETRY_AFTER_S = 5  # a dead worker is back within seconds, and a draining node is replaced by another
@@ -212,11 +214,9 @@ class Answer:
     headers: tuple[tuple[str, str], ...] = ()
     details: tuple[Problem, ...] = ()
 
-    def as_json(self) -> dict[str, object]:
-        body: dict[str, object] = {"error": self.code, "message": self.message}
-        if self.status == 400 or self.details:
-            body["details"] = [{"path": problem.path, "problem": problem.problem} for problem in self.details]
-        return body
+    @property
+    def body(self) -> ErrorBody:
+        return ErrorBody(self.code, self.message, self.details if self.status == 400 or self.details else UNSET)
 
 
 BAD_REQUEST = Answer("BAD_REQUEST", 400, "リクエストが不正です。")

@@ -20,9 +20,11 @@ from pathlib import Path
 from typing import Literal
 
 import aiohttp
-import orjson
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey, EllipticCurvePublicNumbers
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey, RSAPublicNumbers
+
+from schemas.problem import InvalidBody
+from schemas.strict_json import decode_object
 
 FETCH_TIMEOUT_S = 5.0
 REFRESH_EVERY_S = 600.0  # a revoked key is gone after this
@@ -170,10 +172,9 @@ def parse_jwks(document: bytes) -> tuple[PublicKey, ...]:
     :raises JwksError: where it is no key set, or none of its keys can be used.
     """
     try:
-        jwks = orjson.loads(document)
-    except orjson.JSONDecodeError as error:
-        raise JwksError(f"The JWKS is not JSON: {error}.") from error
-    entries = jwks.get("keys") if isinstance(jwks, dict) else None
+        entries = decode_object(document).get("keys")
+    except InvalidBody as error:
+        raise JwksError(f"The JWKS {error.details[0].problem}.") from error
     if not isinstance(entries, list) or len(entries) > MAX_KEYS:
         raise JwksError(f"The JWKS must be an object with a list of at most {MAX_KEYS} 'keys'.")
     keys = []

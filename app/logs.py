@@ -11,7 +11,7 @@ import sys
 from datetime import UTC, datetime
 from typing import Literal, TextIO
 
-import orjson
+import msgspec
 from aiohttp.http_exceptions import HttpProcessingError
 
 LogFormat = Literal["text", "json"]
@@ -78,7 +78,7 @@ class JsonLines(logging.Formatter):
             line["exception"] = self.formatException(record.exc_info)
         if record.stack_info:
             line["stack"] = record.stack_info
-        return without_tokens(orjson.dumps(line, default=repr).decode())
+        return without_tokens(msgspec.json.encode(line, enc_hook=repr).decode())
 
 
 class TextLines(logging.Formatter):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-import orjson
+import msgspec
 from aiohttp import hdrs, web
 
 from app.errors import (
@@ -18,6 +18,7 @@ from app.errors import (
     UnsupportedMediaType,
     answer_to,
 )
+from schemas.base import encode
 
 JSON: Final = "application/json; charset=utf-8"
 
@@ -35,16 +36,16 @@ _OF_STATUS = {
 }
 
 
-def json_response(value: object, status: int = 200) -> web.Response:
-    return web.Response(body=orjson.dumps(value), status=status, headers=_HEADERS)
+def json_response(value: msgspec.Struct, status: int = 200) -> web.Response:
+    return web.Response(body=encode(value), status=status, headers=_HEADERS)
 
 
-def created(value: object) -> web.Response:
+def created(value: msgspec.Struct) -> web.Response:
     return json_response(value, status=201)
 
 
 def as_response(answer: Answer) -> web.Response:
-    response = json_response(answer.as_json(), status=answer.status)
+    response = json_response(answer.body, status=answer.status)
     response.headers.update(answer.headers)
     return response
 

@@ -2,44 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
-from typing import get_args
+from typing import Annotated
 
-from schemas.base import ObjectOf, Schema
-from schemas.call import CallState, count, points
-from schemas.fields import CallId, Choice, ListOf, Timestamp
+from msgspec import Meta
+
+from schemas.base import Answer
+from schemas.call import CallState
+from schemas.types import CallId, Count, Points, Timestamp
 
 
-@dataclass(frozen=True, slots=True)
-class RecoveredCall:
+class RecoveredCall(Answer, frozen=True, kw_only=True):
     """A call that a restart found open, and how it was ended; ``state`` is what it was found in."""
 
-    call_id: str
-    recovered_at: datetime
+    call_id: CallId
+    recovered_at: Timestamp
     state: CallState
-    ended_at: datetime
-    duration_seconds: int
-    billed_units: int
-    billed_points: int
+    ended_at: Timestamp
+    duration_seconds: Count
+    billed_units: Count
+    billed_points: Points
 
 
-@dataclass(frozen=True, slots=True)
-class RecoveryLog:
+class RecoveryLog(Answer, frozen=True):
     """The last 50 of them, newest first."""
 
-    recovered: tuple[RecoveredCall, ...]
-
-
-class RecoveredCallSchema(Schema[RecoveredCall]):
-    call_id = CallId()
-    recovered_at = Timestamp()
-    state = Choice(*get_args(CallState))
-    ended_at = Timestamp()
-    duration_seconds = count()
-    billed_units = count()
-    billed_points = points()
-
-
-class RecoveryLogSchema(Schema[RecoveryLog]):
-    recovered = ListOf(ObjectOf(RecoveredCallSchema), at_most=50)
+    recovered: Annotated[tuple[RecoveredCall, ...], Meta(max_length=50)]

@@ -2,75 +2,41 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import get_args
+from msgspec import UNSET, UnsetType
 
-from schemas.base import ObjectOf, Schema
-from schemas.fields import CallId, Choice, Flag, Uuid
-from schemas.rtp import RtpCapabilitiesSchema, RtpParametersSchema
+from schemas.base import Answer, Body
+from schemas.types import CallId, Uuid
 from worker_bridge.rtp import MediaKind, RtpCapabilities, RtpParameters
 
 
-@dataclass(frozen=True, slots=True)
-class Capabilities:
+class Capabilities(Answer, frozen=True):
     """What every room's router can route."""
 
     rtp_capabilities: RtpCapabilities
 
 
-@dataclass(frozen=True, slots=True)
-class ConsumeRequest:
+class ConsumeRequest(Body, frozen=True):
     """Which producer a party wants to receive. Without ``rtp_capabilities`` the router's own are meant."""
 
-    call_id: str
-    transport_id: str
-    producer_id: str
-    rtp_capabilities: RtpCapabilities | None = None
+    call_id: CallId
+    transport_id: Uuid
+    producer_id: Uuid
+    rtp_capabilities: RtpCapabilities | UnsetType = UNSET
 
 
-@dataclass(frozen=True, slots=True)
-class ConsumerCreated:
+class ConsumerCreated(Answer, frozen=True):
     """What mediasoup-client's ``consume`` needs, under ``consumerId`` instead of ``id``. The consumer is paused."""
 
-    consumer_id: str
-    producer_id: str
+    consumer_id: Uuid
+    producer_id: Uuid
     kind: MediaKind
     rtp_parameters: RtpParameters
     producer_paused: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Resumed:
+class Resumed(Answer, frozen=True):
     resumed: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Paused:
+class Paused(Answer, frozen=True):
     paused: bool = True
-
-
-class CapabilitiesSchema(Schema[Capabilities]):
-    rtp_capabilities = ObjectOf(RtpCapabilitiesSchema)
-
-
-class ConsumeRequestSchema(Schema[ConsumeRequest]):
-    call_id = CallId()
-    transport_id = Uuid()
-    producer_id = Uuid()
-    rtp_capabilities = ObjectOf(RtpCapabilitiesSchema, remember=True, load_default=None)
-
-
-class ConsumerCreatedSchema(Schema[ConsumerCreated]):
-    consumer_id = Uuid()
-    producer_id = Uuid()
-    kind = Choice(*get_args(MediaKind))
-    rtp_parameters = ObjectOf(RtpParametersSchema)
-    producer_paused = Flag()
-
-
-class ResumedSchema(Schema[Resumed]):
-    resumed = Flag()
-
-
-class PausedSchema(Schema[Paused]):
-    paused = Flag()

@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Annotated
 
-from schemas.base import ObjectOf, Schema
-from schemas.fields import ListOf, Text
-from schemas.problem import MAX_PATH, MAX_PROBLEMS, InvalidBody, Problem
+from msgspec import UNSET, Meta, UnsetType
 
-__all__ = ["ErrorBody", "ErrorBodySchema", "InvalidBody", "Problem", "ProblemSchema"]
+from schemas.base import Answer
+from schemas.problem import MAX_PROBLEMS, InvalidBody, Problem
+from schemas.types import Prose
+from worker_bridge.value import matching
+
+__all__ = ["ErrorBody", "InvalidBody", "Problem"]
+
+Code = Annotated[str, Meta(min_length=1, max_length=64), matching("[A-Z_]+", "made of A-Z _")]
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorBody:
+class ErrorBody(Answer, frozen=True):
     """Why a request was refused. ``error`` is a code for programs, ``message`` a Japanese text for display;
     ``details`` come with ``BAD_REQUEST`` and ``OVERLOADED`` only."""
 
-    error: str
-    message: str
-    details: tuple[Problem, ...] | None = None
-
-
-class ProblemSchema(Schema[Problem]):
-    path = Text(at_least=0, at_most=MAX_PATH)
-    problem = Text(at_most=1000)
-
-
-class ErrorBodySchema(Schema[ErrorBody]):
-    error = Text(at_most=64, pattern="[A-Z_]+")
-    message = Text(at_most=1000)
-    details: Any = ListOf(ObjectOf(ProblemSchema), at_most=MAX_PROBLEMS, load_default=None)
+    error: Code
+    message: Prose
+    details: Annotated[tuple[Problem, ...], Meta(max_length=MAX_PROBLEMS)] | UnsetType = UNSET

@@ -2,61 +2,38 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
-from schemas.base import ObjectOf, Schema
-from schemas.call import count
-from schemas.fields import Choice, Flag, ListOf, Number, Text
-from schemas.node import ProbeResult, ProbeResultSchema
+from msgspec import UNSET, UnsetType
+
+from schemas.base import Answer
+from schemas.node import ProbeResult
+from schemas.types import Count, Measure, Prose, Word
 
 Readiness = Literal["ready", "draining", "unavailable"]
 
 
-@dataclass(frozen=True, slots=True)
-class Alive:
+class Alive(Answer, frozen=True):
     """``lag_ms`` is how late the event loop was at worst in the last second."""
 
-    lag_ms: float
-    status: str = "live"
+    lag_ms: Measure
+    status: Literal["live"] = "live"
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(Answer, frozen=True):
     """One part of the node: how long it took to answer, in milliseconds, and what is wrong with it."""
 
-    name: str
+    name: Word
     ok: bool
-    ms: float
-    restarts: int | None = None
-    probe: ProbeResult | None = None
-    problem: str | None = None
+    ms: Measure
+    restarts: Count | UnsetType = UNSET
+    probe: ProbeResult | UnsetType = UNSET
+    problem: Prose | UnsetType = UNSET
 
 
-@dataclass(frozen=True, slots=True)
-class Ready:
+class Ready(Answer, frozen=True):
     """Whether the node takes calls, with every part that was looked at."""
 
     status: Readiness
-    stress: float
+    stress: Measure
     checks: tuple[Check, ...]
-
-
-class AliveSchema(Schema[Alive]):
-    status = Choice("live")
-    lag_ms = Number()
-
-
-class CheckSchema(Schema[Check]):
-    name = Text(at_most=64)
-    ok = Flag()
-    ms = Number()
-    restarts = count(load_default=None)
-    probe = ObjectOf(ProbeResultSchema, load_default=None)
-    problem = Text(at_most=1000, load_default=None)
-
-
-class ReadySchema(Schema[Ready]):
-    status = Choice(*get_args(Readiness))
-    stress = Number()
-    checks = ListOf(ObjectOf(CheckSchema), at_most=1024)

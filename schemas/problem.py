@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Annotated, Any, Final
+
+import msgspec
 
 MAX_PROBLEMS: Final = 20  # a client that got more than this wrong needs the documentation, not the rest of the list
 MAX_PATH: Final = 200  # characters; a path repeats names that the client chose
@@ -13,13 +14,12 @@ UNPRINTABLE: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")  
 WHOLE: Final = "_schema"  # marshmallow's key for what concerns an object, and none of its fields
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One thing that is wrong. ``path`` is as the client spelled it (``rtpParameters.codecs.0.payloadType``), and
     empty where the body as a whole is meant; ``problem`` is English and completes "this field ..."."""
 
-    path: str
-    problem: str
+    path: Annotated[str, msgspec.Meta(max_length=MAX_PATH)]
+    problem: Annotated[str, msgspec.Meta(max_length=1000)]
 
 
 class InvalidBody(Exception):

@@ -2,63 +2,49 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import get_args
+from msgspec.structs import force_setattr, replace
 
-from schemas.base import ObjectOf, Schema
-from schemas.fields import CallId, Choice, Flag, ListOf, Name, Uuid
+from schemas.base import Answer, Body
 from schemas.quality import PartyRole
-from schemas.rtp import RtpParametersSchema
-from worker_bridge.rtp import MediaKind, RtpParameters
+from schemas.types import UINT32_MAX, CallId, Name, Uuid
+from worker_bridge.rtp import MediaKind, RtpEncodingParameters, RtpParameters
 
 
-@dataclass(frozen=True, slots=True)
-class ProduceRequest:
+class ProduceRequest(Body, frozen=True):
     """What a party starts to send. Whether the node takes ``kind`` is the room's question."""
 
-    call_id: str
-    transport_id: str
+    call_id: CallId
+    transport_id: Uuid
     kind: MediaKind
     rtp_parameters: RtpParameters
 
+    def __post_init__(self) -> None:
+        """0 for an SSRC is as not given beside a MID, by which the stream is known; alone it is none."""
+        encodings = self.rtp_parameters.encodings
+        for index, one in enumerate(encodings):
+            for name, ssrc in (("ssrc", one.ssrc), ("rtx.ssrc", one.rtx_ssrc)):
+                if ssrc == 0 and self.rtp_parameters.mid is None:
+                    raise ValueError(f"rtpParameters.encodings.{index}.{name}: must be 1 to {UINT32_MAX}")
+        if any(one.ssrc == 0 or one.rtx_ssrc == 0 for one in encodings):
+            known_by_mid = replace(self.rtp_parameters, encodings=tuple(map(_without_unset_ssrcs, encodings)))
+            force_setattr(self, "rtp_parameters", known_by_mid)
 
-@dataclass(frozen=True, slots=True)
-class ProducerCreated:
-    producer_id: str
+
+def _without_unset_ssrcs(encoding: RtpEncodingParameters) -> RtpEncodingParameters:
+    return replace(encoding, ssrc=encoding.ssrc or None, rtx=encoding.rtx if encoding.rtx_ssrc else None)
 
 
-@dataclass(frozen=True, slots=True)
-class ListedProducer:
-    producer_id: str
-    user_id: str
+class ProducerCreated(Answer, frozen=True):
+    producer_id: Uuid
+
+
+class ListedProducer(Answer, frozen=True):
+    producer_id: Uuid
+    user_id: Name
     role: PartyRole
     kind: MediaKind
     paused: bool
 
 
-@dataclass(frozen=True, slots=True)
-class ProducerList:
+class ProducerList(Answer, frozen=True):
     producers: tuple[ListedProducer, ...]
-
-
-class ProduceRequestSchema(Schema[ProduceRequest]):
-    call_id = CallId()
-    transport_id = Uuid()
-    kind = Choice(*get_args(MediaKind))
-    rtp_parameters = ObjectOf(RtpParametersSchema)
-
-
-class ProducerCreatedSchema(Schema[ProducerCreated]):
-    producer_id = Uuid()
-
-
-class ListedProducerSchema(Schema[ListedProducer]):
-    producer_id = Uuid()
-    user_id = Name()
-    role = Choice(*get_args(PartyRole))
-    kind = Choice(*get_args(MediaKind))
-    paused = Flag()
-
-
-class ProducerListSchema(Schema[ProducerList]):
-    producers = ListOf(ObjectOf(ListedProducerSchema), at_most=1024)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Final, Literal
 
-from worker_bridge.value import Value, written
+from msgspec import Meta
+from msgspec.structs import force_setattr
+
+from worker_bridge.value import PRINTABLE, Value, matching, written
 
 Protocol = Literal["udp", "tcp"]
 IceState = Literal["new", "connected", "completed", "disconnected", "closed"]
@@ -12,38 +15,47 @@ DtlsState = Literal["new", "connecting", "connected", "failed", "closed"]
 DtlsRole = Literal["auto", "client", "server"]
 FingerprintAlgorithm = Literal["sha-1", "sha-224", "sha-256", "sha-384", "sha-512"]
 
+MAX_FINGERPRINTS: Final = 8
+
 
 class IceParameters(Value, frozen=True):
     """RFC 8839 §5.4; the worker is always ICE-lite (RFC 8445 §2.5)."""
 
-    username_fragment: str
-    password: str
+    username_fragment: Annotated[str, Meta(min_length=4, max_length=256), PRINTABLE]
+    password: Annotated[str, Meta(min_length=22, max_length=256), PRINTABLE]
     ice_lite: bool = written(True)
 
 
 class IceCandidate(Value, frozen=True):
     """RFC 8839 §5.1. Always of type ``host``; TCP candidates are passive (RFC 6544 §4.5)."""
 
-    foundation: str
-    priority: int
-    address: str
+    foundation: Annotated[str, Meta(min_length=1, max_length=32), PRINTABLE]
+    priority: Annotated[int, Meta(ge=0, le=2**32 - 1)]
+    address: Annotated[str, Meta(min_length=1, max_length=255), PRINTABLE]
     protocol: Protocol
-    port: int
+    port: Annotated[int, Meta(ge=1, le=65535)]
     type: Literal["host"] = written("host")
     tcp_type: Literal["passive"] | None = None
+    ip: str = ""  # the address again, for clients that are older than ``address``
+
+    def __post_init__(self) -> None:
+        if not self.ip:
+            force_setattr(self, "ip", self.address)
 
 
 class DtlsFingerprint(Value, frozen=True):
     """RFC 8122 §5: a hash of the certificate, ``value`` as upper-case hex pairs joined by colons."""
 
     algorithm: FingerprintAlgorithm
-    value: str
+    value: Annotated[
+        str, Meta(max_length=191), matching("[0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2})*", "hex pairs joined by colons")
+    ]
 
 
 class DtlsParameters(Value, frozen=True):
     """How one end of DTLS is known, and which part it takes in the handshake (RFC 5763 §5, RFC 8122 §5)."""
 
-    fingerprints: tuple[DtlsFingerprint, ...]
+    fingerprints: Annotated[tuple[DtlsFingerprint, ...], Meta(min_length=1, max_length=MAX_FINGERPRINTS)]
     role: DtlsRole = written("auto")
 
 

@@ -79,8 +79,8 @@ class _Shape(msgspec.Struct, frozen=True):
 def validate_parameters(params: RtpParameters, kind: MediaKind | None = None) -> RtpParameters:
     """``params`` with defaults filled in; parameters with equal codecs and extensions share those of the first.
 
-    Defaults: mono where audio gives no ``channels``, none for video; empty ``mid``, ``msid``, ``cname`` and
-    ``scalability_mode`` are as absent (mediasoup-client says ``""`` where the SDP has no CNAME); whole floats are
+    Defaults: mono where audio gives no ``channels``, none for video; empty ``mid``, ``msid``, ``rid``, ``cname``
+    and ``scalability_mode`` are as absent (mediasoup-client says ``""`` where the SDP has no CNAME); whole floats are
     integers; RTCP is always of reduced size. ``kind``, where given, must be that of the codecs, which all have one.
 
     Raises InvalidParameters where a value is wrong; the text starts with its path: ``codecs.0.payloadType: ...``.
@@ -161,8 +161,6 @@ def _check_encoding(
         refuse("encodings", f"the worker has no simulcast for {codec}")
     if encoding.scalability_mode is None:
         return encoding
-    if encoding.scalability_mode == "":
-        return replace(encoding, scalability_mode=None)
     _check_scalability(f"{path}.scalabilityMode", encoding.scalability_mode, codec, single=single)
     return encoding
 

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal, NoReturn
 
 from msgspec import Meta
+from msgspec.structs import force_setattr
 
-from worker_bridge.value import Value, written
+from worker_bridge.value import PRINTABLE, Value, matching, written
 
 MediaKind = Literal["audio", "video"]
 RtpType = Literal["simple", "simulcast", "svc", "pipe"]
@@ -24,16 +25,32 @@ PAYLOAD_TYPE_MAX: Final = 127  # RFC 3550 §5.1: 7 bits
 EXTENSION_ID_MAX: Final = 255  # RFC 8285 §4.3: two-byte headers have 8 bits
 CHANNELS_MAX: Final = 255
 UINT32_MAX: Final = 2**32 - 1
+MAX_CODECS: Final = PAYLOAD_TYPE_MAX + 1
+MAX_HEADER_EXTENSIONS: Final = 64
+MAX_ENCODINGS: Final = 16
+MAX_FEEDBACKS: Final = 32  # of one codec
 
 PayloadType = Annotated[int, Meta(ge=0, le=PAYLOAD_TYPE_MAX)]
 ClockRate = Annotated[int, Meta(ge=1, le=UINT32_MAX)]
 """In Hz."""
 Channels = Annotated[int, Meta(ge=1, le=CHANNELS_MAX)]
 ExtensionId = Annotated[int, Meta(ge=1, le=EXTENSION_ID_MAX)]
-Ssrc = Annotated[int, Meta(ge=1, le=UINT32_MAX)]
-"""RFC 3550 §8.1; to the worker, 0 is none."""
+Ssrc = Annotated[int, Meta(ge=0, le=UINT32_MAX)]
+"""RFC 3550 §8.1. To the worker 0 is none, and typed clients write it for what they don't set."""
 Bitrate = Annotated[int, Meta(ge=0, le=UINT32_MAX)]
 """In bits per second."""
+MimeType = Annotated[
+    str,
+    Meta(min_length=7, max_length=70),
+    matching(
+        "(?:[Aa][Uu][Dd][Ii][Oo]|[Vv][Ii][Dd][Ee][Oo])/[A-Za-z0-9!#$&'*+.^_`|~-]{1,64}",
+        'a media type such as "audio/opus"',
+    ),
+]
+"""RFC 6838 §4.2."""
+Uri = Annotated[str, Meta(min_length=1, max_length=255), PRINTABLE]
+OptionalText = Annotated[str, Meta(max_length=255), PRINTABLE] | None
+"""At most what a header extension can carry (RFC 8285 §4.3), or a CNAME (RFC 3550 §6.5). Empty is as not given."""
 
 
 class Parameters(dict[str, ParameterValue]):
@@ -74,28 +91,28 @@ def parameters(values: dict[str, ParameterValue] | None = None, /, **named: Para
 class RtcpFeedback(Value, frozen=True):
     """One RTCP feedback message that a codec understands (RFC 4585 §4.2)."""
 
-    type: str
-    parameter: str = written("")
+    type: Annotated[str, Meta(min_length=1, max_length=64), PRINTABLE]
+    parameter: Annotated[str, Meta(max_length=64), PRINTABLE] = written("")
 
 
 class RtpCodecCapability(Value, frozen=True):
     """A codec that an endpoint or a router supports. ``preferred_payload_type`` is None until one is assigned."""
 
     kind: MediaKind
-    mime_type: str
+    mime_type: MimeType
     clock_rate: ClockRate
     preferred_payload_type: PayloadType | None = None
     channels: Channels | None = None
     parameters: Parameters = written(NO_PARAMETERS)
-    rtcp_feedback: tuple[RtcpFeedback, ...] = written(())
+    rtcp_feedback: Annotated[tuple[RtcpFeedback, ...], Meta(max_length=MAX_FEEDBACKS)] = written(())
 
 
 class RtpHeaderExtension(Value, frozen=True):
     """A header extension that an endpoint or a router supports (RFC 8285). ``kind`` None means both kinds."""
 
-    uri: str
+    uri: Uri
     preferred_id: ExtensionId
-    kind: MediaKind | None = None
+    kind: Annotated[MediaKind | None, Meta(extra={"empty_is_absent": True})] = None  # "" in older clients
     preferred_encrypt: bool = written(False)
     direction: Direction = written("sendrecv")
 
@@ -103,32 +120,32 @@ class RtpHeaderExtension(Value, frozen=True):
 class RtpCapabilities(Value, frozen=True):
     """What an endpoint or a router can receive, the first codec preferred."""
 
-    codecs: tuple[RtpCodecCapability, ...] = written(())
-    header_extensions: tuple[RtpHeaderExtension, ...] = written(())
+    codecs: Annotated[tuple[RtpCodecCapability, ...], Meta(max_length=MAX_CODECS)] = written(())
+    header_extensions: Annotated[tuple[RtpHeaderExtension, ...], Meta(max_length=MAX_HEADER_EXTENSIONS)] = written(())
 
 
 class RtpCodecParameters(Value, frozen=True):
     """A codec in use: what ``payload_type`` means in one stream."""
 
-    mime_type: str
+    mime_type: MimeType
     payload_type: PayloadType
     clock_rate: ClockRate
     channels: Channels | None = None
     parameters: Parameters = written(NO_PARAMETERS)
-    rtcp_feedback: tuple[RtcpFeedback, ...] = written(())
+    rtcp_feedback: Annotated[tuple[RtcpFeedback, ...], Meta(max_length=MAX_FEEDBACKS)] = written(())
 
 
 class RtpHeaderExtensionParameters(Value, frozen=True):
     """A header extension in use: what ``id`` means in one stream (RFC 8285 §5)."""
 
-    uri: str
+    uri: Uri
     id: ExtensionId
     encrypt: bool = written(False)
     parameters: Parameters = written(NO_PARAMETERS)
 
 
-Codecs = tuple[RtpCodecParameters, ...]
-HeaderExtensions = tuple[RtpHeaderExtensionParameters, ...]
+Codecs = Annotated[tuple[RtpCodecParameters, ...], Meta(min_length=1, max_length=MAX_CODECS)]
+HeaderExtensions = Annotated[tuple[RtpHeaderExtensionParameters, ...], Meta(max_length=MAX_HEADER_EXTENSIONS)]
 
 
 class RtxParameters(Value, frozen=True):
@@ -141,12 +158,18 @@ class RtpEncodingParameters(Value, frozen=True):
     """One encoding of a stream. ``max_bitrate`` is in bits per second."""
 
     ssrc: Ssrc | None = None
-    rid: str | None = None
+    rid: OptionalText = None
     codec_payload_type: PayloadType | None = None
     rtx: RtxParameters | None = None
     dtx: bool = written(False)
-    scalability_mode: str | None = None
+    scalability_mode: Annotated[str, Meta(max_length=32), PRINTABLE] | None = None
     max_bitrate: Bitrate | None = None
+
+    def __post_init__(self) -> None:
+        if self.rid == "":
+            force_setattr(self, "rid", None)
+        if self.scalability_mode == "":
+            force_setattr(self, "scalability_mode", None)
 
     @property
     def rtx_ssrc(self) -> int | None:
@@ -157,8 +180,12 @@ class RtpEncodingParameters(Value, frozen=True):
 class RtcpParameters(Value, frozen=True):
     """How one end does RTCP: its CNAME (RFC 3550 §6.5.1), and whether packets may be of reduced size (RFC 5506)."""
 
-    cname: str | None = None
+    cname: OptionalText = None
     reduced_size: bool = written(True)
+
+    def __post_init__(self) -> None:
+        if self.cname == "":
+            force_setattr(self, "cname", None)
 
 
 class RtpParameters(Value, frozen=True):
@@ -166,10 +193,16 @@ class RtpParameters(Value, frozen=True):
 
     codecs: Codecs
     header_extensions: HeaderExtensions = written(())
-    encodings: tuple[RtpEncodingParameters, ...] = written(())
+    encodings: Annotated[tuple[RtpEncodingParameters, ...], Meta(max_length=MAX_ENCODINGS)] = written(())
     rtcp: RtcpParameters = written(RtcpParameters())
-    mid: str | None = None
-    msid: str | None = None
+    mid: OptionalText = None
+    msid: OptionalText = None
+
+    def __post_init__(self) -> None:
+        if self.mid == "":
+            force_setattr(self, "mid", None)
+        if self.msid == "":
+            force_setattr(self, "msid", None)
 
 
 class CodecMapping(Value, frozen=True):

@@ -25,6 +25,19 @@ class Value(msgspec.Struct, frozen=True, gc=False, cache_hash=True, omit_default
     """
 
 
+PRINTABLE: Final = msgspec.Meta(
+    pattern=r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$", extra={"form": "must not hold control characters"}
+)
+"""Of a text: tab and line feed may stand in it."""
+
+
+def matching(pattern: str, form: str, portable: str = "") -> msgspec.Meta:
+    """Of a text that matches as a whole. ``form`` says it in words, and ``portable`` in a pattern for its description
+    where only Python reads the other one."""
+    described = {"x-pattern": f"^{portable}$"} if portable else None
+    return msgspec.Meta(pattern=rf"^{pattern}\Z", extra={"form": f"must be {form}"}, extra_json_schema=described)
+
+
 def written(default: T) -> T:
     """A field's default that is written in JSON, too: ``omit_defaults`` leaves out what is given as such."""
     return msgspec.field(default_factory=lambda: default)

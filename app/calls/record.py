@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from app.calls.call import LiveCall
 from app.calls.flags import Flag
 from app.calls.quality import Direction, Quality
 from app.ledger.values import Record
 from schemas.base import dump
-from schemas.quality import FlagLine, FlagLineSchema, ProtocolLine, ProtocolLineSchema, QualityLine, QualityLineSchema
+from schemas.quality import FlagLine, ProtocolLine, QualityLine
 
 
 def record_of(call: LiveCall, unit_seconds: float) -> Record:
@@ -25,9 +26,9 @@ def record_of(call: LiveCall, unit_seconds: float) -> Record:
         unit_seconds=unit_seconds,
         worker=call.room.worker_index if call.room is not None else None,
         mos=lowest_mos(quality),
-        quality=tuple(dump(QualityLineSchema, line) for line in quality),
-        flags=tuple(dump(FlagLineSchema, flag_line(call, flag)) for flag in call.flags.all),
-        transports=tuple(dump(ProtocolLineSchema, line) for line in protocols),
+        quality=tuple(dump(line) for line in quality),
+        flags=tuple(dump(flag_line(call, flag)) for flag in call.flags.all),
+        transports=tuple(dump(line) for line in protocols),
     )
 
 
@@ -68,4 +69,4 @@ def quality_line(call: LiveCall, direction: Direction, quality: Quality | None) 
 
 def flag_line(call: LiveCall, flag: Flag) -> FlagLine:
     person = call.parties.person(flag.party)
-    return FlagLine(flag.type.value, person.id, flag.party, flag.since.utc, flag.until.utc if flag.until else None)
+    return FlagLine(flag.type.value, person.id, flag.party, flag.since.iso, flag.until.iso if flag.until else None)

@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection, Sequence
 from functools import cached_property
 from typing import Any
 
-import orjson
+import msgspec
 from sqlalchemy import Connection, Table, bindparam, delete, insert, select, update
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import DBAPIError
@@ -31,8 +31,8 @@ Convert = Callable[[Any], Any]
 def json_text(value: Any) -> str:
     """JSON, in ASCII where a lone surrogate is in it: escaped it is text that can be stored."""
     try:
-        return orjson.dumps(value).decode()
-    except TypeError:
+        return msgspec.json.encode(value).decode()
+    except UnicodeEncodeError:
         return json.dumps(value)
 
 
@@ -173,6 +173,6 @@ class BulkLock(Bulk):
         if not keys:
             return []
         if tx.dialect.name == "sqlite":
-            found = orjson.loads(self._run(tx, list(keys)).fetchone()[0])
+            found = msgspec.json.decode(self._run(tx, list(keys)).fetchone()[0])
             return [dict(zip(self._names, row, strict=True)) for row in found]
         return [dict(row) for row in tx.execute(self._statement, {"keys": list(keys)}).mappings()]

@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from app.errors import Answer
-from schemas.base import Schema
-from schemas.fields import StrictField
+from schemas.base import Answer as AnswerBody
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
-Content = type[Schema[Any]] | tuple[str, ...] | None
-"""A body in JSON by its schema, another one by its media types, or none."""
+Content = type[AnswerBody] | tuple[str, ...] | None
+"""A body in JSON by its Struct, another one by its media types, or none."""
 
 Refusal = type[Exception] | Exception | Answer
 """An error that the table of ``app.errors`` answers; an instance where its answer has a message of its own."""
@@ -28,7 +27,7 @@ class Parameter:
     """One name of a query or a path, as the wire spells it."""
 
     name: str
-    field: StrictField[Any]
+    kind: Any  # the type of its value, with its limits
     meaning: str
     example: str | int | None = None
 

@@ -1,6 +1,6 @@
 """The REST interface as an OpenAPI 3.1 document, made of the application's routes and the schemas of the bodies.
 
-apispec collects and links the parts; what a schema looks like in JSON Schema is said by ``schemas.base``, once for
+apispec collects and links the parts; what a schema looks like in JSON Schema is said by ``schemas.described``, once for
 this document and for the WebSocket's. A route that declares nothing is left out, and a test finds it.
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
 
-import orjson
+import msgspec
 from aiohttp import web
 from apispec import APISpec
 
@@ -19,8 +19,8 @@ from app.openapi.declaration import declaration_of
 from app.openapi.operation import Operation
 from app.openapi.responses import EVERYWHERE, error_example, refused, response_name
 from app.openapi.texts import INTRODUCTION, TAGS, TITLE, TOKEN, VERSION
-from schemas.base import json_schemas
-from schemas.error import ErrorBodySchema
+from schemas.described import components
+from schemas.error import ErrorBody
 
 Json = dict[str, Any]
 
@@ -33,7 +33,7 @@ class Document:
 
     @cached_property
     def raw(self) -> bytes:
-        return orjson.dumps(document(self._router))
+        return msgspec.json.encode(document(self._router))
 
 
 def document(router: web.UrlDispatcher) -> Json:
@@ -48,7 +48,7 @@ def document(router: web.UrlDispatcher) -> Json:
     )
     spec.components.security_scheme("bearer", dict(TOKEN))
     described = list(operations(router))
-    for name, shape in json_schemas(ErrorBodySchema, *(one for each in described for one in each.schemas())).items():
+    for name, shape in components(ErrorBody, *(one for each in described for one in each.schemas())).items():
         spec.components.schema(name, shape)
     for answer in answers_by_code():
         spec.components.example(answer.code, error_example(answer))

@@ -17,41 +17,40 @@ from app.openapi.example_call import (
     TRANSPORT_ID,
     USER,
 )
-from schemas.admin import RecoveryLogSchema
-from schemas.base import Schema, dump
+from schemas.admin import RecoveryLog
+from schemas.base import Answer, Body, dump
 from schemas.call import (
-    AdminCallRequestSchema,
-    BillingSchema,
-    CallAckSchema,
-    CallListSchema,
-    CallRequestSchema,
-    PartyCallDetailSchema,
-    ReasonBodySchema,
+    AdminCallRequest,
+    Billing,
+    CallAck,
+    CallList,
+    CallRequest,
+    PartyCallDetail,
+    ReasonBody,
 )
 from schemas.consumer import (
     Capabilities,
-    CapabilitiesSchema,
-    ConsumerCreatedSchema,
-    ConsumeRequestSchema,
-    PausedSchema,
-    ResumedSchema,
+    ConsumerCreated,
+    ConsumeRequest,
+    Paused,
+    Resumed,
 )
-from schemas.demo import DemoSessionRequestSchema, DemoSessionSchema
-from schemas.health import AliveSchema, ReadySchema
-from schemas.live import LiveCallDetailSchema, LiveCallListSchema
-from schemas.node import DrainedSchema, DrainRequestSchema, SampleSeriesSchema, WorkersSchema
-from schemas.producer import ProducerCreatedSchema, ProduceRequestSchema, ProducerListSchema
-from schemas.stats import StatisticsSchema
+from schemas.demo import DemoSession, DemoSessionRequest
+from schemas.health import Alive, Ready
+from schemas.live import LiveCallDetail, LiveCallList
+from schemas.node import Drained, DrainRequest, SampleSeries, Workers
+from schemas.producer import ProducerCreated, ProduceRequest, ProducerList
+from schemas.stats import Statistics
 from schemas.transport import (
-    ClosedSchema,
-    ConnectTransportRequestSchema,
-    CreateTransportRequestSchema,
-    IceRestartedSchema,
-    RoomCleanedSchema,
-    TransportConnectedSchema,
-    TransportCreatedSchema,
+    Closed,
+    ConnectTransportRequest,
+    CreateTransportRequest,
+    IceRestarted,
+    RoomCleaned,
+    TransportConnected,
+    TransportCreated,
 )
-from schemas.wallet import AdjustRequestSchema, BalanceSchema, RateRequestSchema, RateSchema, UsageSchema
+from schemas.wallet import AdjustRequest, Balance, Rate, RateRequest, Usage
 
 Json = dict[str, Any]
 
@@ -100,7 +99,7 @@ _HEARD = {
     "encodings": [{"ssrc": 355219310, "dtx": True}],
     "rtcp": {"cname": "xkTiFVx5Ee0fMbRX", "reducedSize": True},
 }
-_CAPABILITIES = dump(CapabilitiesSchema, Capabilities(capabilities_of({"audio"})))
+_CAPABILITIES = dump(Capabilities(capabilities_of({"audio"})))
 _CALL = {
     "callId": CALL_ID,
     "userId": USER,
@@ -126,10 +125,10 @@ _LIVE_CALL = _CALL | {
 }
 _USAGE = ("callId", "otomoId", "connectedAt", "endedAt", "durationSeconds", "billedUnits", "billedPoints")
 
-EXAMPLES: Final[Mapping[type[Schema[Any]], Json]] = {
-    CapabilitiesSchema: _CAPABILITIES,
-    CreateTransportRequestSchema: {"callId": CALL_ID, "direction": "send"},
-    TransportCreatedSchema: {
+EXAMPLES: Final[Mapping[type[Body | Answer], Json]] = {
+    Capabilities: _CAPABILITIES,
+    CreateTransportRequest: {"callId": CALL_ID, "direction": "send"},
+    TransportCreated: {
         "transportId": TRANSPORT_ID,
         "iceParameters": _ICE,
         "iceCandidates": [
@@ -145,37 +144,37 @@ EXAMPLES: Final[Mapping[type[Schema[Any]], Json]] = {
         ],
         "dtlsParameters": {"role": "auto", "fingerprints": [_FINGERPRINT]},
     },
-    ConnectTransportRequestSchema: {"dtlsParameters": {"role": "client", "fingerprints": [_FINGERPRINT]}},
-    TransportConnectedSchema: {"connected": True},
-    IceRestartedSchema: {"iceParameters": _ICE},
-    ProduceRequestSchema: {
+    ConnectTransportRequest: {"dtlsParameters": {"role": "client", "fingerprints": [_FINGERPRINT]}},
+    TransportConnected: {"connected": True},
+    IceRestarted: {"iceParameters": _ICE},
+    ProduceRequest: {
         "callId": CALL_ID,
         "transportId": TRANSPORT_ID,
         "kind": "audio",
         "rtpParameters": _SENT,
     },
-    ProducerCreatedSchema: {"producerId": PRODUCER_ID},
-    ProducerListSchema: {
+    ProducerCreated: {"producerId": PRODUCER_ID},
+    ProducerList: {
         "producers": [{"producerId": PRODUCER_ID, "userId": USER, "role": "user", "kind": "audio", "paused": False}]
     },
-    ConsumeRequestSchema: {
+    ConsumeRequest: {
         "callId": CALL_ID,
         "transportId": TRANSPORT_ID,
         "producerId": PRODUCER_ID,
         "rtpCapabilities": _CAPABILITIES["rtpCapabilities"],
     },
-    ConsumerCreatedSchema: {
+    ConsumerCreated: {
         "consumerId": CONSUMER_ID,
         "producerId": PRODUCER_ID,
         "kind": "audio",
         "rtpParameters": _HEARD,
         "producerPaused": False,
     },
-    PausedSchema: {"paused": True},
-    ResumedSchema: {"resumed": True},
-    ClosedSchema: {"closed": True},
-    RoomCleanedSchema: {"cleaned": True, "released": {"transports": 4, "producers": 2, "consumers": 2}},
-    StatisticsSchema: {
+    Paused: {"paused": True},
+    Resumed: {"resumed": True},
+    Closed: {"closed": True},
+    RoomCleaned: {"cleaned": True, "released": {"transports": 4, "producers": 2, "consumers": 2}},
+    Statistics: {
         "stats": [
             {
                 "type": "inbound-rtp",
@@ -193,11 +192,11 @@ EXAMPLES: Final[Mapping[type[Schema[Any]], Json]] = {
             }
         ]
     },
-    CallRequestSchema: {"otomoId": OTOMO},
-    ReasonBodySchema: {"reason": "お先に失礼します"},
-    CallAckSchema: {"callId": CALL_ID, "state": "matched"},
-    CallListSchema: {"calls": [_CALL], "nextCursor": None},
-    PartyCallDetailSchema: _CALL
+    CallRequest: {"otomoId": OTOMO},
+    ReasonBody: {"reason": "お先に失礼します"},
+    CallAck: {"callId": CALL_ID, "state": "matched"},
+    CallList: {"calls": [_CALL], "nextCursor": None},
+    PartyCallDetail: _CALL
     | {
         "timeline": [
             {"at": "2026-01-31T12:00:00.000Z", "type": "ringing", "cause": "request"},
@@ -209,11 +208,11 @@ EXAMPLES: Final[Mapping[type[Schema[Any]], Json]] = {
         "media": None,
     }
     | RECORD,
-    LiveCallListSchema: {
+    LiveCallList: {
         "calls": [_LIVE_CALL | {"worker": 0, "talkSeconds": 42, "flags": [STANDING], "mos": 4.31}],
         "nextCursor": None,
     },
-    LiveCallDetailSchema: _LIVE_CALL
+    LiveCallDetail: _LIVE_CALL
     | RECORD
     | {
         "endedBy": None,
@@ -223,13 +222,13 @@ EXAMPLES: Final[Mapping[type[Schema[Any]], Json]] = {
         "timeline": [{"at": "2026-01-31T12:00:05.003Z", "type": "talking", "cause": "RTP of alice"}],
         "live": {"worker": 0, "parties": [ALICE_NOW]},
     },
-    BillingSchema: {
+    Billing: {
         "callId": CALL_ID,
         "units": [{"index": 1, "points": 100, "chargedAt": "2026-01-31T12:01:05.003Z"}],
         "totalPoints": 100,
     },
-    DemoSessionRequestSchema: {"party": "user"},
-    DemoSessionSchema: {
+    DemoSessionRequest: {"party": "user"},
+    DemoSession: {
         "token": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJkZW1vLXVzZXItNzNlZTI0ZjIxZCJ9.c2lnbmF0dXJl",
         "expiresAt": "2026-01-31T13:00:00.000Z",
         "pair": "73ee24f21d",
@@ -241,15 +240,15 @@ EXAMPLES: Final[Mapping[type[Schema[Any]], Json]] = {
         "unitSeconds": 60,
         "balance": 1000,
     },
-    BalanceSchema: {"userId": USER, "balance": 400, "updatedAt": "2026-01-31T12:01:05.003Z"},
-    UsageSchema: {"usage": [{name: _CALL[name] for name in _USAGE}], "nextCursor": None},
-    AdminCallRequestSchema: {"userId": USER, "otomoId": OTOMO, "pricePerMinute": 100},
-    AdjustRequestSchema: {"amount": 500, "reason": "order 17", "idempotencyKey": "order-17"},
-    RateRequestSchema: {"pricePerMinute": 120},
-    RateSchema: {"otomoId": OTOMO, "pricePerMinute": 120},
-    DrainRequestSchema: {"mode": "wait", "deadlineSeconds": 300},
-    DrainedSchema: {"draining": True, "mode": "wait", "deadlineAt": "2026-01-31T12:05:00.000Z", "liveCalls": 12},
-    RecoveryLogSchema: {
+    Balance: {"userId": USER, "balance": 400, "updatedAt": "2026-01-31T12:01:05.003Z"},
+    Usage: {"usage": [{name: _CALL[name] for name in _USAGE}], "nextCursor": None},
+    AdminCallRequest: {"userId": USER, "otomoId": OTOMO, "pricePerMinute": 100},
+    AdjustRequest: {"amount": 500, "reason": "order 17", "idempotencyKey": "order-17"},
+    RateRequest: {"pricePerMinute": 120},
+    Rate: {"otomoId": OTOMO, "pricePerMinute": 120},
+    DrainRequest: {"mode": "wait", "deadlineSeconds": 300},
+    Drained: {"draining": True, "mode": "wait", "deadlineAt": "2026-01-31T12:05:00.000Z", "liveCalls": 12},
+    RecoveryLog: {
         "recovered": [
             {
                 "callId": CALL_ID,
@@ -262,7 +261,7 @@ EXAMPLES: Final[Mapping[type[Schema[Any]], Json]] = {
             }
         ]
     },
-    WorkersSchema: {
+    Workers: {
         "stress": 0.31,
         "workers": [
             {
@@ -287,7 +286,7 @@ EXAMPLES: Final[Mapping[type[Schema[Any]], Json]] = {
             }
         ],
     },
-    SampleSeriesSchema: {
+    SampleSeries: {
         "stepSeconds": 5,
         "samples": [
             {
@@ -307,8 +306,8 @@ EXAMPLES: Final[Mapping[type[Schema[Any]], Json]] = {
             }
         ],
     },
-    AliveSchema: {"status": "live", "lagMs": 1.2},
-    ReadySchema: {
+    Alive: {"status": "live", "lagMs": 1.2},
+    Ready: {
         "status": "ready",
         "stress": 0.31,
         "checks": [

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from app.body import schema_of
+from app.body import body_of
 from app.errors import (
     INTERNAL_ERROR,
     BadRequest,
@@ -24,7 +24,8 @@ from app.openapi.declaration import Declaration, Parameter, Refusal
 from app.openapi.examples import EXAMPLES
 from app.openapi.responses import EVERYWHERE, JSON, answer_of, answered, refused, response_name
 from app.openapi.texts import PATH_PARAMETERS, tag_of
-from schemas.base import Schema, camel_case, component_name
+from schemas.base import Answer, Body, camel_case
+from schemas.described import described as shape_of
 
 Json = dict[str, Any]
 
@@ -46,10 +47,10 @@ class Operation:
         return PARAMETER.sub(lambda found: "{" + camel_case(found[1]) + "}", self.route)
 
     @property
-    def body(self) -> type[Schema[Any]] | None:
-        return schema_of(self.handler)
+    def body(self) -> type[Body] | None:
+        return body_of(self.handler)
 
-    def schemas(self) -> Iterator[type[Schema[Any]]]:
+    def schemas(self) -> Iterator[type[Body | Answer]]:
         """Of its body and its answers."""
         if self.body is not None:
             yield self.body
@@ -80,7 +81,7 @@ class Operation:
     def request_body(self) -> Json | None:
         if self.body is None:
             return None
-        content = {"schema": component_name(self.body), "example": EXAMPLES[self.body]}
+        content = {"schema": self.body.__name__, "example": EXAMPLES[self.body]}
         return {"required": not self.body.empty_body, "content": {JSON: content}}
 
     def responses(self) -> Json:
@@ -119,5 +120,5 @@ def prose(docstring: str) -> tuple[str, str]:
 
 
 def parameter(place: str, one: Parameter) -> Json:
-    described: Json = {"name": one.name, "in": place, "description": one.meaning, "schema": one.field.describe()}
+    described: Json = {"name": one.name, "in": place, "description": one.meaning, "schema": shape_of(one.kind)}
     return described if one.example is None else described | {"example": one.example}

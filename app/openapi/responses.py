@@ -24,8 +24,8 @@ from app.errors import (
 )
 from app.openapi.declaration import Content, Refusal
 from app.openapi.examples import EXAMPLES, PROBLEM
-from schemas.base import component_name
-from schemas.error import ErrorBodySchema
+from schemas.base import dump
+from schemas.error import ErrorBody
 
 Json = dict[str, Any]
 
@@ -59,7 +59,7 @@ def answered(status: int, content: Content) -> Json:
         return response | {"content": free}
     if content is None:
         return response
-    return response | {"content": {JSON: {"schema": component_name(content), "example": EXAMPLES[content]}}}
+    return response | {"content": {JSON: {"schema": content.__name__, "example": EXAMPLES[content]}}}
 
 
 def refused(refusals: Iterable[Refusal]) -> Json:
@@ -68,7 +68,7 @@ def refused(refusals: Iterable[Refusal]) -> Json:
     codes = sorted({answer.code for answer in answers})
     body = {
         "schema": {
-            "$ref": f"#/components/schemas/{component_name(ErrorBodySchema)}",
+            "$ref": f"#/components/schemas/{ErrorBody.__name__}",
             "properties": {"error": {"enum": codes}},
         },
         "examples": {answer.code: example_of(answer) for answer in answers},
@@ -106,7 +106,7 @@ def example_of(answer: Answer) -> Json | str:
 
 
 def error_example(answer: Answer) -> Json:
-    body = answer.as_json()
+    body = dump(answer.body)
     return {"value": body | ({"details": [PROBLEM]} if answer.status == 400 else {})}
 
 

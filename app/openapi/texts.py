@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from app.openapi.declaration import Parameter
 from app.openapi.example_call import CALL_ID, CONSUMER_ID, PRODUCER_ID, TRANSPORT_ID
-from schemas.fields import CallId, Name, Text, Uuid
+from schemas.types import CallId, Name, Uuid, Word
 
 TITLE: Final = "voiceplane"
 VERSION: Final = "1.0.0"  # of this interface; a client needs to know of it when its first number changes
@@ -63,13 +63,13 @@ TAGS: Final[Mapping[str, Tag]] = {
 """By the first step of a path; what begins with none of them is under the last one."""
 
 PATH_PARAMETERS: Final[Mapping[str, Parameter]] = {
-    "call_id": Parameter("callId", CallId(), "the call", CALL_ID),
-    "transport_id": Parameter("transportId", Uuid(), "a transport, by RTC-02", TRANSPORT_ID),
-    "producer_id": Parameter("producerId", Uuid(), "a producer, by RTC-04", PRODUCER_ID),
-    "consumer_id": Parameter("consumerId", Uuid(), "a consumer, by RTC-05", CONSUMER_ID),
-    "user_id": Parameter("userId", Name(), "the user", "alice"),
-    "name": Parameter("name", Text(at_most=64), "the file's name", "base.css"),
-    "otomo_id": Parameter("otomoId", Name(), "the otomo", "hana"),
+    "call_id": Parameter("callId", CallId, "the call", CALL_ID),
+    "transport_id": Parameter("transportId", Uuid, "a transport, by RTC-02", TRANSPORT_ID),
+    "producer_id": Parameter("producerId", Uuid, "a producer, by RTC-04", PRODUCER_ID),
+    "consumer_id": Parameter("consumerId", Uuid, "a consumer, by RTC-05", CONSUMER_ID),
+    "user_id": Parameter("userId", Name, "the user", "alice"),
+    "name": Parameter("name", Word, "the file's name", "base.css"),
+    "otomo_id": Parameter("otomoId", Name, "the otomo", "hana"),
 }
 """By their names in the routes."""
 

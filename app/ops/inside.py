@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Literal
 
 from app.calls.call import LiveCall
@@ -161,5 +160,5 @@ def stream_of(answer: Body | None, stats_type: Literal["RecvStats", "SendStats"]
     )
 
 
-def utc(monotonic: float | None) -> datetime | None:
-    return None if monotonic is None else shifted(now(), monotonic).utc
+def utc(monotonic: float | None) -> str | None:
+    return None if monotonic is None else shifted(now(), monotonic).iso

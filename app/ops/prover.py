@@ -8,6 +8,8 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 
+from msgspec import UNSET
+
 from app.calls.clock import Moment, now
 from app.ops.probe import ProbeFailed, prove
 from schemas.node import ProbeResult
@@ -38,7 +40,7 @@ class Proof:
         return self.at.monotonic + (PROVE_EVERY_S if self.ok else AGAIN_AFTER_S)
 
     def result(self) -> ProbeResult:
-        return ProbeResult(self.ok, round(self.seconds * 1000, 2), self.at.utc, self.problem)
+        return ProbeResult(self.ok, round(self.seconds * 1000, 2), self.at.iso, self.problem or UNSET)
 
 
 class Prover:

@@ -82,7 +82,7 @@ class Sampler:
         p95_ms = self.http_times.quantile_ms(0.95)
         self.http_times.clear()
         return Sample(
-            at=at.utc,
+            at=at.iso,
             calls=len(self._registry),
             talking=len(self._registry.talking()),
             stress=self.stress.value,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import fields
 from statistics import fmean
 from typing import Any
 
@@ -37,7 +36,7 @@ class Series:
 
 
 def step_of(seconds: list[Sample]) -> Sample:
-    names = [one.name for one in fields(Sample)]
+    names = Sample.__struct_fields__
     return Sample(**{name: together(name, [getattr(second, name) for second in seconds]) for name in names})
 
 

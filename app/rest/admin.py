@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 from aiohttp import web
-from marshmallow import ValidationError
 
 from app.body import body
 from app.calls.clock import now
@@ -21,58 +18,55 @@ from app.errors import (
 from app.guard import admin_only
 from app.keys import CALLS, JOURNAL, LEDGER, RATES, claims
 from app.ledger.errors import KeyReused, LedgerUnavailable
-from app.ledger.news import iso
 from app.ledger.values import Recovered
 from app.openapi.declaration import answers
 from app.responses import created, json_response
 from app.rest.calls import ack
 from app.rest.wallet import balance_response
-from schemas.admin import RecoveryLogSchema
-from schemas.base import camel_case, dump
-from schemas.call import AdminCallRequest, AdminCallRequestSchema, CallAckSchema, ReasonBody, ReasonBodySchema
-from schemas.fields import Name
+from schemas.admin import RecoveredCall, RecoveryLog
+from schemas.base import camel_case, given, load
+from schemas.call import AdminCallRequest, CallAck, ReasonBody
+from schemas.problem import InvalidBody
+from schemas.types import Name, iso
 from schemas.wallet import (
     AdjustRequest,
-    AdjustRequestSchema,
-    BalanceSchema,
+    Balance,
     Rate,
     RateRequest,
-    RateRequestSchema,
-    RateSchema,
 )
-
-USER_ID = Name()
 
 routes = web.RouteTableDef()
 
 
 @routes.post("/admin/calls")
-@answers({201: CallAckSchema}, InvalidCallState, WorkerUnavailable, Draining, Overloaded, LedgerUnavailable)
-@body(AdminCallRequestSchema)
+@answers({201: CallAck}, InvalidCallState, WorkerUnavailable, Draining, Overloaded, LedgerUnavailable)
+@body(AdminCallRequest)
 @admin_only
 async def open_call(request: web.Request, body: AdminCallRequest) -> web.Response:
     """A call that another system has matched: its room is open when this answers.
 
     Presence, busy parties and the balance are not looked at; that system has.
     """
-    call = await request.app[CALLS].open_matched(body.user_id, body.otomo_id, body.call_id, body.price_per_minute)
+    call = await request.app[CALLS].open_matched(
+        body.user_id, body.otomo_id, given(body.call_id), given(body.price_per_minute)
+    )
     return created(ack(call))
 
 
 @routes.post("/admin/calls/{call_id}/end")
-@answers({200: CallAckSchema}, CallNotFound, InvalidCallState, LedgerUnavailable)
-@body(ReasonBodySchema)
+@answers({200: CallAck}, CallNotFound, InvalidCallState, LedgerUnavailable)
+@body(ReasonBody)
 @admin_only
 async def end_any_call(request: web.Request, body: ReasonBody) -> web.Response:
     """End a call at once, in whatever state it is."""
     return json_response(
-        ack(await request.app[CALLS].end_by_admin(claims(request), request.match_info["call_id"], body.reason))
+        ack(await request.app[CALLS].end_by_admin(claims(request), request.match_info["call_id"], given(body.reason)))
     )
 
 
 @routes.post("/admin/wallets/{user_id}/adjust")
-@answers({200: BalanceSchema}, InsufficientPoints, KeyReused, LedgerUnavailable)
-@body(AdjustRequestSchema)
+@answers({200: Balance}, InsufficientPoints, KeyReused, LedgerUnavailable)
+@body(AdjustRequest)
 @admin_only
 async def adjust_wallet(request: web.Request, body: AdjustRequest) -> web.Response:
     """Give points to a wallet, or take some; makes the wallet where there is none.
@@ -86,35 +80,39 @@ async def adjust_wallet(request: web.Request, body: AdjustRequest) -> web.Respon
 
 
 @routes.put("/admin/rates/{otomo_id}")
-@answers({200: RateSchema}, LedgerUnavailable)
-@body(RateRequestSchema)
+@answers({200: Rate}, LedgerUnavailable)
+@body(RateRequest)
 @admin_only
 async def set_rate(request: web.Request, body: RateRequest) -> web.Response:
     """The price of the otomo's calls from now on."""
     otomo_id = user_id_of(request, "otomo_id")
     await request.app[RATES].set(otomo_id, body.price_per_minute, at_ms=now().utc_ms)
-    return json_response(dump(RateSchema, Rate(otomo_id, body.price_per_minute)))
+    return json_response(Rate(otomo_id, body.price_per_minute))
 
 
 @routes.get("/admin/recovery")
-@answers({200: RecoveryLogSchema}, LedgerUnavailable)
+@answers({200: RecoveryLog}, LedgerUnavailable)
 @admin_only
 async def get_recovery(request: web.Request) -> web.Response:
     """What restarts did to the calls that they found open, newest first."""
-    return json_response({"recovered": [recovered_body(line) for line in await request.app[LEDGER].recovery_log()]})
+    return json_response(RecoveryLog(tuple(map(recovered_call, await request.app[LEDGER].recovery_log()))))
 
 
-def recovered_body(line: Recovered) -> dict[str, object]:
-    return {
-        camel_case(name.removesuffix("_ms")): iso(value) if name.endswith("_ms") else value
-        for name, value in asdict(line).items()
-        if name != "node"
-    }
+def recovered_call(line: Recovered) -> RecoveredCall:
+    return RecoveredCall(
+        call_id=line.call_id,
+        recovered_at=iso(line.recovered_at_ms),
+        state=line.state.value,
+        ended_at=iso(line.ended_at_ms),
+        duration_seconds=line.duration_seconds,
+        billed_units=line.billed_units,
+        billed_points=line.billed_points,
+    )
 
 
 def user_id_of(request: web.Request, name: str) -> str:
     """The user id in the path, by the rules of one in a body."""
     try:
-        return USER_ID.accept(request.match_info[name])
-    except ValidationError as error:
-        raise BadRequest.at(camel_case(name), str(error.messages[0])) from error
+        return load(Name, request.match_info[name])
+    except InvalidBody as error:
+        raise BadRequest.at(camel_case(name), error.details[0].problem) from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 from aiohttp import web
@@ -26,31 +25,26 @@ from app.errors import (
 )
 from app.keys import CALLS, LEDGER, REGISTRY, claims
 from app.ledger.errors import LedgerUnavailable
-from app.ledger.news import iso
-from app.ledger.values import Call, CallState, Record
+from app.ledger.values import Call, CallState, Record, Transition, Unit
 from app.openapi.declaration import answers
 from app.person import Person
 from app.responses import created, json_response
 from app.rest.pages import PAGE, page_query
-from schemas.base import dump, load
+from schemas.base import given, load
 from schemas.call import (
     BilledUnit,
     Billing,
-    BillingSchema,
     CallAck,
-    CallAckSchema,
     CallBody,
     CallList,
-    CallListSchema,
     CallRequest,
-    CallRequestSchema,
     PartyCallDetail,
-    PartyCallDetailSchema,
     ReasonBody,
-    ReasonBodySchema,
+    TimelineEntry,
 )
 from schemas.own_media import OwnConsumer, OwnMedia, OwnProducer, OwnTransport
-from schemas.quality import FlagLineSchema, ProtocolLineSchema, QualityLineSchema
+from schemas.quality import FlagLine, ProtocolLine, QualityLine
+from schemas.types import iso, iso_or_none
 
 OF_A_STORED_CALL = (CallNotFound, Forbidden, LedgerUnavailable)
 OF_A_CALL = (*OF_A_STORED_CALL, InvalidCallState)
@@ -60,7 +54,7 @@ routes = web.RouteTableDef()
 
 @routes.post("/calls")
 @answers(
-    {201: CallAckSchema},
+    {201: CallAck},
     Forbidden,
     CallLimitExceeded,
     OtomoNotFound,
@@ -73,70 +67,70 @@ routes = web.RouteTableDef()
     Overloaded,
     LedgerUnavailable,
 )
-@body(CallRequestSchema)
+@body(CallRequest)
 async def request_call(request: web.Request, body: CallRequest) -> web.Response:
     """Ring an otomo. For the role `user`.
 
     The otomo must be online and free, the caller free and able to pay one unit. A caller rings at most 10 times a
     minute, and the same otomo 3 times, unless the node's settings say otherwise.
     """
-    return created(ack(await request.app[CALLS].request_call(claims(request), body.otomo_id, body.call_id)))
+    return created(ack(await request.app[CALLS].request_call(claims(request), body.otomo_id, given(body.call_id))))
 
 
 @routes.post("/calls/{call_id}/accept")
-@answers({200: CallAckSchema}, *OF_A_CALL, WorkerUnavailable)
+@answers({200: CallAck}, *OF_A_CALL, WorkerUnavailable)
 async def accept_call(request: web.Request) -> web.Response:
     """Accept a call, as its otomo: the room is open when this answers."""
     return json_response(ack(await request.app[CALLS].accept(claims(request), request.match_info["call_id"])))
 
 
 @routes.post("/calls/{call_id}/reject")
-@answers({200: CallAckSchema}, *OF_A_CALL)
-@body(ReasonBodySchema)
+@answers({200: CallAck}, *OF_A_CALL)
+@body(ReasonBody)
 async def reject_call(request: web.Request, body: ReasonBody) -> web.Response:
     """Reject a call that rings, as its otomo."""
     call_id = request.match_info["call_id"]
-    return json_response(ack(await request.app[CALLS].reject(claims(request), call_id, body.reason)))
+    return json_response(ack(await request.app[CALLS].reject(claims(request), call_id, given(body.reason))))
 
 
 @routes.post("/calls/{call_id}/cancel")
-@answers({200: CallAckSchema}, *OF_A_CALL)
-@body(ReasonBodySchema)
+@answers({200: CallAck}, *OF_A_CALL)
+@body(ReasonBody)
 async def cancel_call(request: web.Request, body: ReasonBody) -> web.Response:
     """Cancel a call that was not accepted yet, as its caller."""
     call_id = request.match_info["call_id"]
-    return json_response(ack(await request.app[CALLS].cancel(claims(request), call_id, body.reason)))
+    return json_response(ack(await request.app[CALLS].cancel(claims(request), call_id, given(body.reason))))
 
 
 @routes.post("/calls/{call_id}/end")
-@answers({200: CallAckSchema}, *OF_A_CALL)
-@body(ReasonBodySchema)
+@answers({200: CallAck}, *OF_A_CALL)
+@body(ReasonBody)
 async def end_call(request: web.Request, body: ReasonBody) -> web.Response:
     """End a call that was accepted, as either party."""
     call_id = request.match_info["call_id"]
-    return json_response(ack(await request.app[CALLS].end(claims(request), call_id, body.reason)))
+    return json_response(ack(await request.app[CALLS].end(claims(request), call_id, given(body.reason))))
 
 
 @routes.get("/calls")
-@answers({200: CallListSchema}, LedgerUnavailable, query=PAGE)
+@answers({200: CallList}, LedgerUnavailable, query=PAGE)
 async def list_calls(request: web.Request) -> web.Response:
     """The caller's own calls, newest first; an admin's list is everybody's."""
     query = page_query(request)
     party = None if claims(request).is_admin else claims(request).person
     page = await request.app[LEDGER].calls_of(party, limit=query.limit, cursor=query.cursor)
     listed = CallList(tuple(call_body(call) for call in page.items), page.next_cursor)
-    return json_response(dump(CallListSchema, listed))
+    return json_response(listed)
 
 
 @routes.get("/calls/{call_id}")
-@answers({200: PartyCallDetailSchema}, *OF_A_STORED_CALL)
+@answers({200: PartyCallDetail}, *OF_A_STORED_CALL)
 async def get_call(request: web.Request) -> web.Response:
     """One call and all that happened to it, oldest first; while it lives, with what its party has in the room."""
     live = request.app[REGISTRY].find(request.match_info["call_id"])  # first: what is gone from here is stored as ended
     call = await readable_call(request)
     fields = await detail_fields(request, call)
     media = own_media(live, claims(request).person) if call.state is not CallState.ENDED else None
-    return json_response(dump(PartyCallDetailSchema, PartyCallDetail(**fields, media=media)))
+    return json_response(PartyCallDetail(**fields, media=media))
 
 
 def own_media(call: LiveCall | None, person: Person) -> OwnMedia | None:
@@ -168,13 +162,13 @@ def own_consumer(owned: PartyConsumer) -> OwnConsumer:
 
 
 @routes.get("/calls/{call_id}/billing")
-@answers({200: BillingSchema}, *OF_A_STORED_CALL)
+@answers({200: Billing}, *OF_A_STORED_CALL)
 async def get_billing(request: web.Request) -> web.Response:
     """The units that a call was charged."""
     call = await readable_call(request)
     billing = await request.app[LEDGER].billing(call.id)
-    units = tuple(BilledUnit(unit.index, unit.points, utc(unit.charged_at_ms)) for unit in billing.units)
-    return json_response(dump(BillingSchema, Billing(call.id, units, billing.total_points)))
+    units = tuple(BilledUnit(unit.index, unit.points, iso(unit.charged_at_ms)) for unit in billing.units)
+    return json_response(Billing(call.id, units, billing.total_points))
 
 
 async def readable_call(request: web.Request) -> Call:
@@ -196,19 +190,23 @@ async def detail_fields(request: web.Request, call: Call) -> dict[str, Any]:
     """A call with its timeline, oldest first, and with its record where it has one."""
     ledger = request.app[LEDGER]
     steps, units = await ledger.timeline(call.id), await ledger.billing(call.id)
-    happened: list[tuple[int, int, dict[str, Any]]] = [
-        *((step.at_ms, 0, {"type": step.state, "cause": step.cause}) for step in steps),
-        *((unit.charged_at_ms, unit.index, {"type": "unit", "index": unit.index, "points": unit.points})
-          for unit in units.units),
-    ]  # fmt: skip
-    happened.sort(key=lambda one: one[:2])
-    timeline = tuple({"at": iso(at_ms), **what} for at_ms, _, what in happened)
+    happened = [(step.at_ms, 0, state_entry(step)) for step in steps]
+    happened += [(unit.charged_at_ms, unit.index, unit_entry(unit)) for unit in units.units]
+    timeline = tuple(entry for _, _, entry in sorted(happened, key=lambda one: one[:2]))
     record = await ledger.record(call.id)
     return {**body_fields(call), "timeline": timeline, **(record_fields(call, record) if record else {})}
 
 
-def ack(call: LiveCall | Call) -> dict[str, object]:
-    return dump(CallAckSchema, CallAck(call.id, call.state.value))
+def state_entry(step: Transition) -> TimelineEntry:
+    return TimelineEntry(at=iso(step.at_ms), type=step.state, cause=step.cause)
+
+
+def unit_entry(unit: Unit) -> TimelineEntry:
+    return TimelineEntry(at=iso(unit.charged_at_ms), type="unit", index=unit.index, points=unit.points)
+
+
+def ack(call: LiveCall | Call) -> CallAck:
+    return CallAck(call.id, call.state.value)
 
 
 def call_body(call: Call) -> CallBody:
@@ -222,10 +220,10 @@ def body_fields(call: Call) -> dict[str, Any]:
         "otomo_id": call.otomo_id,
         "state": call.state.value,
         "price_per_minute": call.price_per_minute,
-        "created_at": utc(call.created_at_ms),
-        "accepted_at": utc_or_none(call.accepted_at_ms),
-        "connected_at": utc_or_none(call.connected_at_ms),
-        "ended_at": utc_or_none(call.ended_at_ms),
+        "created_at": iso(call.created_at_ms),
+        "accepted_at": iso_or_none(call.accepted_at_ms),
+        "connected_at": iso_or_none(call.connected_at_ms),
+        "ended_at": iso_or_none(call.ended_at_ms),
         "end_reason": call.end_reason,
         "duration_seconds": call.duration_seconds,
         "billed_units": call.billed_units,
@@ -239,20 +237,12 @@ def record_fields(call: Call, record: Record) -> dict[str, Any]:
         "billed_seconds": round(call.billed_units * record.unit_seconds),
         "worker": record.worker,
         "mos": record.mos,
-        "quality": tuple(load(QualityLineSchema, with_role(call, line, "from", "fromRole")) for line in record.quality),
-        "flags": tuple(load(FlagLineSchema, with_role(call, line)) for line in record.flags),
-        "transports": tuple(load(ProtocolLineSchema, with_role(call, line)) for line in record.transports),
+        "quality": tuple(load(QualityLine, with_role(call, line, "from", "fromRole")) for line in record.quality),
+        "flags": tuple(load(FlagLine, with_role(call, line)) for line in record.flags),
+        "transports": tuple(load(ProtocolLine, with_role(call, line)) for line in record.transports),
     }
 
 
 def with_role(call: Call, line: dict[str, Any], of: str = "userId", name: str = "role") -> dict[str, Any]:
     """A line of a record. Old ones name no role; of their calls, no two parties had the same id."""
     return {name: "user" if line[of] == call.user_id else "otomo", **line}
-
-
-def utc(at_ms: int) -> datetime:
-    return datetime.fromtimestamp(at_ms // 1000, UTC).replace(microsecond=at_ms % 1000 * 1000)
-
-
-def utc_or_none(at_ms: int | None) -> datetime | None:
-    return None if at_ms is None else utc(at_ms)

@@ -16,10 +16,10 @@ from app.keys import DEMO_LIMITER, JOURNAL, LEDGER, PRESENCE, RATES, SETTINGS
 from app.ledger.errors import LedgerUnavailable
 from app.openapi.declaration import answers
 from app.responses import created
-from app.rest.calls import utc
 from app.web.pages import require_demo
-from schemas.base import dump
-from schemas.demo import DemoSession, DemoSessionRequest, DemoSessionRequestSchema, DemoSessionSchema
+from schemas.base import given
+from schemas.demo import DemoSession, DemoSessionRequest
+from schemas.types import iso
 
 SESSIONS_PER_SECOND = 2.0  # of one address
 TOKEN_TTL_S = 3600
@@ -30,8 +30,8 @@ routes = web.RouteTableDef()
 
 @routes.post("/demo/session")
 @public
-@body(DemoSessionRequestSchema)
-@answers({201: DemoSessionSchema}, NOT_FOUND, RateLimited, LedgerUnavailable)
+@body(DemoSessionRequest)
+@answers({201: DemoSession}, NOT_FOUND, RateLimited, LedgerUnavailable)
 async def open_session(request: web.Request, body: DemoSessionRequest) -> web.Response:
     """A token for one party of a pair of demo users; the same party again is the same user.
 
@@ -40,13 +40,13 @@ async def open_session(request: web.Request, body: DemoSessionRequest) -> web.Re
     require_demo(request)
     app = request.app
     app[DEMO_LIMITER].admit(request.remote or "")
-    pair = body.pair or secrets.token_hex(5)
+    pair = given(body.pair) or secrets.token_hex(5)
     user_id, otomo_id = f"demo-user-{pair}", f"demo-otomo-{pair}"
     seq = await app[LEDGER].latest_seq()
     wallet = (await app[JOURNAL].adjust(user_id, POINTS, reason="demo", idempotency_key=f"demo-{pair}")).wallet
     session = DemoSession(
         token=issue_token(app[SETTINGS], user_id if body.party == "user" else otomo_id, body.party, TOKEN_TTL_S),
-        expires_at=utc(int((time.time() + TOKEN_TTL_S) * 1000)),
+        expires_at=iso(int((time.time() + TOKEN_TTL_S) * 1000)),
         pair=pair,
         user_id=user_id,
         otomo_id=otomo_id,
@@ -56,4 +56,4 @@ async def open_session(request: web.Request, body: DemoSessionRequest) -> web.Re
         unit_seconds=math.ceil(app[SETTINGS].unit_seconds),
         balance=wallet.balance,
     )
-    return created(dump(DemoSessionSchema, session))
+    return created(session)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from functools import cache
 
-import orjson
+import msgspec
 from aiohttp import hdrs, web
 
 from app.errors import NOT_FOUND
@@ -63,4 +63,4 @@ async def get_docs_asset(request: web.Request) -> web.StreamResponse:
 
 @cache
 def described_socket() -> bytes:
-    return orjson.dumps(asyncapi.document())
+    return msgspec.json.encode(asyncapi.document())

@@ -5,29 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from aiohttp import web
+from msgspec import UNSET
 
 from app.guard import public
 from app.keys import HEALTH, POOL, PROVER, SAMPLER
 from app.openapi.declaration import answers
 from app.ops.health import Report
 from app.responses import json_response
-from schemas.base import dump
-from schemas.health import Alive, AliveSchema, Check, Readiness, Ready, ReadySchema
+from schemas.health import Alive, Check, Readiness, Ready
 
 routes = web.RouteTableDef()
 
 
 @routes.get("/health/live")
 @public
-@answers({200: AliveSchema})
+@answers({200: Alive})
 async def live(request: web.Request) -> web.Response:
     """Is the process alive? 200 while its event loop turns; `lagMs` is its worst lag of the last second."""
-    return json_response(dump(AliveSchema, Alive(round(request.app[SAMPLER].lag.worst_ms, 1))))
+    return json_response(Alive(round(request.app[SAMPLER].lag.worst_ms, 1)))
 
 
 @routes.get("/health/ready")
 @public
-@answers({200: ReadySchema, 503: ReadySchema})
+@answers({200: Ready, 503: Ready})
 async def ready(request: web.Request) -> web.Response:
     """Can the node take calls?
 
@@ -37,8 +37,9 @@ async def ready(request: web.Request) -> web.Response:
     report = await request.app[HEALTH].report()
     status = readiness(report)
     stress = round(request.app[SAMPLER].stress.value, 3)
-    body = Ready(status, stress, tuple(checks(request, report)))
-    return json_response(dump(ReadySchema, body), status=200 if status == "ready" else 503)
+    return json_response(
+        Ready(status, stress, tuple(checks(request, report))), status=200 if status == "ready" else 503
+    )
 
 
 def readiness(report: Report) -> Readiness:
@@ -49,8 +50,8 @@ def readiness(report: Report) -> Readiness:
 
 def checks(request: web.Request, report: Report) -> Iterator[Check]:
     for part in (*report.needed, report.draining, report.stress):
-        yield Check(part.name, part.ok, part.ms, problem=part.problem)
+        yield Check(part.name, part.ok, part.ms, problem=part.problem or UNSET)
     for slot, worker in zip(request.app[POOL].slots, report.workers, strict=True):
         proof = request.app[PROVER].proof(slot)
-        probe = proof.result() if proof else None
-        yield Check(worker.name, worker.ok, worker.ms, slot.restarts, probe, worker.problem)
+        probe = proof.result() if proof else UNSET
+        yield Check(worker.name, worker.ok, worker.ms, slot.restarts, probe, worker.problem or UNSET)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from aiohttp import web
 
 from app.calls.call import LiveCall
@@ -17,28 +19,27 @@ from app.ops.inside import seen
 from app.responses import json_response
 from app.rest.calls import body_fields, detail_fields, stored_call
 from app.rest.pages import PAGE, page_query
-from schemas.base import dump
-from schemas.fields import Choice
-from schemas.live import LiveCallDetail, LiveCallDetailSchema, LiveCallLine, LiveCallList, LiveCallListSchema
+from schemas.live import LiveCallDetail, LiveCallLine, LiveCallList
 
-STATE = Parameter("state", Choice(*LIVE_STATES), "one of the states of live calls; all of them where none is given")
+LiveState = Literal["requesting", "ringing", "matched", "connecting", "talking", "ending"]
+STATE = Parameter("state", LiveState, "one of the states of live calls; all of them where none is given")
 
 routes = web.RouteTableDef()
 
 
 @routes.get("/admin/calls")
-@answers({200: LiveCallListSchema}, LedgerUnavailable, query=(STATE, *PAGE))
+@answers({200: LiveCallList}, LedgerUnavailable, query=(STATE, *PAGE))
 @admin_only
 async def list_live_calls(request: web.Request) -> web.Response:
     """The calls that have not ended, newest first."""
     query = page_query(request)
     page = await request.app[LEDGER].calls_of(states=states_of(request), limit=query.limit, cursor=query.cursor)
     lines = tuple(line_of(call, request.app[REGISTRY].find(call.id)) for call in page.items)
-    return json_response(dump(LiveCallListSchema, LiveCallList(lines, page.next_cursor)))
+    return json_response(LiveCallList(lines, page.next_cursor))
 
 
 @routes.get("/admin/calls/{call_id}")
-@answers({200: LiveCallDetailSchema}, CallNotFound, LedgerUnavailable)
+@answers({200: LiveCallDetail}, CallNotFound, LedgerUnavailable)
 @admin_only
 async def inspect_call(request: web.Request) -> web.Response:
     """One call with its quality and, while it lives, everything that its worker says of it."""
@@ -50,7 +51,7 @@ async def inspect_call(request: web.Request) -> web.Response:
         quality = latest_quality(call)
         flags = tuple(flag_line(call, flag) for flag in call.flags.all)
         fields |= {"live": live, "quality": quality, "mos": lowest_mos(quality), "flags": flags, "worker": live.worker}
-    return json_response(dump(LiveCallDetailSchema, LiveCallDetail(**fields)))
+    return json_response(LiveCallDetail(**fields))
 
 
 def states_of(request: web.Request) -> tuple[CallState, ...]:

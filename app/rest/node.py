@@ -11,32 +11,32 @@ from app.keys import DRAIN, POOL, PROVER, SAMPLER
 from app.openapi.declaration import answers
 from app.ops import workers
 from app.responses import json_response
-from schemas.base import dump
-from schemas.node import Drained, DrainedSchema, DrainRequest, DrainRequestSchema, SampleSeriesSchema, WorkersSchema
+from schemas.base import given
+from schemas.node import Drained, DrainRequest, SampleSeries, Workers
 
 routes = web.RouteTableDef()
 
 
 @routes.get("/admin/workers")
-@answers({200: WorkersSchema})
+@answers({200: Workers})
 @admin_only
 async def get_workers(request: web.Request) -> web.Response:
     """What each worker holds, costs, and how fast it answers."""
     seen = workers.seen(request.app[POOL], request.app[SAMPLER], request.app[PROVER])
-    return json_response(dump(WorkersSchema, seen))
+    return json_response(seen)
 
 
 @routes.get("/admin/series")
-@answers({200: SampleSeriesSchema})
+@answers({200: SampleSeries})
 @admin_only
 async def get_series(request: web.Request) -> web.Response:
     """The last hour, in steps of five seconds."""
-    return json_response(dump(SampleSeriesSchema, request.app[SAMPLER].series.body()))
+    return json_response(request.app[SAMPLER].series.body())
 
 
 @routes.post("/admin/drain")
-@answers({200: DrainedSchema}, Draining)
-@body(DrainRequestSchema)
+@answers({200: Drained}, Draining)
+@body(DrainRequest)
 @admin_only
 async def begin_drain(request: web.Request, body: DrainRequest) -> web.Response:
     """Take no new calls from now on, and get rid of those that live; asked again, by the new words.
@@ -45,12 +45,12 @@ async def begin_drain(request: web.Request, body: DrainRequest) -> web.Response:
     is no deadline. What is left at the deadline is ended (`system_error`); its parties are told of the deadline at once
     (`node_draining`). A node that stops already says `DRAINING`.
     """
-    request.app[DRAIN].begin(body.mode, body.deadline_seconds)
+    request.app[DRAIN].begin(body.mode, given(body.deadline_seconds))
     return drained(request)
 
 
 @routes.get("/admin/drain")
-@answers({200: DrainedSchema})
+@answers({200: Drained})
 @admin_only
 async def get_drain(request: web.Request) -> web.Response:
     """Does the node drain, until when, and how many calls are left?"""
@@ -58,7 +58,7 @@ async def get_drain(request: web.Request) -> web.Response:
 
 
 @routes.delete("/admin/drain")
-@answers({200: DrainedSchema}, Draining)
+@answers({200: Drained}, Draining)
 @admin_only
 async def end_drain(request: web.Request) -> web.Response:
     """Take calls again. Those that are ending end all the same; a node that stops already says `DRAINING`."""
@@ -68,5 +68,5 @@ async def end_drain(request: web.Request) -> web.Response:
 
 def drained(request: web.Request) -> web.Response:
     drain = request.app[DRAIN]
-    deadline_at = drain.deadline.utc if drain.deadline else None
-    return json_response(dump(DrainedSchema, Drained(drain.active, drain.mode, deadline_at, drain.live_calls)))
+    deadline_at = drain.deadline.iso if drain.deadline else None
+    return json_response(Drained(drain.active, drain.mode, deadline_at, drain.live_calls))

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 from aiohttp import web
+from msgspec import Meta
 
 from app.errors import BadRequest
 from app.openapi.declaration import Parameter
-from schemas.call import PAGE_LIMIT
-from schemas.fields import Text, Whole
+from schemas.types import MAX_CURSOR, PAGE_LIMIT, Cursor
 
 DEFAULT_LIMIT = 50
-MAX_CURSOR = 512  # characters
+Limit = Annotated[int, Meta(ge=1, le=PAGE_LIMIT)]
 
 PAGE = (
-    Parameter("limit", Whole(at_least=1, at_most=PAGE_LIMIT), f"lines at most; {DEFAULT_LIMIT} where none is given"),
-    Parameter("cursor", Text(at_least=0, at_most=MAX_CURSOR), "the former page's `nextCursor`"),
+    Parameter("limit", Limit, f"lines at most; {DEFAULT_LIMIT} where none is given"),
+    Parameter("cursor", Cursor, "the former page's `nextCursor`"),
 )
 """Of every list, for the description."""
 

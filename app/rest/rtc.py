@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from aiohttp import web
+from msgspec import UNSET
 
 from app.body import body
 from app.calls.room import Room, unless_gone
@@ -32,37 +33,30 @@ from app.ledger.errors import LedgerUnavailable
 from app.openapi.declaration import answers
 from app.person import PartyRole
 from app.responses import created, json_response
-from schemas.base import camel_case, dump
+from schemas.base import camel_case, given
 from schemas.consumer import (
-    CapabilitiesSchema,
+    Capabilities,
     ConsumerCreated,
-    ConsumerCreatedSchema,
     ConsumeRequest,
-    ConsumeRequestSchema,
-    PausedSchema,
-    ResumedSchema,
+    Paused,
+    Resumed,
 )
 from schemas.producer import (
     ListedProducer,
-    ProducerCreatedSchema,
+    ProducerCreated,
     ProduceRequest,
-    ProduceRequestSchema,
     ProducerList,
-    ProducerListSchema,
 )
-from schemas.stats import StatisticsSchema
+from schemas.stats import Statistics
 from schemas.transport import (
-    ClosedSchema,
+    Closed,
     ConnectTransportRequest,
-    ConnectTransportRequestSchema,
     CreateTransportRequest,
-    CreateTransportRequestSchema,
     IceRestarted,
-    IceRestartedSchema,
-    RoomCleanedSchema,
-    TransportConnectedSchema,
+    Released,
+    RoomCleaned,
+    TransportConnected,
     TransportCreated,
-    TransportCreatedSchema,
 )
 from worker_bridge.stats import Stats
 
@@ -73,15 +67,15 @@ routes = web.RouteTableDef()
 
 
 @routes.get("/rtc/capabilities")
-@answers({200: CapabilitiesSchema})
+@answers({200: Capabilities})
 async def get_capabilities(request: web.Request) -> web.Response:
     """RTC-01: what every room's router can receive and send."""
     return web.Response(body=request.app[CAPABILITIES], content_type="application/json", charset="utf-8")
 
 
 @routes.post("/rtc/transports")
-@answers({201: TransportCreatedSchema}, *IN_A_ROOM, TransportLimitExceeded)
-@body(CreateTransportRequestSchema)
+@answers({201: TransportCreated}, *IN_A_ROOM, TransportLimitExceeded)
+@body(CreateTransportRequest)
 async def create_transport(request: web.Request, body: CreateTransportRequest) -> web.Response:
     """RTC-02: open a transport, in the shape that mediasoup-client takes.
 
@@ -90,33 +84,34 @@ async def create_transport(request: web.Request, body: CreateTransportRequest) -
     """
     room, party = room_of(request, body.call_id)
     transport = await room.create_transport(party, body.direction)
-    answer = TransportCreated(
-        transport.id,
-        transport.ice_parameters,
-        transport.ice_candidates,
-        transport.dtls_parameters,
-        request.app[ICE_SERVERS](claims(request).person),
+    return created(
+        TransportCreated(
+            transport.id,
+            transport.ice_parameters,
+            transport.ice_candidates,
+            transport.dtls_parameters,
+            request.app[ICE_SERVERS](claims(request).person) or UNSET,
+        )
     )
-    return created(dump(TransportCreatedSchema, answer))
 
 
 @routes.post("/rtc/transports/{transport_id}/connect")
-@answers({200: TransportConnectedSchema}, *IN_A_ROOM, TransportNotFound, AlreadyConnected)
-@body(ConnectTransportRequestSchema)
+@answers({200: TransportConnected}, *IN_A_ROOM, TransportNotFound, AlreadyConnected)
+@body(ConnectTransportRequest)
 async def connect_transport(request: web.Request, body: ConnectTransportRequest) -> web.Response:
     """RTC-03: give a transport the client's DTLS parameters.
 
     What the worker refuses is a 400, and leaves the transport connectable.
     """
     transport_id = request.match_info["transport_id"]
-    room = room_with(request, transport_id, TransportNotFound(transport_id), body.call_id)
+    room = room_with(request, transport_id, TransportNotFound(transport_id), given(body.call_id))
     await room.connect(room.role_of(claims(request).person), transport_id, body.dtls_parameters)
-    return json_response({"connected": True})
+    return json_response(TransportConnected())
 
 
 @routes.post("/rtc/producers")
-@answers({201: ProducerCreatedSchema}, *IN_A_ROOM, TransportNotFound(which="send"), ProducerAlreadyExists)
-@body(ProduceRequestSchema)
+@answers({201: ProducerCreated}, *IN_A_ROOM, TransportNotFound(which="send"), ProducerAlreadyExists)
+@body(ProduceRequest)
 async def create_producer(request: web.Request, body: ProduceRequest) -> web.Response:
     """RTC-04: register what the caller sends.
 
@@ -127,12 +122,12 @@ async def create_producer(request: web.Request, body: ProduceRequest) -> web.Res
         raise BadRequest.at("kind", f"{body.kind} is not enabled on this server")
     room, party = room_of(request, body.call_id)
     producer = await room.produce(party, body)
-    return created({"producerId": producer.id})
+    return created(ProducerCreated(producer.id))
 
 
 @routes.post("/rtc/consumers")
-@answers({201: ConsumerCreatedSchema}, *IN_A_ROOM, TransportNotFound(which="recv"), ProducerNotFound, CannotConsume)
-@body(ConsumeRequestSchema)
+@answers({201: ConsumerCreated}, *IN_A_ROOM, TransportNotFound(which="recv"), ProducerNotFound, CannotConsume)
+@body(ConsumeRequest)
 async def create_consumer(request: web.Request, body: ConsumeRequest) -> web.Response:
     """RTC-05: receive what the other party sends.
 
@@ -140,43 +135,44 @@ async def create_consumer(request: web.Request, body: ConsumeRequest) -> web.Res
     """
     room, party = room_of(request, body.call_id)
     consumer = await room.consume(party, body)
-    answer = ConsumerCreated(
-        consumer.id, consumer.producer_id, consumer.kind, consumer.rtp_parameters, consumer.producer_paused
+    return created(
+        ConsumerCreated(
+            consumer.id, consumer.producer_id, consumer.kind, consumer.rtp_parameters, consumer.producer_paused
+        )
     )
-    return created(dump(ConsumerCreatedSchema, answer))
 
 
 @routes.post("/rtc/consumers/{consumer_id}/resume")
-@answers({200: ResumedSchema}, *OF_AN_OBJECT, ConsumerNotFound, AlreadyResumed)
+@answers({200: Resumed}, *OF_AN_OBJECT, ConsumerNotFound, AlreadyResumed)
 async def resume_consumer(request: web.Request) -> web.Response:
     """RTC-06: let the sound through."""
     consumer_id = request.match_info["consumer_id"]
     room = room_with(request, consumer_id, ConsumerNotFound(consumer_id))
     await room.resume_consumer(room.role_of(claims(request).person), consumer_id)
-    return json_response({"resumed": True})
+    return json_response(Resumed())
 
 
 @routes.post("/rtc/consumers/{consumer_id}/pause")
-@answers({200: PausedSchema}, *OF_AN_OBJECT, ConsumerNotFound)
+@answers({200: Paused}, *OF_AN_OBJECT, ConsumerNotFound)
 async def pause_consumer(request: web.Request) -> web.Response:
     """Stop receiving. Doing it twice is fine."""
     consumer_id = request.match_info["consumer_id"]
     room = room_with(request, consumer_id, ConsumerNotFound(consumer_id))
     await room.pause_consumer(room.role_of(claims(request).person), consumer_id)
-    return json_response({"paused": True})
+    return json_response(Paused())
 
 
 @routes.delete("/rtc/rooms/{call_id}/cleanup")
-@answers({200: RoomCleanedSchema}, *IN_A_ROOM, LedgerUnavailable)
+@answers({200: RoomCleaned}, *IN_A_ROOM, LedgerUnavailable)
 async def clean_up(request: web.Request) -> web.Response:
     """RTC-07: close the room. Ends a live call first; the counts are of what this request closed, so that a party of a
     call that has ended gets zeros."""
     released = await request.app[CALLS].clean_up(claims(request), request.match_info["call_id"])
-    return json_response({"cleaned": True, "released": released._asdict()})
+    return json_response(RoomCleaned(Released(*released)))
 
 
 @routes.get("/rtc/rooms/{call_id}/producers")
-@answers({200: ProducerListSchema}, RoomNotFound, Forbidden)
+@answers({200: ProducerList}, RoomNotFound, Forbidden)
 async def list_producers(request: web.Request) -> web.Response:
     """What is sent in a room, for its parties and for admins."""
     room = request.app[REGISTRY].room(request.match_info["call_id"])
@@ -188,57 +184,57 @@ async def list_producers(request: web.Request) -> web.Response:
         )
         for one in room.producers.values()
     )
-    return json_response(dump(ProducerListSchema, ProducerList(listed)))
+    return json_response(ProducerList(listed))
 
 
 @routes.post("/rtc/producers/{producer_id}/pause")
-@answers({200: PausedSchema}, *OF_AN_OBJECT, ProducerNotFound)
+@answers({200: Paused}, *OF_AN_OBJECT, ProducerNotFound)
 async def pause_producer(request: web.Request) -> web.Response:
     """Mute that the server knows of: nothing is forwarded, and the other party is told."""
     await set_producer_paused(request, paused=True)
-    return json_response({"paused": True})
+    return json_response(Paused())
 
 
 @routes.post("/rtc/producers/{producer_id}/resume")
-@answers({200: ResumedSchema}, *OF_AN_OBJECT, ProducerNotFound)
+@answers({200: Resumed}, *OF_AN_OBJECT, ProducerNotFound)
 async def resume_producer(request: web.Request) -> web.Response:
     """The end of a mute."""
     await set_producer_paused(request, paused=False)
-    return json_response({"resumed": True})
+    return json_response(Resumed())
 
 
 @routes.delete("/rtc/producers/{producer_id}")
-@answers({200: ClosedSchema}, Forbidden, ProducerNotFound)
+@answers({200: Closed}, Forbidden, ProducerNotFound)
 async def delete_producer(request: web.Request) -> web.Response:
     """Stop sending for good."""
     producer_id = request.match_info["producer_id"]
     room = room_with(request, producer_id, ProducerNotFound(producer_id))
     room.close_producer(room.role_of(claims(request).person), producer_id)
-    return json_response({"closed": True})
+    return json_response(Closed())
 
 
 @routes.delete("/rtc/transports/{transport_id}")
-@answers({200: ClosedSchema}, Forbidden, TransportNotFound)
+@answers({200: Closed}, Forbidden, TransportNotFound)
 async def delete_transport(request: web.Request) -> web.Response:
     """Close a transport, and its producers and consumers with it."""
     transport_id = request.match_info["transport_id"]
     room = room_with(request, transport_id, TransportNotFound(transport_id))
     room.close_transport(room.role_of(claims(request).person), transport_id)
-    return json_response({"closed": True})
+    return json_response(Closed())
 
 
 @routes.post("/rtc/transports/{transport_id}/restart-ice")
-@answers({200: IceRestartedSchema}, *OF_AN_OBJECT, TransportNotFound)
+@answers({200: IceRestarted}, *OF_AN_OBJECT, TransportNotFound)
 async def restart_ice(request: web.Request) -> web.Response:
     """New ICE credentials, after which a client gathers and connects anew."""
     transport_id = request.match_info["transport_id"]
     room = room_with(request, transport_id, TransportNotFound(transport_id))
     ice_parameters = await room.restart_ice(room.role_of(claims(request).person), transport_id)
-    return json_response(dump(IceRestartedSchema, IceRestarted(ice_parameters)))
+    return json_response(IceRestarted(ice_parameters))
 
 
 @routes.get("/rtc/transports/{transport_id}/stats")
-@answers({200: StatisticsSchema}, *OF_AN_OBJECT, TransportNotFound)
+@answers({200: Statistics}, *OF_AN_OBJECT, TransportNotFound)
 async def get_transport_stats(request: web.Request) -> web.Response:
     """A transport's statistics, for its owner and for admins."""
     transport_id = request.match_info["transport_id"]
@@ -250,7 +246,7 @@ async def get_transport_stats(request: web.Request) -> web.Response:
 
 
 @routes.get("/rtc/producers/{producer_id}/stats")
-@answers({200: StatisticsSchema}, *OF_AN_OBJECT, ProducerNotFound)
+@answers({200: Statistics}, *OF_AN_OBJECT, ProducerNotFound)
 async def get_producer_stats(request: web.Request) -> web.Response:
     """A producer's statistics, one entry for each RTP stream; none before its first packet."""
     producer_id = request.match_info["producer_id"]
@@ -262,7 +258,7 @@ async def get_producer_stats(request: web.Request) -> web.Response:
 
 
 @routes.get("/rtc/consumers/{consumer_id}/stats")
-@answers({200: StatisticsSchema}, *OF_AN_OBJECT, ConsumerNotFound)
+@answers({200: Statistics}, *OF_AN_OBJECT, ConsumerNotFound)
 async def get_consumer_stats(request: web.Request) -> web.Response:
     """A consumer's statistics: its own stream, and then the producer's."""
     consumer_id = request.match_info["consumer_id"]
@@ -307,7 +303,7 @@ def may_read(request: web.Request, room: Room, owner: PartyRole) -> bool:
 
 
 def stats_response(stats: list[Stats]) -> web.Response:
-    return json_response({"stats": [camel_keys(entry) for entry in stats]})
+    return json_response(Statistics(tuple(camel_keys(entry) for entry in stats)))
 
 
 def camel_keys(value: dict[str, Any]) -> dict[str, Any]:

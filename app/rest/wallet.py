@@ -10,16 +10,15 @@ from app.ledger.errors import LedgerUnavailable
 from app.ledger.values import Wallet
 from app.openapi.declaration import answers
 from app.responses import json_response
-from app.rest.calls import utc, utc_or_none
 from app.rest.pages import PAGE, page_query
-from schemas.base import dump
-from schemas.wallet import Balance, BalanceSchema, Usage, UsageLine, UsageSchema
+from schemas.types import iso, iso_or_none
+from schemas.wallet import Balance, Usage, UsageLine
 
 routes = web.RouteTableDef()
 
 
 @routes.get("/wallet/balance")
-@answers({200: BalanceSchema}, WalletNotFound, LedgerUnavailable)
+@answers({200: Balance}, WalletNotFound, LedgerUnavailable)
 async def get_balance(request: web.Request) -> web.Response:
     """The caller's own points. Users have a wallet, from its first adjustment on; nobody else has."""
     person = claims(request).person
@@ -30,29 +29,28 @@ async def get_balance(request: web.Request) -> web.Response:
 
 
 @routes.get("/wallet/usage")
-@answers({200: UsageSchema}, LedgerUnavailable, query=PAGE)
+@answers({200: Usage}, LedgerUnavailable, query=PAGE)
 async def get_usage(request: web.Request) -> web.Response:
     """The caller's own statement: one line per call that cost something, newest first. Calls cost users alone."""
     query = page_query(request)
     person = claims(request).person
     if person.role != "user":
-        return json_response(dump(UsageSchema, Usage((), None)))
+        return json_response(Usage((), None))
     page = await request.app[LEDGER].usage(person.id, limit=query.limit, cursor=query.cursor)
     lines = tuple(
         UsageLine(
-            line.call_id,
-            line.otomo_id,
-            utc(line.connected_at_ms or line.created_at_ms),
-            utc_or_none(line.ended_at_ms),
-            line.duration_seconds,
-            line.billed_units,
-            line.billed_points,
+            call_id=line.call_id,
+            otomo_id=line.otomo_id,
+            connected_at=iso(line.connected_at_ms or line.created_at_ms),
+            ended_at=iso_or_none(line.ended_at_ms),
+            duration_seconds=line.duration_seconds,
+            billed_units=line.billed_units,
+            billed_points=line.billed_points,
         )
         for line in page.items
     )
-    return json_response(dump(UsageSchema, Usage(lines, page.next_cursor)))
+    return json_response(Usage(lines, page.next_cursor))
 
 
 def balance_response(wallet: Wallet) -> web.Response:
-    body = Balance(wallet.user_id, wallet.balance, utc(wallet.updated_at_ms))
-    return json_response(dump(BalanceSchema, body))
+    return json_response(Balance(wallet.user_id, wallet.balance, iso(wallet.updated_at_ms)))

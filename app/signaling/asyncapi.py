@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
+
 from app.errors import ANSWERS
 from app.signaling.endpoint import PATH
 from app.signaling.limits import SOCKET_BURST, SOCKETS_PER_USER, CloseCode, Limits
-from schemas.base import Schema, component_name, instance, json_schemas
-from schemas.call import CallAckSchema
-from schemas.signaling import COMMANDS, EVENTS, MAX_SEQ, FailureSchema, PingSchema, RequestIdField
+from schemas.base import Answer, Body
+from schemas.call import CallAck
+from schemas.described import components, described
+from schemas.signaling import COMMANDS, EVENTS, MAX_SEQ, Failure, Pong, RequestId
 
 Json = dict[str, Any]
 
@@ -45,7 +48,7 @@ def document() -> Json:
         "operations": dict(operations()),
         "components": {
             "messages": messages,
-            "schemas": json_schemas(CallAckSchema, FailureSchema, *COMMANDS.values(), *EVENTS.values()),
+            "schemas": components(CallAck, Pong, Failure, *COMMANDS.values(), *EVENTS.values()),
             "securitySchemes": {
                 "bearer": {
                     "type": "http",
@@ -91,21 +94,21 @@ def channel(messages: Json) -> Json:
 
 def all_messages() -> Iterator[tuple[str, Json]]:
     """Every message by its name: commands, their answers, events."""
-    numbered = {"requestId": RequestIdField(load_default=None).describe()}
-    for type_, schema in COMMANDS.items():
-        needs_payload = any(field.required for field in instance(schema).load_fields.values())
+    numbered = {"requestId": described(RequestId)}
+    for type_, payload in COMMANDS.items():
+        needs_payload = any(field.required for field in msgspec.structs.fields(payload))
         required = ["type", "payload"] if needs_payload else ["type"]
-        yield f"command.{type_}", message(type_, schema, numbered, required)
+        yield f"command.{type_}", message(type_, payload, numbered, required)
     for type_ in COMMANDS:
         yield f"answer.{answer_type(type_)}", message(answer_type(type_), answer_schema(type_), numbered)
-    yield "answer.error", message("error", FailureSchema, numbered)
+    yield "answer.error", message("error", Failure, numbered)
     sequenced = {"seq": {"type": "integer", "minimum": 0, "maximum": MAX_SEQ}}
     for event, schema in EVENTS.items():
         yield f"event.{event}", message(event, schema, sequenced, ["type", "payload", "seq"])
 
 
-def message(type_: str, schema: type[Schema[Any]], more: Json, required: list[str] | None = None) -> Json:
-    payload = {"$ref": f"#/components/schemas/{component_name(schema)}"}
+def message(type_: str, schema: type[Body | Answer], more: Json, required: list[str] | None = None) -> Json:
+    payload = {"$ref": f"#/components/schemas/{schema.__name__}"}
     return {
         "name": type_,
         "payload": {
@@ -139,6 +142,6 @@ def answer_type(command: str) -> str:
     return "pong" if command == "ping" else f"{command}_ack"
 
 
-def answer_schema(command: str) -> type[Schema[Any]]:
-    """What a command is answered with; a ``pong`` is as empty as a ``ping``."""
-    return PingSchema if command == "ping" else CallAckSchema
+def answer_schema(command: str) -> type[Answer]:
+    """What a command is answered with."""
+    return Pong if command == "ping" else CallAck

@@ -12,10 +12,12 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any, Final, Protocol, cast, get_args
 
+from msgspec import UnsetType
+
 from app.auth import Claims
-from schemas.base import Schema
+from schemas.base import Body, given
 from schemas.call import CallAck, CallRequest, CallState
-from schemas.signaling import COMMANDS, CallCommand, CommandType, Ping, RequestId, ack_message, pong_message
+from schemas.signaling import COMMANDS, CallCommand, CommandType, Ping, Pong, Reply, RequestId
 
 
 class CallView(Protocol):
@@ -50,15 +52,15 @@ class Command:
     """One command, bound to the service: ``await run(claims, payload)`` does it."""
 
     name: CommandType
-    schema: type[Schema[Any]]
+    payload: type[Body]
     run: Callable[[Claims, Any], Awaitable[CallView | None]]
 
-    async def perform(self, claims: Claims, payload: Any, request_id: RequestId | None) -> dict[str, Any]:
+    async def perform(self, claims: Claims, payload: Any, request_id: RequestId | UnsetType) -> Reply:
         """Do it, and return the message that says so. Raises what the service raises."""
         call = await self.run(claims, payload)
         if call is None:
-            return pong_message(request_id)
-        return ack_message(self.name, CallAck(call.call_id, cast(CallState, call.state)), request_id)
+            return Reply("pong", Pong(), request_id)
+        return Reply(f"{self.name}_ack", CallAck(call.call_id, cast(CallState, call.state)), request_id)
 
 
 _DECLARED: Final[dict[CommandType, Run]] = {}
@@ -76,7 +78,7 @@ def command(name: CommandType) -> Callable[[Run], Run]:
 
 @command("call_request")
 async def request_call(service: CallService, claims: Claims, body: CallRequest) -> CallView:
-    return await service.request_call(claims, body.otomo_id, body.call_id)
+    return await service.request_call(claims, body.otomo_id, given(body.call_id))
 
 
 @command("call_accept")
@@ -86,17 +88,17 @@ async def accept_call(service: CallService, claims: Claims, body: CallCommand) -
 
 @command("call_reject")
 async def reject_call(service: CallService, claims: Claims, body: CallCommand) -> CallView:
-    return await service.reject(claims, body.call_id, body.reason)
+    return await service.reject(claims, body.call_id, given(body.reason))
 
 
 @command("call_cancel")
 async def cancel_call(service: CallService, claims: Claims, body: CallCommand) -> CallView:
-    return await service.cancel(claims, body.call_id, body.reason)
+    return await service.cancel(claims, body.call_id, given(body.reason))
 
 
 @command("call_end")
 async def end_call(service: CallService, claims: Claims, body: CallCommand) -> CallView:
-    return await service.end(claims, body.call_id, body.reason)
+    return await service.end(claims, body.call_id, given(body.reason))
 
 
 @command("ping")

@@ -12,23 +12,23 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-import orjson
+from msgspec import UNSET, UnsetType
 
 from app.auth import Claims
 from app.errors import INTERNAL_ERROR, BadRequest, CallLimitExceeded, RateLimited, answer_to
 from app.ratelimit import RateLimiter
 from app.signaling.commands import Command
-from schemas.base import Schema, load, parse
+from schemas.base import Body, encode, load, parse
 from schemas.problem import InvalidBody, Problem
-from schemas.signaling import CallCommandSchema, EnvelopeSchema, Failure, RequestId, error_message
-from schemas.wire import decode
+from schemas.signaling import CallCommand, Envelope, Failure, Reply, RequestId
+from schemas.strict_json import decode_object
 
 FLOOD_PAUSE_S = 0.001  # after each refusal of a flood: the rest of it waits in the client's own TCP buffer
 
 Observer = Callable[[str, str, float], None]
 """Gets a message's command (empty where it names none of ours), ``OK`` or the code of its refusal, and seconds."""
 
-T = TypeVar("T")
+T = TypeVar("T", bound=Body)
 _log = logging.getLogger(__name__)
 
 
@@ -48,30 +48,30 @@ class Dispatcher:
         """The answer to a text (str) or a binary (bytes) message. Raises nothing but a cancellation."""
         began = time.monotonic()
         try:
-            command, answer = await self._perform(claims, message)
+            command, reply = await self._perform(claims, message)
             code = "OK"
         except Exception as error:
             if isinstance(error, RateLimited):
                 await asyncio.sleep(FLOOD_PAUSE_S)
-            answer = refusal(claims, message, error)
-            code = answer["payload"]["code"]
-            command = answer["payload"]["context"].get("type", "")
+            failure, request_id = refusal(claims, message, error)
+            command, code = failure.context.get("type", ""), failure.code
+            reply = Reply("error", failure, request_id)
         for observe in self._observers:
             observe(command if command in self._commands else "", code, time.monotonic() - began)
-        return orjson.dumps(answer)
+        return encode(reply)
 
-    async def _perform(self, claims: Claims, message: str | bytes) -> tuple[str, dict[str, Any]]:
+    async def _perform(self, claims: Claims, message: str | bytes) -> tuple[str, Reply]:
         """The command's name, and its answer."""
         if not claims.is_admin:  # as in REST: 429 comes before 400
             self._limiter.admit(claims.person)
         if isinstance(message, bytes):
             raise BadRequest.at("", "must be a text message")
-        envelope = parse(EnvelopeSchema, message)
+        envelope = parse(Envelope, message)
         command = self._commands.get(envelope.type)
         if command is None:
             raise BadRequest.at("type", "is not a known command")
         try:
-            payload = load(command.schema, envelope.payload)
+            payload = load(command.payload, envelope.payload)
         except InvalidBody as error:
             raise BadRequest(map(in_payload, error.details)) from error
         return command.name, await command.perform(claims, payload, envelope.request_id)
@@ -81,8 +81,8 @@ def in_payload(problem: Problem) -> Problem:
     return Problem(f"payload.{problem.path}" if problem.path else "payload", problem.problem)
 
 
-def refusal(claims: Claims, message: str | bytes, error: Exception) -> dict[str, Any]:
-    """The ``error`` message: the table's code and text, with whatever can be said of the command as ``context``."""
+def refusal(claims: Claims, message: str | bytes, error: Exception) -> tuple[Failure, RequestId | UnsetType]:
+    """The table's code and text, with whatever can be said of the command as ``context``; and the command's number."""
     answer = answer_to(error)
     heard = heard_of(message)
     context: dict[str, Any] = {name: heard[name] for name in ("type", "callId") if name in heard}
@@ -94,29 +94,28 @@ def refusal(claims: Claims, message: str | bytes, error: Exception) -> dict[str,
         context["errorId"] = uuid.uuid4().hex
         what = (heard.get("type"), claims.user_id)
         _log.error("%s of %s failed", *what, exc_info=error, extra={"error_id": context["errorId"]})
-    request_id: RequestId | None = heard.get("requestId")
-    return error_message(Failure(answer.code, answer.message, context), request_id)
+    return Failure(answer.code, answer.message, context), heard.get("requestId", UNSET)
 
 
 def heard_of(message: str | bytes) -> dict[str, Any]:
     """What a refused message names all the same: its ``type``, ``callId`` and ``requestId``, each where it is valid."""
     try:
-        said = decode(message) if isinstance(message, str) else {}
+        said = decode_object(message) if isinstance(message, str) else {}
     except InvalidBody:
         return {}
     heard: dict[str, Any] = {}
-    if envelope := attempt(EnvelopeSchema, {"type": said.get("type")}):
+    if envelope := attempt(Envelope, {"type": said.get("type")}):
         heard["type"] = envelope.type
-    if numbered := attempt(EnvelopeSchema, {"type": "any", "requestId": said.get("requestId")}):
+    if numbered := attempt(Envelope, {"type": "any", "requestId": said.get("requestId")}):
         heard["requestId"] = numbered.request_id
     payload = said.get("payload")
-    if isinstance(payload, dict) and (about := attempt(CallCommandSchema, {"callId": payload.get("callId")})):
+    if isinstance(payload, dict) and (about := attempt(CallCommand, {"callId": payload.get("callId")})):
         heard["callId"] = about.call_id
     return heard
 
 
-def attempt(schema: type[Schema[T]], value: dict[str, Any]) -> T | None:
+def attempt(kind: type[T], value: dict[str, Any]) -> T | None:
     try:
-        return load(schema, value)
+        return load(kind, value)
     except InvalidBody:
         return None

@@ -25,8 +25,8 @@ from app.signaling.connection import Connection, Replay
 from app.signaling.dispatch import Dispatcher
 from app.signaling.hub import Hub
 from app.signaling.limits import CloseCode, Limits
-from schemas.fields import Whole
 from schemas.signaling import MAX_SEQ
+from schemas.types import Seq
 
 PATH = "/ws"
 TOKEN_PARAMETERS = frozenset({"token", "access_token", "bearer", "jwt", "authorization"})
@@ -41,7 +41,7 @@ UPGRADE_REQUIRED = Answer(
     (("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Version", "13")),
 )
 
-SINCE = Parameter("since", Whole(at_least=0, at_most=MAX_SEQ), "replay the events after this `seq`, then go on")
+SINCE = Parameter("since", Seq, "replay the events after this `seq`, then go on")
 
 _log = logging.getLogger(__name__)
 

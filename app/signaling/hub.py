@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import orjson
+import msgspec
 
 from app.auth import Claims
 from app.person import Person, Role
@@ -35,7 +35,7 @@ class Event:
 
     def encode(self) -> bytes:
         """The message as it goes out."""
-        return orjson.dumps({"type": self.type, "payload": self.payload, "seq": self.seq})
+        return msgspec.json.encode({"type": self.type, "payload": self.payload, "seq": self.seq})
 
 
 class Socket(Protocol):

@@ -12,7 +12,7 @@ from math import inf
 from typing import Any
 
 import aiohttp
-import orjson
+import msgspec
 import pytest
 from aiohttp import web
 
@@ -58,7 +58,7 @@ class Edge:
             whole = await reader.read()
         head, _, body = whole.partition(b"\r\n\r\n")
         assert b"Content-Type: application/json; charset=utf-8" in head, whole
-        return int(head.split()[1]), orjson.loads(body), whole
+        return int(head.split()[1]), msgspec.json.decode(body), whole
 
 
 @asynccontextmanager

@@ -6,6 +6,7 @@ import pytest
 
 from app import errors
 from app.errors import ANSWERS, AppError, BadRequest, RateLimited, TransportNotFound, Unauthorized, answer_to
+from schemas.base import dump
 from schemas.problem import InvalidBody, Problem
 from worker_bridge.errors import (
     InvalidMessage,
@@ -63,8 +64,8 @@ CONTRACT = [
 def test_every_error_is_answered_as_the_contract_says(error: Exception, code: str, status: int, message: str) -> None:
     answer = answer_to(error)
     assert (answer.code, answer.status) == (code, status)
-    assert answer.as_json()["error"] == code
-    assert answer.as_json()["message"] == message
+    assert dump(answer.body)["error"] == code
+    assert dump(answer.body)["message"] == message
 
 
 def leaves(kind: type[Exception]) -> set[type[Exception]]:
@@ -82,11 +83,11 @@ def test_the_tree_at_the_top_of_the_file_names_every_class() -> None:
 
 
 def test_only_what_has_a_reason_to_tell_carries_details() -> None:
-    bad = answer_to(BadRequest.at("callId", "is missing")).as_json()
+    bad = dump(answer_to(BadRequest.at("callId", "is missing")).body)
     assert bad["details"] == [{"path": "callId", "problem": "is missing"}]
-    full = answer_to(errors.Overloaded("stress 2.00 is above the limit")).as_json()
+    full = dump(answer_to(errors.Overloaded("stress 2.00 is above the limit")).body)
     assert full["details"] == [{"path": "", "problem": "stress 2.00 is above the limit"}]
-    assert "details" not in answer_to(errors.RoomNotFound()).as_json()
+    assert "details" not in dump(answer_to(errors.RoomNotFound()).body)
 
 
 def test_the_problems_of_a_schema_reach_the_client() -> None:

@@ -8,17 +8,17 @@ import json
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
 import pytest
 from aiohttp import ClientResponse, web
 from aiohttp.test_utils import TestClient, TestServer
+from msgspec import Meta
 from signed_tokens import SECRET
 from yarl import URL
 
 from app.auth import WEBSOCKET_BEARER, Authenticator, issue_token
-from app.body import MAX_BODY_BYTES, body, schema_of
+from app.body import MAX_BODY_BYTES, body, body_of
 from app.errors import ProducerAlreadyExists, TransportNotFound
 from app.guard import admin_only, guard, is_admin_only, is_public, public
 from app.keys import AUTHENTICATOR, HTTP_OBSERVERS, RATE_LIMITER, SETTINGS, claims
@@ -26,9 +26,9 @@ from app.ratelimit import RateLimiter
 from app.responses import created, json_response
 from app.server import make_runner
 from app.settings import Settings
-from schemas.base import Schema
-from schemas.fields import Text
+from schemas.base import Body
 from worker_bridge.errors import InvalidParameters, WorkerGone
+from worker_bridge.value import PRINTABLE
 
 EDGE = Settings(jwt_secret=SECRET)
 USER = {"Authorization": f"Bearer {issue_token(EDGE, 'ann', 'user', 600)}"}
@@ -55,29 +55,28 @@ class ServedAsInEarnest(TestServer):
         return make_runner(self.app)
 
 
-@dataclass(frozen=True)
-class Note:
+Line = Annotated[str, Meta(min_length=1, max_length=100), PRINTABLE]
+
+
+class Note(Body, frozen=True):
     """A body with one field."""
 
-    text: str
+    text: Line
 
 
-class NoteSchema(Schema[Note]):
-    text = Text(required=True, at_most=100)
+class Maybe(Body, frozen=True):
+    empty_body: ClassVar[bool] = True
+
+    text: Line = "nothing"
 
 
-class MaybeSchema(Schema[Note]):
-    text = Text(load_default="nothing", at_most=100)
-    empty_body = True
-
-
-@body(NoteSchema)
+@body(Note)
 async def write_note(request: web.Request, note: Note) -> web.Response:
     return created({"by": claims(request).user_id, "text": note.text})
 
 
-@body(MaybeSchema)
-async def maybe_note(_request: web.Request, note: Note) -> web.Response:
+@body(Maybe)
+async def maybe_note(_request: web.Request, note: Maybe) -> web.Response:
     return json_response({"text": note.text})
 
 
@@ -101,7 +100,7 @@ async def for_everybody(_request: web.Request) -> web.Response:
     return json_response({"public": True})
 
 
-@body(NoteSchema)
+@body(Note)
 @admin_only
 async def order(request: web.Request, note: Note) -> web.Response:
     return json_response({"by": claims(request).user_id, "text": note.text})
@@ -230,7 +229,7 @@ async def test_an_admins_endpoint_is_for_admins_after_its_body_is_checked(client
 
 def test_marks_are_seen_through_other_decorators() -> None:
     assert (is_public(for_everybody), is_admin_only(for_everybody)) == (True, False)
-    assert (is_public(order), is_admin_only(order), schema_of(order)) == (False, True, NoteSchema)
+    assert (is_public(order), is_admin_only(order), body_of(order)) == (False, True, Note)
     assert (is_public(no_body), is_admin_only(no_body)) == (False, False)
 
 
@@ -286,16 +285,16 @@ async def test_refusals_come_in_the_contracts_order() -> None:
 # --- bodies
 
 
-async def test_a_body_reaches_its_handler_as_a_dataclass(client: Client) -> None:
+async def test_a_body_reaches_its_handler_as_a_value(client: Client) -> None:
     response = await client.post("/notes", headers=USER, json={"text": "こんにちは"})
     assert response.status == 201
     assert response.headers["Content-Type"] == "application/json; charset=utf-8"
     assert await response.json() == {"by": "ann", "text": "こんにちは"}
 
 
-def test_the_schema_of_a_handler_is_known_to_whoever_describes_it() -> None:
-    assert schema_of(write_note) is NoteSchema
-    assert schema_of(no_body) is None
+def test_the_body_of_a_handler_is_known_to_whoever_describes_it() -> None:
+    assert body_of(write_note) is Note
+    assert body_of(no_body) is None
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ def test_a_token_is_cut_out_wherever_it_is(form: str) -> None:
 
 
 def test_what_json_cannot_hold_is_shown_as_python_shows_it() -> None:
-    assert json.loads(logged("json", "x", extra={"what": {1}}))["what"] == "{1}"
+    assert json.loads(logged("json", "x", extra={"what": 1j}))["what"] == "1j"
 
 
 def test_the_form_fits_the_stream() -> None:

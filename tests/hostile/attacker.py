@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
-import orjson
+import msgspec
 from multidict import CIMultiDictProxy
 from yarl import URL
 
@@ -145,7 +145,7 @@ class Attacker:
             shown = raw[:200] if raw else b""
             asked = f"{method} {path} {shown!r}"
             assert response.content_type == "application/json", (asked, response.status, text[:200])
-            return checked(Answer(asked, response.status, response.headers, orjson.loads(text)))
+            return checked(Answer(asked, response.status, response.headers, msgspec.json.decode(text)))
 
     async def transport(self, call_id: str, direction: str) -> str:
         answer = await self("POST", "/rtc/transports", {"callId": call_id, "direction": direction})

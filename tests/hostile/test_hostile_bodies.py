@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
+import msgspec
 import pytest
 
 from app.body import MAX_BODY_BYTES
@@ -171,7 +171,7 @@ async def test_a_body_of_64_kib_is_read_and_one_more_byte_is_not(targets: Target
 
 async def test_other_content_types_are_refused_before_the_body_is_read(targets: Targets) -> None:
     for target in targets.values():
-        raw = orjson.dumps(target.body)
+        raw = msgspec.json.encode(target.body)
         for content_type in OTHER_TYPES:
             answer = await target.who(target.method, target.path, raw, Content_Type=content_type)
             answer.refused("UNSUPPORTED_MEDIA_TYPE")

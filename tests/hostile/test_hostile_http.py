@@ -7,7 +7,7 @@ import io
 import logging
 from collections.abc import Iterator
 
-import orjson
+import msgspec
 import pytest
 
 from app import logs
@@ -180,7 +180,7 @@ def chunked(body: bytes, size: int = 4096) -> bytes:
 async def test_a_body_in_chunks_of_no_announced_length_is_limited_all_the_same(scene: Scene) -> None:
     head = request_line(scene, "Content-Type: application/json", "Transfer-Encoding: chunked")
     produce = {"callId": "nobodys", "transportId": "0" * 8 + "-0000-4000-8000-" + "0" * 12, "kind": "audio"}
-    good = orjson.dumps(produce | {"rtpParameters": GOOD_AUDIO})
+    good = msgspec.json.encode(produce | {"rtpParameters": GOOD_AUDIO})
     full = good + b" " * (MAX_BODY_BYTES - len(good))
     for body, size, code in (
         (good, 1, "ROOM_NOT_FOUND"),
@@ -193,7 +193,7 @@ async def test_a_body_in_chunks_of_no_announced_length_is_limited_all_the_same(s
     ):
         answer = await sent(scene, head + chunked(body, size))
         assert answer is not None
-        assert (answer[0], orjson.loads(answer[2])["error"]) == (STATUS_OF[code], code)
+        assert (answer[0], msgspec.json.decode(answer[2])["error"]) == (STATUS_OF[code], code)
     answer = await sent(scene, head + chunked(b" " * 5_000_000, 70_000))
     assert answer is None or answer[0] == 413  # the connection may be cut while we still send
 
@@ -217,7 +217,7 @@ async def test_nobody_is_waited_for_without_end(scene: Scene) -> None:
         answer = await sent(scene, request_line(scene, "Content-Type: application/json", header) + start)
         assert answer is not None
         assert answer[0] == 400
-        assert orjson.loads(answer[2])["details"][0]["problem"].startswith("did not arrive within")
+        assert msgspec.json.decode(answer[2])["details"][0]["problem"].startswith("did not arrive within")
 
 
 async def test_each_of_many_requests_in_one_breath_is_answered_for_itself(scene: Scene) -> None:
@@ -229,7 +229,7 @@ async def test_each_of_many_requests_in_one_breath_is_answered_for_itself(scene:
         head = await reader.readuntil(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 400 "), head
         length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
-        assert orjson.loads(await reader.readexactly(length))["error"] == "BAD_REQUEST"
+        assert msgspec.json.decode(await reader.readexactly(length))["error"] == "BAD_REQUEST"
     writer.close()
 
 

@@ -14,7 +14,7 @@ from app.client.conversation import conversation
 from app.client.errors import Refused
 from app.ledger.values import CallState
 from schemas.base import load
-from schemas.node import DrainedSchema
+from schemas.node import Drained
 from schemas.signaling import EVENTS
 from tests.conftest import Server, eventually
 from tests.integration.conftest import open_call_on
@@ -39,7 +39,7 @@ class Stage:
 
     async def drain(self, **words: object) -> dict:
         answer = await self.admin.request("POST", "/admin/drain", words)
-        load(DrainedSchema, answer)
+        load(Drained, answer)
         assert await self.admin.request("GET", "/admin/drain") == answer
         return answer
 

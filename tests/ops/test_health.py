@@ -17,7 +17,7 @@ from app.ops import descriptors as descriptors_module
 from app.ops import prover as prover_module
 from app.ops.descriptors import FEW_LEFT, descriptors
 from schemas.base import load
-from schemas.health import AliveSchema, ReadySchema
+from schemas.health import Alive, Ready
 from tests.conftest import eventually, serving
 from tests.ledger.postgres_cluster import running_cluster
 from tests.ops.readiness import Balancer, problems
@@ -33,7 +33,7 @@ def balancer(server, http) -> Balancer:
 
 async def test_a_ready_node_names_and_times_every_part(server, http, balancer):
     status, body = await balancer.look()
-    load(ReadySchema, body)
+    load(Ready, body)
     assert (status, body["status"]) == (200, "ready")
     assert [check["name"] for check in body["checks"]] == [*PARTS, "worker 0"]
     assert all(check["ok"] and check["ms"] >= 0 for check in body["checks"])
@@ -42,7 +42,7 @@ async def test_a_ready_node_names_and_times_every_part(server, http, balancer):
     assert 0 <= body["stress"] < 100
     async with http.get(server.url("/health/live")) as response:
         alive = await response.json()
-    load(AliveSchema, alive)
+    load(Alive, alive)
     assert (response.status, alive["status"]) == (200, "live")
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from msgspec.structs import replace
 
 from app.ops.series import STEP_S, Series
 from schemas.node import MAX_SAMPLES, Sample
+from schemas.types import iso
 
-BEGAN = datetime(2026, 1, 31, 12, tzinfo=UTC)
+BEGAN_MS = 1769860800000
 IDLE = Sample(
-    at=BEGAN,
+    at=iso(BEGAN_MS),
     calls=0,
     talking=0,
     stress=0.0,
@@ -29,14 +29,14 @@ IDLE = Sample(
 def filled(samples: list[Sample]) -> tuple[Sample, ...]:
     series = Series()
     for second, sample in enumerate(samples):
-        series.add(replace(sample, at=BEGAN + timedelta(seconds=second)))
+        series.add(replace(sample, at=iso(BEGAN_MS + 1000 * second)))
     return series.steps
 
 
 def test_five_seconds_are_a_step_and_fewer_are_none_yet():
     assert filled([IDLE] * (STEP_S - 1)) == ()
     [step] = filled([IDLE] * STEP_S)
-    assert step.at == BEGAN + timedelta(seconds=STEP_S - 1)
+    assert step.at == iso(BEGAN_MS + 1000 * (STEP_S - 1))
 
 
 def test_a_step_has_the_last_count_the_mean_rate_and_the_worst_delay():
@@ -58,5 +58,5 @@ def test_what_was_not_to_be_measured_is_unknown_and_does_not_count():
 def test_what_is_older_than_an_hour_is_forgotten():
     steps = filled([IDLE] * (STEP_S * (MAX_SAMPLES + 2)))
     assert len(steps) == MAX_SAMPLES == 3600 // STEP_S
-    assert steps[0].at == BEGAN + timedelta(seconds=3 * STEP_S - 1)
+    assert steps[0].at == iso(BEGAN_MS + 1000 * (3 * STEP_S - 1))
     assert [one.at for one in steps] == sorted(one.at for one in steps)

@@ -12,7 +12,7 @@ from app.client.errors import Refused
 from app.keys import SAMPLER
 from app.ops import sampler as sampler_module
 from schemas.base import load
-from schemas.node import SampleSeriesSchema, WorkersSchema
+from schemas.node import SampleSeries, Workers
 from tests.conftest import eventually
 
 PATIENCE_S = 20.0
@@ -21,7 +21,7 @@ PACKETS_A_SECOND = 50  # of each party: 20 ms a packet
 
 async def only_worker(admin):
     body = await admin.request("GET", "/admin/workers")
-    load(WorkersSchema, body)
+    load(Workers, body)
     [worker] = body["workers"]
     return worker
 
@@ -70,7 +70,7 @@ async def test_the_last_hour_is_there_in_steps(server, admin, call, monkeypatch)
         await talk.heard()
         await eventually(lambda: steps_are_off(sampler.series.steps), within_s=PATIENCE_S)
         body = await admin.request("GET", "/admin/series")
-    load(SampleSeriesSchema, body)
+    load(SampleSeries, body)
     assert body["stepSeconds"] == 5
     assert 0 < len(body["samples"]) <= len(sampler.series.steps)
     step = body["samples"][-1]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from schemas.base import Schema
-from schemas.call import AdminCallRequestSchema, CallRequestSchema, ReasonBodySchema
-from schemas.consumer import ConsumeRequestSchema
-from schemas.demo import DemoSessionRequestSchema
-from schemas.producer import ProduceRequestSchema
-from schemas.signaling import CallCommandSchema, EnvelopeSchema, PingSchema
-from schemas.transport import ConnectTransportRequestSchema, CreateTransportRequestSchema
-from schemas.wallet import AdjustRequestSchema, RateRequestSchema
+from schemas.base import Body
+from schemas.call import AdminCallRequest, CallRequest, ReasonBody
+from schemas.consumer import ConsumeRequest
+from schemas.demo import DemoSessionRequest
+from schemas.producer import ProduceRequest
+from schemas.signaling import CallCommand, Envelope, Ping
+from schemas.transport import ConnectTransportRequest, CreateTransportRequest
+from schemas.wallet import AdjustRequest, RateRequest
 
 Json = dict[str, Any]
 
@@ -138,9 +138,9 @@ CAPABILITIES: Json = {
     ],
 }
 
-GOOD: dict[type[Schema[Any]], Json] = {
-    CreateTransportRequestSchema: {"callId": "call_abc-123", "direction": "send"},
-    ConnectTransportRequestSchema: {
+GOOD: dict[type[Body], Json] = {
+    CreateTransportRequest: {"callId": "call_abc-123", "direction": "send"},
+    ConnectTransportRequest: {
         "callId": "call_abc-123",
         "dtlsParameters": {
             "role": "client",
@@ -150,30 +150,30 @@ GOOD: dict[type[Schema[Any]], Json] = {
             ],
         },
     },
-    ProduceRequestSchema: {
+    ProduceRequest: {
         "callId": "call_abc-123",
         "transportId": TRANSPORT_ID,
         "kind": "audio",
         "rtpParameters": EVERY_RTP_FIELD,
     },
-    ConsumeRequestSchema: {
+    ConsumeRequest: {
         "callId": "call_abc-123",
         "transportId": TRANSPORT_ID,
         "producerId": PRODUCER_ID,
         "rtpCapabilities": CAPABILITIES,
     },
-    CallRequestSchema: {"otomoId": "otomo_001", "callId": "call_abc-123"},
-    ReasonBodySchema: {"reason": "お先に失礼します"},
-    AdminCallRequestSchema: {
+    CallRequest: {"otomoId": "otomo_001", "callId": "call_abc-123"},
+    ReasonBody: {"reason": "お先に失礼します"},
+    AdminCallRequest: {
         "userId": "user_001",
         "otomoId": "otomo_001",
         "callId": "call_abc-123",
         "pricePerMinute": 100,
     },
-    AdjustRequestSchema: {"amount": -500, "reason": "refund", "idempotencyKey": "order-17"},
-    RateRequestSchema: {"pricePerMinute": 120},
-    DemoSessionRequestSchema: {"party": "user", "pair": "73ee24f21d"},
-    EnvelopeSchema: {"type": "call_request", "payload": {}, "requestId": "r-1"},
-    CallCommandSchema: {"callId": "call_abc-123", "reason": "bye"},
-    PingSchema: {},
+    AdjustRequest: {"amount": -500, "reason": "refund", "idempotencyKey": "order-17"},
+    RateRequest: {"pricePerMinute": 120},
+    DemoSessionRequest: {"party": "user", "pair": "73ee24f21d"},
+    Envelope: {"type": "call_request", "payload": {}, "requestId": "r-1"},
+    CallCommand: {"callId": "call_abc-123", "reason": "bye"},
+    Ping: {},
 }

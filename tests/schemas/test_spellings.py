@@ -11,16 +11,16 @@ from hypothesis import strategies as st
 from sample_bodies import EVERY_RTP_FIELD, GOOD
 from test_body_sweep import Path, at, dotted, paths, removed, replaced
 
-from schemas.base import Schema, load, parse
+from schemas.base import load, parse
 from schemas.problem import InvalidBody
-from schemas.producer import ProduceRequestSchema
-from schemas.rtp import RtpParametersSchema
-from schemas.signaling import EnvelopeSchema
-from schemas.transport import IceCandidateSchema, IceParametersSchema
+from schemas.producer import ProduceRequest
+from schemas.signaling import Envelope
+from worker_bridge.connectivity import IceCandidate, IceParameters
+from worker_bridge.rtp import RtpParameters
 
-Body = type[Schema[Any]]
+Body = type[Any]
 MARK = "\N{SNOWMAN}"
-NUMBERED = GOOD | {EnvelopeSchema: {"type": "ping", "payload": {}, "requestId": 17}}
+NUMBERED = GOOD | {Envelope: {"type": "ping", "payload": {}, "requestId": 17}}
 WHOLE_NUMBERS = [
     pytest.param(schema, path, id=f"{schema.__name__}-{dotted(path)}")
     for schema in NUMBERED
@@ -87,17 +87,21 @@ def test_what_is_no_whole_number_is_refused_cleanly(schema: Body, path: Path) ->
 
 @pytest.mark.parametrize("path", UNSET_TEXTS, ids=dotted)
 def test_an_empty_text_for_an_id_or_a_name_is_as_not_given(path: Path) -> None:
-    without = load(RtpParametersSchema, removed(EVERY_RTP_FIELD, path))
+    without = load(RtpParameters, removed(EVERY_RTP_FIELD, path))
     for unset in ("", None):
-        assert load(RtpParametersSchema, replaced(EVERY_RTP_FIELD, path, unset)) == without
+        assert load(RtpParameters, replaced(EVERY_RTP_FIELD, path, unset)) == without
+
+
+def produce(rtp_parameters: Any) -> RtpParameters:
+    """What becomes of them in RTC-04."""
+    return load(ProduceRequest, GOOD[ProduceRequest] | {"rtpParameters": rtp_parameters}).rtp_parameters
 
 
 @pytest.mark.parametrize("path", UNSET_SSRCS, ids=dotted)
 @pytest.mark.parametrize("zero", [0, 0.0, -0.0])
 def test_an_ssrc_of_zero_is_as_not_given_where_a_mid_says_which_stream_it_is(path: Path, zero: float) -> None:
     gone = path[: path.index("rtx") + 1] if "rtx" in path else path
-    without = load(RtpParametersSchema, removed(EVERY_RTP_FIELD, gone))
-    assert load(RtpParametersSchema, replaced(EVERY_RTP_FIELD, path, zero)) == without
+    assert produce(replaced(EVERY_RTP_FIELD, path, zero)) == produce(removed(EVERY_RTP_FIELD, gone))
 
 
 @pytest.mark.parametrize("path", UNSET_SSRCS, ids=dotted)
@@ -105,9 +109,9 @@ def test_an_ssrc_of_zero_is_refused_where_there_is_no_mid(path: Path) -> None:
     zero = replaced(EVERY_RTP_FIELD, path, 0)
     for body in (removed(zero, ("mid",)), replaced(zero, ("mid",), ""), replaced(zero, ("mid",), None)):
         with pytest.raises(InvalidBody) as refused:
-            load(RtpParametersSchema, body)
+            produce(body)
         assert [(problem.path, problem.problem) for problem in refused.value.details] == [
-            (dotted(path), "must be 1 to 4294967295")
+            (f"rtpParameters.{dotted(path)}", "must be 1 to 4294967295")
         ]
 
 
@@ -115,42 +119,42 @@ def test_an_ssrc_of_zero_is_refused_where_there_is_no_mid(path: Path) -> None:
 @pytest.mark.parametrize("wrong", [False, "0", "", [], -1])
 def test_what_only_resembles_a_zero_is_no_ssrc(path: Path, wrong: Any) -> None:
     with pytest.raises(InvalidBody) as refused:
-        load(RtpParametersSchema, replaced(EVERY_RTP_FIELD, path, wrong))
-    assert refused.value.details[0].path == dotted(path)
+        produce(replaced(EVERY_RTP_FIELD, path, wrong))
+    assert refused.value.details[0].path == f"rtpParameters.{dotted(path)}"
 
 
 @pytest.mark.parametrize("mid", [0, True, {}, []])
 def test_a_mid_of_another_type_is_the_problem_beside_any_ssrc(mid: Any) -> None:
     with pytest.raises(InvalidBody) as refused:
-        load(RtpParametersSchema, replaced(replaced(EVERY_RTP_FIELD, ("encodings", 0, "ssrc"), 0), ("mid",), mid))
-    assert "mid" in {problem.path for problem in refused.value.details}
+        produce(replaced(replaced(EVERY_RTP_FIELD, ("encodings", 0, "ssrc"), 0), ("mid",), mid))
+    assert "rtpParameters.mid" in {problem.path for problem in refused.value.details}
 
 
 @pytest.mark.parametrize("encodings", [[1], {"0": {}}, "x", [None], [{"rtx": 0}]])
 def test_encodings_of_another_shape_are_refused_beside_a_mid(encodings: Any) -> None:
     with pytest.raises(InvalidBody) as refused:
-        load(RtpParametersSchema, replaced(EVERY_RTP_FIELD, ("encodings",), encodings))
-    assert refused.value.details[0].path.startswith("encodings")
+        produce(replaced(EVERY_RTP_FIELD, ("encodings",), encodings))
+    assert refused.value.details[0].path.startswith("rtpParameters.encodings")
 
 
 def test_nothing_that_a_reader_is_given_is_changed() -> None:
     body = replaced(EVERY_RTP_FIELD, ("encodings", 0, "ssrc"), 0)
     before = json.dumps(body)
-    load(RtpParametersSchema, body)
+    produce(body)
     assert json.dumps(body) == before
 
 
 def test_two_spellings_of_one_request_are_the_same_request() -> None:
     """A retry may be written by another serializer, and is known by its parameters' equality."""
-    body = replaced(GOOD[ProduceRequestSchema], ("rtpParameters", "encodings", 0, "ssrc"), 1724105310)
-    plain = parse(ProduceRequestSchema, json.dumps(body))
+    body = replaced(GOOD[ProduceRequest], ("rtpParameters", "encodings", 0, "ssrc"), 1724105310)
+    plain = parse(ProduceRequest, json.dumps(body))
     spelled = json.dumps(body).replace("1724105310", "1.72410531E9").replace(": 48000", ": 48000.0")
-    assert parse(ProduceRequestSchema, spelled) == plain
+    assert parse(ProduceRequest, spelled) == plain
 
 
 def test_what_comes_back_from_typed_clients_of_ice_is_read() -> None:
     ice = {"usernameFragment": "frag", "password": "x" * 22}
-    assert load(IceParametersSchema, ice | {"iceLite": None}) == load(IceParametersSchema, ice)
+    assert load(IceParameters, ice | {"iceLite": None}) == load(IceParameters, ice)
     candidate = {"foundation": "f", "priority": 1.0, "address": "127.0.0.1", "protocol": "udp", "port": 4.0e4}
     unset = candidate | {"type": None, "tcpType": None}
-    assert load(IceCandidateSchema, unset) == load(IceCandidateSchema, candidate | {"priority": 1, "port": 40000})
+    assert load(IceCandidate, unset) == load(IceCandidate, candidate | {"priority": 1, "port": 40000})

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
-import orjson
+import msgspec
 from aiohttp import WSMsgType, web
 from recent_events import RecentEvents
 
@@ -162,13 +162,15 @@ async def next_message(socket: aiohttp.ClientWebSocketResponse) -> dict[str, Any
     """The next JSON message; anything else, a close included, fails the test."""
     message = await socket.receive(timeout=PATIENCE_S)
     assert message.type is WSMsgType.TEXT, f"{message!r}, close code {socket.close_code}"
-    return orjson.loads(message.data)
+    return msgspec.json.decode(message.data)
 
 
 async def ask(socket: aiohttp.ClientWebSocketResponse, type_: str, request_id: object = None, **payload: Any) -> Any:
     """Give a command and return the next message."""
     envelope = {"type": type_, "payload": payload}
-    await socket.send_str(orjson.dumps(envelope | ({} if request_id is None else {"requestId": request_id})).decode())
+    await socket.send_str(
+        msgspec.json.encode(envelope | ({} if request_id is None else {"requestId": request_id})).decode()
+    )
     return await next_message(socket)
 
 

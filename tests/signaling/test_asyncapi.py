@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-import orjson
+import msgspec
 import pytest
 
 from app.errors import ANSWERS
@@ -38,7 +38,7 @@ def resolve(reference: str) -> Any:
 
 
 def test_it_is_json_and_made_anew_each_time() -> None:
-    assert orjson.loads(orjson.dumps(DOCUMENT)) == DOCUMENT == document()
+    assert msgspec.json.decode(msgspec.json.encode(DOCUMENT)) == DOCUMENT == document()
 
 
 def test_it_has_the_parts_that_asyncapi_3_demands() -> None:

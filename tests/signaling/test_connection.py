@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import orjson
+import msgspec
 import pytest
 from aiohttp import WSMsgType
 from recent_events import RecentEvents
@@ -247,7 +247,7 @@ async def test_who_does_not_read_is_closed_and_the_others_get_everything(tmp_pat
             assert published < 100_000, "what the stuck client does not read is kept without end"
         received = await stuck.receive_all()
         assert received[-1] == close_frame(CloseCode.TOO_SLOW)
-        seqs = [orjson.loads(message)["seq"] for opcode, message in received[:-1] if opcode == TEXT]
+        seqs = [msgspec.json.decode(message)["seq"] for opcode, message in received[:-1] if opcode == TEXT]
         assert seqs == list(range(1, len(seqs) + 1))
         dropped = published - len(seqs)  # what waited in the outbox; what TCP had taken could not be taken back
         assert limits.outbox_bytes * 0.8 < dropped * len(filling) <= limits.outbox_bytes
@@ -313,7 +313,7 @@ async def test_a_command_that_takes_long_is_no_silence(tmp_path: Path) -> None:
         node.desk.gate.set()
         while (message := await socket.receive(timeout=5)).type is WSMsgType.PING:
             pass
-        assert orjson.loads(message.data)["payload"]["code"] == "CALL_NOT_FOUND"
+        assert msgspec.json.decode(message.data)["payload"]["code"] == "CALL_NOT_FOUND"
         await socket.close()
 
 

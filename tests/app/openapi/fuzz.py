@@ -23,8 +23,8 @@ from schemathesis.hooks import GLOBAL_HOOK_DISPATCHER
 from world import World
 
 from app.openapi.examples import EXAMPLES
-from schemas.fields import UUID_PATTERN
-from schemas.producer import ProduceRequestSchema
+from schemas.producer import ProduceRequest
+from schemas.types import UUID_PATTERN
 
 UUID = re.compile(UUID_PATTERN).fullmatch
 CALL_ID = re.compile(r"[A-Za-z0-9_-]{1,64}").fullmatch
@@ -162,7 +162,7 @@ def know_better(case: Any, chance: random.Random) -> None:
         return
     is_good_producer = name_of(case) == "createProducer" and case.meta.generation.mode.is_positive
     if is_good_producer and chance.random() < 1 / 2:  # generated ones have codecs that no router has
-        case.body["rtpParameters"] = EXAMPLES[ProduceRequestSchema]["rtpParameters"]
+        case.body["rtpParameters"] = EXAMPLES[ProduceRequest]["rtpParameters"]
     if case.body.get("mode") == "end" or case.body.get("deadlineSeconds") == 0:
         case.body = {}
 

@@ -1,0 +1,71 @@
+"""The types that bodies are made of: texts, ids, numbers and times with their limits. Knows no body.
+
+What ``Meta`` says in JSON Schema's words is judged by msgspec, and described. Its ``extra`` is for people: ``form``
+completes the sentence "must be ..." about a text that does not match.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Final
+
+from msgspec import Meta
+
+from worker_bridge.value import PRINTABLE, matching
+
+UINT32_MAX: Final = 2**32 - 1
+MAX_SAFE: Final = 2**53 - 1  # what JSON numbers hold exactly in every language (RFC 8259 §6)
+MAX_PRICE: Final = 1_000_000_000  # points a minute
+MAX_REASON: Final = 200  # characters
+MAX_CURSOR: Final = 512  # characters
+PAGE_LIMIT: Final = 200  # entries
+UUID_PATTERN: Final = r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
+VISIBLE: Final = (
+    r"[^\s\x00-\x1f\x7f-\xa0\xad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u180e\u200b-\u200f\u2028-\u202e"
+    r"\u2060-\u206f\ud800-\uf8ff\ufeff\ufff0-\ufffb\ufffe\uffff\U000110bd\U000110cd\U00013430-\U0001343f"
+    r"\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0001\U000e0020-\U000e007f\U000f0000-\U0010ffff]"
+)
+"""A character of Unicode's categories L, M, N, P or S, or one that is not assigned yet: a newer Unicode may know it."""
+
+
+Name = Annotated[
+    str,
+    Meta(min_length=1, max_length=128),
+    matching(f"{VISIBLE}*", "of printable characters, and no spaces", r"\S*"),
+]
+"""An identifier that others chose: 1 to 128 printable characters of any script, and no spaces."""
+CallId = Annotated[str, Meta(min_length=1, max_length=64), matching("[A-Za-z0-9_-]+", "made of A-Z a-z 0-9 _ -")]
+_UUID: Final = Meta(extra_json_schema={"format": "uuid"})
+Uuid = Annotated[str, Meta(min_length=36, max_length=36), matching(UUID_PATTERN, "a UUID"), _UUID]
+"""The id of a transport, producer or consumer, kept as it is spelled: ids are compared as text."""
+Word = Annotated[str, Meta(min_length=1, max_length=64), PRINTABLE]
+"""A short name that the server chose."""
+Text = Annotated[str, Meta(min_length=1, max_length=255), PRINTABLE]
+Prose = Annotated[str, Meta(min_length=1, max_length=1000), PRINTABLE]
+Reason = Annotated[str, Meta(max_length=MAX_REASON), PRINTABLE]
+Cursor = Annotated[str, Meta(max_length=MAX_CURSOR), PRINTABLE]
+Count = Annotated[int, Meta(ge=0, le=UINT32_MAX)]
+Points = Annotated[int, Meta(ge=0, le=MAX_SAFE)]
+Seq = Points
+Price = Annotated[int, Meta(ge=0, le=MAX_PRICE)]
+"""Points a minute; 0 makes a free call."""
+Measure = Annotated[float, Meta(ge=0)]
+Mos = Annotated[float, Meta(ge=1)]
+"""A mean opinion score (ITU-T P.800), at most 4.5."""
+Port = Annotated[int, Meta(ge=0, le=65535)]
+Timestamp = Annotated[
+    str,
+    matching(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", "a UTC time such as 2025-01-31T12:00:00.000Z"),
+    Meta(extra_json_schema={"format": "date-time"}),
+]
+"""A moment as ``iso`` writes it."""
+
+
+def iso(at_ms: int) -> str:
+    """``2026-01-31T09:00:00.123Z``: milliseconds since 1970 as they look on the wire."""
+    at = datetime.fromtimestamp(at_ms // 1000, UTC).replace(microsecond=at_ms % 1000 * 1000)
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def iso_or_none(at_ms: int | None) -> str | None:
+    return None if at_ms is None else iso(at_ms)
