@@ -12,6 +12,7 @@ from typing import Final, Literal
 from msgspec.structs import asdict
 
 from worker_bridge.channel import Body
+from worker_bridge.checks import instance
 from worker_bridge.connectivity import (
     DtlsFingerprint,
     DtlsParameters,
@@ -38,7 +39,7 @@ REMEMBERED: Final = 256  # fingerprints, and candidates: five and two for each w
 
 
 def listen_info_to_fbs(info: ListenInfo) -> Body:
-    _require("listen_info", info, ListenInfo)
+    instance("listen_info", info, ListenInfo)
     return {
         "protocol": info.protocol.upper(),
         "ip": info.ip,
@@ -79,7 +80,7 @@ def transport_options_to_fbs(
 def srtp_to_fbs(parameters: SrtpParameters | None) -> Body | None:
     if parameters is None:
         return None
-    _require("srtp_parameters", parameters, SrtpParameters)
+    instance("srtp_parameters", parameters, SrtpParameters)
     return asdict(parameters)
 
 
@@ -116,6 +117,9 @@ def _ice_candidate(
 
 
 def dtls_parameters_to_fbs(parameters: DtlsParameters) -> Body:
+    instance("dtlsParameters", parameters, DtlsParameters)
+    if not parameters.fingerprints:
+        raise InvalidParameters("dtlsParameters.fingerprints: at least one is needed")
     return {
         "fingerprints": [
             {"algorithm": _algorithm(print_), "value": print_.value} for print_ in parameters.fingerprints
@@ -139,8 +143,3 @@ def dtls_parameters_from_fbs(body: Body) -> DtlsParameters:
 @lru_cache(REMEMBERED)
 def _fingerprint(algorithm: str, value: str) -> DtlsFingerprint:
     return DtlsFingerprint(ALGORITHMS[algorithm], value)
-
-
-def _require(name: str, value: object, kind: type) -> None:
-    if not isinstance(value, kind):
-        raise InvalidParameters(f"{name}: expected {kind.__name__}, got {type(value).__name__}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from worker_bridge.channel import Body, Channel
+from worker_bridge.checks import instance
 from worker_bridge.dumps import consumer_dump
 from worker_bridge.errors import InvalidParameters
 from worker_bridge.flow import SourceBound
@@ -135,6 +136,7 @@ def _score(body: Body) -> ConsumerScore:
 
 
 def layers_to_fbs(layers: ConsumerLayers) -> Body:
+    instance("preferred_layers", layers, ConsumerLayers)
     return {"spatial_layer": layers.spatial_layer, "temporal_layer": layers.temporal_layer}
 
 

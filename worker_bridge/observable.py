@@ -50,7 +50,7 @@ class Observable:
         """
         self._require_open()
         found: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        listeners = {name: _looking(found, predicate)}
+        listeners = {name: _checker(found, predicate)}
         if name != "close":
             listeners["close"] = lambda *_: _fail(found, self._closed_error())
         for event, listener in listeners.items():
@@ -146,8 +146,8 @@ class _Inbox:
         return self._values.popleft()
 
 
-def _looking(found: asyncio.Future[Any], predicate: Predicate | None) -> Callable[..., None]:
-    def look(value: Any = None) -> None:
+def _checker(found: asyncio.Future[Any], predicate: Predicate | None) -> Callable[..., None]:
+    def check(value: Any = None) -> None:
         if found.done():
             return
         try:
@@ -156,7 +156,7 @@ def _looking(found: asyncio.Future[Any], predicate: Predicate | None) -> Callabl
         except Exception as error:
             found.set_exception(error)
 
-    return look
+    return check
 
 
 def _fail(found: asyncio.Future[Any], error: Exception) -> None:

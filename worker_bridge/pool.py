@@ -161,13 +161,13 @@ class Pool:
             try:
                 for callback in self._on_worker_up:
                     callback(slot)
-                await self._tell()
+                await self._notify_changed()
                 if not first.done():
                     first.set_result(None)
                 slot.failure = str(await worker.wait_gone())
             finally:
                 slot.worker = slot.webrtc_server = None
-        await self._tell()
+        await self._notify_changed()
 
     async def _listening(self, worker: Worker, index: int) -> WebRtcServer:
         infos = self._settings.listen_infos(index)
@@ -176,7 +176,7 @@ class Pool:
         except RequestRefused as error:
             raise ListenRefused(error, infos[0].port) from error
 
-    async def _tell(self) -> None:
+    async def _notify_changed(self) -> None:
         async with self._changed:
             self._changed.notify_all()
 

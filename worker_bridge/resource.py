@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple, Self
 
 from worker_bridge.channel import Body, Channel
+from worker_bridge.checks import instance
 from worker_bridge.errors import InvalidParameters, ResourceClosed
 from worker_bridge.observable import Observable
 
@@ -114,6 +115,7 @@ class Resource(Observable):
 
     @app_data.setter
     def app_data(self, value: AppData) -> None:
+        instance("app_data", value, dict)
         self._app_data = value
 
     async def __aenter__(self) -> Self:
@@ -188,7 +190,7 @@ class Resource(Observable):
         if self._channel.listens(child.id):
             raise InvalidParameters(f"{child.id} is the id of something else in this worker")
         if app_data is not None:
-            child._app_data = app_data
+            child.app_data = app_data
         if carrier is not None:
             self._add_child_to(carrier, child)
         self._add_child(child)

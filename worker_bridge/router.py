@@ -244,7 +244,7 @@ class Router(Resource):
 
     def can_consume(self, producer_id: str, rtp_capabilities: RtpCapabilities) -> bool:
         """Whether an endpoint with these capabilities can receive that producer. Never raises."""
-        producer = self.producers.get(producer_id)
+        producer = self.producers.get(producer_id) if isinstance(producer_id, str) else None
         if producer is None:
             return False
         try:

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, NamedTuple
 from msgspec import field
 from msgspec.structs import asdict, replace
 
-from worker_bridge.checks import integer, octets, refuse
+from worker_bridge.checks import instance, integer, octets, refuse
 from worker_bridge.value import Value
 
 SctpState = Literal["new", "connecting", "connected", "failed", "closed"]
@@ -119,6 +119,7 @@ def validate_sctp_stream_parameters(params: SctpStreamParameters) -> SctpStreamP
 
     Raises InvalidParameters where a field is wrong, or two contradict each other.
     """
+    instance("sctpStreamParameters", params, SctpStreamParameters)
     integer("sctpStreamParameters.streamId", params.stream_id, 0, STREAMS_MAX - 1)
     limits = (("maxPacketLifeTime", params.max_packet_life_time), ("maxRetransmits", params.max_retransmits))
     given = [name for name, limit in limits if limit is not None]

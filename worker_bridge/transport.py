@@ -372,7 +372,7 @@ class EndpointTransport(Transport):
             parameters = replace(parameters, mid=mid)
         options = {
             "paused": paused,
-            "preferred_layers": preferred_layers and layers_to_fbs(preferred_layers),
+            "preferred_layers": None if preferred_layers is None else layers_to_fbs(preferred_layers),
             "ignore_dtx": ignore_dtx,
         }
         consumer_type = "pipe" if pipe else producer.type

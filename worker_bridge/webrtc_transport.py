@@ -20,7 +20,6 @@ from worker_bridge.connectivity_fbs import (
     ice_parameters_from_fbs,
     tuple_from_fbs,
 )
-from worker_bridge.errors import InvalidParameters
 from worker_bridge.resource import CloseReason
 from worker_bridge.transport import EndpointTransport, RouterContext
 
@@ -54,8 +53,6 @@ class WebRtcTransport(EndpointTransport):
 
         The worker takes the role that the far end does not: client for ``server`` and ``auto``, server for ``client``.
         """
-        if not dtls_parameters.fingerprints:
-            raise InvalidParameters("dtlsParameters.fingerprints: at least one is needed")
         body = {"dtls_parameters": dtls_parameters_to_fbs(dtls_parameters)}
         answer = await self._request("WEBRTCTRANSPORT_CONNECT", body)
         role = answer["dtls_local_role"].lower()

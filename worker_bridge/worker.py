@@ -18,6 +18,7 @@ from typing import Self
 
 from worker_bridge import ortc
 from worker_bridge.channel import Body, Channel
+from worker_bridge.checks import instance
 from worker_bridge.codec import MessageCodec
 from worker_bridge.connectivity import ListenInfo
 from worker_bridge.connectivity_fbs import listen_info_to_fbs
@@ -112,6 +113,8 @@ class Worker(Observable):
         Raises NativeError where there is none or it does not start; WrongSettings, which is one, where the worker
         itself refuses to.
         """
+        if app_data is not None:
+            instance("app_data", app_data, dict)
         native = native or locate()
         worker = cls(_codec_of(native.schema.read_bytes()), settings or WorkerSettings())
         worker.app_data = {} if app_data is None else app_data
