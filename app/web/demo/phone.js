@@ -178,9 +178,15 @@ const EVENTS = {
     else phone.set({ phase: 'rejoin' }); // reloaded while it rang
   },
   producer_added(phone, { producerId }) {
-    phone.media?.receive(producerId).catch((error) => phone.fail(error));
+    const { media } = phone;
+    media?.receive(producerId).catch((error) => {
+      if (phone.media === media) phone.fail(error); // else the call ended meanwhile, which is said already
+    });
   },
-  producer_paused: (phone) => phone.set({ theirMuted: true }),
+  producer_paused(phone, { role }) {
+    if (role === phone.session.role) phone.set({ problem: { code: 'FLOOD' } });
+    else phone.set({ theirMuted: true });
+  },
   producer_resumed: (phone) => phone.set({ theirMuted: false }),
   call_connected(phone) {
     const { phase } = phone.state;

@@ -100,6 +100,7 @@ const en = {
   lost: 'The connection to the server is lost. The call goes on; reconnecting …',
   replaced: 'Too many windows are open for this side. Close some, then reload this page.',
   errors: {
+    FLOOD: 'The server has paused this microphone: it sent too much.',
     OFF: 'The demo is switched off on this server.',
     OTOMO_OFFLINE: 'The otomo’s window is not open.',
     OTOMO_BUSY: 'The otomo is in a call.',
@@ -214,7 +215,11 @@ const ja = {
   logMore: 'WebSocket で届いたままの内容です。',
   lost: 'サーバーとの接続が切れました。通話は続いています。再接続中…',
   replaced: '同じ側のウィンドウが多すぎます。いくつか閉じて、再読み込みしてください。',
-  errors: { NETWORK: 'サーバーが応答しません。', OFF: 'このサーバーではデモが無効になっています。' },
+  errors: {
+    FLOOD: '送信量が多すぎるため、マイクが停止されました。',
+    NETWORK: 'サーバーが応答しません。',
+    OFF: 'このサーバーではデモが無効になっています。',
+  },
   another: (code) => `サーバーに拒否されました: ${code}`,
 };
 
