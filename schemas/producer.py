@@ -22,12 +22,14 @@ class ProduceRequest(Body, frozen=True):
         """0 for an SSRC is as not given beside a MID, by which the stream is known; alone it is none."""
         encodings = self.rtp_parameters.encodings
         for index, one in enumerate(encodings):
-            for name, ssrc in (("ssrc", one.ssrc), ("rtx.ssrc", one.rtx_ssrc)):
-                if ssrc == 0 and self.rtp_parameters.mid is None:
-                    raise ValueError(f"rtpParameters.encodings.{index}.{name}: must be 1 to {UINT32_MAX}")
-        if any(one.ssrc == 0 or one.rtx_ssrc == 0 for one in encodings):
+            if one.ssrc != 0 and (one.rtx is None or one.rtx.ssrc != 0):
+                continue
+            if self.rtp_parameters.mid is None:
+                unset = "ssrc" if one.ssrc == 0 else "rtx.ssrc"
+                raise ValueError(f"rtpParameters.encodings.{index}.{unset}: must be 1 to {UINT32_MAX}")
             known_by_mid = replace(self.rtp_parameters, encodings=tuple(map(_without_unset_ssrcs, encodings)))
             force_setattr(self, "rtp_parameters", known_by_mid)
+            return
 
 
 def _without_unset_ssrcs(encoding: RtpEncodingParameters) -> RtpEncodingParameters:

@@ -4,6 +4,7 @@ hold their limits; what a codec list has to agree with is the business of the OR
 
 from __future__ import annotations
 
+import functools
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -37,14 +38,29 @@ def read_hook(kind: type, value: Any) -> Parameters:
     for what is no such map, and TypeError for another type."""
     if kind is not Parameters:
         raise TypeError(f"{kind.__name__} is not read from JSON")
-    if type(value) is dict and not value:
+    if type(value) is not dict:
+        return _checked(value)
+    if not value:
         return NO_PARAMETERS
+    try:
+        return _read(*value, *value.values())
+    except TypeError:  # a list or an object, which is no key
+        return _checked(value)
+
+
+@functools.lru_cache(256, typed=True)  # a service sees few browser versions; typed, because 1, 1.0 and True are equal
+def _read(*names_then_values: Any) -> Parameters:
+    half = len(names_then_values) // 2
+    return _checked(dict(zip(names_then_values[:half], names_then_values[half:], strict=True)))
+
+
+def _checked(value: Any) -> Parameters:
     return parameters_of(msgspec.convert({"checked": value}, _Parameters).checked)
 
 
 def parameters_of(checked: dict[str, ParameterValue | None]) -> Parameters:
     """Of a checked map. Raises ``msgspec.ValidationError`` for a whole number out of range that is written as 1e10."""
-    return Parameters({name: _parameter(value) for name, value in checked.items()})
+    return Parameters({name: _parameter(value) for name, value in checked.items()}) if checked else NO_PARAMETERS
 
 
 def _parameter(value: ParameterValue | None) -> ParameterValue:
