@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from app.calls.clock import at_worker_time
+from app.calls.clock import at_worker_time, now
 from app.calls.microphones import Microphones
 from app.calls.party_objects import Direction, PartyConsumer, PartyProducer, PartySide, PartyTransport, RetryKey
 from app.calls.room_watcher import PauseReason, ProducerNews, RoomWatcher
@@ -295,6 +295,13 @@ class Room:
         """Whether what it is sent can get to its party."""
         receiver = self.transports.get(owned.transport_id)
         return not owned.consumer.paused and receiver is not None and receiver.transport.connected
+
+    # what was counted
+
+    def heard_while_paused(self, owned: PartyProducer) -> None:
+        """Its packets are counted, though the worker traces none of a paused producer: tell of the first one now."""
+        if self.watcher is not None:
+            self.watcher.first_packet(owned.party, owned.producer, now())
 
     # inside
 

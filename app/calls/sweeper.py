@@ -155,6 +155,8 @@ class Sweeper:
             if grown > 0:
                 traffic.received += grown
                 traffic.forwarded += grown * listeners
+                if owned.producer.paused and life.last_rtp is None:
+                    room.heard_while_paused(owned)
                 if owned.packets is not None:  # else it is not known when they came
                     life.last_proof = life.last_rtp = owned.last_rtp = now
             owned.packets = count

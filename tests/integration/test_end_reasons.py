@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import aiohttp
 import pytest
@@ -379,6 +380,22 @@ async def test_a_muted_party_that_vanishes_is_missed_as_any_other(server: Server
         began = time.monotonic()
         await call.ends("rtp_stopped")
         assert time.monotonic() - began < STOPPED_AFTER_S + NOTICED_WITHIN_S
+
+
+async def test_a_party_that_mutes_itself_before_its_first_packet_connects_the_call_all_the_same(server: Server) -> None:
+    async with scene(server) as call, Party.joined(call.user.api, call.call_id) as user:
+        produce = user.api.produce
+
+        async def produce_muted(*request: Any) -> str:
+            producer_id = await produce(*request)
+            await user.api.pause_producer(producer_id)
+            return producer_id
+
+        user.api.produce = produce_muted  # type: ignore[method-assign]  # mutes before DTLS can have come up
+        await user.send(440.0)
+        await call.connected()
+        await hang_up(call)
+        await call.ends("manual")
 
 
 async def test_a_party_that_was_muted_from_the_first_is_no_proof_and_is_flagged(server: Server) -> None:
