@@ -8,11 +8,12 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from datetime import UTC, datetime
 from typing import Literal, TextIO
 
 import msgspec
 from aiohttp.http_exceptions import HttpProcessingError
+
+from schemas.types import iso
 
 LogFormat = Literal["text", "json"]
 
@@ -56,7 +57,7 @@ def extras(record: logging.LogRecord) -> dict[str, object]:
 
 
 def at(record: logging.LogRecord) -> str:
-    return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return iso(int(record.created * 1000))
 
 
 def without_tokens(text: str) -> str:

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from app.ledger.news import iso
+from schemas.types import iso
 
 WORKER_CLOCK_SKEW_S = 5.0  # a worker's stamp further off than this is not of our monotonic clock
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from app.calls.call import LiveCall
 from app.calls.clock import Moment
-from app.ledger.news import iso
 from app.ledger.values import NewEvent
 from app.person import PartyRole
+from schemas.types import iso
 from worker_bridge.producer import Producer
 
 

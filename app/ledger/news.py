@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 from app.ledger.values import Call, NewEvent, TickStatus, Unit
 from app.person import Person
+from schemas.types import iso
 
 CALL_TICK = "call_tick"
 CALL_END = "call_end"
 WALLET_UPDATE = "wallet_update"
-
-
-def iso(at_ms: int) -> str:
-    """``2026-01-31T09:00:00.123Z``: how a time looks on the wire."""
-    at = datetime.fromtimestamp(at_ms // 1000, UTC).replace(microsecond=at_ms % 1000 * 1000)
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def unit_charged(call: Call, unit: Unit, status: TickStatus) -> list[NewEvent]:
