@@ -98,7 +98,7 @@ $(VENV)/.ready: pyproject.toml setup.py requirements/build.txt requirements/node
 	command -v npm >/dev/null || $(LOCKED) -r worker_bridge/native/npm.txt; \
 	wait $$system && exit $$python
 	@echo "Building the extensions ..."
-	@$(PIP_INSTALL) --no-build-isolation -e .
+	@PYTHONWARNINGS=ignore $(PIP_INSTALL) --no-build-isolation -e .
 	@touch $@
 
 $(VENV)/.ready-test: $(VENV)/.ready requirements/dev.txt
