@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, deque
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -86,12 +86,13 @@ class PartySide:
     consumers: dict[tuple[str, str], PartyConsumer] = field(default_factory=dict)  # by transport and producer
     sending: Counter[MediaKind] = field(default_factory=Counter)
     flooded: bool = False  # whether the node had to pause a producer of it
-    opened: dict[Direction, deque[float]] = field(default_factory=dict)  # when its newest transports were
+    opened: dict[Direction, list[float]] = field(default_factory=dict)  # when its newest transports were
 
     def may_open(self, direction: Direction, now: float) -> bool:
         """Whether a transport may be opened at a monotonic time, and if so, count it."""
-        opened = self.opened.setdefault(direction, deque(maxlen=NEW_TRANSPORTS))
-        if len(opened) == NEW_TRANSPORTS and now - opened[0] < WITHIN_S:
+        recent = [at for at in self.opened.get(direction, ()) if now - at < WITHIN_S]
+        self.opened[direction] = recent
+        if len(recent) >= NEW_TRANSPORTS:
             return False
-        opened.append(now)
+        recent.append(now)
         return True
