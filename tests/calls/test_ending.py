@@ -76,10 +76,10 @@ async def test_a_call_that_was_never_connected_has_lasted_no_second(desk):
 
 async def test_what_an_end_tells_comes_before_the_end_itself(desk):
     call = await ringing(desk)
-    told = news.answered("call_rejected", call, call.parties.user, now(), "busy")
-    await desk.lifecycle.end(call, CallEvent.REJECT, EndReason.REJECTED, "busy", events=[told])
+    told = news.answered("call_rejected", call, now(), "busy")
+    await desk.lifecycle.end(call, CallEvent.REJECT, EndReason.REJECTED, "busy", events=told)
     assert desk.audience.types(Person("user", "user")) == ["call_rejected", "call_end"]
-    assert desk.audience.types(Person("otomo", "otomo")) == ["call_end"]
+    assert desk.audience.types(Person("otomo", "otomo")) == ["call_rejected", "call_end"]
 
 
 async def test_nobody_answers_and_the_call_times_out(desk, monkeypatch):

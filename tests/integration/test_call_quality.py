@@ -113,6 +113,7 @@ async def test_everything_of_a_live_call_can_be_looked_at(call):
         assert (consumer["consumerId"], consumer["paused"]) == (hearings[party["userId"]], False)
         assert consumer["packets"] > 0
     assert ended["live"] is None
+    assert stored.pop("media") is None, "which only parties have, and only while it lives"
     assert {name: ended[name] for name in stored} == stored, "what admins see of it is what was kept"
     assert stored["endedBy"] == "otomo"
     assert stored["endReason"] == "manual"

@@ -20,6 +20,7 @@ from app.ledger.values import Call, Changed
 OPENINGS = 200
 PEOPLE = 20  # of each role
 SEED = 20
+PATIENCE_S = 60.0  # of two who write to one file as fast as they can
 
 
 async def busy(ledger: Ledger) -> dict[tuple[str, str], str]:
@@ -33,22 +34,23 @@ def persons(call: Call) -> tuple[tuple[str, str], tuple[str, str]]:
     return ("user", call.user_id), ("otomo", call.otomo_id)
 
 
-async def test_of_many_openings_at_once_nobody_is_in_two(ledger: Ledger, other: Ledger) -> None:
+async def test_of_many_openings_at_once_nobody_is_in_two(url: str) -> None:
     choose = random.Random(SEED)
     asked = [
         new_call(f"call-{i}", f"{choose.randrange(PEOPLE)}", f"{choose.randrange(PEOPLE)}") for i in range(OPENINGS)
     ]
-    tries = ((ledger, other)[i % 2].open_call(call) for i, call in enumerate(asked))
-    results = await asyncio.gather(*tries, return_exceptions=True)
-    opened = [result.call for result in results if isinstance(result, Changed)]
-    refused = [result for result in results if isinstance(result, PartyBusy)]
-    assert len(opened) + len(refused) == OPENINGS
-    people = {(role, person): call.id for call in opened for role, person in persons(call)}
-    assert len(people) == 2 * len(opened), "somebody is in two"
-    assert await busy(ledger) == people
-    assert await ledger.audit() == ()
-    await asyncio.gather(*(end((ledger, other)[i % 2], call.id) for i, call in enumerate(opened)))
-    assert await busy(ledger) == {}
+    async with Ledger.open(url, timeout_s=PATIENCE_S) as ledger, Ledger.open(url, timeout_s=PATIENCE_S) as other:
+        tries = ((ledger, other)[i % 2].open_call(call) for i, call in enumerate(asked))
+        results = await asyncio.gather(*tries, return_exceptions=True)
+        opened = [result.call for result in results if isinstance(result, Changed)]
+        refused = [result for result in results if isinstance(result, PartyBusy)]
+        assert len(opened) + len(refused) == OPENINGS
+        people = {(role, person): call.id for call in opened for role, person in persons(call)}
+        assert len(people) == 2 * len(opened), "somebody is in two"
+        assert await busy(ledger) == people
+        assert await ledger.audit() == ()
+        await asyncio.gather(*(end((ledger, other)[i % 2], call.id) for i, call in enumerate(opened)))
+        assert await busy(ledger) == {}
 
 
 async def test_a_user_and_an_otomo_of_one_id_are_two_people(ledger: Ledger) -> None:
