@@ -286,7 +286,7 @@ def moment(claims: Mapping[str, Any], name: str) -> float | None:
 def subject(claims: Mapping[str, Any]) -> str:
     """The user id: ``sub``, or its alias ``userId``, or both where they agree."""
     ids = [claims[name] for name in ("sub", "userId") if name in claims]
-    if not ids or any(one != ids[0] for one in ids) or not is_user_id(ids[0]):
+    if not ids or not all(map(is_user_id, ids)) or any(one != ids[0] for one in ids):
         raise TokenError("its sub is missing, ambiguous or no id")
     return cast(str, ids[0])
 

@@ -8,14 +8,14 @@ nothing of HTTP.
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Any, ClassVar, TypeVar, cast
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from schemas.marshmallow import judged
+from schemas.repeated import reader_of
 from schemas.rtp import read_hook
 from schemas.strict_json import decode, decode_object
 
@@ -38,7 +38,8 @@ def parse(kind: type[T], raw: bytes | str) -> T:
     if not raw and getattr(kind, "empty_body", False):
         raw = b"{}"
     try:
-        return decode(raw, cast("msgspec.json.Decoder[T]", _decoder(cast("Hashable", kind))))
+        read: Callable[[bytes], T] = reader_of(cast("Hashable", kind))
+        return decode(raw, read)
     except msgspec.ValidationError:
         return judged(kind, decode_object(raw))
 
@@ -70,11 +71,6 @@ def camel_case(name: str) -> str:
     """``rtp_parameters`` as it is spelled on the wire: ``rtpParameters``."""
     first, *rest = name.split("_")
     return first + "".join(word.capitalize() for word in rest)
-
-
-@functools.cache
-def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
-    return msgspec.json.Decoder(kind, dec_hook=read_hook)
 
 
 _ENCODER = msgspec.json.Encoder()

@@ -4,7 +4,6 @@ hold their limits; what a codec list has to agree with is the business of the OR
 
 from __future__ import annotations
 
-import functools
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -38,20 +37,7 @@ def read_hook(kind: type, value: Any) -> Parameters:
     for what is no such map, and TypeError for another type."""
     if kind is not Parameters:
         raise TypeError(f"{kind.__name__} is not read from JSON")
-    if type(value) is not dict:
-        return _checked(value)
-    if not value:
-        return NO_PARAMETERS
-    try:
-        return _read(*value, *value.values())
-    except TypeError:  # a list or an object, which is no key
-        return _checked(value)
-
-
-@functools.lru_cache(256, typed=True)  # a service sees few browser versions; typed, because 1, 1.0 and True are equal
-def _read(*names_then_values: Any) -> Parameters:
-    half = len(names_then_values) // 2
-    return _checked(dict(zip(names_then_values[:half], names_then_values[half:], strict=True)))
+    return _checked(value) if value != {} else NO_PARAMETERS
 
 
 def _checked(value: Any) -> Parameters:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.problem import InvalidBody
-from schemas.strict_json import MAX_DEPTH, decode, decode_object
+from schemas.strict_json import decode, decode_object
 
 leaves = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
@@ -53,16 +53,16 @@ class Lenient(msgspec.Struct):
 
 
 @pytest.mark.parametrize(
-    "skipped", [b'"\xff"', b'"\\ud800"', b"NaN", b"01", b'"\n"', b"[" * 40 + b"]" * 40, b"[" * 30_000]
+    "skipped", [b'"\xff"', b'"\\ud800"', b"NaN", b"01", b'"\n"', b"[" * 2000 + b"]" * 2000, b"[" * 30_000]
 )
 def test_what_nobody_reads_is_json_all_the_same(skipped: bytes) -> None:
     with pytest.raises(InvalidBody):
-        decode(b'{"unknown":' + skipped + b',"known":1}', msgspec.json.Decoder(Lenient))
+        decode(b'{"unknown":' + skipped + b',"known":1}', msgspec.json.Decoder(Lenient).decode)
 
 
 def test_what_is_not_of_the_type_is_msgspecs_to_say() -> None:
     with pytest.raises(msgspec.ValidationError):
-        decode(b'{"known":"x"}', msgspec.json.Decoder(Lenient))
+        decode(b'{"known":"x"}', msgspec.json.Decoder(Lenient).decode)
 
 
 @pytest.mark.parametrize(
@@ -91,15 +91,13 @@ def test_what_rfc_8259_excludes_is_refused(raw: bytes | str) -> None:
 
 
 @pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}"), ('[0,{"a":', "}]")])
-@pytest.mark.parametrize("spaces", ["", " "])
-def test_the_limit_on_depth_is_exact(opening: str, closing: str, spaces: str) -> None:
-    per_repeat = opening.count("[") + opening.count("{")
-    repeats = (MAX_DEPTH - 1) // per_repeat
-    nested = opening * repeats + "1" + closing * repeats
-    inner = "[" * (MAX_DEPTH - 1 - repeats * per_repeat), "]" * (MAX_DEPTH - 1 - repeats * per_repeat)
-    decode_object('{"a":' + spaces + inner[0] + nested + inner[1] + "}")
-    with pytest.raises(InvalidBody, match=f"deeper than {MAX_DEPTH}"):
-        decode_object('{"a":' + spaces + inner[0] + opening + nested + closing + inner[1] + "}")
+def test_what_ends_may_be_nested(opening: str, closing: str) -> None:
+    depth = 0
+    value = decode_object('{"a":' + opening * 100 + "1" + closing * 100 + "}")
+    while value != 1:
+        value = value["a"] if isinstance(value, dict) else value[-1]
+        depth += 1
+    assert depth == 1 + 100 * (opening.count("[") + opening.count("{"))
 
 
 def test_many_brackets_side_by_side_are_not_deep() -> None:
