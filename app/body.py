@@ -61,15 +61,12 @@ async def read_body(request: web.Request) -> bytes:
     if not request.body_exists:
         return b""
     refuse_other_types(request)
-    content, within_s = request.content, request.app[SETTINGS].client_timeout_s
+    content = request.content
     try:
         if content.is_eof():  # the body came with the header, as most do
             whole = content.read_nowait()
         else:
-            async with asyncio.timeout(within_s):
-                whole = await read_up_to_limit(content)
-    except TimeoutError as error:
-        raise BadRequest.at("", f"did not arrive within {within_s:g} s") from error
+            whole = await read_up_to_limit(content, request.app[SETTINGS].client_timeout_s)
     except (ConnectionError, HttpProcessingError, web.RequestPayloadError) as error:
         raise BadRequest.at("", "ended early or is badly framed") from error
     if len(whole) > MAX_BODY_BYTES:
@@ -77,11 +74,15 @@ async def read_body(request: web.Request) -> bytes:
     return whole
 
 
-async def read_up_to_limit(content: StreamReader) -> bytes:
+async def read_up_to_limit(content: StreamReader, within_s: float) -> bytes:
     """All of it, or more than the limit and no more than that piece."""
     whole = bytearray()
-    while len(whole) <= MAX_BODY_BYTES and (raw := await content.readany()):
-        whole += raw
+    try:
+        async with asyncio.timeout(within_s):
+            while len(whole) <= MAX_BODY_BYTES and (raw := await content.readany()):
+                whole += raw
+    except TimeoutError as error:
+        raise BadRequest.at("", f"did not arrive within {within_s:g} s") from error
     return bytes(whole)
 
 

@@ -146,15 +146,6 @@ class HttpConnection(web.RequestHandler):
         response.force_close()
         return response
 
-    async def finish_response(
-        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
-    ) -> tuple[web.StreamResponse, bool]:
-        """Write an answer; those that aiohttp gives without asking anybody (417) are given our body."""
-        if isinstance(resp, web.HTTPException) and (ours := refused_by_aiohttp(resp)) is not resp:
-            self._connections.answered(request, ours.status)
-            resp = ours
-        return await super().finish_response(request, resp, start_time)
-
 
 class Connections:
     """Those of one application. :meth:`factory` makes them, :meth:`run` looks after them."""
@@ -188,10 +179,29 @@ class Connections:
 
     def factory(self, server: web.Server, **options: Any) -> Callable[[], HttpConnection]:
         """What makes the protocol of each connection that ``server`` gets; ``options`` are RequestHandler's."""
-        server.request_handler = at_work(server.request_handler)
+        server.request_handler = self.at_work(server.request_handler)
         loop = asyncio.get_running_loop()
         limits = {"max_line_size": MAX_TARGET_BYTES, "max_field_size": MAX_FIELD_BYTES, "max_headers": MAX_FIELDS}
         return lambda: HttpConnection(self, server, loop=loop, **limits, **options)
+
+    def at_work(self, handle: Handle) -> Handle:
+        """``handle``, telling the request's connection that it has work meanwhile; and what aiohttp refuses without
+        asking anybody (417) is given our body."""
+
+        async def handled(request: web.BaseRequest) -> web.StreamResponse:
+            connection = cast(HttpConnection, request.protocol)
+            connection.begin()
+            try:
+                return await handle(request)
+            except web.HTTPException as error:
+                if (response := refused_by_aiohttp(error)) is error:
+                    raise
+                self.answered(request, response.status)
+                return response
+            finally:
+                connection.end()
+
+        return handled
 
     async def run(self) -> None:
         """Cut off who owes something for too long; until cancelled."""
@@ -244,20 +254,6 @@ class Connections:
         self.cuts[why] += 1
         if connection is not None:
             connection.cut()
-
-
-def at_work(handle: Handle) -> Handle:
-    """``handle``, telling the request's connection that it has work meanwhile."""
-
-    async def handled(request: web.BaseRequest) -> web.StreamResponse:
-        connection = cast(HttpConnection, request.protocol)
-        connection.begin()
-        try:
-            return await handle(request)
-        finally:
-            connection.end()
-
-    return handled
 
 
 def refusal_of(error: HttpProcessingError) -> Answer:

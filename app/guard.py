@@ -88,7 +88,7 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     seconds = time.monotonic() - began
     for observe in app[HTTP_OBSERVERS]:
         observe(request.method, route, response.status, seconds)
-    if isinstance(response, web.HTTPException):
+    if isinstance(response, Exception):  # of aiohttp's, one that is no refusal
         raise response
     return response
 
