@@ -35,10 +35,9 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def documented_recipe() -> str:
-    """The one block of code in the documents that exports `join`."""
-    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"))]
-    blocks = [block for text in texts for block in re.findall(r"^```js\n(.*?)^```", text, re.MULTILINE | re.DOTALL)]
-    [found] = [block for block in blocks if "export async function join(" in block]
+    """The one block of code in docs/browser.md."""
+    text = (ROOT / "docs" / "browser.md").read_text(encoding="utf-8")
+    [found] = re.findall(r"^```js\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     return found
 
 
