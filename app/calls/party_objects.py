@@ -67,6 +67,11 @@ class PartyProducer:
     def __post_init__(self) -> None:
         self.rate = PacketRate(self.since)
 
+    @property
+    def untouched(self) -> bool:
+        """Whether no packet has come yet: the worker tells of the first one itself, but of a paused producer's."""
+        return not self.producer.paused and self.last_rtp is None and not self.packets
+
 
 @dataclass(slots=True, eq=False)
 class PartyConsumer:

@@ -1,4 +1,5 @@
 """Packets counted: one sweep a second asks each worker, in one write, how many the producers of its calls received.
+Before a call is connected that is only those that may have received any.
 
 Every fifth sweep of a call also asks what its listeners report. Silence and DTX still send packets, and so does who is
 paused, unless the client stops: where a party is muted altogether its transports are asked for what came at all. The
@@ -119,6 +120,10 @@ class Sweeper:
         muted = False
         for owned in room.producers.values():
             muted = muted or owned.muted
+            if call.connected_at is None and owned.untouched:  # nobody need be asked
+                owned.packets = 0
+                owned.rate.after(0, self._clock())
+                continue
             asked.producers.append(Counted(call.lives[owned.party], owned, room, room.listeners(owned), due))
         for party, life in call.lives.items() if muted else ():
             if room.is_muted(party):
