@@ -31,8 +31,17 @@ def prose(name: str) -> str:
     return re.sub(r"^ *```.*?^ *```", "", text(name), flags=re.MULTILINE | re.DOTALL)
 
 
+def blocks(name: str) -> list[tuple[str, str]]:
+    """The language and the text of each block of code."""
+    return re.findall(r"^ *```(\w*)\n(.*?)^ *```", text(name), re.MULTILINE | re.DOTALL)
+
+
+def spans(name: str) -> list[str]:
+    """Whatever stands in backticks."""
+    found = re.findall(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)", prose(name), re.DOTALL)
+    return [span.replace("\n", " ") for _, span in found]
+
+
 def code(name: str) -> list[str]:
     """Every piece of code of a document: each line of its blocks, and whatever stands in backticks."""
-    blocks = re.findall(r"^ *```\w*\n(.*?)^ *```", text(name), re.MULTILINE | re.DOTALL)
-    spans = re.findall(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)", prose(name), re.DOTALL)
-    return [*(line for block in blocks for line in block.splitlines()), *(span.replace("\n", " ") for _, span in spans)]
+    return [*(line for _, block in blocks(name) for line in block.splitlines()), *spans(name)]

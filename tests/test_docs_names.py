@@ -1,8 +1,10 @@
-"""What the documents name exists: commands with their options, targets, modules, links, files, constants."""
+"""What the documents name exists: commands, targets, modules, links, files, endpoints, identifiers."""
 
 from __future__ import annotations
 
+import ast
 import re
+import subprocess
 from collections.abc import Iterator
 from functools import cache
 from importlib.util import find_spec
@@ -11,13 +13,16 @@ from pathlib import Path
 import click
 import pytest
 
+from app.application import create_app
 from app.cli.root import cli
-from tests.documents import DOCUMENTS, ROOT, code, prose, rows, text
+from app.settings import Settings
+from tests.documents import DOCUMENTS, ROOT, blocks, code, prose, rows, spans, text
 
 OURS = ("app", "schemas", "worker_bridge", "tests", "examples", "bench", "deploy", "docs", "requirements")
 FILE = re.compile(r"(?:[\w.-]+/)*[\w-]+\.(?:py|pyi|hpp|cpp|md|yml|yaml|json|conf|service|txt|js|example)")
 ELSEWHERE = {"alerts.yml", "prometheus.yml", "manifest.json", "package.json", "load.json"}  # made or written by readers
 MADE = ("build/", "node_modules/", "fbs/", "licenses/")
+PLACEHOLDERS = {"x_type", "linux_x86_64", "manylinux_2_36_x86_64"}  # any union field's type; platforms
 
 documents = pytest.mark.parametrize("name", DOCUMENTS)
 
@@ -75,6 +80,28 @@ def test_the_modules_that_a_document_runs_are_there(name: str):
 
 
 @documents
+def test_the_programs_in_a_document_can_be_read(name: str):
+    for language, block in blocks(name):
+        if language == "python":
+            compile(whole(block), name, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        elif language == "bash":
+            subprocess.run(["bash", "-n"], input=block, text=True, check=True)
+
+
+def whole(program: str) -> str:
+    """With something inside a block that the document leaves open."""
+    last = program.rstrip().splitlines()[-1]
+    return f"{program}{' ' * (len(last) - len(last.lstrip()) + 4)}..." if last.endswith(":") else program
+
+
+@documents
+def test_what_a_document_imports_can_be_imported(name: str):
+    imported = [line for line in code(name) if re.match(r"(?:from|import) (?:app|schemas|worker_bridge)\b", line)]
+    for line in imported:
+        exec(line, {})
+
+
+@documents
 def test_the_links_of_a_document_lead_somewhere(name: str):
     links = re.findall(r"\]\((?!\w+:)([^)]+)\)", prose(name))
     assert [link for link in links if not leads(name, link)] == []
@@ -115,12 +142,32 @@ def files() -> frozenset[str]:
 
 
 @documents
-def test_the_constants_that_a_document_names_are_in_the_sources(name: str):
-    """Settings, codes of errors, reasons: whatever is in capitals with an underscore."""
-    named = {
-        one for piece in code(name) for one in re.findall(r"(?<![\w$.])[A-Z][A-Z0-9]*_[A-Z0-9_]*[A-Z0-9]\b", piece)
-    }
-    assert [one for one in sorted(named) if one.lower() not in sources() and not is_shell(name, one)] == []
+def test_the_endpoints_that_a_document_names_are_routed(name: str, routes: list[tuple[str, re.Pattern[str]]]):
+    named = {one for piece in code(name) for one in re.findall(r"\b(GET|POST|PUT|DELETE) (/[^\s`'\"?,;]*)", piece)}
+    assert [
+        one for one in sorted(named) if not any(one[0] == verb and path.fullmatch(one[1]) for verb, path in routes)
+    ] == []
+
+
+@pytest.fixture(scope="module")
+def routes(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, re.Pattern[str]]]:
+    app = create_app(Settings(data_dir=tmp_path_factory.mktemp("data")))
+    routed = [(route.method, route.resource.canonical) for route in app.router.routes() if route.resource]
+    return [(method, re.compile(re.sub(r"\{[^}]*\}", "[^/]+", path))) for method, path in routed]
+
+
+@documents
+def test_the_identifiers_that_a_document_names_are_in_the_sources(name: str):
+    """Settings, codes of errors, events, functions, columns: whatever has an underscore in it."""
+    named = {one[1] for span in spans(name) if (one := re.fullmatch(r"(?:\w+\.)*([A-Za-z]\w*_\w+)(?:\(.*\))?", span))}
+    shown = {one for line in code(name) for one in re.findall(r"(?<![\w$.])[A-Z][A-Z0-9]*_[A-Z0-9_]*[A-Z0-9]\b", line)}
+    missing = [one for one in sorted((named | shown) - PLACEHOLDERS) if base(one) not in sources()]
+    assert [one for one in missing if not is_shell(name, one)] == []
+
+
+def base(name: str) -> str:
+    """A name without what is put around it where it is used: answers to commands, and metrics."""
+    return name.removesuffix("_ack").removesuffix("_total").removeprefix("voiceplane_").lower()
 
 
 def is_shell(name: str, variable: str) -> bool:
@@ -133,4 +180,4 @@ def sources() -> str:
     kinds = {".py", ".hpp", ".cpp", ".pyi", ".js", ".service", ".yaml", ".conf"}
     below = (file for folder in OURS if folder != "docs" for file in (ROOT / folder).rglob("*") if file.suffix in kinds)
     kept = (file for file in below if "built" not in file.parts and file.name != Path(__file__).name)
-    return "\n".join(file.read_text(encoding="utf-8", errors="replace").lower() for file in kept)
+    return "\n".join(f"{file.stem}\n{file.read_text(encoding='utf-8', errors='replace')}" for file in kept).lower()
