@@ -43,7 +43,7 @@ from app.ledger.errors import (
     Unstorable,
 )
 from schemas.error import ErrorBody, InvalidBody, Problem
-from worker_bridge.errors import InvalidParameters, ResourceClosed, Unsupported, WorkerGone
+from worker_bridge.errors import InvalidMessage, InvalidParameters, ResourceClosed, Unsupported, WorkerGone
 
 RETRY_AFTER_S = 5  # a dead worker is back within seconds, and a draining node is replaced by another
 LEADING_PATH = re.compile(r"([A-Za-z][^:\s]*): ")  # the bridge names what is wrong first, as the wire spells it
@@ -237,6 +237,7 @@ ANSWERS: Mapping[type[Exception], Answer] = MappingProxyType(
         BadRequest: BAD_REQUEST,
         InvalidBody: BAD_REQUEST,
         InvalidParameters: BAD_REQUEST,
+        InvalidMessage: INTERNAL_ERROR,  # what clients may say was checked before: the mistake is ours
         Unsupported: BAD_REQUEST,
         BadCursor: BAD_REQUEST,
         BalanceTooHigh: BAD_REQUEST,
@@ -285,6 +286,8 @@ def answer_to(error: BaseException) -> Answer:
     """The answer to a failure; :data:`INTERNAL_ERROR` where the table has none, which the caller then has to log."""
     answer = next((ANSWERS[kind] for kind in type(error).__mro__ if kind in ANSWERS), INTERNAL_ERROR)
     match error:
+        case InvalidMessage():
+            return answer
         case BadRequest() | InvalidBody():
             return replace(answer, details=tuple(error.details))
         case InvalidParameters() | Unsupported():

@@ -5,11 +5,13 @@ Knows no ORTC: what a value means, and so its limits, is the caller's.
 
 from __future__ import annotations
 
-from typing import Final, NoReturn
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, NoReturn
 
 from worker_bridge.errors import InvalidParameters
 
 UINT8_MAX: Final = 2**8 - 1
+UINT16_MAX: Final = 2**16 - 1
 UINT32_MAX: Final = 2**32 - 1
 INT32_MAX: Final = 2**31 - 1
 TEXT_LIMIT: Final = 1024  # characters of one string
@@ -28,6 +30,13 @@ def sequence(path: str, value: object) -> None:
     """Refuses what is neither a tuple nor a list."""
     if not isinstance(value, tuple | list):
         refuse(path, f"expected a tuple, got {type(value).__name__}")
+
+
+def items(path: str, value: object) -> list[Any]:
+    """What a tuple, a list or the like has in it. Neither text nor a dict is a sequence of anything."""
+    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
+        refuse(path, f"expected a tuple or a list, got {type(value).__name__}")
+    return list(value)
 
 
 def integer(path: str, value: int, low: int, high: int) -> int:
@@ -54,6 +63,14 @@ def short_text(path: str, value: str) -> str:
     if len(value if value.isascii() else value.encode()) > SHORT_TEXT_LIMIT:
         refuse(path, f"longer than {SHORT_TEXT_LIMIT} bytes")
     return value
+
+
+def encoded(path: str, value: str) -> bytes:
+    """``value`` in UTF-8, which has no half of a surrogate pair."""
+    try:
+        return value.encode()
+    except UnicodeEncodeError:
+        refuse(path, f"{show(value)} contains what UTF-8 can't hold")
 
 
 def octets(path: str, value: bytes | bytearray | memoryview, limit: int) -> int:

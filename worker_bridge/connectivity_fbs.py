@@ -62,7 +62,8 @@ def transport_options_to_fbs(
 ) -> Body:
     """The options that every transport has. ``sctp`` None turns SCTP off; the worker wants its sizes all the same. A
     direct transport has no SCTP, but the limits of a message. Bits per second."""
-    sizes = sctp or NO_SCTP
+    sizes = NO_SCTP if sctp is None else sctp
+    instance("sctp", sizes, SctpOptions)
     return {
         "direct": direct,
         "initial_available_outgoing_bitrate": initial_available_outgoing_bitrate,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from worker_bridge.channel import Body, Channel
-from worker_bridge.checks import instance
+from worker_bridge.checks import instance, integer
 from worker_bridge.dumps import consumer_dump
-from worker_bridge.errors import InvalidParameters
+from worker_bridge.event_names import ConsumerEvent, names_of
 from worker_bridge.flow import SourceBound
 from worker_bridge.resource import CloseReason
 from worker_bridge.rtp import MediaKind, RtpParameters, RtpType
@@ -13,7 +13,7 @@ from worker_bridge.stats import Stats, stream_stats
 from worker_bridge.trace import CONSUMER_TRACES, trace_from_fbs, trace_types
 from worker_bridge.value import Value, written
 
-PRIORITIES = range(1, 256)
+PRIORITIES = (1, 255)  # the least and the most
 
 
 class ConsumerScore(Value, frozen=True):
@@ -37,6 +37,7 @@ class Consumer(SourceBound):
     ``score(ConsumerScore)``, ``layerschange(layers or None)``, ``trace(Trace)``, ``pause()`` and ``resume()`` when the
     flow really changes, ``producerclose()``, ``transportclose()``, ``close(reason)``."""
 
+    known_events = names_of(ConsumerEvent)
     resource_kind = "consumer"
     methods = "CONSUMER"
     source = "producer"
@@ -74,8 +75,7 @@ class Consumer(SourceBound):
 
     async def set_priority(self, priority: int) -> None:
         """1 (usual) to 255: who gets bandwidth first when there is not enough."""
-        if priority not in PRIORITIES:
-            raise InvalidParameters(f"priority {priority} is not within 1..255")
+        integer("priority", priority, *PRIORITIES)
         answer = await self._request("CONSUMER_SET_PRIORITY", {"priority": priority})
         self.priority = answer["priority"]
 

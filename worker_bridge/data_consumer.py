@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from worker_bridge.channel import Body, Channel
+from worker_bridge.checks import items
 from worker_bridge.data_producer import DataProducer, DataType
 from worker_bridge.dumps import data_dump
+from worker_bridge.event_names import DataConsumerEvent, names_of
 from worker_bridge.flow import SourceBound
 from worker_bridge.resource import CloseReason
 from worker_bridge.sctp import Payload, SctpStreamParameters, message_from_fbs, message_to_fbs
@@ -18,6 +20,7 @@ class DataConsumer(SourceBound):
     ``dataproducerpause()``, ``dataproducerresume()``, ``pause()`` and ``resume()`` when the flow really changes,
     ``dataproducerclose()``, ``transportclose()``, ``close(reason)``."""
 
+    known_events = names_of(DataConsumerEvent)
     resource_kind = "data_consumer"
     methods = "DATACONSUMER"
     source = "dataproducer"
@@ -68,7 +71,9 @@ class DataConsumer(SourceBound):
 
     async def set_subchannels(self, subchannels: Sequence[int]) -> None:
         """Be in these, and in no other."""
-        await self._change_subchannels("DATACONSUMER_SET_SUBCHANNELS", {"subchannels": list(subchannels)})
+        await self._change_subchannels(
+            "DATACONSUMER_SET_SUBCHANNELS", {"subchannels": items("subchannels", subchannels)}
+        )
 
     async def add_subchannel(self, subchannel: int) -> None:
         """Be in this one, too (0 to 65535)."""

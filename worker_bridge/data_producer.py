@@ -7,6 +7,7 @@ from typing import Literal
 
 from worker_bridge.channel import Body, Channel
 from worker_bridge.dumps import data_dump
+from worker_bridge.event_names import DataProducerEvent, names_of
 from worker_bridge.flow import Pausable
 from worker_bridge.sctp import Payload, SctpStreamParameters, message_to_fbs
 from worker_bridge.stats import Stats
@@ -17,6 +18,7 @@ DataType = Literal["sctp", "direct"]
 class DataProducer(Pausable):
     """Events: ``pause()``, ``resume()``, ``transportclose()``, ``close(reason)``."""
 
+    known_events = names_of(DataProducerEvent)
     resource_kind = "data_producer"
     methods = "DATAPRODUCER"
 

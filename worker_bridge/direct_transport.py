@@ -11,6 +11,7 @@ from typing import NoReturn
 from worker_bridge.channel import Body
 from worker_bridge.checks import octets
 from worker_bridge.errors import Unsupported
+from worker_bridge.event_names import DirectTransportEvent, names_of
 from worker_bridge.transport import EndpointTransport
 
 RTCP_LIMIT = 1600  # bytes that the worker takes: an MTU and something
@@ -19,6 +20,7 @@ RTCP_LIMIT = 1600  # bytes that the worker takes: an MTU and something
 class DirectTransport(EndpointTransport):
     """Events: ``rtcp(packet)``, as bytes, and a transport's own."""
 
+    known_events = names_of(DirectTransportEvent)
     type = "direct"
     stats_type = "direct-transport"
 

@@ -9,8 +9,8 @@ BridgeError
 │   ├── ListenRefused     ... because a port or an address can't be had
 │   └── NotAnswered       ... or rather nothing at all, though it answered later requests
 ├── Misuse                we asked for something that must not reach the worker
-│   ├── InvalidMessage    a message does not fit the worker's schema
-│   ├── InvalidParameters RTP, DTLS or option values that the rules refuse
+│   ├── InvalidParameters arguments of another type or value than the rules allow
+│   │   └── InvalidMessage ... or than the worker's schema has room for
 │   └── Unsupported       well-formed, but no codec or feature of ours matches
 └── NativeError           the worker's binary, its schemas or the codec can't be had, or don't belong together
     ├── VersionMismatch
@@ -76,12 +76,13 @@ class Misuse(BridgeError):
     """A request that the worker never saw."""
 
 
-class InvalidMessage(Misuse):
-    """A message does not fit the schema; the text starts with the path of the field."""
-
-
 class InvalidParameters(Misuse):
-    """Values that the ORTC rules or an option's range refuse; the text starts with the path of the field."""
+    """Values that the ORTC rules, a type or an option's range refuse; the text starts with the argument, or the path
+    of the field in it."""
+
+
+class InvalidMessage(InvalidParameters):
+    """A message does not fit the schema; the text starts with the path of the field."""
 
 
 class Unsupported(Misuse):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from worker_bridge.event_names import PausableEvent, names_of
 from worker_bridge.resource import Resource
 
 
 class Pausable(Resource):
     """Events: ``pause()`` and ``resume()``, when that changes anything."""
 
+    known_events = names_of(PausableEvent)
     methods: ClassVar[str]
     """What the names of its own requests begin with."""
 

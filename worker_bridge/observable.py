@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
+from worker_bridge.checks import INT32_MAX, integer, refuse, show
 from worker_bridge.emitter import Emitter
-from worker_bridge.errors import InvalidParameters
 
 STREAM_LIMIT = 1024  # values; a reader further behind than this loses the oldest
 
@@ -22,13 +22,19 @@ Predicate = Callable[[Any], object]
 class Observable:
     """Something with events that ends, at the latest, with ``close``."""
 
+    known_events: ClassVar[frozenset[str]]
+    """Of all events that it tells."""
+
     _emitter: Emitter | None = None
 
     @property
     def events(self) -> Emitter:
-        """Where to listen: ``events.on(name, callback)``. Made on first use: most objects are never listened to."""
+        """Where to listen: ``events.on(name, callback)``. Made on first use: most objects are never listened to.
+
+        Here and below, a name that is none of ``known_events`` raises InvalidParameters.
+        """
         if self._emitter is None:
-            self._emitter = Emitter()
+            self._emitter = Emitter(self.known_events)
         return self._emitter
 
     def events_of(self, name: str, *, limit: int = STREAM_LIMIT) -> EventStream:
@@ -38,8 +44,8 @@ class Observable:
         (a Worker: WorkerGone) where the object is closed already.
         """
         self._require_open()
-        if limit < 1:
-            raise InvalidParameters(f"limit {limit} is less than 1")
+        self.events.require_known(name)
+        integer("limit", limit, 1, INT32_MAX)
         return EventStream(self.events, name, limit)
 
     def wait_for(self, name: str, predicate: Predicate | None = None) -> asyncio.Future[Any]:
@@ -49,6 +55,9 @@ class Observable:
         closes first, and what the predicate raises; ``asyncio.timeout`` around it limits the time.
         """
         self._require_open()
+        self.events.require_known(name)
+        if predicate is not None and not callable(predicate):
+            refuse("predicate", f"{show(predicate)} can't be called")
         found: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         listeners = {name: _checker(found, predicate)}
         if name != "close":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from worker_bridge.channel import Body
 from worker_bridge.connectivity import SrtpParameters, TransportTuple
 from worker_bridge.connectivity_fbs import srtp_from_fbs, srtp_to_fbs, tuple_from_fbs
+from worker_bridge.event_names import PlainTransportEvent, names_of
 from worker_bridge.transport import EndpointTransport
 
 
@@ -12,6 +13,7 @@ class PlainTransport(EndpointTransport):
     """Events: ``tuple(tuple)`` and ``rtcptuple(tuple)`` when a comedia transport has met its peer, and a transport's
     own."""
 
+    known_events = names_of(PlainTransportEvent)
     type = "plain"
     stats_type = "plain-rtp-transport"
 

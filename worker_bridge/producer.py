@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 
 from worker_bridge.channel import Body, Channel
 from worker_bridge.checks import octets
 from worker_bridge.dumps import producer_dump
+from worker_bridge.event_names import ProducerEvent, names_of
 from worker_bridge.flow import Pausable
 from worker_bridge.resource import Asked
 from worker_bridge.rtp import MediaKind, RtpParameters, RtpType
@@ -40,6 +40,7 @@ class Producer(Pausable):
     """Events: ``score(tuple[ProducerScore, ...])``, ``trace(Trace)``, ``videoorientationchange(VideoOrientation)``,
     ``pause()``, ``resume()``, ``transportclose()``, ``close(reason)``."""
 
+    known_events = names_of(ProducerEvent)
     resource_kind = "producer"
     methods = "PRODUCER"
 
@@ -129,7 +130,6 @@ class Producer(Pausable):
                 super()._notified(event, body)
 
 
-@lru_cache(64)
 def tracing(*types: str) -> Asked:
-    """The request that makes a producer trace these types and no others; made once, so not to be changed."""
+    """The request that makes a producer trace these types and no others."""
     return "PRODUCER_ENABLE_TRACE_EVENT", {"events": trace_types(types, PRODUCER_TRACES)}

@@ -18,6 +18,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 from worker_bridge.channel import Body, Channel
 from worker_bridge.checks import instance
 from worker_bridge.errors import InvalidParameters, ResourceClosed
+from worker_bridge.event_names import ResourceEvent, names_of
 from worker_bridge.observable import Observable
 
 logger = logging.getLogger(__name__)
@@ -77,6 +78,7 @@ class Resource(Observable):
     class.
     """
 
+    known_events = names_of(ResourceEvent)
     resource_kind: ClassVar[str]
     """Its name in ``CASCADE``. (``kind`` is audio or video.)"""
 

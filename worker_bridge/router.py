@@ -8,14 +8,17 @@ from typing import overload
 
 from worker_bridge import ortc
 from worker_bridge.channel import Body, Channel
+from worker_bridge.checks import instance, items
 from worker_bridge.connectivity import ListenInfo, SrtpCryptoSuite
 from worker_bridge.connectivity_fbs import listen_info_to_fbs, transport_options_to_fbs
 from worker_bridge.data_producer import DataProducer
 from worker_bridge.direct_transport import DirectTransport
 from worker_bridge.dumps import router_dump
 from worker_bridge.errors import InvalidParameters, Misuse, NotFound
+from worker_bridge.event_names import RouterEvent, names_of
 from worker_bridge.pipe_transport import PipeTransport
 from worker_bridge.piping import (
+    LOOPBACK,
     PipedDataProducer,
     PipedProducer,
     PipeEnd,
@@ -43,6 +46,7 @@ logger = logging.getLogger(__name__)
 class Router(Resource):
     """Events: ``newtransport(transport)``, ``newrtpobserver(observer)``, ``workerclose()``, ``close(reason)``."""
 
+    known_events = names_of(RouterEvent)
     resource_kind = "router"
 
     def __init__(self, router_id: str, channel: Channel, rtp_capabilities: RtpCapabilities) -> None:
@@ -109,11 +113,11 @@ class Router(Resource):
             await self._create_transport(transport, method, options, app_data, carrier=listen)
             listen.handle_webrtc_transport(transport)
             return transport
-        if not listen:
+        infos = [listen_info_to_fbs(info) for info in items("listen", listen)]
+        if not infos:
             raise InvalidParameters("a transport needs a server or something to listen on")
         if not (enable_udp and enable_tcp) or prefer_udp or prefer_tcp:
             raise InvalidParameters("enable_ and prefer_ are for a server's transports: list what to listen on instead")
-        infos = [listen_info_to_fbs(info) for info in listen]
         options |= {"listen_type": "ListenIndividual", "listen": {"listen_infos": infos}}
         await self._create_transport(transport, "ROUTER_CREATE_WEBRTCTRANSPORT", options, app_data)
         return transport
@@ -132,11 +136,12 @@ class Router(Resource):
         """A transport without ICE. ``comedia`` learns the peer's address from its first packet (RFC 4145 §4 in spirit);
         a crypto suite turns SRTP on; a socket for RTCP alone turns RTP and RTCP multiplexing (RFC 5761) off."""
         _require_udp("plain", listen_info, rtcp_listen_info)
+        instance("rtcp_mux", rtcp_mux, bool)
         transport = PlainTransport(new_id(), self._channel, self._context)
         options = {
             "base": transport_options_to_fbs(sctp),
             "listen_info": listen_info_to_fbs(listen_info),
-            "rtcp_listen_info": listen_info_to_fbs(rtcp_listen_info) if rtcp_listen_info else None,
+            "rtcp_listen_info": None if rtcp_listen_info is None else listen_info_to_fbs(rtcp_listen_info),
             "rtcp_mux": rtcp_mux and rtcp_listen_info is None,
             "comedia": comedia,
             "enable_srtp": srtp_crypto_suite is not None,
@@ -146,19 +151,25 @@ class Router(Resource):
         return transport
 
     async def create_pipe_transport(
-        self, options: PipeOptions | None = None, *, app_data: AppData | None = None
+        self,
+        listen_info: ListenInfo = LOOPBACK,
+        *,
+        enable_rtx: bool = False,
+        enable_srtp: bool = False,
+        sctp: SctpOptions | None = None,
+        app_data: AppData | None = None,
     ) -> PipeTransport:
-        """One end of a pipe, for a router on another machine; on this one, ``pipe_to_router`` does it all."""
-        options = options or PipeOptions()
-        _require_udp("pipe", options.listen_info)
+        """One end of a pipe, for a router on another machine, which needs an address that it can be reached at; on this
+        one, ``pipe_to_router`` does it all. Both ends want the same: ``sctp`` for data, retransmissions, encryption."""
+        _require_udp("pipe", listen_info)
         transport = PipeTransport(new_id(), self._channel, self._context)
-        body = {
-            "base": transport_options_to_fbs(options.sctp),
-            "listen_info": listen_info_to_fbs(options.listen_info),
-            "enable_rtx": options.enable_rtx,
-            "enable_srtp": options.enable_srtp,
+        options = {
+            "base": transport_options_to_fbs(sctp),
+            "listen_info": listen_info_to_fbs(listen_info),
+            "enable_rtx": enable_rtx,
+            "enable_srtp": enable_srtp,
         }
-        await self._create_transport(transport, "ROUTER_CREATE_PIPETRANSPORT", body, app_data)
+        await self._create_transport(transport, "ROUTER_CREATE_PIPETRANSPORT", options, app_data)
         return transport
 
     async def create_direct_transport(
@@ -202,6 +213,10 @@ class Router(Resource):
         NotFound where the producer is not there, or closes meanwhile.
         """
         self._require_open()
+        instance("router", router, Router)
+        instance("keep_id", keep_id, bool)
+        options = PipeOptions() if options is None else options
+        instance("options", options, PipeOptions)
         router._require_open()
         if router is self:
             raise InvalidParameters("router: a router can't be piped to itself")
@@ -209,11 +224,9 @@ class Router(Resource):
             raise InvalidParameters("keep_id: both routers are in one worker, where an id is there but once")
         if (producer_id is None) is (data_producer_id is None):
             raise InvalidParameters("producer_id, data_producer_id: exactly one of them is needed")
-        origin = self.producers.get(producer_id or "") or self.data_producers.get(data_producer_id or "")
-        if origin is None:
-            raise NotFound("pipe_to_router", f"no {producer_id or data_producer_id} in router {self.id}")
-        ours, theirs = (PipeEnd(one.id, one.create_pipe_transport) for one in (self, router))
-        ends = await self._pair_with(router).between(ours, theirs, options or PipeOptions())
+        origin = self._origin(producer_id, data_producer_id)
+        ours, theirs = PipeEnd(self.id, self._create_pipe_end), PipeEnd(router.id, router._create_pipe_end)
+        ends = await self._pair_with(router).between(ours, theirs, options)
         if isinstance(origin, Producer):
             return await pipe_producer(ends, origin, keep_id=keep_id)
         return await pipe_data_producer(ends, origin, keep_id=keep_id)
@@ -275,6 +288,27 @@ class Router(Resource):
         body = {"rtp_observer_id": observer.id, "options": options}
         await self._create(observer, method, body, app_data=app_data)
         self._emit("newrtpobserver", observer)
+
+    async def _create_pipe_end(self, options: PipeOptions) -> PipeTransport:
+        return await self.create_pipe_transport(
+            options.listen_info,
+            enable_rtx=options.enable_rtx,
+            enable_srtp=options.enable_srtp,
+            sctp=options.sctp,
+        )
+
+    def _origin(self, producer_id: str | None, data_producer_id: str | None) -> Producer | DataProducer:
+        """Either of the two, by the id that is given."""
+        origin: Producer | DataProducer | None
+        if producer_id is not None:
+            instance("producer_id", producer_id, str)
+            origin = self.producers.get(producer_id)
+        else:
+            instance("data_producer_id", data_producer_id, str)
+            origin = self.data_producers.get(data_producer_id or "")
+        if origin is None:
+            raise NotFound("pipe_to_router", f"no {producer_id or data_producer_id} in router {self.id}")
+        return origin
 
     def _pair_with(self, router: Router) -> PipePair:
         pair = self._pipes.get(router.id)

@@ -11,18 +11,21 @@ from typing import ClassVar
 import msgspec
 
 from worker_bridge.channel import Body, Channel
-from worker_bridge.errors import InvalidParameters, NotFound
+from worker_bridge.checks import UINT16_MAX, instance, integer
+from worker_bridge.errors import NotFound
+from worker_bridge.event_names import ActiveSpeakerObserverEvent, AudioLevelObserverEvent, RtpObserverEvent, names_of
 from worker_bridge.flow import Pausable
 from worker_bridge.producer import Producer
 from worker_bridge.transport import RouterContext
 
-THRESHOLDS = range(-127, 1)  # dBov: RFC 6464 §3
+THRESHOLDS = (-127, 0)  # dBov, the least and the most: RFC 6464 §3
 
 
 class RtpObserver(Pausable):
     """Events: ``addproducer(producer)``, ``removeproducer(producer)``, ``pause()``, ``resume()``,
     ``routerclose()``, ``close(reason)``."""
 
+    known_events = names_of(RtpObserverEvent)
     resource_kind = "rtp_observer"
     methods = "RTPOBSERVER"
     type: ClassVar[str]
@@ -49,6 +52,7 @@ class RtpObserver(Pausable):
 
     def _producer(self, method: str, producer_id: str) -> Producer:
         self._require_open()
+        instance("producer_id", producer_id, str)
         producer = self._producers.get(producer_id)
         if producer is None:
             raise NotFound(method, f"no producer {producer_id} in router {self._owner_id}")
@@ -58,6 +62,7 @@ class RtpObserver(Pausable):
 class ActiveSpeakerObserver(RtpObserver):
     """Events: ``dominantspeaker(producer)`` when another one speaks most, and an observer's own."""
 
+    known_events = names_of(ActiveSpeakerObserverEvent)
     type = "activespeaker"
 
     def _notified(self, event: str, body: Body) -> None:
@@ -78,6 +83,7 @@ class AudioLevelObserver(RtpObserver):
     """Events: ``volumes(tuple[Volume, ...])``, loudest first, for each interval in which somebody was at the threshold
     or over; ``silence()`` once when nobody is any more; and an observer's own."""
 
+    known_events = names_of(AudioLevelObserverEvent)
     type = "audiolevel"
 
     def _notified(self, event: str, body: Body) -> None:
@@ -95,8 +101,6 @@ class AudioLevelObserver(RtpObserver):
 
 def audio_level_options(max_entries: int, threshold: int, interval_ms: int) -> Body:
     """Raises InvalidParameters where the worker would take a value without doing anything sensible with it."""
-    if max_entries < 1:
-        raise InvalidParameters(f"max_entries {max_entries} is less than 1")
-    if threshold not in THRESHOLDS:
-        raise InvalidParameters(f"threshold {threshold} dBov is not within -127..0")
+    integer("max_entries", max_entries, 1, UINT16_MAX)
+    integer("threshold", threshold, *THRESHOLDS)
     return {"max_entries": max_entries, "threshold": threshold, "interval": interval_ms}

@@ -10,13 +10,12 @@ from typing import Any, Final, Literal, NamedTuple
 from msgspec import field
 from msgspec.structs import asdict, replace
 
-from worker_bridge.checks import instance, integer, octets, refuse
+from worker_bridge.checks import UINT16_MAX, UINT32_MAX, encoded, instance, integer, octets, refuse
 from worker_bridge.value import Value
 
 SctpState = Literal["new", "connecting", "connected", "failed", "closed"]
 Payload = str | bytes | bytearray | memoryview
 
-UINT16_MAX: Final = 2**16 - 1
 MESSAGE_SIZE: Final = 262_144  # bytes, unless told otherwise
 STREAMS_MAX: Final = 65_535  # RFC 8831 §6.2: ids 0 to 65534
 # RFC 8831 §8: what a message is, by its payload protocol identifier. SCTP can't carry an empty one.
@@ -155,9 +154,11 @@ def message_to_fbs(payload: Payload, ppid: int | None, limit: int) -> dict[str, 
     """The fields ``ppid`` and ``data``. ``limit``: bytes. Raises InvalidParameters where it is no payload or too long:
     the worker drops what is too long without telling who sent it."""
     is_text = isinstance(payload, str)
-    data = payload.encode() if isinstance(payload, str) else payload
+    data = encoded("message", payload) if isinstance(payload, str) else payload
     size = octets("message", data, limit)
-    if ppid is None:
+    if ppid is not None:
+        integer("ppid", ppid, 0, UINT32_MAX)
+    else:
         ppid = (PPID_STRING if size else PPID_STRING_EMPTY) if is_text else (PPID_BINARY if size else PPID_BINARY_EMPTY)
     return {"ppid": ppid, "data": PLACEHOLDERS.get(ppid, data)}
 

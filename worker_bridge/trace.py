@@ -7,6 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from worker_bridge.channel import Body
+from worker_bridge.checks import show
 from worker_bridge.errors import InvalidParameters
 
 PRODUCER_TRACES = frozenset({"rtp", "keyframe", "nack", "pli", "fir", "sr"})
@@ -31,8 +32,8 @@ class Trace(msgspec.Struct, frozen=True):
 def trace_types(types: tuple[str, ...], known: frozenset[str]) -> list[str]:
     """The schema's names of trace types. An unknown one is refused: the worker would trace something else."""
     for name in types:
-        if name not in known:
-            raise InvalidParameters(f"trace type {name!r} is none of {', '.join(sorted(known))}")
+        if not isinstance(name, str) or name not in known:
+            raise InvalidParameters(f"types: {show(name)} is none of {', '.join(sorted(known))}")
     return [name.upper() for name in types]
 
 

@@ -13,12 +13,13 @@ from msgspec.structs import replace
 
 from worker_bridge import ortc, rtp_fbs
 from worker_bridge.channel import Body, Channel
-from worker_bridge.checks import instance, short_text, text
+from worker_bridge.checks import instance, integer, items, refuse, short_text, text
 from worker_bridge.consumer import Consumer, ConsumerLayers, layers_to_fbs
 from worker_bridge.data_consumer import DataConsumer
 from worker_bridge.data_producer import DataProducer
 from worker_bridge.dumps import transport_dump
 from worker_bridge.errors import InvalidParameters, NotFound, RequestRefused
+from worker_bridge.event_names import TransportEvent, names_of
 from worker_bridge.producer import Producer, tracing
 from worker_bridge.resource import AppData, CloseReason, Resource, new_id
 from worker_bridge.rtp import (
@@ -45,7 +46,7 @@ from worker_bridge.trace import TRANSPORT_TRACES, trace_from_fbs, trace_types
 TransportType = Literal["webrtc", "plain", "pipe", "direct"]
 
 LAST_MID = 100_000_000  # consumers' mids count up to here and start again
-BITRATE_LIMIT = 2**63  # bits per second
+BITRATE_MAX = 2**63 - 1  # bits per second
 LEAST_OUTGOING_BITRATE = 30_000  # bits per second; 0 takes a limit away
 
 
@@ -69,6 +70,7 @@ class Transport(Resource):
     What it says of SCTP is None where it was made without.
     """
 
+    known_events = names_of(TransportEvent)
     resource_kind = "transport"
     type: ClassVar[TransportType]
     stats_type: ClassVar[str]
@@ -122,7 +124,7 @@ class Transport(Resource):
             "key_frame_request_delay": key_frame_request_delay_ms,
             "enable_mediasoup_packet_id_header_extension": enable_mediasoup_packet_id_header_extension,
         }
-        then = [tracing(*traces)] if traces else []
+        then = [tracing(*items("traces", traces))] if traces else []
         await self._create(producer, "TRANSPORT_PRODUCE", body, app_data=app_data, then=then)
         self._router.producers[producer.id] = producer
         producer.remove_from_on_close(self._router.producers)
@@ -191,6 +193,7 @@ class Transport(Resource):
         all streams are taken.
         """
         self._require_open()
+        instance("data_producer_id", data_producer_id, str)
         data_producer = self._router.data_producers.get(data_producer_id)
         if data_producer is None:
             raise NotFound("TRANSPORT_CONSUME_DATA", f"no data producer {data_producer_id} in router {self._router.id}")
@@ -210,7 +213,7 @@ class Transport(Resource):
             "label": data_producer.label,
             "protocol": data_producer.protocol,
             "paused": paused,
-            "subchannels": list(subchannels),
+            "subchannels": items("subchannels", subchannels),
         }
         await self._create(data_consumer, "TRANSPORT_CONSUME_DATA", body, app_data=app_data)
         self._emit("newdataconsumer", data_consumer)
@@ -244,6 +247,7 @@ class Transport(Resource):
 
     def _producer(self, producer_id: str) -> Producer:
         self._require_open()
+        instance("producer_id", producer_id, str)
         producer = self._router.producers.get(producer_id)
         if producer is None:
             raise NotFound("TRANSPORT_CONSUME", f"no producer {producer_id} in router {self._router.id}")
@@ -284,8 +288,9 @@ class Transport(Resource):
         return replace(delivery, stream_id=stream_id)
 
     async def _set_bitrate(self, method: str, field: str, bitrate: int, *, least: int) -> None:
-        if bitrate != 0 and not least <= bitrate < BITRATE_LIMIT:
-            raise InvalidParameters(f"{field} {bitrate} is neither 0 nor {least} or more")
+        integer("bitrate", bitrate, 0, BITRATE_MAX)
+        if 0 < bitrate < least:
+            refuse("bitrate", f"{bitrate} is neither 0 nor {least} or more")
         await self._request(method, {field: bitrate})
 
     def _completed(self, given: RtpParameters) -> RtpParameters:
@@ -364,6 +369,8 @@ class EndpointTransport(Transport):
         """
         producer = self._producer(producer_id)
         rtx = producer.kind == "video" if enable_rtx is None else enable_rtx
+        instance("enable_rtx", rtx, bool)
+        instance("pipe", pipe, bool)
         parameters = ortc.consumer_parameters(
             producer.consumable_rtp_parameters, rtp_capabilities, pipe=pipe, enable_rtx=rtx
         )

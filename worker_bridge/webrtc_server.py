@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from worker_bridge.channel import Body, Channel
+from worker_bridge.event_names import WebRtcServerEvent, names_of
 from worker_bridge.resource import Resource
 
 
@@ -13,6 +14,7 @@ class WebRtcServer(Resource):
     ``close(reason)``.
     """
 
+    known_events = names_of(WebRtcServerEvent)
     resource_kind = "webrtc_server"
 
     def __init__(self, server_id: str, channel: Channel) -> None:

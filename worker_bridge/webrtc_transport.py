@@ -20,6 +20,7 @@ from worker_bridge.connectivity_fbs import (
     ice_parameters_from_fbs,
     tuple_from_fbs,
 )
+from worker_bridge.event_names import WebRtcTransportEvent, names_of
 from worker_bridge.resource import CloseReason
 from worker_bridge.transport import EndpointTransport, RouterContext
 
@@ -28,6 +29,7 @@ class WebRtcTransport(EndpointTransport):
     """Events: ``icestatechange(state)``, ``iceselectedtuplechange(tuple)``, ``dtlsstatechange(state)``, and a
     transport's own."""
 
+    known_events = names_of(WebRtcTransportEvent)
     type = "webrtc"
     stats_type = "webrtc-transport"
 

@@ -18,12 +18,13 @@ from typing import Self
 
 from worker_bridge import ortc
 from worker_bridge.channel import Body, Channel
-from worker_bridge.checks import instance
+from worker_bridge.checks import instance, items
 from worker_bridge.codec import MessageCodec
 from worker_bridge.connectivity import ListenInfo
 from worker_bridge.connectivity_fbs import listen_info_to_fbs
 from worker_bridge.emitter import Emitter
 from worker_bridge.errors import NativeError, WorkerGone, WrongSettings
+from worker_bridge.event_names import BridgeEvent, WorkerEvent, names_of
 from worker_bridge.native import NativeWorker, locate
 from worker_bridge.observable import Observable
 from worker_bridge.process import WorkerProcess
@@ -41,7 +42,7 @@ WRONG_SETTINGS = 42  # the worker's exit code for arguments that it refuses
 
 logger = logging.getLogger(__name__)
 
-observer = Emitter()
+observer = Emitter(names_of(BridgeEvent))
 """``newworker(worker)``, for each worker of this process once it is up. The one thing of the bridge that is global."""
 
 
@@ -81,6 +82,8 @@ class Worker(Observable):
     to, ``close()`` when it is of no use any more, ``subprocessclose()`` when its process has ended, too.
     """
 
+    known_events = names_of(WorkerEvent)
+
     def __init__(self, codec: MessageCodec, settings: WorkerSettings) -> None:
         self.app_data: AppData = {}
         self.resource_usage: Body = {}  # of the last heartbeat, and when that was in monotonic seconds
@@ -113,10 +116,13 @@ class Worker(Observable):
         Raises NativeError where there is none or it does not start; WrongSettings, which is one, where the worker
         itself refuses to.
         """
+        native = locate() if native is None else native
+        settings = WorkerSettings() if settings is None else settings
+        instance("native", native, NativeWorker)
+        instance("settings", settings, WorkerSettings)
         if app_data is not None:
             instance("app_data", app_data, dict)
-        native = native or locate()
-        worker = cls(_codec_of(native.schema.read_bytes()), settings or WorkerSettings())
+        worker = cls(_codec_of(native.schema.read_bytes()), settings)
         worker.app_data = {} if app_data is None else app_data
         arguments = worker._settings.arguments()
         worker._process = await WorkerProcess.spawn(native.binary, arguments, native.version, worker._channel.feed)
@@ -190,7 +196,10 @@ class Worker(Observable):
     ) -> WebRtcServer:
         """One port for all WebRTC transports. Raises RequestRefused where it can't be bound."""
         server = WebRtcServer(new_id(), self._channel)
-        body = {"web_rtc_server_id": server.id, "listen_infos": [listen_info_to_fbs(info) for info in listen_infos]}
+        body = {
+            "web_rtc_server_id": server.id,
+            "listen_infos": [listen_info_to_fbs(info) for info in items("listen_infos", listen_infos)],
+        }
         await self._create(server, "WORKER_CREATE_WEBRTCSERVER", body, app_data)
         self._emit("newwebrtcserver", server)
         return server
@@ -218,7 +227,7 @@ class Worker(Observable):
         wanted = replace(
             self._settings,
             log_level=self._settings.log_level if log_level is None else log_level,
-            log_tags=self._settings.log_tags if log_tags is None else tuple(log_tags),
+            log_tags=self._settings.log_tags if log_tags is None else tuple(items("log_tags", log_tags)),
         )
         wanted.require_known()
         body = {"log_level": wanted.log_level, "log_tags": list(wanted.log_tags)}

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
+from worker_bridge.checks import show
 from worker_bridge.errors import InvalidParameters
 
 LogLevel = Literal["debug", "warn", "error", "none"]
@@ -53,8 +54,8 @@ class WorkerSettings:
 
     def require_known(self) -> None:
         """Raises InvalidParameters for a level or tag that the worker would refuse, or ignore without a word."""
-        if self.log_level not in LOG_LEVELS:
-            raise InvalidParameters(f"log_level: {self.log_level!r} is none of {', '.join(sorted(LOG_LEVELS))}")
+        if not isinstance(self.log_level, str) or self.log_level not in LOG_LEVELS:
+            raise InvalidParameters(f"log_level: {show(self.log_level)} is none of {', '.join(sorted(LOG_LEVELS))}")
         for tag in self.log_tags:
-            if tag not in LOG_TAGS:
-                raise InvalidParameters(f"log_tags: {tag!r} is none of {', '.join(sorted(LOG_TAGS))}")
+            if not isinstance(tag, str) or tag not in LOG_TAGS:
+                raise InvalidParameters(f"log_tags: {show(tag)} is none of {', '.join(sorted(LOG_TAGS))}")

@@ -105,7 +105,7 @@ async def test_traces_and_scores_come_with_the_packets(line: Line) -> None:
     assert (trace.type, trace.direction) == ("rtp", "out")
     assert trace.info["rtp_packet"]["ssrc"] == consumer.rtp_parameters.encodings[0].ssrc
     assert scores[-1] == consumer.score == ConsumerScore(10, 10, (10,))
-    with pytest.raises(InvalidParameters, match="trace type 'sr'"):
+    with pytest.raises(InvalidParameters, match="types: 'sr' is none"):
         await consumer.enable_trace_event("sr")
 
 

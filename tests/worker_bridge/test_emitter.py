@@ -10,6 +10,9 @@ import pytest
 
 from tests.conftest import eventually
 from worker_bridge.emitter import Emitter
+from worker_bridge.errors import InvalidParameters
+
+NAMES = frozenset({"close", "pause", "score"})
 
 
 async def test_a_listener_that_raises_hurts_neither_the_next_nor_who_emits(caplog: pytest.LogCaptureFixture) -> None:
@@ -18,7 +21,7 @@ async def test_a_listener_that_raises_hurts_neither_the_next_nor_who_emits(caplo
     def broken(_: int) -> None:
         raise ZeroDivisionError
 
-    emitter = Emitter()
+    emitter = Emitter(NAMES)
     emitter.on("score", broken)
     emitter.on("score", heard.append)
     assert emitter.emit("score", 7)
@@ -33,7 +36,7 @@ async def test_a_coroutine_listener_that_fails_is_logged(caplog: pytest.LogCaptu
         await asyncio.sleep(0)
         raise ZeroDivisionError
 
-    emitter = Emitter()
+    emitter = Emitter(NAMES)
     emitter.on("close", broken)
     emitter.emit("close")
     await eventually(lambda: "nothing was logged" if not caplog.records else None)
@@ -41,7 +44,7 @@ async def test_a_coroutine_listener_that_fails_is_logged(caplog: pytest.LogCaptu
 
 
 async def test_an_event_without_listeners_is_nothing_special(caplog: pytest.LogCaptureFixture) -> None:
-    assert not Emitter().emit("close", "REQUESTED")
+    assert not Emitter(NAMES).emit("close", "REQUESTED")
     assert not caplog.records
 
 
@@ -52,7 +55,7 @@ async def test_a_failure_is_logged_after_all_listeners_were_taken_away(caplog: p
         await go_on.wait()
         raise ZeroDivisionError
 
-    emitter = Emitter()
+    emitter = Emitter(NAMES)
     emitter.on("close", broken)
     emitter.emit("close")
     emitter.remove_all_listeners()
@@ -66,7 +69,7 @@ async def test_who_listens_to_failures_hears_of_them_instead(caplog: pytest.LogC
         raise ZeroDivisionError
 
     failures: list[object] = []
-    emitter = Emitter()
+    emitter = Emitter(NAMES)
     emitter.on("error", failures.append)
     emitter.on("pause", broken)
     emitter.emit("pause")
@@ -75,7 +78,7 @@ async def test_who_listens_to_failures_hears_of_them_instead(caplog: pytest.LogC
 
 
 def test_an_emitter_that_nobody_holds_is_gone_at_once() -> None:
-    emitter = Emitter()
+    emitter = Emitter(NAMES)
     gone = weakref.ref(emitter)
     gc.disable()
     try:
@@ -83,3 +86,14 @@ def test_an_emitter_that_nobody_holds_is_gone_at_once() -> None:
         assert gone() is None
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("name", ["scoer", "", 7, None, ["score"]])
+def test_an_event_that_is_never_told_cannot_be_listened_to(name: str) -> None:
+    emitter = Emitter(NAMES)
+    for listen in (emitter.on, emitter.once, emitter.add_listener):
+        with pytest.raises(InvalidParameters, match=r"^event: .* is none of close, pause, score$"):
+            listen(name, print)
+    with pytest.raises(InvalidParameters, match=r"^event: "):
+        emitter.on(name)(print)
+    assert not emitter.event_names()

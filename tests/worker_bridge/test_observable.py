@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import re
 import signal
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from rtp_peer import LOOPBACK, RtpPeer
 
+from worker_bridge import api
 from worker_bridge.errors import InvalidParameters, ResourceClosed, WorkerGone
+from worker_bridge.observable import Observable
 from worker_bridge.plain_transport import PlainTransport
-from worker_bridge.resource import CloseReason
+from worker_bridge.resource import CASCADE, CloseReason
 from worker_bridge.router import Router
-from worker_bridge.worker import Worker
+from worker_bridge.worker import Worker, observer
 
 
 @pytest.fixture
@@ -44,7 +48,7 @@ async def test_a_reader_that_is_too_slow_loses_the_oldest(router: Router) -> Non
     made.close()
     assert [transport async for transport in made] == transports[1:]
     assert made.dropped == 1
-    with pytest.raises(InvalidParameters, match="limit 0"):
+    with pytest.raises(InvalidParameters, match="limit: 0 is no integer from 1"):
         router.events_of("newtransport", limit=0)
 
 
@@ -103,7 +107,7 @@ async def test_on_a_dead_worker_transports_hear_of_their_router(worker: Worker) 
     transport = await router.create_webrtc_transport(server)
     told: list[str] = []
     for one in (server, router, transport):
-        for event in ("workerclose", "routerclose", "listenserverclose"):
+        for event in one.known_events & {"workerclose", "routerclose", "listenserverclose"}:
             one.events.on(event, lambda one=one, event=event: told.append(f"{type(one).__name__} {event}"))
     await worker.close()
     assert told == ["WebRtcTransport routerclose", "Router workerclose", "WebRtcServer workerclose"]
@@ -114,3 +118,33 @@ async def test_leaving_the_block_closes(router: Router) -> None:
         assert transport.app_data == {"line": 7}
         assert not transport.closed
     assert transport.close_reason is CloseReason.REQUESTED
+
+
+async def test_waiting_for_what_is_never_told_is_refused_with_what_is(worker: Worker, gateway: PlainTransport) -> None:
+    for listen in (gateway.wait_for, gateway.events_of, lambda name: gateway.events.on(name, print)):
+        with pytest.raises(InvalidParameters, match=r"^event: 'tupel' is none of close, .*, rtcptuple, .*, tuple$"):
+            listen("tupel")
+    with pytest.raises(InvalidParameters, match=r"^event: 'newrooter' is none of close, died, newrouter, "):
+        worker.wait_for("newrooter")
+    with pytest.raises(InvalidParameters, match=r"^event: 'newworkers' is none of newworker$"):
+        observer.on("newworkers", print)
+    assert gateway.events.event_names() == set()
+
+
+TELLING = [one for one in vars(api).values() if hasattr(one, "known_events")]
+
+
+@pytest.mark.parametrize("kind", TELLING)
+def test_the_events_that_a_class_describes_are_those_that_can_be_listened_to(kind: type[Observable]) -> None:
+    described = {name for one in kind.__mro__ for name in re.findall(r"``(\w+)\(", one.__doc__ or "")}
+    assert described == kind.known_events
+
+
+def test_whatever_is_told_can_be_listened_to() -> None:
+    """Every name that the sources emit, or the table of closings does."""
+    sources = (path.read_text(encoding="utf-8") for path in Path(api.__file__).parent.glob("*.py"))
+    told = {name for text in sources for name in re.findall(r"_?emit\(\"(\w+)\"", text)}
+    told |= {kind.event for kind in CASCADE.values() if kind.event}
+    known = {name for one in TELLING for name in one.known_events} | {"newworker"}
+    assert told <= known
+    assert len(told) > 30

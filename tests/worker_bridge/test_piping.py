@@ -104,7 +104,7 @@ async def test_streams_are_given_back(router: Router, far: Router, direct: Direc
     streams = ours._streams
     assert streams._taken == {0}
     with pytest.raises(RequestRefused):
-        await far.create_pipe_transport(PipeOptions(ListenInfo("udp", "10.255.255.1")))
+        await far.create_pipe_transport(ListenInfo("udp", "10.255.255.1"))
     consumers = [await ours.consume_data(data_producer.id) for _ in range(3)]
     assert streams._taken == {0, 1, 2, 3}
     consumers[1].close()
@@ -237,8 +237,7 @@ async def test_a_producer_that_closes_on_the_way_is_not_found(
 
 
 async def test_pipes_are_connected_by_hand_across_machines(router: Router, far: Router) -> None:
-    options = PipeOptions(enable_srtp=True)
-    ours, theirs = await router.create_pipe_transport(options), await far.create_pipe_transport(options)
+    ours, theirs = [await one.create_pipe_transport(enable_srtp=True, sctp=SctpOptions()) for one in (router, far)]
     with pytest.raises(InvalidRequest, match="missing srtpParameters"):
         await ours.connect(ip="127.0.0.1", port=theirs.tuple.local_port)
     await ours.connect(ip="127.0.0.1", port=theirs.tuple.local_port, srtp_parameters=theirs.srtp_parameters)

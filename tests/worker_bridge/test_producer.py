@@ -98,7 +98,7 @@ async def test_traces_are_events_too(producer: Producer, speak: Callable[[], int
 async def test_an_unknown_trace_is_refused_before_the_worker_sees_it(
     gateway: PlainTransport, producer: Producer
 ) -> None:
-    with pytest.raises(InvalidParameters, match="trace type 'video' is none of fir, keyframe, nack, pli, rtp, sr"):
+    with pytest.raises(InvalidParameters, match="types: 'video' is none of fir, keyframe, nack, pli, rtp, sr"):
         await producer.enable_trace_event("rtp", "video")
     assert (await producer.dump())["trace_event_types"] == []
     with pytest.raises(InvalidParameters):

@@ -209,7 +209,7 @@ async def test_an_observer_is_what_was_asked_for(router: Router) -> None:
     ("make", "error"),
     [
         (lambda router: router.create_audio_level_observer(max_entries=0), InvalidParameters),
-        (lambda router: router.create_audio_level_observer(max_entries=70_000), InvalidMessage),
+        (lambda router: router.create_audio_level_observer(max_entries=70_000), InvalidParameters),
         (lambda router: router.create_audio_level_observer(threshold=1), InvalidParameters),
         (lambda router: router.create_audio_level_observer(threshold=-128), InvalidParameters),
         (lambda router: router.create_audio_level_observer(interval_ms=-1), InvalidMessage),
@@ -321,12 +321,13 @@ async def test_who_has_closed_meanwhile_is_not_told_of(native_worker: NativeWork
     wire = Wire(native_worker.schema.read_bytes())
     side = RouterContext("router", RtpCapabilities())
     told = []
-    for kind, event, body in (
-        (AudioLevelObserver, "AUDIOLEVELOBSERVER_VOLUMES", {"volumes": [{"producer_id": "gone", "volume": -1}]}),
-        (ActiveSpeakerObserver, "ACTIVESPEAKEROBSERVER_DOMINANT_SPEAKER", {"producer_id": "gone"}),
+    volumes = {"volumes": [{"producer_id": "gone", "volume": -1}]}
+    for kind, name, event, body in (
+        (AudioLevelObserver, "volumes", "AUDIOLEVELOBSERVER_VOLUMES", volumes),
+        (ActiveSpeakerObserver, "dominantspeaker", "ACTIVESPEAKEROBSERVER_DOMINANT_SPEAKER", {"producer_id": "gone"}),
     ):
         observer = kind(event, wire.channel, side)
-        told.append(recorded(observer, "volumes", "dominantspeaker"))
+        told.append(recorded(observer, name))
         wire.channel.listen(event, observer._notified)
         wire.channel.feed(wire.notification(event, event, BODY_TYPES[event], body))
     await asyncio.sleep(0)

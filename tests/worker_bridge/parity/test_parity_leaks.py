@@ -16,7 +16,6 @@ from test_parity_consumer import DEVICE
 
 from tests.conftest import eventually
 from worker_bridge.native import NativeWorker
-from worker_bridge.piping import PipeOptions
 from worker_bridge.resource import Resource
 from worker_bridge.router import Router
 from worker_bridge.sctp import SctpOptions, SctpStreamParameters
@@ -85,7 +84,7 @@ KINDS: dict[str, Make] = {
     "webrtc transport": lambda stage: stage.router.create_webrtc_transport([LOOPBACK], sctp=SctpOptions()),
     "webrtc transport on a server": lambda stage: stage.router.create_webrtc_transport(stage.server),
     "plain transport": lambda stage: stage.router.create_plain_transport(LOOPBACK, rtcp_mux=False),
-    "pipe transport": lambda stage: stage.router.create_pipe_transport(PipeOptions(enable_srtp=True)),
+    "pipe transport": lambda stage: stage.router.create_pipe_transport(enable_srtp=True),
     "direct transport": lambda stage: stage.router.create_direct_transport(),
     "producer": lambda stage: stage.transport.produce("audio", voice(2)),
     "direct producer": lambda stage: stage.direct.produce("audio", voice(2)),
@@ -106,7 +105,7 @@ async def made_many_times(stage: Stage, make: Make, end: Callable[[Any], object]
     for _ in range(ROUNDS):
         child = await make(stage)
         child.events.on("close", made.append)
-        stream, waiting = child.events_of("pause"), child.wait_for("close")
+        stream, waiting = child.events_of("close"), child.wait_for("close")
         end(child)
         await waiting
         stream.close()

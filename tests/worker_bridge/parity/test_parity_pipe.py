@@ -337,15 +337,15 @@ async def test_a_producer_that_ends_while_it_is_piped_leaves_nothing(
 )
 async def test_where_it_cannot_listen_no_pipe_is_made(router: Router, place: ListenInfo, error: Any) -> None:
     with pytest.raises(error):
-        await router.create_pipe_transport(PipeOptions(place))
+        await router.create_pipe_transport(place)
     assert (await router.dump())["transport_ids"] == []
 
 
 async def test_a_pipe_repairs_where_that_is_asked_for(router: Router, entrance: Any) -> None:
     told = recorded(router, "newtransport")
     port = free_ports(1)
-    options = PipeOptions(ListenInfo("udp", "127.0.0.1", port=port), enable_rtx=True)
-    pipe = await router.create_pipe_transport(options, app_data={"to": "osaka"})
+    place = ListenInfo("udp", "127.0.0.1", port=port)
+    pipe = await router.create_pipe_transport(place, enable_rtx=True, app_data={"to": "osaka"})
     assert told == [("newtransport", pipe)]
     assert (pipe.type, pipe.tuple.local_port, pipe.app_data) == ("pipe", port, {"to": "osaka"})
     assert (pipe.srtp_parameters, pipe.rtx) == (None, True)
@@ -365,7 +365,7 @@ async def test_a_pipe_repairs_where_that_is_asked_for(router: Router, entrance: 
 
 
 async def test_a_pipe_with_srtp_has_a_key(router: Router) -> None:
-    pipe = await router.create_pipe_transport(PipeOptions(enable_srtp=True))
+    pipe = await router.create_pipe_transport(enable_srtp=True)
     ours = pipe.srtp_parameters
     assert ours is not None
     assert (ours.crypto_suite, len(base64.b64decode(ours.key_base64))) == ("AEAD_AES_256_GCM", 44)
@@ -390,7 +390,7 @@ async def test_a_pipe_with_srtp_has_a_key(router: Router) -> None:
     ],
 )
 async def test_keys_that_do_not_fit_connect_nothing(router: Router, enable_srtp: bool, srtp: Any) -> None:
-    pipe = await router.create_pipe_transport(PipeOptions(enable_srtp=enable_srtp))
+    pipe = await router.create_pipe_transport(enable_srtp=enable_srtp)
     with pytest.raises(BridgeError):
         await pipe.connect(ip="127.0.0.2", port=9999, srtp_parameters=srtp)
     assert pipe.tuple.remote_port is None
