@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from worker_bridge.channel import Body, Channel
 from worker_bridge.checks import instance, integer
 from worker_bridge.dumps import consumer_dump
 from worker_bridge.event_names import ConsumerEvent, names_of
-from worker_bridge.flow import SourceBound
+from worker_bridge.flow import Pausable, SourceBound
 from worker_bridge.resource import CloseReason
 from worker_bridge.rtp import MediaKind, RtpParameters, RtpType
 from worker_bridge.stats import Stats, stream_stats
@@ -56,12 +58,14 @@ class Consumer(SourceBound):
         kind: MediaKind,
         rtp_parameters: RtpParameters,
         consumer_type: RtpType,
+        producers: Mapping[str, Pausable],
     ) -> None:
         super().__init__(consumer_id, channel, transport_id)
         self.producer_id = producer_id
         self.kind = kind
         self.rtp_parameters = rtp_parameters
         self.type = consumer_type
+        self._sources = producers
 
     @property
     def producer_paused(self) -> bool:
@@ -116,9 +120,9 @@ class Consumer(SourceBound):
             case "CONSUMER_PRODUCER_CLOSE":
                 self._close(CloseReason.PRODUCER_CLOSED, event="producerclose")
             case "CONSUMER_PRODUCER_PAUSE":
-                self._set_source_paused(True)
+                self._source_notified(self.producer_id, True)
             case "CONSUMER_PRODUCER_RESUME":
-                self._set_source_paused(False)
+                self._source_notified(self.producer_id, False)
             case "CONSUMER_SCORE":
                 self.score = _score(body["score"])
                 self._emit("score", self.score)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from worker_bridge.channel import Body, Channel
 from worker_bridge.checks import items
 from worker_bridge.data_producer import DataProducer, DataType
 from worker_bridge.dumps import data_dump
 from worker_bridge.event_names import DataConsumerEvent, names_of
-from worker_bridge.flow import SourceBound
+from worker_bridge.flow import Pausable, SourceBound
 from worker_bridge.resource import CloseReason
 from worker_bridge.sctp import Payload, SctpStreamParameters, message_from_fbs, message_to_fbs
 from worker_bridge.stats import Stats
@@ -34,6 +34,7 @@ class DataConsumer(SourceBound):
         sctp_stream_parameters: SctpStreamParameters | None,
         *,
         message_limit: int,
+        data_producers: Mapping[str, Pausable],
     ) -> None:
         super().__init__(data_consumer_id, channel, transport_id)
         self.data_producer_id = data_producer.id
@@ -43,6 +44,7 @@ class DataConsumer(SourceBound):
         self.protocol = data_producer.protocol
         self.subchannels: tuple[int, ...] = ()
         self._message_limit = message_limit
+        self._sources = data_producers
 
     @property
     def data_producer_paused(self) -> bool:
@@ -106,9 +108,9 @@ class DataConsumer(SourceBound):
             case "DATACONSUMER_DATAPRODUCER_CLOSE":
                 self._close(CloseReason.PRODUCER_CLOSED, event="dataproducerclose")
             case "DATACONSUMER_DATAPRODUCER_PAUSE":
-                self._set_source_paused(True)
+                self._source_notified(self.data_producer_id, True)
             case "DATACONSUMER_DATAPRODUCER_RESUME":
-                self._set_source_paused(False)
+                self._source_notified(self.data_producer_id, False)
             case "DATACONSUMER_SCTP_SENDBUFFER_FULL":
                 self._emit("sctpsendbufferfull")
             case "DATACONSUMER_BUFFERED_AMOUNT_LOW":

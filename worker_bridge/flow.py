@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import ClassVar
 
 from worker_bridge.event_names import PausableEvent, names_of
@@ -16,22 +18,34 @@ class Pausable(Resource):
     """What the names of its own requests begin with."""
 
     paused = False
+    _pausing = 0  # requests to pause or resume that are not answered yet
 
     async def pause(self) -> None:
         """Let nothing through from now on; what comes meanwhile is lost."""
-        await self._request(f"{self.methods}_PAUSE")
-        self._set_paused(True)
+        await self._request_paused(True)
 
     async def resume(self) -> None:
         """Let through what comes from now on; of video, a key frame is asked for."""
-        await self._request(f"{self.methods}_RESUME")
-        self._set_paused(False)
+        await self._request_paused(False)
+
+    def take_effect(self, paused: bool) -> None:
+        """One that flows from this says that it is paused, or is not: the worker tells that before it answers."""
+        if self._pausing:  # else it was mirrored, and may have changed again meanwhile
+            self._set_paused(paused)
 
     def mirror_pause(self, paused: bool) -> None:
         """Be paused or not, as something else is: at once; the worker is told, and what it answers changes nothing."""
         if not self.closed and self.paused != paused:
             self._channel.post(f"{self.methods}_PAUSE" if paused else f"{self.methods}_RESUME", self.id)
             self._set_paused(paused)
+
+    async def _request_paused(self, paused: bool) -> None:
+        self._pausing += 1
+        try:
+            await self._request(f"{self.methods}_PAUSE" if paused else f"{self.methods}_RESUME")
+        finally:
+            self._pausing -= 1
+        self._set_paused(paused)
 
     def _set_paused(self, paused: bool) -> None:
         if self.paused != paused:
@@ -49,6 +63,8 @@ class SourceBound(Pausable):
     """What the source is called in events."""
 
     _source_paused = False
+    _sources: Mapping[str, Pausable] = MappingProxyType({})
+    """Those of its router, by id."""
 
     @property
     def source_paused(self) -> bool:
@@ -59,6 +75,12 @@ class SourceBound(Pausable):
         flows = not self.paused and not self._source_paused
         self.paused = paused
         self._flow_changed(flows)
+
+    def _source_notified(self, source_id: str, paused: bool) -> None:
+        """State first, also that of the source."""
+        if source := self._sources.get(source_id):
+            source.take_effect(paused)
+        self._set_source_paused(paused)
 
     def _set_source_paused(self, paused: bool) -> None:
         if self._source_paused != paused:

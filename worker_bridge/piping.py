@@ -86,13 +86,13 @@ class PipePair:
             if ours.closed:
                 raise ResourceClosed(f"{ours!r} closed meanwhile")
             self._ends = {here.router_id: ours, there.router_id: theirs}
-            ours.on_closed(lambda _: self._end(theirs))
-            theirs.on_closed(lambda _: self._end(ours))
+            ours.on_closed(lambda closed: self._end(closed, theirs))
+            theirs.on_closed(lambda closed: self._end(closed, ours))
             undo.pop_all()
 
-    def _end(self, other: PipeTransport) -> None:
+    def _end(self, closed: PipeTransport, other: PipeTransport) -> None:
         self._ends = {}
-        other.close()
+        _close_with(closed, other)
 
 
 async def pipe_producer(ends: Ends, producer: Producer, *, keep_id: bool) -> PipedProducer:
@@ -140,8 +140,13 @@ def _mirror(origin: Resource, consumer: SourceBound, piped: Pausable) -> None:
     piped.mirror_pause(consumer.source_paused)
     consumer.events.on("pause", lambda: piped.mirror_pause(True))
     consumer.events.on("resume", lambda: piped.mirror_pause(False))
-    consumer.on_closed(lambda _: piped.close())
-    piped.on_closed(lambda _: consumer.close())
+    consumer.on_closed(lambda closed: _close_with(closed, piped))
+    piped.on_closed(lambda closed: _close_with(closed, consumer))
+
+
+def _close_with(closed: Resource, other: Resource) -> None:
+    if closed.close_reason is not None:
+        other.close_as_pipe(closed.close_reason)
 
 
 def _reachable(ip: str) -> str:

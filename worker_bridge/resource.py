@@ -30,7 +30,8 @@ class CloseReason(Enum):
     REQUESTED = "REQUESTED"  # by its own close()
     OWNER_CLOSED = "OWNER_CLOSED"  # what owned or carried it closed
     PRODUCER_CLOSED = "PRODUCER_CLOSED"  # a consumer's producer, or a data consumer's data producer, closed
-    WORKER_DIED = "WORKER_DIED"  # the process died, hung or was stopped
+    PIPE_CLOSED = "PIPE_CLOSED"  # what it continues across a pipe, or what continues it there, closed
+    WORKER_DIED = "WORKER_DIED"  # the process died, hung or was stopped: its own, or that at the other end of its pipe
 
 
 class Kind(NamedTuple):
@@ -136,16 +137,21 @@ class Resource(Observable):
 
     def close(self) -> None:
         """Close it and what it owns, at once; the worker is told. A second close does nothing."""
-        self._close(CloseReason.REQUESTED)
+        self._close(CloseReason.REQUESTED, tell=True)
 
-    def _close(self, reason: CloseReason, *, event: str = "", tell: bool = True) -> None:
-        """``event`` is the one of what takes it along."""
+    def close_as_pipe(self, other_end: CloseReason) -> None:
+        """As ``close``, because what it continues, or continues it, across a pipe closed for that reason."""
+        died = other_end is CloseReason.WORKER_DIED
+        self._close(other_end if died else CloseReason.PIPE_CLOSED, tell=True)
+
+    def _close(self, reason: CloseReason, *, event: str = "", tell: bool = False) -> None:
+        """``event`` is the one of what takes it along; ``tell`` where the worker does not know."""
         if self._close_reason is not None:
             return
         self._close_reason = reason
         kind = CASCADE[self.resource_kind]
         self._channel.unlisten(self.id)
-        if reason is CloseReason.REQUESTED and tell:
+        if tell:
             self._channel.post(kind.close_method, self._owner_id, {kind.id_field: self.id})
         passed_on = reason if reason is CloseReason.WORKER_DIED else CloseReason.OWNER_CLOSED
         for child in self._owned():
@@ -206,7 +212,7 @@ class Resource(Observable):
             child.close()
             raise
         except BaseException:
-            child._close(CloseReason.REQUESTED, tell=False)
+            child._close(CloseReason.REQUESTED)
             raise
         child._require_open()
         child._created(answer)

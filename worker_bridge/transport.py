@@ -201,7 +201,13 @@ class Transport(Resource):
         delivery = stream_delivery(data_producer.sctp_stream_parameters, asked)
         stream = None if self.type == "direct" else self._take_stream(delivery)
         data_consumer = DataConsumer(
-            new_id(), self._channel, self.id, data_producer, stream, message_limit=self._send_limit
+            new_id(),
+            self._channel,
+            self.id,
+            data_producer,
+            stream,
+            message_limit=self._send_limit,
+            data_producers=self._router.data_producers,
         )
         if stream is not None:
             data_consumer.on_closed(lambda _: self._streams.give_back(stream.stream_id))
@@ -261,7 +267,16 @@ class Transport(Resource):
         options: Body,
         app_data: AppData | None,
     ) -> Consumer:
-        consumer = Consumer(new_id(), self._channel, self.id, producer.id, producer.kind, parameters, consumer_type)
+        consumer = Consumer(
+            new_id(),
+            self._channel,
+            self.id,
+            producer.id,
+            producer.kind,
+            parameters,
+            consumer_type,
+            self._router.producers,
+        )
         body: Body = {
             "consumer_id": consumer.id,
             "producer_id": producer.id,
@@ -319,7 +334,7 @@ class Transport(Resource):
             self.sctp_parameters = SctpParameters(**base["sctp_parameters"])
             self.sctp_state = base["sctp_state"].lower()
 
-    def _close(self, reason: CloseReason, *, event: str = "", tell: bool = True) -> None:
+    def _close(self, reason: CloseReason, *, event: str = "", tell: bool = False) -> None:
         if self.sctp_state is not None:
             self.sctp_state = "closed"
         super()._close(reason, event=event, tell=tell)

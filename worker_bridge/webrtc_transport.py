@@ -71,7 +71,7 @@ class WebRtcTransport(EndpointTransport):
         self.ice_candidates = tuple([ice_candidate_from_fbs(candidate) for candidate in dump["ice_candidates"]])
         self.dtls_parameters = dtls_parameters_from_fbs(dump["dtls_parameters"])
 
-    def _close(self, reason: CloseReason, *, event: str = "", tell: bool = True) -> None:
+    def _close(self, reason: CloseReason, *, event: str = "", tell: bool = False) -> None:
         self.ice_state, self.dtls_state, self.ice_selected_tuple = "closed", "closed", None
         super()._close(reason, event=event, tell=tell)
 

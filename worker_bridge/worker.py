@@ -103,15 +103,14 @@ class Worker(Observable):
         return f"<Worker {self.pid} {'gone' if self.closed else 'running'}>"
 
     @classmethod
-    @asynccontextmanager
-    async def running(
+    async def start(
         cls,
         native: NativeWorker | None = None,
         settings: WorkerSettings | None = None,
         *,
         app_data: AppData | None = None,
-    ) -> AsyncIterator[Self]:
-        """A worker that is up, and that is gone when the block ends; of the per-user cache where no other is given.
+    ) -> Self:
+        """A worker that is up, until ``close``; of the per-user cache where no other is given.
 
         Raises NativeError where there is none or it does not start; WrongSettings, which is one, where the worker
         itself refuses to.
@@ -127,8 +126,25 @@ class Worker(Observable):
         arguments = worker._settings.arguments()
         worker._process = await WorkerProcess.spawn(native.binary, arguments, native.version, worker._channel.feed)
         try:
-            await worker._start(worker._process)
-            observer.emit("newworker", worker)
+            await worker._wait_running(worker._process)
+        except BaseException:
+            await worker.close()
+            raise
+        observer.emit("newworker", worker)
+        return worker
+
+    @classmethod
+    @asynccontextmanager
+    async def running(
+        cls,
+        native: NativeWorker | None = None,
+        settings: WorkerSettings | None = None,
+        *,
+        app_data: AppData | None = None,
+    ) -> AsyncIterator[Self]:
+        """As ``start``; the worker is gone when the block ends."""
+        worker = await cls.start(native, settings, app_data=app_data)
+        try:
             yield worker
         finally:
             await worker.close()
@@ -183,7 +199,9 @@ class Worker(Observable):
         if self._process is not None:
             code = await self._process.stop()
             logger.debug("worker %d ended with %d", self.pid, code)
-            self._process_ended()
+            if not self.subprocess_closed:
+                self.subprocess_closed = True
+                self._emit("subprocessclose")
 
     async def __aenter__(self) -> Self:
         return self
@@ -245,7 +263,7 @@ class Worker(Observable):
         self._require_open()
         await self._root.create(child, method, body, app_data)
 
-    async def _start(self, process: WorkerProcess) -> None:
+    async def _wait_running(self, process: WorkerProcess) -> None:
         self._tasks.append(asyncio.create_task(self._watch_exit(process), name=f"worker {self.pid} exit"))
         try:
             async with asyncio.timeout(START_TIMEOUT_S):
@@ -276,8 +294,9 @@ class Worker(Observable):
     async def _watch_exit(self, process: WorkerProcess) -> None:
         code = await process.wait()
         cause = "wrong settings" if code == WRONG_SETTINGS else f"signal {-code}" if code < 0 else f"exit code {code}"
+        self.subprocess_closed = True
         self._end(WorkerGone(f"worker {self.pid} died ({cause})"))
-        self._process_ended()
+        self._emit("subprocessclose")
 
     async def _watch_answers(self) -> None:
         """Ask for a sign of life now and then, and give up on a worker that is late with an answer.
@@ -310,16 +329,12 @@ class Worker(Observable):
             self.resource_usage, self.usage_at = answer.result(), time.monotonic()
 
     def _alarm(self, failure: Exception) -> None:
-        """The worker can't be trusted any more: it is killed, and everything on it closes now."""
+        """The worker can't be trusted any more: it is killed, and everything on it closes now, whenever the process has
+        ended."""
         logger.error("worker %d is killed", self.pid)
         if self._process is not None:
             self._process.kill()
         self._end(failure)
-
-    def _process_ended(self) -> None:
-        if not self.subprocess_closed:
-            self.subprocess_closed = True
-            self._emit("subprocessclose")
 
     def _end(self, failure: Exception | None) -> None:
         if self._gone.is_set():

@@ -123,6 +123,37 @@ async def test_streams_are_given_back(router: Router, far: Router, direct: Direc
     assert first.pipe_data_producer.closed
 
 
+async def test_what_closes_across_a_pipe_says_so(
+    router: Router, far: Router, direct: DirectTransport, other_worker: Worker
+) -> None:
+    producer, chat = await direct.produce("audio", voice(SSRC)), await direct.produce_data()
+    consumer, twin = await router.pipe_to_router(far, producer_id=producer.id)
+    data_consumer, data_twin = await router.pipe_to_router(far, data_producer_id=chat.id)
+    producer.close()
+    await eventually(lambda: None if twin.closed else "the twin is open")
+    assert (consumer.close_reason, twin.close_reason) == (CloseReason.PRODUCER_CLOSED, CloseReason.PIPE_CLOSED)
+    data_twin.close()
+    assert data_consumer.close_reason is CloseReason.PIPE_CLOSED
+    [ours], [theirs] = pipes(router), pipes(far)
+    assert (await ours.dump())["consumer_ids"] == (await theirs.dump())["producer_ids"] == []
+    theirs.close()
+    assert (theirs.close_reason, ours.close_reason) == (CloseReason.REQUESTED, CloseReason.PIPE_CLOSED)
+    assert ours.id not in (await router.dump())["transport_ids"], "the worker knows it, too"
+
+
+async def test_what_was_piped_to_a_worker_that_died_says_so(
+    router: Router, far: Router, direct: DirectTransport, other_worker: Worker
+) -> None:
+    producer = await direct.produce("audio", voice(SSRC))
+    consumer, _ = await router.pipe_to_router(far, producer_id=producer.id)
+    [ours] = pipes(router)
+    os.kill(other_worker.pid, signal.SIGKILL)
+    await other_worker.wait_gone()
+    assert {ours.close_reason, consumer.close_reason} == {CloseReason.WORKER_DIED}
+    assert not producer.closed
+    assert (await router.dump())["transport_ids"] == [direct.id]
+
+
 async def test_pausing_is_mirrored(router: Router, far: Router, direct: DirectTransport) -> None:
     producer = await direct.produce("audio", voice(SSRC), paused=True)
     _, piped = await router.pipe_to_router(far, producer_id=producer.id)

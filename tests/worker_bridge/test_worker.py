@@ -12,7 +12,7 @@ from collections.abc import Callable
 import pytest
 from rtp_samples import OPUS, microphone
 
-from tests.conftest import eventually, free_ports
+from tests.conftest import children, eventually, free_ports
 from worker_bridge import worker as worker_module
 from worker_bridge.connectivity import ListenInfo
 from worker_bridge.errors import (
@@ -55,6 +55,24 @@ async def test_whoever_wants_to_know_hears_of_each_worker_that_is_up(native_work
             assert worker.app_data == {"rack": 7}
     finally:
         observer.remove_listener("newworker", heard.append)
+
+
+async def test_a_worker_lives_from_its_start_to_its_close_without_a_block(native_worker: NativeWorker) -> None:
+    worker = await Worker.start(native_worker, WorkerSettings(log_level="error"), app_data={"rack": 7})
+    assert (worker.closed, worker.app_data, worker.settings.log_level) == (False, {"rack": 7}, "error")
+    assert (await worker.dump())["pid"] == worker.pid
+    await worker.close()
+    assert (worker.closed, worker.subprocess_closed) == (True, True)
+
+
+async def test_a_start_that_is_given_up_leaves_no_process(script: Callable[[str], NativeWorker]) -> None:
+    before = children()
+    starting = asyncio.ensure_future(Worker.start(script("exec sleep 60")))
+    await eventually(lambda: None if children() - before else "it has not begun")
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    assert children() == before
 
 
 async def test_the_end_of_a_worker_is_told_in_order(native_worker: NativeWorker) -> None:

@@ -229,6 +229,9 @@ async def test_its_producers_pauses_are_told_as_they_come(ear: Consumer, audio: 
     await eventually(lambda: None if len(told) == 4 else f"told {told}")
     assert [one for one in told if not one.startswith("producer")] == ["pause", "resume"]
     assert [one for one in told if one.startswith("producer")] == ["producerpause", "producerresume"]
+    state: list[bool] = []
+    for event in ("producerpause", "producerresume"):
+        ear.events.on(event, lambda: state.append(audio.paused))
     paused = ear.wait_for("producerpause")
     await audio.pause()
     await paused
@@ -237,6 +240,7 @@ async def test_its_producers_pauses_are_told_as_they_come(ear: Consumer, audio: 
     await audio.resume()
     await resumed
     assert (ear.paused, ear.producer_paused) == (False, False)
+    assert state == [True, False], "the producer's own state comes first"
 
 
 @pytest.mark.parametrize(

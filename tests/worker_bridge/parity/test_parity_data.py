@@ -264,10 +264,14 @@ async def test_pauses_asked_for_at_once_are_told_as_they_take_effect(source: Dat
 
 async def test_its_producers_pauses_are_told_as_they_come(source: DataProducer, sink: DataConsumer) -> None:
     told = recorded(sink, "pause", "resume", "dataproducerpause", "dataproducerresume")
+    state: list[bool] = []
+    for event in ("dataproducerpause", "dataproducerresume"):
+        sink.events.on(event, lambda: state.append(source.paused))
     await asyncio.gather(source.pause(), source.resume())
     await eventually(lambda: None if len(told) == 4 else f"told {told}")
     assert [one for one in told if not one.startswith("data")] == ["pause", "resume"]
     assert [one for one in told if one.startswith("data")] == ["dataproducerpause", "dataproducerresume"]
+    assert state == [True, False], "the producer's own state comes first"
     assert (sink.paused, sink.data_producer_paused) == (False, False)
 
 

@@ -126,12 +126,15 @@ async def test_nothing_can_be_asked_of_a_closed_worker(worker: Worker) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 async def test_a_process_that_ends_by_itself_has_died(worker: Worker, number: int) -> None:
     told = recorded(worker, "died", "close", "subprocessclose")
+    ended: list[bool] = []
+    worker.events.on("died", lambda _: ended.append(worker.subprocess_closed))
     os.kill(worker.pid, number)
     failure = await worker.wait_gone()
     await eventually(lambda: None if worker.subprocess_closed else "the process is still there")
     assert isinstance(failure, WorkerGone)
     assert told == [("died", failure), "close", "subprocessclose"]
     assert (worker.closed, worker.died) == (True, True)
+    assert ended == [True]
 
 
 async def test_signals_that_are_not_for_it_are_ignored(worker: Worker) -> None:
