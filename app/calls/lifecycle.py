@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from app.calls import news
+from app.calls import call_events
 from app.calls.call import CallEvent, EndReason, LiveCall
 from app.calls.clock import Moment, now, shifted
 from app.calls.journal import RETRY_EVERY_S, Journal
@@ -19,7 +19,7 @@ from app.calls.metering import LEDGER_GRACE_S, Meter
 from app.calls.record import record_of
 from app.calls.registry import Registry
 from app.calls.room import Released, Room
-from app.calls.room_watcher import PauseReason, ProducerNews
+from app.calls.room_watcher import PauseReason, ProducerChange
 from app.calls.tasks import Tasks
 from app.ledger.errors import LedgerUnavailable, StaleState, UnknownCall
 from app.ledger.values import CallState, EndedBy, NewEvent, Noted
@@ -95,11 +95,11 @@ class Lifecycle:
                 self.room_closed(call, room.router.close_reason)
 
     def producer_changed(
-        self, call: LiveCall, event_type: ProducerNews, party: PartyRole, producer: Producer, reason: PauseReason | None
+        self, call: LiveCall, change: ProducerChange, party: PartyRole, producer: Producer, reason: PauseReason | None
     ) -> None:
         """The other party is told; and both, of what the node did."""
         for told in (OTHER[party],) if reason is None else (party, OTHER[party]):
-            self._journal.tell(news.producer_event(event_type, call, party, producer, told, reason))
+            self._journal.tell(call_events.producer_event(change, call, party, producer, told, reason))
 
     def set_up(self, call: LiveCall) -> None:
         """There is a transport; the first of a call makes it ``connecting``."""
@@ -125,7 +125,7 @@ class Lifecycle:
             while call.live:
                 step = call.step(CallEvent.RTP)
                 try:
-                    events = news.connected(call, at)
+                    events = call_events.connected(call, at)
                     await self._journal.move(call.id, step.state, cause=cause, at_ms=at.utc_ms, events=events)
                 except StaleState as error:
                     if error.state != step.state:  # else an earlier try was stored after all
@@ -264,7 +264,7 @@ class Lifecycle:
 
 
 class CallWatcher:
-    """A room's news, as news of its call."""
+    """What happens in a room, told to the life of its call."""
 
     __slots__ = ("_call", "_lifecycle")
 
@@ -276,9 +276,9 @@ class CallWatcher:
         self._lifecycle.set_up(self._call)
 
     def producer_changed(
-        self, news: ProducerNews, party: PartyRole, producer: Producer, reason: PauseReason | None
+        self, change: ProducerChange, party: PartyRole, producer: Producer, reason: PauseReason | None
     ) -> None:
-        self._lifecycle.producer_changed(self._call, news, party, producer, reason)
+        self._lifecycle.producer_changed(self._call, change, party, producer, reason)
 
     def first_packet(self, party: PartyRole, producer: Producer, at: Moment) -> None:
         self._lifecycle.first_packet(self._call, party, producer, at)

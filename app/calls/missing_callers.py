@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from app.calls import news
+from app.calls import call_events
 from app.calls.call import CallEvent, EndReason, LiveCall
 from app.calls.clock import now
 from app.calls.lifecycle import Lifecycle
@@ -43,7 +43,7 @@ class MissingCallers:
     def _give_up(self, person: Person) -> None:
         del self._gone[person]
         for call in self._ringing(person):
-            told = news.answered("call_cancelled", call, now())
+            told = call_events.answered("call_cancelled", call, now())
             self._lifecycle.end_soon(call, CallEvent.CANCEL, EndReason.CANCELLED, "the caller is gone", events=told)
 
     def _ringing(self, person: Person) -> list[LiveCall]:

@@ -1,8 +1,8 @@
 """Who is there and who is free: an otomo is online while a socket of theirs lives, and busy in a call.
 
 Whoever asks gets what is so now. Users are told when it changes, but not of every change: a network that comes and goes
-is no news, and one otomo must not cost the node a message to everybody for each of its sockets. So ``offline`` is told
-when it has lasted, and a status at most so often; what is told is what is so then.
+changes nothing, and one otomo must not cost the node a message to everybody for each of its sockets. So ``offline`` is
+told when it has lasted, and a status at most so often; what is told is what is so then.
 
 The sockets themselves are somebody else's.
 """
@@ -14,7 +14,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from app.calls import news
+from app.calls import call_events
 from app.calls.clock import now
 from app.calls.journal import Journal
 from app.calls.registry import Registry
@@ -94,7 +94,7 @@ class Presence:
             self._look(person.id)
 
     def _look(self, otomo_id: str) -> None:
-        """Tell what is so, where that is news and its time has come; else look again when it has."""
+        """Tell what is so, where it is not told yet and its time has come; else look again when it has."""
         status, line = self.status(otomo_id), self._lines.get(otomo_id)
         if line is None:
             if status == "offline":  # as users believe anyway
@@ -113,6 +113,6 @@ class Presence:
 
     def _tell(self, otomo_id: str, line: Line, status: Status) -> None:
         line.told, line.told_at = status, self._loop.time()
-        self._journal.tell(news.otomo_status(otomo_id, status, now()))
+        self._journal.tell(call_events.otomo_status(otomo_id, status, now()))
         if status == "offline":  # to be forgotten
             line.look = self._loop.call_at(line.due(status, self._pace), self._look, otomo_id)

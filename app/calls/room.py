@@ -14,7 +14,7 @@ from typing import NamedTuple
 from app.calls.clock import at_worker_time, now
 from app.calls.microphones import Microphones
 from app.calls.party_objects import Direction, PartyConsumer, PartyProducer, PartySide, PartyTransport, RetryKey
-from app.calls.room_watcher import PauseReason, ProducerNews, RoomWatcher
+from app.calls.room_watcher import PauseReason, ProducerChange, RoomWatcher
 from app.errors import (
     AlreadyConnected,
     AlreadyResumed,
@@ -326,10 +326,10 @@ class Room:
             self.watcher.first_packet(owned.party, producer, moment)
 
     def _tell(
-        self, news: ProducerNews, party: PartyRole, producer: Producer, reason: PauseReason | None = None
+        self, change: ProducerChange, party: PartyRole, producer: Producer, reason: PauseReason | None = None
     ) -> None:
         if self.watcher is not None:
-            self.watcher.producer_changed(news, party, producer, reason)
+            self.watcher.producer_changed(change, party, producer, reason)
 
     def _transport_closed(self, transport: Transport) -> None:
         self.transports.pop(transport.id, None)

@@ -9,7 +9,7 @@ from app.person import PartyRole
 from worker_bridge.producer import Producer
 from worker_bridge.resource import CloseReason
 
-ProducerNews = Literal["producer_added", "producer_removed", "producer_paused", "producer_resumed"]
+ProducerChange = Literal["producer_added", "producer_removed", "producer_paused", "producer_resumed"]
 PauseReason = Literal["flood"]
 """Why the node paused a producer, where its party has not."""
 
@@ -21,7 +21,7 @@ class RoomWatcher(Protocol):
         """There is one more transport."""
 
     def producer_changed(
-        self, news: ProducerNews, party: PartyRole, producer: Producer, reason: PauseReason | None
+        self, change: ProducerChange, party: PartyRole, producer: Producer, reason: PauseReason | None
     ) -> None: ...
 
     def first_packet(self, party: PartyRole, producer: Producer, at: Moment) -> None:

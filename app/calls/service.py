@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from app.auth import Claims
-from app.calls import news
+from app.calls import call_events
 from app.calls.attempts import Attempts
 from app.calls.call import CallEvent, EndReason, LiveCall
 from app.calls.clock import now
@@ -89,7 +89,7 @@ class CallService:
         with self._attempts.counting(claims.user_id, otomo_id, call_id):
             call = self._new_call(claims.user_id, otomo_id, call_id, price)
             async with call.lock:
-                await self._store(call, states, "request", True, [news.incoming_call(call, self._timers.ring_s)])
+                await self._store(call, states, "request", True, [call_events.incoming_call(call, self._timers.ring_s)])
                 if call.live:
                     call.state = call.step(CallEvent.RING).state
                     self._lifecycle.ring(call)
@@ -127,7 +127,7 @@ class CallService:
                 return call
             call.step(CallEvent.ACCEPT)
             room = await self._rooms.open(call.id, call.parties)
-            told = news.answered("call_accepted", call, now())
+            told = call_events.answered("call_accepted", call, now())
             try:
                 await self._lifecycle.match(call, room, f"accepted by {claims.person}", told)
             except BaseException as error:
@@ -146,7 +146,7 @@ class CallService:
         await no_answer_under_way(call)
         if not call.live:
             return await self._past(claims, call_id, rejected_before)
-        told = news.answered("call_rejected", call, now(), reason)
+        told = call_events.answered("call_rejected", call, now(), reason)
         cause = reason or f"rejected by {claims.person}"
         await self._lifecycle.end(call, CallEvent.REJECT, EndReason.REJECTED, cause, by=EndedBy.OTOMO, events=told)
         return call
@@ -159,7 +159,7 @@ class CallService:
         await no_answer_under_way(call)
         if not call.live:
             return await self._past(claims, call_id, cancelled_before)
-        told = news.answered("call_cancelled", call, now(), reason)
+        told = call_events.answered("call_cancelled", call, now(), reason)
         cause = reason or f"cancelled by {claims.person}"
         await self._lifecycle.end(call, CallEvent.CANCEL, EndReason.CANCELLED, cause, by=EndedBy.USER, events=told)
         return call

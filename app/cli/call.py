@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from app.cli.command import BaseUrl, CommandError, WithExamples, as_json, put_json, read_settings
-from app.cli.progress import Tell, news
+from app.cli.progress import Tell, live_log
 
 if TYPE_CHECKING:
     from app.client.call import CallReport, Direction, Identity
@@ -58,7 +58,7 @@ def call(
     admin = identity("admin", admin_token, settings)
     user = identity("user", user_token, settings)
     otomo = identity("otomo", otomo_token, settings)
-    with nullcontext(unsaid) if as_json else news("on the call") as tell:
+    with nullcontext(unsaid) if as_json else live_log("on the call") as tell:
         report = talk(base, admin, user, otomo, seconds, tell)
     return verdict(report, as_json=as_json)
 

@@ -25,7 +25,7 @@ def steps() -> Iterator[Tell]:
 
 
 @contextmanager
-def news(under_way: str) -> Iterator[Tell]:
+def live_log(under_way: str) -> Iterator[Tell]:
     """What has happened, on stdout, a line each; meanwhile ``under_way`` and for how long."""
     with live(stderr=False) as shown:
         if shown is None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
-from app.ledger import calls, events, news, parties
+from app.ledger import billing_events, calls, events, parties
 from app.ledger.bulk import BulkInsert
 from app.ledger.calls import COLUMNS, RECORD
 from app.ledger.errors import CallExists, StaleState, UnknownCall
@@ -154,7 +154,7 @@ class Sheet:
                 if self._call(call_id).state is CallState.ENDED:
                     return [], partial(_ended_before, tx, call_id)
                 ended = self._end(change)
-                told = [*change.told, *news.call_ended(ended)]
+                told = [*change.told, *billing_events.call_ended(ended)]
                 return events.drafts(told, end.ended_at_ms), partial(Ended, ended)
 
     def _call(self, call_id: str) -> Call:
@@ -252,4 +252,4 @@ def _add(tx: Connection, new: Sequence[Call]) -> None:
 
 def _ended_before(tx: Connection, call_id: str, _: tuple[Event, ...]) -> Ended:
     [call] = calls.lock(tx, [call_id]).values()
-    return Ended(call, events.of_type(tx, call_id, news.CALL_END), already=True)
+    return Ended(call, events.of_type(tx, call_id, billing_events.CALL_END), already=True)

@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from app.ledger import calls, events, news, wallets
+from app.ledger import billing_events, calls, events, wallets
 from app.ledger.bulk import BulkInsert
 from app.ledger.tables import call_units, point_transactions
 from app.ledger.values import (
@@ -97,7 +97,7 @@ class Sheet:
         status = status_after(balance, call.price_per_minute)
         self._calls[call.id] = replace(call, billed_units=due.index, billed_points=total)
         self._units.append(unit)
-        told = news.unit_charged(call, unit, status)
+        told = billing_events.unit_charged(call, unit, status)
         self._drafts += (events.Draft(event, due.at_ms, due.index) for event in told)
         return Charged(unit, status, ())
 

@@ -11,8 +11,8 @@ from dataclasses import asdict
 
 from sqlalchemy import Connection, bindparam, func, insert, or_, select, update
 
+from app.ledger import billing_events, changes, events
 from app.ledger import calls as call_rows
-from app.ledger import changes, events, news
 from app.ledger.tables import call_units, calls, recovery_log
 from app.ledger.values import Call, CallState, Recovered, Recovery
 
@@ -54,7 +54,7 @@ def recover(tx: Connection, node: str, now_ms: int) -> Recovery:
         for before, end, call in zip(found, ends, ended, strict=True)
     ]
     tx.execute(insert(recovery_log), [asdict(line) for line in log])
-    told = [draft for call in ended for draft in events.drafts(news.call_ended(call), now_ms)]
+    told = [draft for call in ended for draft in events.drafts(billing_events.call_ended(call), now_ms)]
     return Recovery(tuple(log), events.append(tx, told))
 
 

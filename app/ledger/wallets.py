@@ -7,7 +7,7 @@ from dataclasses import fields
 
 from sqlalchemy import Connection, RowMapping, select
 
-from app.ledger import events, news
+from app.ledger import billing_events, events
 from app.ledger.bulk import BulkLock, BulkUpdate
 from app.ledger.errors import BalanceTooHigh, BalanceTooLow, KeyReused
 from app.ledger.paging import page
@@ -46,7 +46,7 @@ def adjust(tx: Connection, user_id: str, amount: int, reason: str, key: str, at_
     stored = insert_unless_there(tx.dialect, point_transactions).returning(point_transactions.c.id)
     if tx.scalar(stored, row) is None:
         raise KeyReused(key)  # by another user's adjustment, that was committed since we looked
-    told = [news.wallet_changed(user_id, balance, ADJUSTMENT, at_ms)]
+    told = [billing_events.wallet_changed(user_id, balance, ADJUSTMENT, at_ms)]
     return Adjusted(changed, events.append(tx, events.drafts(told, at_ms)))
 
 

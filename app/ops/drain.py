@@ -9,7 +9,7 @@ import asyncio
 import logging
 from typing import Literal
 
-from app.calls import news
+from app.calls import call_events
 from app.calls.call import EndReason
 from app.calls.clock import Moment, now, shifted
 from app.calls.journal import Journal
@@ -113,7 +113,7 @@ class Drain:
         for call in self._registry:
             if call.live and call.state is not CallState.REQUESTING:
                 if self._told.get(call.id) != self.deadline:
-                    for event in news.node_draining(call, self.deadline):
+                    for event in call_events.node_draining(call, self.deadline):
                         self._journal.tell(event)
                 if self.deadline is not None:
                     told[call.id] = self.deadline

@@ -279,7 +279,7 @@ def test_the_steps_of_a_build_are_drawn_on_a_terminal() -> None:
 
 
 def test_news_stands_above_the_live_line_on_a_terminal() -> None:
-    shown = on_a_terminal("from app.cli.progress import news\nwith news('talking') as n: n('it [rings]')")
+    shown = on_a_terminal("from app.cli.progress import live_log\nwith live_log('talking') as n: n('it [rings]')")
     assert "it [rings]\r\n" in shown
     assert "talking" in shown
 

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
+from app.calls import call_events
 from app.calls import lifecycle as lifecycle_module
-from app.calls import news
 from app.calls.call import CallEvent, EndReason, LiveCall
 from app.calls.clock import now, shifted
 from app.calls.lifecycle import CallTimers
@@ -76,7 +76,7 @@ async def test_a_call_that_was_never_connected_has_lasted_no_second(desk):
 
 async def test_what_an_end_tells_comes_before_the_end_itself(desk):
     call = await ringing(desk)
-    told = news.answered("call_rejected", call, now(), "busy")
+    told = call_events.answered("call_rejected", call, now(), "busy")
     await desk.lifecycle.end(call, CallEvent.REJECT, EndReason.REJECTED, "busy", events=told)
     assert desk.audience.types(Person("user", "user")) == ["call_rejected", "call_end"]
     assert desk.audience.types(Person("otomo", "otomo")) == ["call_rejected", "call_end"]
