@@ -39,6 +39,7 @@ from app.keys import (
     CONNECTIONS,
     DEMO_LIMITER,
     DRAIN,
+    GAUGES,
     HEALTH,
     HTTP_OBSERVERS,
     HUB,
@@ -55,7 +56,6 @@ from app.keys import (
     REGISTRY,
     SAMPLER,
     SETTINGS,
-    STANDING,
     HttpObserver,
 )
 from app.ledger import Ledger, claimed
@@ -65,12 +65,12 @@ from app.openapi.declaration import answers
 from app.openapi.document import Document
 from app.ops.admission import Admission
 from app.ops.drain import Drain
+from app.ops.gauges import Gauges
 from app.ops.health import Health
 from app.ops.metrics import Metrics
 from app.ops.placement import Placement
 from app.ops.prover import Prover
 from app.ops.sampler import Sampler
-from app.ops.standing import Standing
 from app.person import Person
 from app.ratelimit import RateLimiter
 from app.rest import admin, calls, demo, docs, health, live, metrics, node, rtc, wallet
@@ -230,10 +230,10 @@ def operate(app: web.Application, watch: Watch, background: Tasks) -> tuple[Admi
     admission = Admission(drain, sampler, pool, app[SETTINGS].stress_limit)
     app[HEALTH] = Health(app[LEDGER], app[CONNECTIONS], pool, prover, admission, background)
     app[METRICS].watch_loop(sampler.lag)
-    app[STANDING] = Standing(
+    app[GAUGES] = Gauges(
         version("voiceplane"), app[REGISTRY], app[LIFECYCLE], drain, app[CONNECTIONS], hub, pool, sampler, prover
     )
-    app[METRICS].registry.register(app[STANDING])
+    app[METRICS].registry.register(app[GAUGES])
     background.keep(app[CONNECTIONS].run, "connections")
     background.keep(sampler.run, "sampler")
     background.keep(sampler.lag.run, "loop lag")

@@ -16,11 +16,11 @@ from app.calls.service import CallService
 from app.connections import Connections
 from app.ledger import Ledger
 from app.ops.drain import Drain
+from app.ops.gauges import Gauges
 from app.ops.health import Health
 from app.ops.metrics import Metrics
 from app.ops.prover import Prover
 from app.ops.sampler import Sampler
-from app.ops.standing import Standing
 from app.ratelimit import RateLimiter
 from app.settings import Settings
 from app.signaling.hub import Hub
@@ -44,7 +44,7 @@ CALLS = web.AppKey("calls", CallService)
 POOL = web.AppKey("pool", Pool)
 HUB = web.AppKey("hub", Hub)
 METRICS = web.AppKey("metrics", Metrics)
-STANDING = web.AppKey("standing", Standing)
+GAUGES = web.AppKey("gauges", Gauges)
 SAMPLER = web.AppKey("sampler", Sampler)
 DRAIN = web.AppKey("drain", Drain)
 HEALTH = web.AppKey("health", Health)

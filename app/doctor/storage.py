@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from app.doctor.finding import Finding, fail, ok, warn
-from app.ledger import sqlite_file, standing
+from app.ledger import schema_status, sqlite_file
 from app.ledger.errors import LedgerError
 from app.settings import Settings
 
@@ -22,7 +22,7 @@ async def database(settings: Settings) -> Finding:
     if file is not None and (early := before_opening(file)):
         return early
     try:
-        found = await standing(settings.database_url)
+        found = await schema_status(settings.database_url)
     except LedgerError as error:
         remote = "correct VOICEPLANE_DATABASE_URL, or start the database"
         return fail(CHECK, str(error), "restore a backup, or move the file away" if file else remote)

@@ -35,7 +35,7 @@ class Upgrade:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class SchemaStatus:
     """A database's revision (None for an empty one), this release's, and whether it knows the other and may write."""
 
     revision: str | None
@@ -44,17 +44,17 @@ class Standing:
     writable: bool
 
 
-async def standing(url: str) -> Standing:
+async def schema_status(url: str) -> SchemaStatus:
     """Look at the database at ``url``, which must be there. Raises BadDatabaseUrl, LedgerUnavailable."""
     async with opened(url, LOOK_TIMEOUT_S) as database:
-        return await database.read(stand)
+        return await database.read(read_status)
 
 
-def stand(tx: Connection) -> Standing:
+def read_status(tx: Connection) -> SchemaStatus:
     script = ScriptDirectory.from_config(configured())
     revision = MigrationContext.configure(tx).get_current_revision()
     known = revision is None or revision in {one.revision for one in script.walk_revisions()}
-    return Standing(revision, str(script.get_current_head()), known, takes_writes(tx))
+    return SchemaStatus(revision, str(script.get_current_head()), known, takes_writes(tx))
 
 
 def takes_writes(tx: Connection) -> bool:

@@ -2,7 +2,7 @@
 
 Names and units are Prometheus' own: base units, ``_total`` for what only rises. A label takes its values from our own
 tables (routes, commands, reasons, methods of the worker), never from what a client sends. What stands in the node at
-the moment of asking, such as how many calls there are, is in ``standing.py``.
+the moment of asking, such as how many calls there are, is in ``gauges.py``.
 """
 
 from __future__ import annotations

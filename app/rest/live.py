@@ -15,7 +15,7 @@ from app.keys import HUB, LEDGER, REGISTRY
 from app.ledger.errors import LedgerUnavailable
 from app.ledger.values import LIVE_STATES, Call, CallState
 from app.openapi.declaration import Parameter, answers
-from app.ops.inside import seen
+from app.ops import inspection
 from app.responses import json_response
 from app.rest.calls import body_fields, detail_fields, stored_call
 from app.rest.pages import PAGE, page_query
@@ -47,7 +47,7 @@ async def inspect_call(request: web.Request) -> web.Response:
     stored = await stored_call(request)
     fields = await detail_fields(request, stored)
     if call is not None and stored.state is not CallState.ENDED:
-        live = await seen(call, request.app[HUB])
+        live = await inspection.inspect_call(call, request.app[HUB])
         quality = latest_quality(call)
         flags = tuple(flag_line(call, flag) for flag in call.flags.all)
         fields |= {"live": live, "quality": quality, "mos": lowest_mos(quality), "flags": flags, "worker": live.worker}

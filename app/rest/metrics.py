@@ -8,7 +8,7 @@ from aiohttp import web
 from prometheus_client.exposition import choose_encoder
 
 from app.guard import admin_only
-from app.keys import METRICS, STANDING
+from app.keys import GAUGES, METRICS
 from app.openapi.declaration import answers
 
 routes = web.RouteTableDef()
@@ -20,7 +20,7 @@ routes = web.RouteTableDef()
 async def get_metrics(request: web.Request) -> web.Response:
     """What Prometheus reads, in its text format, or in OpenMetrics for whoever asks for it. For admins, and for the
     bearer of `METRICS_TOKEN`."""
-    request.app[STANDING].look()
+    request.app[GAUGES].read()
     write, content_type = choose_encoder(request.headers.get("Accept", ""))
     # In a thread: it takes as long as dozens of requests.
     text = await asyncio.to_thread(write, request.app[METRICS].registry)

@@ -25,8 +25,8 @@ from app.signaling.hub import Hub
 from worker_bridge.pool import Pool
 
 
-class Standing(Collector):
-    """``look`` reads the node, ``collect`` gives out what was read last."""
+class Gauges(Collector):
+    """``read`` reads the node, ``collect`` gives out what was read last."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class Standing(Collector):
         self._prover = prover
         self._seen: list[Metric] = []
 
-    def look(self) -> None:
+    def read(self) -> None:
         self._seen = [*self._node(), *self._workers()]
 
     def collect(self) -> Iterable[Metric]:

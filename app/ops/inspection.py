@@ -39,7 +39,7 @@ class Stream:
     score: int | None = None
 
 
-async def seen(call: LiveCall, hub: Hub) -> Live:
+async def inspect_call(call: LiveCall, hub: Hub) -> Live:
     """What the worker does not say in time is None: what we know ourselves is told all the same."""
     room = call.room
     answers = await ask(room) if room is not None else {}
