@@ -15,9 +15,9 @@ import time
 
 import uvloop
 
+from app.calls.audio_faults import faults_of
 from app.calls.call import LiveCall
 from app.calls.clock import now
-from app.calls.hearing import wrong_with
 from app.calls.liveness import LifeLimits, verdict
 from app.calls.media import codecs_of
 from app.calls.party_objects import PartyConsumer, PartyProducer
@@ -79,7 +79,7 @@ async def measure(slot: Slot, calls: list[LiveCall]) -> dict[str, object]:
         for call in calls:
             assert call.connected_at is not None
             verdict(call.lives.values(), call.connected_at.monotonic, present.monotonic, lambda _: True, limits)
-            call.flags.update(wrong_with(call, present.monotonic), present)
+            call.flags.update(faults_of(call, present.monotonic), present)
         spent.append((time.process_time() - cpu) * 1000)
         took.append((time.perf_counter() - wall) * 1000)
     alive = sum(life.last_proof is not None for call in calls for life in call.lives.values())

@@ -29,7 +29,7 @@ class Flag:
     until: Moment | None = None
 
 
-Found = dict[tuple[FlagType, PartyRole], float]
+Faults = dict[tuple[FlagType, PartyRole], float]
 """What is wrong now, with whom, and since when in monotonic seconds."""
 
 
@@ -43,14 +43,14 @@ class Flags:
     def standing(self) -> list[Flag]:
         return [flag for flag in self.all if flag.until is None]
 
-    def update(self, found: Found, present: Moment) -> list[Flag]:
+    def update(self, faults: Faults, present: Moment) -> list[Flag]:
         """Raise what is new, take down what has passed; returns what is new."""
-        if not found and not self.all:
+        if not faults and not self.all:
             return []
         standing = {(flag.type, flag.party): flag for flag in self.standing}
         for key, flag in standing.items():
-            if key not in found:
+            if key not in faults:
                 flag.until = present
-        new = [Flag(*key, shifted(present, since)) for key, since in found.items() if key not in standing]
+        new = [Flag(*key, shifted(present, since)) for key, since in faults.items() if key not in standing]
         self.all = (self.all + new)[-KEPT:]
         return new

@@ -6,10 +6,10 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from app.calls.audio_faults import faults_of
 from app.calls.call import CallEvent, LiveCall
 from app.calls.clock import now, shifted
 from app.calls.flags import Flag
-from app.calls.hearing import wrong_with
 from app.calls.journal import Journal
 from app.calls.lifecycle import Lifecycle
 from app.calls.liveness import LifeLimits, verdict
@@ -93,7 +93,7 @@ class Watch:
     def _look_for_flags(self, calls: list[LiveCall]) -> None:
         present = now()
         for call in calls:
-            for flag in call.flags.update(wrong_with(call, present.monotonic), present) if call.live else ():
+            for flag in call.flags.update(faults_of(call, present.monotonic), present) if call.live else ():
                 logger.info("call %s: %s at %s", call.id, flag.type, flag.party)
                 for listener in self._flag_listeners:
                     listener(call, flag)

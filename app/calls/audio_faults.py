@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from app.calls.call import LiveCall
-from app.calls.flags import FlagType, Found
+from app.calls.flags import Faults, FlagType
 from app.calls.room import Room
 from app.person import OTHER, PartyRole
 
@@ -26,21 +26,21 @@ FRESH_S = 2.5  # how old a last packet may be: sweeps come once a second
 Parties = Collection[PartyRole]
 
 
-def wrong_with(call: LiveCall, now: float) -> Found:
+def faults_of(call: LiveCall, now: float) -> Faults:
     """What is wrong with a talking call, at a monotonic time. Asked once a second: it remembers who is not heard."""
     room = call.room
     if room is None:
         return {}
-    found = dead_microphones(call, room) if room.microphones.some_dead else {}
-    found |= bad_producers(call, room, now)
-    heard = who_is_heard(call, room, now)
-    muted = who_is_muted(room) if len(heard) < len(call.lives) else ()
-    found |= one_way(call, heard, muted, found, now)
-    return found | not_listening(call, room, heard, muted, now)
+    faults = dead_microphones(call, room) if room.microphones.some_dead else {}
+    faults |= bad_producers(call, room, now)
+    heard = audible_parties(call, room, now)
+    muted = muted_parties(room) if len(heard) < len(call.lives) else ()
+    faults |= one_way(call, heard, muted, faults, now)
+    return faults | not_listening(call, room, heard, muted, now)
 
 
-def one_way(call: LiveCall, heard: Parties, muted: Parties, found: Found, now: float) -> Found:
-    flags: Found = {}
+def one_way(call: LiveCall, heard: Parties, muted: Parties, faults: Faults, now: float) -> Faults:
+    flags: Faults = {}
     for party, life in call.lives.items():
         if party in heard or party in muted:
             life.unheard_since = None
@@ -48,15 +48,15 @@ def one_way(call: LiveCall, heard: Parties, muted: Parties, found: Found, now: f
         if life.unheard_since is None:
             life.unheard_since = now
         other = OTHER[party]
-        other_is_heard = other in heard and (FlagType.DEAD_MICROPHONE, other) not in found
+        other_is_heard = other in heard and (FlagType.DEAD_MICROPHONE, other) not in faults
         sends_in_vain = is_fresh(life.last_rtp, now) and is_fresh(call.lives[other].last_proof, now)
         if now - life.unheard_since >= UNHEARD_AFTER_S and (other_is_heard or sends_in_vain):
             flags[FlagType.ONE_WAY_AUDIO, party] = life.unheard_since
     return flags
 
 
-def not_listening(call: LiveCall, room: Room, heard: Parties, muted: Parties, now: float) -> Found:
-    flags: Found = {}
+def not_listening(call: LiveCall, room: Room, heard: Parties, muted: Parties, now: float) -> Faults:
+    flags: Faults = {}
     for party, life in call.lives.items():
         other = OTHER[party]
         if other in heard or other in muted or not sends(room, other) or listens(room, party):
@@ -69,9 +69,9 @@ def not_listening(call: LiveCall, room: Room, heard: Parties, muted: Parties, no
     return flags
 
 
-def bad_producers(call: LiveCall, room: Room, now: float) -> Found:
+def bad_producers(call: LiveCall, room: Room, now: float) -> Faults:
     """Those that never sent, and those that flood."""
-    flags: Found = {}
+    flags: Faults = {}
     connected_at = call.connected_at.monotonic if call.connected_at is not None else now
     for owned in room.producers.values():
         if owned.packets == 0 and owned.last_rtp is None:
@@ -83,7 +83,7 @@ def bad_producers(call: LiveCall, room: Room, now: float) -> Found:
     return flags
 
 
-def who_is_heard(call: LiveCall, room: Room, now: float) -> set[PartyRole]:
+def audible_parties(call: LiveCall, room: Room, now: float) -> set[PartyRole]:
     """The parties whose sound gets to the other one."""
     heard: set[PartyRole] = set()
     for listening in room.consumers.values():
@@ -112,7 +112,7 @@ def listens(room: Room, party: PartyRole) -> bool:
     )
 
 
-def who_is_muted(room: Room) -> set[PartyRole]:
+def muted_parties(room: Room) -> set[PartyRole]:
     """The parties who send no sound because they asked for that."""
     muted: dict[PartyRole, bool] = {}
     for owned in room.producers.values():
@@ -121,7 +121,7 @@ def who_is_muted(room: Room) -> set[PartyRole]:
     return {party for party, all_muted in muted.items() if all_muted}
 
 
-def dead_microphones(call: LiveCall, room: Room) -> Found:
+def dead_microphones(call: LiveCall, room: Room) -> Faults:
     silences = ((party, silent_since(room, party)) for party in call.lives)
     return {(FlagType.DEAD_MICROPHONE, party): since for party, since in silences if since is not None}
 
