@@ -1,6 +1,6 @@
 """How calls change: opened, moved forward, ended once. All changes that wait for the same commit are made together.
 
-New calls are added and the others locked; then each change is settled in memory, in the order in which they were asked
+New calls are added and the others locked; then each change is applied in memory, in the order in which they were asked
 for, and what came of it is stored table by table. So a commit costs a handful of statements however many calls change
 in it, and however. One that is refused raises: then nothing is stored, and each is made again on its own.
 """
@@ -122,14 +122,14 @@ def make(tx: Connection, changes: Sequence[Change]) -> list[Any]:
     locked = calls.lock(tx, {call_id for change in changes for call_id in _concerned(change)})
     ending = {change.call_id for change in changes if isinstance(change, Ending)}
     billed = totals(tx, [locked[call_id] for call_id in ending & locked.keys()])
-    sheet = Sheet({call.id: call for call in new} | locked, billed)
-    settled = [sheet.settle(tx, change) for change in changes]
-    sheet.store(tx)
-    told = events.append_each(tx, [drafts for drafts, _ in settled])
-    return [answer(stored) for (_, answer), stored in zip(settled, told, strict=True)]
+    batch = ChangeBatch({call.id: call for call in new} | locked, billed)
+    applied = [batch.apply(tx, change) for change in changes]
+    batch.write(tx)
+    told = events.append_each(tx, [drafts for drafts, _ in applied])
+    return [answer(stored) for (_, answer), stored in zip(applied, told, strict=True)]
 
 
-class Sheet:
+class ChangeBatch:
     """Calls that are new or locked, what those that end were billed, and what is to be written about them."""
 
     def __init__(self, concerned: dict[str, Call], billed: Totals) -> None:
@@ -139,8 +139,8 @@ class Sheet:
         self._steps: list[tuple[str, CallState, str, int]] = []
         self._records: dict[str, Record] = {}
 
-    def settle(self, tx: Connection, change: Change) -> tuple[list[events.Draft], Answer]:
-        """Enter a change on the sheet. Returns what is told about it, and what answers it then."""
+    def apply(self, tx: Connection, change: Change) -> tuple[list[events.Draft], Answer]:
+        """Decide a change, to be written later. Returns what is told about it, and what answers it then."""
         match change:
             case Opening(new=new):
                 self._steps += ((new.id, state, new.cause, new.created_at_ms) for state in new.states)
@@ -210,8 +210,8 @@ class Sheet:
             )
         )
 
-    def store(self, tx: Connection) -> None:
-        """Write the sheet."""
+    def write(self, tx: Connection) -> None:
+        """Store all that was decided."""
         changed = [self._calls[call_id] for call_id in self._changed]
         parties.release(tx, (call for call in changed if call.state is CallState.ENDED))
         calls.update_many(tx, [{name: getattr(call, name) for name in CHANGES} for call in changed])

@@ -1,6 +1,6 @@
 """Charging lived units: many in one transaction, each exactly once, never more than a wallet holds.
 
-Every call and wallet concerned is locked first; what each unit costs is then settled in memory, unit after unit, and
+Every call and wallet concerned is locked first; what each unit costs is then decided in memory, unit after unit, and
 stored table by table. So a batch costs a handful of statements and one commit however many units it has, and no unit
 can spoil another: a refusal is decided before anything is written.
 """
@@ -41,11 +41,11 @@ ADD_DEBITS = BulkInsert(point_transactions, DEBIT)
 def charge_units(tx: Connection, due: Sequence[UnitDue]) -> list[ChargeResult]:
     """One result per unit, in the order given."""
     locked = calls.lock(tx, {unit.call_id for unit in due})
-    sheet = Sheet(locked, wallets.lock(tx, {call.user_id for call in locked.values()}))
-    settled = [sheet.settle(unit) for unit in due]
-    told = sheet.store(tx)
+    batch = ChargeBatch(locked, wallets.lock(tx, {call.user_id for call in locked.values()}))
+    applied = [batch.apply(unit) for unit in due]
+    told = batch.write(tx)
     results: list[ChargeResult] = []
-    for unit, result in zip(due, settled, strict=True):
+    for unit, result in zip(due, applied, strict=True):
         match result:
             case None:
                 results.append(_stored(tx, locked[unit.call_id], unit.index))
@@ -63,7 +63,7 @@ def status_after(balance: int | None, price: int) -> TickStatus:
     return TickStatus.LOW_BALANCE if balance else TickStatus.ENDED
 
 
-class Sheet:
+class ChargeBatch:
     """The calls and wallets of a batch, all locked, and what is to be written about them."""
 
     def __init__(self, locked_calls: dict[str, Call], locked_wallets: dict[str, Wallet]) -> None:
@@ -72,8 +72,8 @@ class Sheet:
         self._units: list[Unit] = []
         self._drafts: list[events.Draft] = []
 
-    def settle(self, due: UnitDue) -> ChargeResult | None:
-        """Enter a unit on the sheet; None where it is stored, or entered, already."""
+    def apply(self, due: UnitDue) -> ChargeResult | None:
+        """Decide a unit and keep what is to be written of it; None where it is stored, or decided, already."""
         call = self._calls.get(due.call_id)
         if call is None:
             return UnitRefused(due.call_id, due.index, None, None)
@@ -85,9 +85,9 @@ class Sheet:
         balance = wallet.balance if wallet else None
         if call.price_per_minute and not balance:
             return PointsGone(call.id, call.user_id)
-        return self._enter(call, due, balance)
+        return self._charge(call, due, balance)
 
-    def _enter(self, call: Call, due: UnitDue, balance: int | None) -> Charged:
+    def _charge(self, call: Call, due: UnitDue, balance: int | None) -> Charged:
         points = min(balance or 0, call.price_per_minute)
         if points and balance is not None:
             balance -= points
@@ -101,8 +101,8 @@ class Sheet:
         self._drafts += (events.Draft(event, due.at_ms, due.index) for event in told)
         return Charged(unit, status, ())
 
-    def store(self, tx: Connection) -> dict[tuple[str, int], list[Event]]:
-        """Write the sheet; returns the events of each unit by (call id, index)."""
+    def write(self, tx: Connection) -> dict[tuple[str, int], list[Event]]:
+        """Store all that was decided; returns the events of each unit by (call id, index)."""
         told: dict[tuple[str, int], list[Event]] = defaultdict(list)
         if not self._units:
             return told

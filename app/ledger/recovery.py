@@ -37,9 +37,9 @@ def recover(tx: Connection, node: str, now_ms: int) -> Recovery:
         return Recovery()
     last_units = _last_units(tx, found)
     ends = [end_of(call, last_units.get(call.id), now_ms) for call in found]
-    sheet = changes.Sheet({}, changes.totals(tx, found))
-    ended = [sheet.end(call, end) for call, end in zip(found, ends, strict=True)]
-    sheet.store(tx)
+    batch = changes.ChangeBatch({}, changes.totals(tx, found))
+    ended = [batch.end(call, end) for call, end in zip(found, ends, strict=True)]
+    batch.write(tx)
     log = [
         Recovered(
             call_id=call.id,

@@ -154,7 +154,7 @@ class SqliteDatabase(Database):
 
     def _answer(self, jobs: Sequence[Job], outcomes: Sequence[Any], loop: asyncio.AbstractEventLoop) -> None:
         for job, outcome in zip(jobs, outcomes, strict=True):
-            settle(job.done, outcome)
+            answer(job.done, outcome)
         self._commit_next(loop)
 
     def _commit_together(self, jobs: Sequence[Job], *, apart: bool = False) -> list[Any]:
@@ -234,10 +234,10 @@ def in_savepoint(tx: Connection, work: Callable[[Connection], Any]) -> Any:
 
 
 def give_up(job: Job) -> None:
-    settle(job.done, Failed(unavailable(TimeoutError(), outcome_unknown=job.started)))
+    answer(job.done, Failed(unavailable(TimeoutError(), outcome_unknown=job.started)))
 
 
-def settle(done: asyncio.Future[Any], outcome: Any) -> None:
+def answer(done: asyncio.Future[Any], outcome: Any) -> None:
     if done.done():  # whoever waited has given up, and knows that the outcome is unknown
         return
     if isinstance(outcome, Failed):
