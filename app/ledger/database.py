@@ -1,4 +1,4 @@
-"""The way to the database: one transaction per piece of work, and what counts as trouble. Knows no table.
+"""The way to the database: one transaction per piece of work, and which failures pass. Knows no table.
 
 A piece of work is a plain function whose first argument is the connection of its transaction. It may be run again, so
 it touches nothing but the database.
@@ -44,7 +44,7 @@ class Guard(Protocol):
         """As :meth:`check`; may wait a moment until it may."""
 
 
-ALONG_S = 0.02  # far below what anybody notices, and several commits long
+MAX_COMMIT_DELAY_S = 0.02  # of what nobody waits for, to share a commit; several commits long
 TIMEOUT_S = 5.0  # for a whole transaction, with the wait for its turn; after it, LedgerUnavailable
 
 
@@ -62,19 +62,19 @@ class Database(ABC):
         return await self._watched(work.__name__, lambda: self.commit(lambda tx: work(tx, *args, **kwargs)))
 
     async def write_each(
-        self, name: str, work: Callable[[Connection, Sequence[Item]], Sequence[T]], item: Item, *, hurry: bool = True
+        self, name: str, work: Callable[[Connection, Sequence[Item]], Sequence[T]], item: Item, *, urgent: bool = True
     ) -> T:
         """As :meth:`write`, for work that does many things as cheaply as one and returns a result for each.
 
         It may be given the items of others who wait for the same commit. Where it raises, it is run again for each
-        item on its own, so that a refusal is nobody else's. Without ``hurry`` nobody waits for it: it may be held back
+        item on its own, so that a refusal is nobody else's. Without ``urgent`` nobody waits for it: it may be held back
         a moment, to share another's commit. The observer is told ``name``.
         """
-        return await self._watched(name, lambda: self.commit_each(work, item, hurry=hurry))
+        return await self._watched(name, lambda: self.commit_each(work, item, urgent=urgent))
 
     async def read(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run ``work``, which only reads, on one state of what is committed. Raises LedgerUnavailable."""
-        return await self.look(lambda tx: work(tx, *args, **kwargs))
+        return await self.run_read(lambda tx: work(tx, *args, **kwargs))
 
     async def _watched(self, name: str, commit: Callable[[], Awaitable[T]]) -> T:
         began, took = time.monotonic(), True
@@ -98,13 +98,13 @@ class Database(ABC):
         """:meth:`write` without arguments."""
 
     async def commit_each(
-        self, work: Callable[[Connection, Sequence[Item]], Sequence[T]], item: Item, *, hurry: bool = True
+        self, work: Callable[[Connection, Sequence[Item]], Sequence[T]], item: Item, *, urgent: bool = True
     ) -> T:
         """:meth:`write_each`, where nobody's items are put together."""
         return (await self.commit(lambda tx: work(tx, [item])))[0]
 
     @abstractmethod
-    async def look(self, work: Callable[[Connection], T]) -> T:
+    async def run_read(self, work: Callable[[Connection], T]) -> T:
         """:meth:`read` without arguments."""
 
 
@@ -128,7 +128,7 @@ def database_url(url: str) -> URL:
             raise BadDatabaseUrl(f"{other} is neither sqlite nor postgresql")
 
 
-def is_trouble(error: BaseException) -> bool:
+def is_transient(error: BaseException) -> bool:
     """Whether the database, not the statement, is to blame, so that the same work may succeed later."""
     blames_statement = isinstance(error, IntegrityError | ProgrammingError | DataError | NotSupportedError)
     return isinstance(error, DBAPIError | PoolTimeout | OSError) and not blames_statement
@@ -149,7 +149,7 @@ def translated(error: Exception) -> Exception:
 
     SQLAlchemy wraps a refusal that is raised while a value goes into a statement.
     """
-    if is_trouble(error):
+    if is_transient(error):
         return unavailable(error)
     wrapped = error.orig if isinstance(error, StatementError) else None
     return wrapped if isinstance(wrapped, LedgerError) else error

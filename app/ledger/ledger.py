@@ -221,7 +221,7 @@ class Ledger:
     async def note(self, noted: Sequence[Noted], events_: Iterable[NewEvent], *, at_ms: int) -> tuple[Event, ...]:
         """As :meth:`append_events`, and take the noted steps of calls that are not past them already."""
         noting = changes.Noting(tuple(noted), tuple(events_), at_ms)
-        return await self._database.write_each("note", changes.make, noting, hurry=False)
+        return await self._database.write_each("note", changes.make, noting, urgent=False)
 
     async def events_since(self, person: Person, seq: int, *, limit: int = events.REPLAY_LIMIT) -> tuple[Event, ...]:
         """What somebody was told after ``seq``, oldest first; with what all users were told, where it is one."""

@@ -14,7 +14,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from app.ledger.database import Database, is_trouble, translated, unavailable
+from app.ledger.database import Database, is_transient, translated, unavailable
 from app.ledger.errors import LedgerUnavailable
 
 T = TypeVar("T")
@@ -50,13 +50,13 @@ class PostgresDatabase(Database):
             await close(made, timeout_s)
 
     async def check(self) -> None:
-        if await self.look(lambda tx: tx.exec_driver_sql("SELECT pg_is_in_recovery()").scalar()):
+        if await self.run_read(lambda tx: tx.exec_driver_sql("SELECT pg_is_in_recovery()").scalar()):
             raise LedgerUnavailable("the database is a standby that takes no writes")
 
     async def commit(self, work: Callable[[Connection], T]) -> T:
         return await self._transact(work, isolation_level="READ COMMITTED")  # what may not change meanwhile, is locked
 
-    async def look(self, work: Callable[[Connection], T]) -> T:
+    async def run_read(self, work: Callable[[Connection], T]) -> T:
         return await self._transact(work, isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
     async def _transact(self, work: Callable[[Connection], T], **options: Any) -> T:
@@ -71,7 +71,7 @@ class PostgresDatabase(Database):
                     await transaction.commit()
                     return result
             except Exception as error:
-                if not (is_trouble(error) or isinstance(error, NOT_CONNECTED)):
+                if not (is_transient(error) or isinstance(error, NOT_CONNECTED)):
                     meant = translated(error)
                     raise meant from meant.__cause__
                 if committing or attempt == ATTEMPTS or not left_nothing_behind(error):

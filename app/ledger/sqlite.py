@@ -22,7 +22,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
 
 from app.ledger.bulk import execute_sqlite, json_text
-from app.ledger.database import ALONG_S, Database, is_trouble, translated, unavailable
+from app.ledger.database import MAX_COMMIT_DELAY_S, Database, is_transient, translated, unavailable
 from app.ledger.errors import LedgerUnavailable
 from app.private import make_private_file, make_private_folder, take_from_others
 
@@ -90,7 +90,7 @@ class SqliteDatabase(Database):
             await database._close()
 
     async def check(self) -> None:
-        await self.look(self._check)
+        await self.run_read(self._check)
 
     def _check(self, tx: Connection) -> None:
         tx.exec_driver_sql("PRAGMA schema_version").scalar()  # which is read from the file
@@ -98,22 +98,22 @@ class SqliteDatabase(Database):
             raise LedgerUnavailable("its file is gone, or is another one: what is stored now would not be found")
 
     async def commit(self, work: Callable[[Connection], T]) -> T:
-        result: T = await self._done(Job(work), hurry=True)
+        result: T = await self._done(Job(work), urgent=True)
         return result
 
     async def commit_each(
-        self, work: Callable[[Connection, Sequence[Item]], Sequence[T]], item: Item, *, hurry: bool = True
+        self, work: Callable[[Connection, Sequence[Item]], Sequence[T]], item: Item, *, urgent: bool = True
     ) -> T:
-        result: T = await self._done(Job(work, item, each=True), hurry=hurry)
+        result: T = await self._done(Job(work, item, each=True), urgent=urgent)
         return result
 
-    async def _done(self, job: Job, *, hurry: bool) -> Any:
+    async def _done(self, job: Job, *, urgent: bool) -> Any:
         loop = asyncio.get_running_loop()
         self._waiting.append(job)
-        if hurry:
+        if urgent:
             self._start_committing()
         else:
-            loop.call_later(ALONG_S, self._start_committing)
+            loop.call_later(MAX_COMMIT_DELAY_S, self._start_committing)
         patience = loop.call_later(self._timeout_s, give_up, job)
         try:
             return await job.done
@@ -122,11 +122,11 @@ class SqliteDatabase(Database):
             if not job.started:
                 self._waiting.remove(job)
 
-    async def look(self, work: Callable[[Connection], T]) -> T:
+    async def run_read(self, work: Callable[[Connection], T]) -> T:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._timeout_s):
-                return await loop.run_in_executor(self._reader_threads, self._look, work)
+                return await loop.run_in_executor(self._reader_threads, self._read_in_thread, work)
         except TimeoutError as error:
             raise unavailable(error) from error
 
@@ -169,7 +169,7 @@ class SqliteDatabase(Database):
                 outcomes = [in_savepoint(tx, job.alone) for job in jobs] if apart else together(tx, jobs)
                 committing = True
         except Exception as error:
-            if not apart and not is_trouble(error):  # one of them is refused, which is rare: again, each on its own
+            if not apart and not is_transient(error):  # one of them is refused, which is rare: again, each on its own
                 return self._commit_together(jobs, apart=True)
             if began and not committing and len(jobs) > 1:  # perhaps it was only one's: a page too many, say
                 return [outcome for job in jobs for outcome in self._commit_together([job])]
@@ -177,7 +177,7 @@ class SqliteDatabase(Database):
             return [Failed(unavailable(error, outcome_unknown=committing)) for _ in jobs]
         return outcomes
 
-    def _look(self, work: Callable[[Connection], T]) -> T:
+    def _read_in_thread(self, work: Callable[[Connection], T]) -> T:
         try:
             with self.reader.connect() as tx, tx.begin():
                 return work(tx)
@@ -226,7 +226,7 @@ def in_savepoint(tx: Connection, work: Callable[[Connection], Any]) -> Any:
         result = work(tx)
         savepoint.commit()
     except Exception as error:
-        if is_trouble(error):
+        if is_transient(error):
             raise
         savepoint.rollback()
         return Failed(translated(error))
