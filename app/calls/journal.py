@@ -21,11 +21,11 @@ from app.ledger.values import (
     Changed,
     Charged,
     ChargeResult,
+    DeferredStep,
     Ended,
     Event,
     NewCall,
     NewEvent,
-    Noted,
     Record,
     UnitDue,
 )
@@ -36,7 +36,7 @@ ChargeListener = Callable[[Charged], None]
 RETRY_EVERY_S = 0.5
 BACKLOG = 100_000  # events that wait for the ledger; beyond it the oldest are dropped, loudly
 PAGE = 1000  # events that are stored in one transaction, or read at a time
-EARLY = 10_000  # events held back for those before them; beyond it they are read again from the ledger
+MAX_OUT_OF_ORDER = 10_000  # events held back for those before them; beyond it they are read again from the ledger
 
 logger = logging.getLogger(__name__)
 
@@ -47,13 +47,13 @@ class Journal:
     def __init__(self, ledger: Ledger, publish: Publish, published: int) -> None:
         """``published`` is the number of the last event that needs no telling any more."""
         self.ledger = ledger
-        self._hand_out = publish
+        self._publish = publish
         self._published = published
-        self._early: dict[int, Event] = {}  # stored, and waiting for those before them; by their numbers
+        self._out_of_order: dict[int, Event] = {}  # stored, and waiting for those before them; by their numbers
         self._reading = asyncio.Lock()  # one reads on for all
         self._backlog: deque[NewEvent] = deque()
         self._dropped = 0
-        self._notes: dict[str, Noted] = {}  # by call
+        self._deferred: dict[str, DeferredStep] = {}  # by call
         self._wake = asyncio.Event()
         self._in_doubt = False  # whether an answer got lost, and with it perhaps something to tell
         self._charge_listeners: list[ChargeListener] = []
@@ -65,7 +65,7 @@ class Journal:
     async def open_call(self, call: NewCall, events: Iterable[NewEvent] = ()) -> Changed:
         with self._noting_doubt():
             changed = await self.ledger.open_call(call, events)
-        await self._publish(changed.events)
+        await self._publish_in_order(changed.events)
         return changed
 
     async def move(
@@ -78,10 +78,10 @@ class Journal:
         events: Iterable[NewEvent] = (),
     ) -> Changed:
         with self._noting_doubt():
-            before = self._notes.get(call_id)
-            changed = await self.ledger.move(call_id, to, cause=cause, at_ms=at_ms, events=events, before=before)
-        self._notes.pop(call_id, None)
-        await self._publish(changed.events)
+            deferred = self._deferred.get(call_id)
+            changed = await self.ledger.move(call_id, to, cause=cause, at_ms=at_ms, events=events, deferred=deferred)
+        self._deferred.pop(call_id, None)
+        await self._publish_in_order(changed.events)
         return changed
 
     async def end_call(
@@ -102,17 +102,17 @@ class Journal:
             ended_at_ms=ended_at_ms,
             duration_seconds=duration_seconds,
             events=events,
-            before=self._notes.get(call_id),
+            deferred=self._deferred.get(call_id),
             record=record,
         )
-        self._notes.pop(call_id, None)
-        await self._publish(ended.events)
+        self._deferred.pop(call_id, None)
+        await self._publish_in_order(ended.events)
         return ended
 
     async def charge_units(self, due: Sequence[UnitDue]) -> list[ChargeResult]:
         results = await self.ledger.charge_units(due)
         charged = [result for result in results if isinstance(result, Charged)]
-        await self._publish([event for result in charged for event in result.events])
+        await self._publish_in_order([event for result in charged for event in result.events])
         for result in charged:
             if not result.already:
                 for listener in self._charge_listeners:
@@ -124,11 +124,11 @@ class Journal:
             adjusted = await self.ledger.adjust(
                 user_id, amount, reason=reason, idempotency_key=idempotency_key, at_ms=now().utc_ms
             )
-        await self._publish(adjusted.events)
+        await self._publish_in_order(adjusted.events)
         return adjusted
 
-    def tell(self, event: NewEvent) -> None:
-        """Have an event stored and published soon, after those that were told before it."""
+    def append(self, event: NewEvent) -> None:
+        """Have an event stored and published soon, after those that were appended before it."""
         if len(self._backlog) >= BACKLOG:
             self._drop(self._backlog.popleft())
         self._backlog.append(event)
@@ -139,13 +139,13 @@ class Journal:
             logger.error("the ledger is %d events behind: %s is dropped, and those after it", BACKLOG, event)
         self._dropped += 1
 
-    def note(self, noted: Noted) -> None:
+    def defer(self, step: DeferredStep) -> None:
         """Have a step that nobody waits for stored soon, or with the call's next one."""
-        self._notes[noted.call_id] = noted
+        self._deferred[step.call_id] = step
         self._wake.set()
 
     async def run(self) -> None:
-        """Store what was told; until cancelled."""
+        """Store what was appended and deferred; until cancelled."""
         while True:
             await self._wake.wait()
             self._wake.clear()
@@ -153,15 +153,15 @@ class Journal:
             await self._catch_up()
 
     async def _flush(self) -> None:
-        while self._backlog or self._notes:
+        while self._backlog or self._deferred:
             batch = [self._backlog.popleft() for _ in range(min(PAGE, len(self._backlog)))]
-            notes, self._notes = list(self._notes.values()), {}
-            await self._store(batch, notes)
+            deferred, self._deferred = list(self._deferred.values()), {}
+            await self._store(batch, deferred)
         if self._dropped:
             logger.error("%d events were dropped while the ledger was behind", self._dropped)
             self._dropped = 0
 
-    async def _store(self, batch: list[NewEvent], notes: list[Noted]) -> None:
+    async def _store(self, batch: list[NewEvent], deferred: list[DeferredStep]) -> None:
         """Until it is stored and told. What a try that was cut off may have stored is looked for before the next."""
         before, at_ms, perhaps_stored = self._published, now().utc_ms, False
         while True:
@@ -169,9 +169,9 @@ class Journal:
                 if perhaps_stored and batch and await self._is_stored(batch[0], at_ms, before):
                     await self._read_on()
                 else:
-                    await self._publish(await self.ledger.note(notes, batch, at_ms=at_ms))
+                    await self._publish_in_order(await self.ledger.store_deferred(deferred, batch, at_ms=at_ms))
             except LedgerUnavailable as error:
-                logger.warning("%d events and %d notes wait for the ledger: %s", len(batch), len(notes), error)
+                logger.warning("%d events and %d steps wait for the ledger: %s", len(batch), len(deferred), error)
                 perhaps_stored = perhaps_stored or error.outcome_unknown
                 await asyncio.sleep(RETRY_EVERY_S)
             else:
@@ -209,25 +209,25 @@ class Journal:
             after = page[-1].seq
         return False
 
-    async def _publish(self, events: Sequence[Event]) -> None:
-        """Hand out events in the order of their numbers. A gap is somebody's commit whose answer is not here yet, or
+    async def _publish_in_order(self, events: Sequence[Event]) -> None:
+        """Publish events in the order of their numbers. A gap is somebody's commit whose answer is not here yet, or
         got lost, or another node's: what stands in the ledger fills it, so that everything is told, and once."""
         if not events:
             return
         following = list(range(self._published + 1, self._published + 1 + len(events)))
-        if not self._early and [event.seq for event in events] == following:  # as nearly always
+        if not self._out_of_order and [event.seq for event in events] == following:  # as nearly always
             self._published = following[-1]
-            self._hand_out(events)
+            self._publish(events)
             return
         self._keep(events)
-        self._hand_out_next()
-        if self._early:
+        self._publish_following()
+        if self._out_of_order:
             await asyncio.sleep(0)  # what was committed together is answered in the same turn
-            self._hand_out_next()
+            self._publish_following()
         try:
             await self._read_on(max(event.seq for event in events))
         except LedgerUnavailable as error:  # what was asked for is stored all the same: telling it catches up
-            logger.warning("%d events are told later: %s", len(self._early), error)
+            logger.warning("%d events are told later: %s", len(self._out_of_order), error)
             self._in_doubt = True
             self._wake.set()
 
@@ -241,37 +241,37 @@ class Journal:
         async with self._reading:
             more = True
             while more and self._published < until:
-                answered = max(self._early, default=0)
+                answered = max(self._out_of_order, default=0)
                 page = await self.ledger.tail(self._published, limit=PAGE)
                 if behind_writers:
                     await self.ledger.ping()
                 read = page[-1].seq if page else 0
                 self._keep(page)
                 more = len(page) == PAGE
-                self._hand_out_to(read if more else max(answered, read))
+                self._publish_up_to(read if more else max(answered, read))
 
     def _keep(self, events: Iterable[Event]) -> None:
         """Until those before them are there."""
-        if len(self._early) > EARLY:
-            self._early.clear()
-        self._early.update((event.seq, event) for event in events if event.seq > self._published)
+        if len(self._out_of_order) > MAX_OUT_OF_ORDER:
+            self._out_of_order.clear()
+        self._out_of_order.update((event.seq, event) for event in events if event.seq > self._published)
 
-    def _hand_out_to(self, last: int) -> None:
+    def _publish_up_to(self, last: int) -> None:
         """All that is here up to the number ``last``: the others before it were told, or are not there any more."""
-        ready = [self._early.pop(seq) for seq in sorted(seq for seq in self._early if seq <= last)]
+        ready = [self._out_of_order.pop(seq) for seq in sorted(seq for seq in self._out_of_order if seq <= last)]
         if ready:
             self._published = ready[-1].seq
-            self._hand_out(ready)
-        self._hand_out_next()
+            self._publish(ready)
+        self._publish_following()
 
-    def _hand_out_next(self) -> None:
-        """What follows without a gap on what was handed out."""
+    def _publish_following(self) -> None:
+        """What follows without a gap on what was published."""
         ready: list[Event] = []
-        while (event := self._early.pop(self._published + 1 + len(ready), None)) is not None:
+        while (event := self._out_of_order.pop(self._published + 1 + len(ready), None)) is not None:
             ready.append(event)
         if ready:
             self._published = ready[-1].seq
-            self._hand_out(ready)
+            self._publish(ready)
 
     async def prove_alive(self, last_rtp_ms: Mapping[str, int]) -> None:
         """Best effort: what is not stored now is stored by the next one."""

@@ -22,7 +22,7 @@ from app.calls.room import Released, Room
 from app.calls.room_watcher import PauseReason, ProducerChange
 from app.calls.tasks import Tasks
 from app.ledger.errors import LedgerUnavailable, StaleState, UnknownCall
-from app.ledger.values import CallState, EndedBy, NewEvent, Noted
+from app.ledger.values import CallState, DeferredStep, EndedBy, NewEvent
 from app.person import OTHER, PartyRole
 from worker_bridge.producer import Producer
 from worker_bridge.resource import CloseReason
@@ -99,13 +99,13 @@ class Lifecycle:
     ) -> None:
         """The other party is told; and both, of what the node did."""
         for told in (OTHER[party],) if reason is None else (party, OTHER[party]):
-            self._journal.tell(call_events.producer_event(change, call, party, producer, told, reason))
+            self._journal.append(call_events.producer_event(change, call, party, producer, told, reason))
 
     def set_up(self, call: LiveCall) -> None:
         """There is a transport; the first of a call makes it ``connecting``."""
         if call.state is CallState.MATCHED:
             self._moved(call, call.step(CallEvent.SET_UP).state)
-            self._journal.note(Noted(call.id, call.state, "the first transport", now().utc_ms))
+            self._journal.defer(DeferredStep(call.id, call.state, "the first transport", now().utc_ms))
 
     def first_packet(self, call: LiveCall, party: PartyRole, producer: Producer, at: Moment) -> None:
         """The worker received a producer's first packet; the first of a call is the moment of connection."""

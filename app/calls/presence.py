@@ -113,6 +113,6 @@ class Presence:
 
     def _tell(self, otomo_id: str, line: Line, status: Status) -> None:
         line.told, line.told_at = status, self._loop.time()
-        self._journal.tell(call_events.otomo_status(otomo_id, status, now()))
+        self._journal.append(call_events.otomo_status(otomo_id, status, now()))
         if status == "offline":  # to be forgotten
             line.look = self._loop.call_at(line.due(status, self._pace), self._look, otomo_id)

@@ -20,7 +20,7 @@ from app.ledger.calls import COLUMNS, RECORD
 from app.ledger.errors import CallExists, StaleState, UnknownCall
 from app.ledger.tables import call_records, call_transitions, call_units
 from app.ledger.tables import calls as call_table
-from app.ledger.values import Call, CallState, Changed, Ended, Event, NewCall, NewEvent, Noted, Record
+from app.ledger.values import Call, CallState, Changed, DeferredStep, Ended, Event, NewCall, NewEvent, Record
 
 STEP = ("call_id", "state", "cause", "at_ms")
 ADD = BulkInsert(call_table, COLUMNS, unless_there=True)
@@ -82,37 +82,37 @@ class Opening:
 
 @dataclass(frozen=True, slots=True)
 class Moving:
-    """A call to move forward, and what is told about it. ``before`` is a noted step."""
+    """A call to move forward, and what is told about it. ``deferred`` is not stored yet."""
 
     call_id: str
     to: CallState
     cause: str
     at_ms: int
     told: tuple[NewEvent, ...]
-    before: Noted | None
+    deferred: DeferredStep | None
 
 
 @dataclass(frozen=True, slots=True)
-class Noting:
+class DeferredSteps:
     """Steps that nobody waits for, and what is told besides."""
 
-    noted: tuple[Noted, ...]
+    steps: tuple[DeferredStep, ...]
     told: tuple[NewEvent, ...]
     at_ms: int
 
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """A call to end. ``told`` is stored before the ``call_end`` of both parties; ``before`` is a noted step."""
+    """A call to end. ``told`` is stored before the ``call_end`` of both parties; ``deferred`` is not stored yet."""
 
     call_id: str
     end: End
     told: tuple[NewEvent, ...]
-    before: Noted | None
+    deferred: DeferredStep | None
     record: Record | None
 
 
-Change = Opening | Moving | Noting | Ending
+Change = Opening | Moving | DeferredSteps | Ending
 
 
 def make(tx: Connection, changes: Sequence[Change]) -> list[Any]:
@@ -147,8 +147,8 @@ class ChangeBatch:
                 return events.drafts(change.told, new.created_at_ms), partial(Changed, self._call(new.id))
             case Moving():
                 return events.drafts(change.told, change.at_ms), partial(Changed, self._move(change))
-            case Noting():
-                self._note(change.noted)
+            case DeferredSteps():
+                self._apply_deferred(change.steps)
                 return events.drafts(change.told, change.at_ms), tuple
             case Ending(call_id=call_id, end=end):
                 if self._call(call_id).state is CallState.ENDED:
@@ -168,7 +168,7 @@ class ChangeBatch:
         return call
 
     def _move(self, moving: Moving) -> Call:
-        self._note([moving.before] if moving.before else ())
+        self._apply_deferred([moving.deferred] if moving.deferred else ())
         call = self._call(moving.call_id)
         if not call.state.precedes(moving.to):
             raise StaleState(call.id, call.state)
@@ -180,16 +180,16 @@ class ChangeBatch:
         self._steps.append((call.id, moving.to, moving.cause, moving.at_ms))
         return self._change(replace(call, **changes))
 
-    def _note(self, noted: Iterable[Noted]) -> None:
+    def _apply_deferred(self, steps: Iterable[DeferredStep]) -> None:
         """A call that is gone, or past the step already, stays as it is."""
-        for one in noted:
+        for one in steps:
             call = self._calls.get(one.call_id)
             if call is not None and call.state.precedes(one.state):
                 self._steps.append((call.id, one.state, one.cause, one.at_ms))
                 self._change(replace(call, state=one.state))
 
     def _end(self, ending: Ending) -> Call:
-        self._note([ending.before] if ending.before else ())
+        self._apply_deferred([ending.deferred] if ending.deferred else ())
         if ending.record is not None:
             self._records[ending.call_id] = ending.record
         return self.end(self._call(ending.call_id), ending.end)
@@ -234,8 +234,8 @@ def _concerned(change: Change) -> Collection[str]:
     match change:
         case Opening():
             return ()
-        case Noting(noted=noted):
-            return [one.call_id for one in noted]
+        case DeferredSteps(steps=steps):
+            return [one.call_id for one in steps]
         case Moving(call_id=call_id) | Ending(call_id=call_id):
             return (call_id,)
 

@@ -33,11 +33,11 @@ from app.ledger.values import (
     CallState,
     Changed,
     ChargeResult,
+    DeferredStep,
     Ended,
     Event,
     NewCall,
     NewEvent,
-    Noted,
     Page,
     Record,
     Recovered,
@@ -95,17 +95,17 @@ class Ledger:
         cause: str,
         at_ms: int,
         events: Iterable[NewEvent] = (),
-        before: Noted | None = None,
+        deferred: DeferredStep | None = None,
     ) -> Changed:
         """Move a call forward, to any state before ``ending``; of several who ask for one state, one succeeds.
 
         ``matched`` sets ``accepted_at_ms``; ``talking`` sets ``connected_at_ms`` and is the first proof of life.
-        ``before`` is a noted step that was not stored yet. Raises UnknownCall, StaleState (which names the state that
-        the call is in).
+        ``deferred`` is a step that waited for this one. Raises UnknownCall, StaleState (which names the state that the
+        call is in).
         """
         if to in (CallState.ENDING, CallState.ENDED):
             raise ValueError("a call is ended by end_call")
-        moving = changes.Moving(call_id, to, cause, at_ms, tuple(events), before)
+        moving = changes.Moving(call_id, to, cause, at_ms, tuple(events), deferred)
         return await self._database.write_each("move", changes.make, moving)
 
     async def end_call(
@@ -117,7 +117,7 @@ class Ledger:
         duration_seconds: int,
         cause: str | None = None,
         events: Iterable[NewEvent] = (),
-        before: Noted | None = None,
+        deferred: DeferredStep | None = None,
         record: Record | None = None,
     ) -> Ended:
         """End a call, from whatever state, exactly once: a second end returns what the first one stored.
@@ -126,7 +126,7 @@ class Ledger:
         reason where it is not given; ``record`` is stored with the end. Raises UnknownCall.
         """
         end = changes.End(reason, cause or reason, ended_at_ms, duration_seconds)
-        ending = changes.Ending(call_id, end, tuple(events), before, record)
+        ending = changes.Ending(call_id, end, tuple(events), deferred, record)
         return await self._database.write_each("end_call", changes.make, ending)
 
     async def call(self, call_id: str) -> Call | None:
@@ -216,12 +216,14 @@ class Ledger:
 
     async def append_events(self, new: Iterable[NewEvent], *, at_ms: int) -> tuple[Event, ...]:
         """Store what is to be told and belongs to no other change; it may wait a moment for another's commit."""
-        return await self.note((), new, at_ms=at_ms)
+        return await self.store_deferred((), new, at_ms=at_ms)
 
-    async def note(self, noted: Sequence[Noted], events_: Iterable[NewEvent], *, at_ms: int) -> tuple[Event, ...]:
-        """As :meth:`append_events`, and take the noted steps of calls that are not past them already."""
-        noting = changes.Noting(tuple(noted), tuple(events_), at_ms)
-        return await self._database.write_each("note", changes.make, noting, urgent=False)
+    async def store_deferred(
+        self, steps: Sequence[DeferredStep], events_: Iterable[NewEvent], *, at_ms: int
+    ) -> tuple[Event, ...]:
+        """As :meth:`append_events`, and store the deferred steps of calls that are not past them already."""
+        change = changes.DeferredSteps(tuple(steps), tuple(events_), at_ms)
+        return await self._database.write_each("note", changes.make, change, urgent=False)
 
     async def events_since(self, person: Person, seq: int, *, limit: int = events.REPLAY_LIMIT) -> tuple[Event, ...]:
         """What somebody was told after ``seq``, oldest first; with what all users were told, where it is one."""

@@ -147,7 +147,7 @@ class Transition:
 
 
 @dataclass(frozen=True, slots=True)
-class Noted:
+class DeferredStep:
     """A step that nobody waits for: stored soon, with others, or with the call's next step."""
 
     call_id: str

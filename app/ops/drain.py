@@ -114,7 +114,7 @@ class Drain:
             if call.live and call.state is not CallState.REQUESTING:
                 if self._told.get(call.id) != self.deadline:
                     for event in call_events.node_draining(call, self.deadline):
-                        self._journal.tell(event)
+                        self._journal.append(event)
                 if self.deadline is not None:
                     told[call.id] = self.deadline
         self._told = told

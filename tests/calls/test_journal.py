@@ -45,7 +45,7 @@ async def test_what_is_told_is_in_the_database_already(tmp_path):
     async with Ledger.open(f"sqlite:///{path}") as ledger:
         journal = Journal(ledger, hear, await ledger.latest_seq())
         async with running(journal):
-            journal.tell(event("first"))
+            journal.append(event("first"))
             await journal.adjust("user", 100, reason="gift", idempotency_key="one")
             await eventually(lambda: len(seen) < 2 and f"{len(seen)} events were told")
     assert seen == [1, 1]
@@ -54,14 +54,14 @@ async def test_what_is_told_is_in_the_database_already(tmp_path):
 async def test_events_come_in_the_order_in_which_they_were_told(desk):
     names = [f"event-{number}" for number in range(500)]
     for name in names:
-        desk.journal.tell(event(name))
+        desk.journal.append(event(name))
     await eventually(not_told(desk, len(names)))
     assert desk.audience.types() == names
 
 
 async def test_many_writers_at_once_are_told_in_the_order_of_their_commits(desk):
     for number in range(100):
-        desk.journal.tell(event(f"event-{number}"))
+        desk.journal.append(event(f"event-{number}"))
     await asyncio.gather(
         *(desk.journal.adjust(f"user-{one}", 1, reason="gift", idempotency_key=f"{one}") for one in range(100))
     )
@@ -73,7 +73,7 @@ async def test_a_commit_whose_answer_was_lost_is_told_with_the_next_one(desk):
     """Its writer gave up; what it stored stands in the ledger, between what was told and what comes."""
     await desk.journal.adjust("user", 1, reason="gift", idempotency_key="one")
     lost = await desk.ledger.append_events([event("lost"), event("lost too")], at_ms=SOON_MS)
-    desk.journal.tell(event("next"))
+    desk.journal.append(event("next"))
     await eventually(not_told(desk, 4))
     assert desk.audience.types() == ["wallet_update", "lost", "lost too", "next"]
     assert desk.audience.numbers()[1:3] == [one.seq for one in lost]
@@ -85,7 +85,7 @@ async def test_what_was_there_before_the_node_started_is_not_told_again(tmp_path
         await ledger.append_events([event("old")], at_ms=SOON_MS)
         journal = Journal(ledger, lambda events: heard.extend(one.type for one in events), await ledger.latest_seq())
         async with running(journal):
-            journal.tell(event("new"))
+            journal.append(event("new"))
             await eventually(lambda: not heard and "nothing was told")
     assert heard == ["new"]
 
@@ -108,24 +108,24 @@ async def test_a_unit_that_is_charged_again_is_not_told_again(desk):
 async def test_events_wait_for_a_database_that_is_locked(desk_with, caplog):
     async with desk_with(timeout_s=IMPATIENT_S) as desk:
         with desk.locked():
-            desk.journal.tell(event("first"))
+            desk.journal.append(event("first"))
             await eventually(lambda: has_not_failed(caplog))
-            desk.journal.tell(event("second"))
+            desk.journal.append(event("second"))
             assert desk.audience.events == []
-        desk.journal.tell(event("third"))
+        desk.journal.append(event("third"))
         await eventually(not_told(desk, 3))
         assert desk.audience.types() == ["first", "second", "third"]
 
 
 async def test_an_event_whose_commit_was_cut_off_is_told_once(desk_with, caplog):
     async with desk_with(timeout_s=IMPATIENT_S, runs=False) as desk:
-        desk.journal.tell(event("first"))
-        desk.journal.tell(event("second"))
+        desk.journal.append(event("first"))
+        desk.journal.append(event("second"))
         background = Tasks()
         async with desk.stalled_commit():
             background.start(desk.journal.run(), "journal")
             await eventually(lambda: has_not_failed(caplog))
-        desk.journal.tell(event("third"))
+        desk.journal.append(event("third"))
         await eventually(lambda: "third" not in desk.audience.types() and "the third was not told")
         await background.close()
         assert desk.audience.types() == ["first", "second", "third"]
@@ -136,7 +136,7 @@ async def test_a_backlog_without_end_loses_its_oldest_loudly(still_desk, caplog,
     monkeypatch.setattr(journal_module, "BACKLOG", 3)
     with caplog.at_level(logging.ERROR):
         for number in range(5):
-            still_desk.journal.tell(event(f"event-{number}"))
+            still_desk.journal.append(event(f"event-{number}"))
         assert ["event-0" in record.getMessage() for record in caplog.records] == [True], "once, not once for each"
         async with running(still_desk.journal):
             await eventually(not_told(still_desk, 3))
@@ -148,7 +148,7 @@ async def test_a_backlog_of_many_pages_is_told_in_order(still_desk, monkeypatch)
     monkeypatch.setattr(journal_module, "PAGE", 10)
     names = [f"event-{number}" for number in range(25)]
     for name in names:
-        still_desk.journal.tell(event(name))
+        still_desk.journal.append(event(name))
     async with running(still_desk.journal):
         await eventually(not_told(still_desk, 25))
     assert still_desk.audience.types() == names
@@ -175,9 +175,9 @@ async def test_what_was_pruned_before_it_was_told_is_not_waited_for(desk):
     await desk.ledger.append_events([event("new")] * 2, at_ms=SOON_MS + 10)
     await desk.ledger.append_events([event("old too")] * 5, at_ms=SOON_MS)
     assert await desk.ledger.prune_events(before_ms=SOON_MS + 10) == 10
-    desk.journal.tell(event("own"))
+    desk.journal.append(event("own"))
     await eventually(not_told(desk, 3))
-    desk.journal.tell(event("next"))
+    desk.journal.append(event("next"))
     await eventually(not_told(desk, 4))
     assert desk.audience.types() == ["new", "new", "own", "next"]
     assert desk.audience.numbers() == [6, 7, 13, 14]
@@ -196,7 +196,7 @@ async def test_a_lost_answer_many_pages_long_is_told_and_stored_once(desk_with, 
     async with desk_with(timeout_s=IMPATIENT_S, runs=False) as desk:
         await desk.ledger.append_events([event("another node's")] * 10, at_ms=SOON_MS)
         for number in range(9):
-            desk.journal.tell(event(f"event-{number}"))
+            desk.journal.append(event(f"event-{number}"))
         background = Tasks()
         async with desk.stalled_commit():
             background.start(desk.journal.run(), "journal")

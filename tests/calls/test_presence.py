@@ -55,7 +55,7 @@ class Stage:
     async def told(self, *expected: str) -> None:
         """All that was told of the otomo since the beginning is this."""
         marks = self.desk.audience.types().count("mark")
-        self.desk.journal.tell(NewEvent("mark", {}))
+        self.desk.journal.append(NewEvent("mark", {}))
         await eventually(lambda: self.desk.audience.types().count("mark") == marks and "the mark was not told")
         statuses = self.desk.audience.payloads("otomo_status")
         assert [one["status"] for one in statuses] == list(expected)

@@ -17,7 +17,7 @@ from sqlalchemy import event
 from app.ledger import Ledger, claimed
 from app.ledger.errors import BalanceTooLow, CallExists, LedgerUnavailable, PartyBusy
 from app.ledger.sqlite import SqliteDatabase
-from app.ledger.values import CallState, Changed, NewEvent, Noted
+from app.ledger.values import CallState, Changed, DeferredStep, NewEvent
 
 BRIEF_S = 2.0  # a transaction's time limit: some tests wait for it to pass, all others must not come near it
 
@@ -240,11 +240,11 @@ async def test_ends_that_are_stored_together_come_after_what_was_asked_before_th
     with slow_disk(ledger) as (hangs, go):
         under_way = asyncio.create_task(credit(ledger, 1))
         await hangs.wait()
-        step = Noted("b", CallState.CONNECTING, "the first transport", START)
+        step = DeferredStep("b", CallState.CONNECTING, "the first transport", START)
         ends = [
             ledger.end_call(name, reason="manual", ended_at_ms=START, duration_seconds=0) for name in ("a", "b", "a")
         ]
-        tries = asyncio.gather(ends[0], ledger.note([step], [], at_ms=START), *ends[1:])
+        tries = asyncio.gather(ends[0], ledger.store_deferred([step], [], at_ms=START), *ends[1:])
         await asyncio.sleep(0)  # lets all ask
         go.set()
         first, _, other, second = await tries
@@ -263,7 +263,9 @@ async def test_what_is_asked_about_one_call_is_done_in_that_order_though_stored_
         under_way = asyncio.create_task(credit(ledger, 1, key="second"))
         await hangs.wait()
         tries = asyncio.gather(
-            ledger.note([Noted("call", CallState.CONNECTING, "the first transport", START)], [], at_ms=START),
+            ledger.store_deferred(
+                [DeferredStep("call", CallState.CONNECTING, "the first transport", START)], [], at_ms=START
+            ),
             ledger.move("call", CallState.TALKING, cause="rtp", at_ms=CONNECTED),
             ledger.charge_unit(unit(1)),
             ledger.open_call(matched_call("another")),
