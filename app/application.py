@@ -17,7 +17,7 @@ from app.calls.attempts import Attempts
 from app.calls.clock import now
 from app.calls.journal import Journal, Publish
 from app.calls.lifecycle import CallTimers, Lifecycle
-from app.calls.liveness import LifeLimits
+from app.calls.liveness import LivenessLimits
 from app.calls.media import capabilities_of, codecs_of
 from app.calls.metering import Meter
 from app.calls.missing_callers import MissingCallers
@@ -185,8 +185,8 @@ async def live_calls(app: web.Application) -> AsyncIterator[None]:
     meter = lifecycle.meter = Meter(
         journal, lifecycle.end_for, settings.unit_seconds, settings.rtp_stopped_after_s, timers.ledger_grace_s
     )
-    life = LifeLimits(settings.rtp_stopped_after_s, grace_s=settings.rtp_grace_s)
-    watch = Watch(registry, lifecycle, journal, hub.online, life, settings.max_packets_per_second)
+    liveness_limits = LivenessLimits(settings.rtp_stopped_after_s, grace_s=settings.rtp_grace_s)
+    watch = Watch(registry, lifecycle, journal, hub.online, liveness_limits, settings.max_packets_per_second)
     background = Tasks()
     admission, placement = operate(app, watch, background)
     rooms = Rooms(placement.place, codecs_of(settings.media_kinds), limits, registry.rooms_by_object)

@@ -18,7 +18,7 @@ import uvloop
 from app.calls.audio_faults import faults_of
 from app.calls.call import LiveCall
 from app.calls.clock import now
-from app.calls.liveness import LifeLimits, verdict
+from app.calls.liveness import LivenessLimits, end_reason_of
 from app.calls.media import codecs_of
 from app.calls.party_objects import PartyConsumer, PartyProducer
 from app.calls.quality import LOOK_EVERY
@@ -50,7 +50,7 @@ async def talking_call(slot: Slot, number: int, sender: socket.socket) -> LiveCa
     router = await slot.worker.create_router(codecs_of({"audio"}))
     room = Room(call.id, call.parties, router, slot.worker.channel, slot.webrtc_server, RoomLimits(1, 1), {})
     transport = await router.create_plain_transport(ListenInfo("udp", "127.0.0.1"), comedia=True)
-    for index, party in enumerate(call.lives):
+    for index, party in enumerate(call.liveness):
         ssrc = number * 10 + index + 1
         encodings = (RtpEncodingParameters(ssrc=ssrc),)
         parameters = RtpParameters(OPUS, encodings=encodings, rtcp=RtcpParameters(party))
@@ -69,7 +69,7 @@ async def talking_call(slot: Slot, number: int, sender: socket.socket) -> LiveCa
 
 
 async def measure(slot: Slot, calls: list[LiveCall]) -> dict[str, object]:
-    sweeper, limits = Sweeper(), LifeLimits()
+    sweeper, limits = Sweeper(), LivenessLimits()
     await sweeper.sweep(calls)
     spent, took = [], []
     for _ in range(SWEEPS):
@@ -78,11 +78,13 @@ async def measure(slot: Slot, calls: list[LiveCall]) -> dict[str, object]:
         present = now()
         for call in calls:
             assert call.connected_at is not None
-            verdict(call.lives.values(), call.connected_at.monotonic, present.monotonic, lambda _: True, limits)
+            end_reason_of(
+                call.liveness.values(), call.connected_at.monotonic, present.monotonic, lambda _: True, limits
+            )
             call.flags.update(faults_of(call, present.monotonic), present)
         spent.append((time.process_time() - cpu) * 1000)
         took.append((time.perf_counter() - wall) * 1000)
-    alive = sum(life.last_proof is not None for call in calls for life in call.lives.values())
+    alive = sum(liveness.last_proof is not None for call in calls for liveness in call.liveness.values())
     median = statistics.median(spent)
     return {
         "bench": "sweep",

@@ -34,38 +34,38 @@ def faults_of(call: LiveCall, now: float) -> Faults:
     faults = dead_microphones(call, room) if room.microphones.some_dead else {}
     faults |= bad_producers(call, room, now)
     heard = audible_parties(call, room, now)
-    muted = muted_parties(room) if len(heard) < len(call.lives) else ()
+    muted = muted_parties(room) if len(heard) < len(call.liveness) else ()
     faults |= one_way(call, heard, muted, faults, now)
     return faults | not_listening(call, room, heard, muted, now)
 
 
 def one_way(call: LiveCall, heard: Parties, muted: Parties, faults: Faults, now: float) -> Faults:
     flags: Faults = {}
-    for party, life in call.lives.items():
+    for party, liveness in call.liveness.items():
         if party in heard or party in muted:
-            life.unheard_since = None
+            liveness.unheard_since = None
             continue
-        if life.unheard_since is None:
-            life.unheard_since = now
+        if liveness.unheard_since is None:
+            liveness.unheard_since = now
         other = OTHER[party]
         other_is_heard = other in heard and (FlagType.DEAD_MICROPHONE, other) not in faults
-        sends_in_vain = is_fresh(life.last_rtp, now) and is_fresh(call.lives[other].last_proof, now)
-        if now - life.unheard_since >= UNHEARD_AFTER_S and (other_is_heard or sends_in_vain):
-            flags[FlagType.ONE_WAY_AUDIO, party] = life.unheard_since
+        sends_in_vain = is_fresh(liveness.last_rtp, now) and is_fresh(call.liveness[other].last_proof, now)
+        if now - liveness.unheard_since >= UNHEARD_AFTER_S and (other_is_heard or sends_in_vain):
+            flags[FlagType.ONE_WAY_AUDIO, party] = liveness.unheard_since
     return flags
 
 
 def not_listening(call: LiveCall, room: Room, heard: Parties, muted: Parties, now: float) -> Faults:
     flags: Faults = {}
-    for party, life in call.lives.items():
+    for party, liveness in call.liveness.items():
         other = OTHER[party]
         if other in heard or other in muted or not sends(room, other) or listens(room, party):
-            life.not_listening_since = None
+            liveness.not_listening_since = None
             continue
-        if life.not_listening_since is None:
-            life.not_listening_since = now
-        if now - life.not_listening_since >= UNHEARD_AFTER_S:
-            flags[FlagType.NOT_LISTENING, party] = life.not_listening_since
+        if liveness.not_listening_since is None:
+            liveness.not_listening_since = now
+        if now - liveness.not_listening_since >= UNHEARD_AFTER_S:
+            flags[FlagType.NOT_LISTENING, party] = liveness.not_listening_since
     return flags
 
 
@@ -90,7 +90,7 @@ def audible_parties(call: LiveCall, room: Room, now: float) -> set[PartyRole]:
         source = room.producers.get(listening.consumer.producer_id)
         if source is None or source.producer.paused or source.producer.kind != "audio":
             continue
-        if is_fresh(call.lives[source.party].last_rtp, now) and room.receives(listening):
+        if is_fresh(call.liveness[source.party].last_rtp, now) and room.receives(listening):
             heard.add(source.party)
     return heard
 
@@ -122,7 +122,7 @@ def muted_parties(room: Room) -> set[PartyRole]:
 
 
 def dead_microphones(call: LiveCall, room: Room) -> Faults:
-    silences = ((party, silent_since(room, party)) for party in call.lives)
+    silences = ((party, silent_since(room, party)) for party in call.liveness)
     return {(FlagType.DEAD_MICROPHONE, party): since for party, since in silences if since is not None}
 
 

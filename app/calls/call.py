@@ -89,7 +89,7 @@ TRANSITIONS: dict[tuple[CallState, CallEvent], Step] = {
 
 
 @dataclass(slots=True, eq=False)
-class PartyLife:
+class PartyLiveness:
     """What is known of one party's being there, in monotonic seconds; None where it never was so.
 
     ``last_proof`` is when the worker last received something new of it: RTP, or, while it is muted, anything at all.
@@ -123,18 +123,18 @@ class LiveCall:
     end_reason: EndReason | None = None
     ended_by: EndedBy = EndedBy.NODE
     accepted: bool = False  # by the otomo
-    lived_until: float | None = None  # when the last unit was due at which both parties were there
+    billable_until: float | None = None  # when the last unit was due at which both parties were there
     room: Room | None = None
     timer: asyncio.TimerHandle | None = None
     flags: Flags = field(default_factory=Flags)
     quality: CallQuality = field(init=False)
     parties: Parties = field(init=False)
-    lives: dict[PartyRole, PartyLife] = field(init=False)
+    liveness: dict[PartyRole, PartyLiveness] = field(init=False)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def __post_init__(self) -> None:
         self.parties = Parties.of(self.user_id, self.otomo_id)
-        self.lives = {"user": PartyLife(self.parties.user), "otomo": PartyLife(self.parties.otomo)}
+        self.liveness = {"user": PartyLiveness(self.parties.user), "otomo": PartyLiveness(self.parties.otomo)}
         self.quality = CallQuality()
 
     @property
@@ -148,7 +148,8 @@ class LiveCall:
     @property
     def last_proof(self) -> float | None:
         """When either party was last proven to be there."""
-        return max((life.last_proof for life in self.lives.values() if life.last_proof is not None), default=None)
+        proofs = (party.last_proof for party in self.liveness.values())
+        return max((proof for proof in proofs if proof is not None), default=None)
 
     def step(self, event: CallEvent) -> Step:
         """Where ``event`` leads from here. InvalidCallState where it does not belong."""
@@ -157,12 +158,12 @@ class LiveCall:
             raise InvalidCallState(f"call {self.id} is {self.state}: no {event}")
         return step
 
-    def life_of(self, person: Person) -> PartyLife:
+    def liveness_of(self, person: Person) -> PartyLiveness:
         """Raises Forbidden where it is no party of the call."""
         role = self.parties.role_of(person)
         if role is None:
             raise Forbidden(f"{person} is no party of call {self.id}")
-        return self.lives[role]
+        return self.liveness[role]
 
     def seconds_at(self, monotonic: float) -> int:
         """Whole seconds of sound by then; 0 before the first packet. A float's last bit takes no second away."""

@@ -109,8 +109,8 @@ class Lifecycle:
 
     def first_packet(self, call: LiveCall, party: PartyRole, producer: Producer, at: Moment) -> None:
         """The worker received a producer's first packet; the first of a call is the moment of connection."""
-        life = call.lives[party]
-        life.last_proof = life.last_rtp = at.monotonic
+        liveness = call.liveness[party]
+        liveness.last_proof = liveness.last_rtp = at.monotonic
         if call.room is not None:
             self._tasks.start(call.room.microphones.attend(producer), f"call {call.id} listens to the {party}")
         if call.connected_at is None and call.live:
@@ -214,15 +214,15 @@ class Lifecycle:
     async def _store_end(
         self, call: LiveCall, reason: EndReason, cause: str, at: Moment, events: tuple[NewEvent, ...]
     ) -> None:
-        """Until it is stored. Units that were lived and wait for the ledger go first: they were due before the end."""
+        """Until it is stored. Billable units that wait for the ledger go first: they were due before the end."""
         record = record_of(call, self.meter.unit_s)  # before the room closes
-        lived = await self.meter.stop(call)
+        billable = await self.meter.stop(call)
         began = now().monotonic
         while True:
             try:
-                if lived:
-                    await self._journal.charge_units(lived)
-                    lived = []
+                if billable:
+                    await self._journal.charge_units(billable)
+                    billable = []
                 await self._journal.end_call(
                     call.id,
                     reason=reason,
@@ -288,7 +288,7 @@ class CallWatcher:
 
 
 def last_proof(call: LiveCall) -> Moment | None:
-    """The moment of the last RTP of either party, where there was one; not before the last unit that both lived."""
+    """The moment of the last RTP of either party, where there was one; not before the last billable unit was due."""
     if call.last_proof is None:
         return None
-    return shifted(now(), max(call.last_proof, call.lived_until or call.last_proof))
+    return shifted(now(), max(call.last_proof, call.billable_until or call.last_proof))

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from app.calls.call import EndReason, LiveCall, PartyLife
+from app.calls.call import EndReason, LiveCall, PartyLiveness
 from app.person import Person
 
 NEVER_SENT_AFTER_S = 30.0  # how long a party may take to its first packet once the other one talks
 
 
 @dataclass(frozen=True, slots=True)
-class LifeLimits:
+class LivenessLimits:
     """Seconds. ``grace_s`` is for a party whose socket or network is gone; the first two are for any party."""
 
     rtp_stopped_after_s: float = 10.0
@@ -20,8 +20,12 @@ class LifeLimits:
     grace_s: float = 5.0
 
 
-def verdict(
-    lives: Iterable[PartyLife], connected_at: float, now: float, online: Callable[[Person], bool], limits: LifeLimits
+def end_reason_of(
+    parties: Collection[PartyLiveness],
+    connected_at: float,
+    now: float,
+    online: Callable[[Person], bool],
+    limits: LivenessLimits,
 ) -> tuple[EndReason, Person] | None:
     """Why a talking call has to end now, and by whom; None while it need not. The first rule that holds wins.
 
@@ -29,27 +33,28 @@ def verdict(
     2. it has no socket, had one, and its last proof is older than the grace: ``disconnect``
     3. its DTLS or ICE has been down for the grace, and its last proof is as old: ``network_failed``
     """
-    parties = list(lives)
-    for life in parties:
-        limit = limits.never_sent_after_s if life.last_proof is None else limits.rtp_stopped_after_s
-        if silent_for(life, connected_at, now) > limit:
-            return EndReason.RTP_STOPPED, life.person
-    quiet = [life for life in parties if silent_for(life, connected_at, now) > limits.grace_s]
-    for life in quiet:
-        if life.had_socket and not online(life.person):
-            return EndReason.DISCONNECT, life.person
-    for life in quiet:
-        if life.bad_since is not None and now - life.bad_since >= limits.grace_s:
-            return EndReason.NETWORK_FAILED, life.person
+    for party in parties:
+        limit = limits.never_sent_after_s if party.last_proof is None else limits.rtp_stopped_after_s
+        if silent_for(party, connected_at, now) > limit:
+            return EndReason.RTP_STOPPED, party.person
+    quiet = [party for party in parties if silent_for(party, connected_at, now) > limits.grace_s]
+    for party in quiet:
+        if party.had_socket and not online(party.person):
+            return EndReason.DISCONNECT, party.person
+    for party in quiet:
+        if party.bad_since is not None and now - party.bad_since >= limits.grace_s:
+            return EndReason.NETWORK_FAILED, party.person
     return None
 
 
-def silent_for(life: PartyLife, connected_at: float, now: float) -> float:
+def silent_for(party: PartyLiveness, connected_at: float, now: float) -> float:
     """Seconds since the party's last proof, or since the connection where it never had one."""
-    return now - (connected_at if life.last_proof is None else life.last_proof)
+    return now - (connected_at if party.last_proof is None else party.last_proof)
 
 
 def both_alive(call: LiveCall, at: float, within_s: float) -> bool:
     """Whether each party's last proof is that close to a moment: what a unit is charged for. A proof from long after is
     none, as when the machine slept in between."""
-    return all(life.last_proof is not None and abs(at - life.last_proof) <= within_s for life in call.lives.values())
+    return all(
+        party.last_proof is not None and abs(at - party.last_proof) <= within_s for party in call.liveness.values()
+    )

@@ -66,7 +66,7 @@ class Meter:
 
     @property
     def waiting(self) -> int:
-        """How many lived units are not stored yet."""
+        """How many billable units are not stored yet."""
         return sum(len(one.moments) for one in self._waiting.values())
 
     def start_clock(self, call: LiveCall) -> None:
@@ -80,7 +80,7 @@ class Meter:
             self._wake.set()
 
     async def stop(self, call: LiveCall) -> list[UnitDue]:
-        """Charge no more for a call that is ending. Returns the units that it lived and that are not stored yet."""
+        """Charge no more for a call that is ending. Returns its billable units that are not stored yet."""
         async with self._storing:
             waiting = self._waiting.pop(call.id, None)
             charged = self._charged.pop(call.id, 0)
@@ -111,7 +111,7 @@ class Meter:
             heapq.heappush(self._due, Due(call.connected_at.monotonic + slot * self.unit_s, slot, call))
 
     def _collect(self, present: Moment) -> None:
-        """Decide every unit that is due: lived, or not. The next one is due a unit later, however late we are."""
+        """Decide every unit that is due: billable, or not. The next one is due a unit later, however late we are."""
         while self._due and self._due[0].at <= present.monotonic:
             due = heapq.heappop(self._due)
             if due.call.state is not CallState.TALKING:
@@ -121,7 +121,7 @@ class Meter:
                 late_ms = round((present.monotonic - due.at) * 1000)
                 moment = Moment(due.at, present.utc_ms - late_ms)
                 self._waiting.setdefault(due.call.id, Waiting(due.call)).moments.append(moment)
-                due.call.lived_until = due.at
+                due.call.billable_until = due.at
             else:
                 logger.info("call %s: unit of time %d is free: a party was not there", due.call.id, due.slot)
 

@@ -82,7 +82,7 @@ class Presence:
         """A person's first socket has opened, or the last one closed."""
         if online:
             for call in self._registry.calls_of(person):
-                call.life_of(person).had_socket = True
+                call.liveness_of(person).had_socket = True
         if person.role != "otomo":
             return
         if not online and (line := self._lines.get(person.id)) is not None:

@@ -237,8 +237,8 @@ class CallService:
             raise InvalidCallState(f"call {call_id} exists")
         self._admit()
         call = LiveCall(call_id, user_id, otomo_id, price, now())
-        for life in call.lives.values():
-            life.had_socket = self._presence.online(life.person)
+        for liveness in call.liveness.values():
+            liveness.had_socket = self._presence.online(liveness.person)
         self._registry.add(call)
         return call
 

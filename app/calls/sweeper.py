@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
-from app.calls.call import LiveCall, PartyLife
+from app.calls.call import LiveCall, PartyLiveness
 from app.calls.party_objects import PartyConsumer, PartyProducer, PartyTransport
 from app.calls.quality import Quality
 from app.calls.reading import reading
@@ -43,7 +43,7 @@ logger = logging.getLogger(__name__)
 class Counted(NamedTuple):
     """A producer whose packets are counted, whose and where it is, and whether its quality is looked at."""
 
-    life: PartyLife
+    liveness: PartyLiveness
     owned: PartyProducer
     room: Room
     listeners: int
@@ -56,7 +56,7 @@ class Round:
     ``transports`` are those of parties who are muted."""
 
     producers: list[Counted] = field(default_factory=list)
-    transports: list[tuple[PartyLife, PartyTransport]] = field(default_factory=list)
+    transports: list[tuple[PartyLiveness, PartyTransport]] = field(default_factory=list)
     consumers: list[PartyConsumer] = field(default_factory=list)
     due: list[LiveCall] = field(default_factory=list)
 
@@ -124,11 +124,11 @@ class Sweeper:
                 owned.packets = 0
                 owned.rate.after(0, self._clock())
                 continue
-            asked.producers.append(Counted(call.lives[owned.party], owned, room, room.listeners(owned), due))
-        for party, life in call.lives.items() if muted else ():
+            asked.producers.append(Counted(call.liveness[owned.party], owned, room, room.listeners(owned), due))
+        for party, liveness in call.liveness.items() if muted else ():
             if room.is_muted(party):
                 mine = (one for one in room.transports.values() if one.party == party and one.direction == "send")
-                asked.transports += ((life, one) for one in mine)
+                asked.transports += ((liveness, one) for one in mine)
 
     async def _count(self, channel: Channel, asked: Round) -> None:
         try:
@@ -150,7 +150,7 @@ class Sweeper:
         self, producers: Sequence[Counted], answers: Sequence[asyncio.Future[Body]], traffic: Traffic
     ) -> None:
         now = traffic.counted_at = self._clock()
-        for (life, owned, room, listeners, due), answer in zip(producers, answers, strict=True):
+        for (liveness, owned, room, listeners, due), answer in zip(producers, answers, strict=True):
             if answer.exception() is not None:  # closed meanwhile
                 continue
             if due:
@@ -160,23 +160,23 @@ class Sweeper:
             if grown > 0:
                 traffic.received += grown
                 traffic.forwarded += grown * listeners
-                if owned.producer.paused and life.last_rtp is None:
+                if owned.producer.paused and liveness.last_rtp is None:
                     room.heard_while_paused(owned)
                 if owned.packets is not None:  # else it is not known when they came
-                    life.last_proof = life.last_rtp = owned.last_rtp = now
+                    liveness.last_proof = liveness.last_rtp = owned.last_rtp = now
             owned.packets = count
             self._look_for_flood(owned, room, owned.rate.after(count, now), now)
 
     def _take_bytes(
-        self, transports: Sequence[tuple[PartyLife, PartyTransport]], answers: Sequence[asyncio.Future[Body]]
+        self, transports: Sequence[tuple[PartyLiveness, PartyTransport]], answers: Sequence[asyncio.Future[Body]]
     ) -> None:
         now = self._clock()
-        for (life, sending), answer in zip(transports, answers, strict=True):
+        for (liveness, sending), answer in zip(transports, answers, strict=True):
             if answer.exception() is not None:
                 continue
             received = answer.result()["base"]["bytes_received"]
             if received > sending.bytes_received and now - sending.counted_at < FRESH_S:  # else it came who knows when
-                life.last_proof = now
+                liveness.last_proof = now
             sending.bytes_received, sending.counted_at = received, now
 
     def _look_for_flood(self, owned: PartyProducer, room: Room, rate: float | None, now: float) -> None:
@@ -204,8 +204,8 @@ class Sweeper:
     def _look_at_transports(self, call: LiveCall, room: Room) -> None:
         """Note since when a party's network is down."""
         down = {one.party for one in room.transports.values() if one.dead}
-        for party, life in call.lives.items():
+        for party, liveness in call.liveness.items():
             if party not in down:
-                life.bad_since = None
-            elif life.bad_since is None:
-                life.bad_since = self._clock()
+                liveness.bad_since = None
+            elif liveness.bad_since is None:
+                liveness.bad_since = self._clock()

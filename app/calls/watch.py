@@ -12,7 +12,7 @@ from app.calls.clock import now, shifted
 from app.calls.flags import Flag
 from app.calls.journal import Journal
 from app.calls.lifecycle import Lifecycle
-from app.calls.liveness import LifeLimits, verdict
+from app.calls.liveness import LivenessLimits, end_reason_of
 from app.calls.registry import Registry
 from app.calls.sweeper import MAX_PACKETS_PER_SECOND, SWEEP_EVERY_S, Sweeper
 from app.calls.tasks import Tasks
@@ -35,7 +35,7 @@ class Watch:
         lifecycle: Lifecycle,
         journal: Journal,
         online: Callable[[Person], bool],
-        limits: LifeLimits,
+        limits: LivenessLimits,
         max_packets_per_second: float = MAX_PACKETS_PER_SECOND,
     ) -> None:
         self._registry = registry
@@ -85,7 +85,9 @@ class Watch:
         for call in calls:
             if call.connected_at is None or not call.live:
                 continue
-            found = verdict(call.lives.values(), call.connected_at.monotonic, present, self._online, self._limits)
+            found = end_reason_of(
+                call.liveness.values(), call.connected_at.monotonic, present, self._online, self._limits
+            )
             if found is not None:
                 reason, person = found
                 self._lifecycle.end_soon(call, CallEvent.FAIL, reason, f"{reason} at {person}")

@@ -57,14 +57,14 @@ def _debits(tx: Connection) -> list[str]:
     unpaid = tx.execute(
         units.outerjoin_from(call_units, point_transactions, same).where(unit.points != -func.coalesce(debit.amount, 0))
     )
-    unlived = tx.execute(
+    unstored = tx.execute(
         select(debit.call_id, debit.unit_index)
         .outerjoin_from(point_transactions, call_units, same)
         .where(debit.call_id.is_not(None), unit.call_id.is_(None))
     )
     return [
         *(f"unit {index} of {call}: {points} points, booked {amount}" for call, index, points, amount in unpaid),
-        *(f"unit {index} of {call}: booked, but not stored" for call, index in unlived),
+        *(f"unit {index} of {call}: booked, but not stored" for call, index in unstored),
     ]
 
 

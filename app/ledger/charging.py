@@ -1,4 +1,4 @@
-"""Charging lived units: many in one transaction, each exactly once, never more than a wallet holds.
+"""Charging billable units: many in one transaction, each exactly once, never more than a wallet holds.
 
 Every call and wallet concerned is locked first; what each unit costs is then decided in memory, unit after unit, and
 stored table by table. So a batch costs a handful of statements and one commit however many units it has, and no unit

@@ -158,12 +158,12 @@ class Ledger:
     # Money
 
     async def charge_unit(self, due: UnitDue) -> ChargeResult:
-        """Charge one lived unit: see :meth:`charge_units`."""
+        """Charge one billable unit: see :meth:`charge_units`."""
         [result] = await self.charge_units([due])
         return result
 
     async def charge_units(self, due: Sequence[UnitDue]) -> list[ChargeResult]:
-        """Charge lived units, of any number of calls; one result per unit, in their order. A few commits in all.
+        """Charge billable units, of any number of calls; one result per unit, in their order. A few commits in all.
 
         Each is stored as a whole (unit, debit, totals, events) or not at all, and none spoils another. A unit that is
         stored already comes back as ``Charged(already=True)`` with its own events; PointsGone means that the call has

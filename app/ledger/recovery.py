@@ -1,7 +1,7 @@
 """After a crash: calls that were open are ended, at the last moment at which they were proven to live.
 
 The proofs are the RTP times that :func:`prove_alive` stored while the node lived, and the charged units themselves.
-Nothing is charged here: what was lived but not charged when the node died stays free.
+Nothing is charged here: what was billable and not charged when the node died stays free.
 """
 
 from __future__ import annotations
@@ -62,9 +62,9 @@ def end_of(call: Call, last_unit: tuple[int, int] | None, now_ms: int) -> change
     """How a call that was found open ends; ``last_unit`` is its last unit's (charged_at_ms, duration_seconds)."""
     if call.connected_at_ms is None:
         return changes.End(REASON, CAUSE, now_ms, 0)
-    charged_at_ms, lived_seconds = last_unit or (call.connected_at_ms, 0)
+    charged_at_ms, billed_seconds = last_unit or (call.connected_at_ms, 0)
     ended_at_ms = max(call.connected_at_ms, call.last_rtp_at_ms or 0, charged_at_ms)
-    duration = max((ended_at_ms - call.connected_at_ms) // 1000, lived_seconds)
+    duration = max((ended_at_ms - call.connected_at_ms) // 1000, billed_seconds)
     return changes.End(REASON, CAUSE, ended_at_ms, duration)
 
 

@@ -175,7 +175,7 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class UnitDue:
-    """A unit that was lived and is to be charged: ``index`` from 1; ``duration_seconds`` of the call so far."""
+    """A billable unit: ``index`` from 1; ``duration_seconds`` of the call so far."""
 
     call_id: str
     index: int

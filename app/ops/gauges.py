@@ -73,7 +73,7 @@ class Gauges(Collector):
         yield gauge(
             "stress", "How full the node is; 1 is as much as it should carry.", value=self._sampler.stress.value
         )
-        yield gauge("units_waiting", "Lived units that are not stored yet.", value=self._lifecycle.meter.waiting)
+        yield gauge("units_waiting", "Billable units that are not stored yet.", value=self._lifecycle.meter.waiting)
         yield gauge("http_connections", "Open TCP connections of HTTP and WebSocket.", value=len(self._connections))
         yield gauge("http_connections_limit", "As many of them as there may be.", value=self._connections.most)
         cut = counter("http_connections_cut", "Connections refused or cut off, by why.", "reason")

@@ -43,7 +43,7 @@ async def inspect_call(call: LiveCall, hub: Hub) -> Live:
     """What the worker does not say in time is None: what we know ourselves is told all the same."""
     room = call.room
     answers = await ask(room) if room is not None else {}
-    parties = tuple(party(call, role, hub, answers) for role in call.lives)
+    parties = tuple(party(call, role, hub, answers) for role in call.liveness)
     return Live(room.worker_index if room is not None else None, parties)
 
 
@@ -70,15 +70,15 @@ async def ask(room: Room) -> Answers:
 
 
 def party(call: LiveCall, role: PartyRole, hub: Hub, answers: Answers) -> LiveParty:
-    room, life = call.room, call.lives[role]
+    room, liveness = call.room, call.liveness[role]
     transports = [one for one in room.transports.values() if one.party == role] if room else []
     producers = [one for one in room.producers.values() if one.party == role] if room else []
     consumers = [one for one in room.consumers.values() if one.party == role] if room else []
     return LiveParty(
-        user_id=life.person.id,
+        user_id=liveness.person.id,
         role=role,
-        sockets=hub.sockets_of(life.person),
-        last_rtp_at=utc(life.last_rtp),
+        sockets=hub.sockets_of(liveness.person),
+        last_rtp_at=utc(liveness.last_rtp),
         transports=tuple(transport(one, answers.get(one.transport.id)) for one in transports),
         producers=tuple(producer(one, answers.get(one.producer.id), room) for one in producers if room),
         consumers=tuple(consumer(one, answers.get(one.consumer.id)) for one in consumers),

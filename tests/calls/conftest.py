@@ -155,8 +155,8 @@ async def still_desk(desk_with: DeskFactory) -> AsyncIterator[Desk]:
 
 def prove_alive(call: LiveCall, at: float | None = None) -> None:
     """Both parties' last packet came now, or at that monotonic time."""
-    for life in call.lives.values():
-        life.last_proof = now().monotonic if at is None else at
+    for liveness in call.liveness.values():
+        liveness.last_proof = now().monotonic if at is None else at
 
 
 async def ended(call: LiveCall) -> None:

@@ -71,7 +71,7 @@ def test_the_reasons_that_clients_are_told():
 
 def test_each_party_has_a_life_by_its_role():
     call = call_in(CallState.TALKING)
-    assert sorted(call.lives) == ["otomo", "user"]
+    assert sorted(call.liveness) == ["otomo", "user"]
 
 
 def test_seconds_are_whole_and_begin_with_the_first_packet():
@@ -91,7 +91,7 @@ def test_a_whole_minute_has_sixty_seconds_wherever_the_clock_stands():
 def test_the_last_proof_is_the_later_partys():
     call = call_in(CallState.TALKING)
     assert call.last_proof is None
-    call.lives["user"].last_proof = 5.0
+    call.liveness["user"].last_proof = 5.0
     assert call.last_proof == 5.0
-    call.lives["otomo"].last_proof = 7.0
+    call.liveness["otomo"].last_proof = 7.0
     assert call.last_proof == 7.0

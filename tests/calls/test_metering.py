@@ -66,7 +66,7 @@ async def test_a_unit_that_is_looked_at_late_was_due_when_it_was_due(still_desk)
 async def test_a_unit_in_which_a_party_was_gone_is_free_and_the_next_one_takes_its_number(still_desk):
     call = await started(still_desk)
     await time_is(still_desk, call, 60)
-    call.lives["user"].last_proof = call.connected_at.monotonic + 119
+    call.liveness["user"].last_proof = call.connected_at.monotonic + 119
     await time_is(still_desk, call, 120, alive=False)
     await time_is(still_desk, call, 180)
     assert await units(still_desk, call) == [(1, PRICE, 60), (2, PRICE, 180)]
@@ -74,9 +74,9 @@ async def test_a_unit_in_which_a_party_was_gone_is_free_and_the_next_one_takes_i
 
 async def test_one_way_sound_is_never_charged(still_desk):
     call = await started(still_desk)
-    call.lives["otomo"].last_proof = None
+    call.liveness["otomo"].last_proof = None
     for minute in (1, 2, 3):
-        call.lives["user"].last_proof = call.connected_at.monotonic + 60 * minute
+        call.liveness["user"].last_proof = call.connected_at.monotonic + 60 * minute
         await time_is(still_desk, call, 60 * minute, alive=False)
     assert await units(still_desk, call) == []
     assert await still_desk.balance(call.user_id) == 1000
@@ -246,7 +246,7 @@ async def test_each_trouble_of_the_ledger_has_a_grace_of_its_own(desk_with):
             assert call.live, "it has waited for less than a grace"
 
 
-async def test_a_unit_that_was_lived_proves_life_until_it_was_due(still_desk):
+async def test_a_billable_unit_proves_life_until_it_was_due(still_desk):
     """So that no call is shorter than its units where it ends at the last proof, because its worker died."""
     call = await started(still_desk)
     prove_alive(call, call.connected_at.monotonic + 52)

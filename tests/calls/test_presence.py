@@ -129,9 +129,9 @@ async def test_a_socket_during_the_call_is_remembered_for_its_owner_alone(stage)
     call = stage.call()
     for stranger in (("user", "otomo"), ("otomo", "user"), ("otomo", "admin")):
         stage.seat(*stranger).close()
-    assert (call.lives["user"].had_socket, call.lives["otomo"].had_socket) == (False, False)
+    assert (call.liveness["user"].had_socket, call.liveness["otomo"].had_socket) == (False, False)
     stage.seat("user", "user").close()
-    assert (call.lives["user"].had_socket, call.lives["otomo"].had_socket) == (True, False)
+    assert (call.liveness["user"].had_socket, call.liveness["otomo"].had_socket) == (True, False)
 
 
 @asynccontextmanager

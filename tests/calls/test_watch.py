@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from app.calls.call import LiveCall
 from app.calls.clock import now
-from app.calls.liveness import LifeLimits
+from app.calls.liveness import LivenessLimits
 from app.calls.tasks import Tasks
 from app.calls.watch import Watch, proofs
 from app.ledger.values import CallState
@@ -19,7 +19,7 @@ NOTICED_WITHIN_S = 2.0
 
 @asynccontextmanager
 async def watched(desk: Desk, *, online=lambda _: True):
-    watch = Watch(desk.registry, desk.lifecycle, desk.journal, online, LifeLimits())
+    watch = Watch(desk.registry, desk.lifecycle, desk.journal, online, LivenessLimits())
     background = Tasks()
     background.start(watch.run(), "watch")
     yield
@@ -29,7 +29,7 @@ async def watched(desk: Desk, *, online=lambda _: True):
 async def test_a_silent_party_is_noticed_and_named(desk):
     call = await desk.talking()
     async with watched(desk):
-        call.lives["otomo"].last_proof = now().monotonic - 10.5
+        call.liveness["otomo"].last_proof = now().monotonic - 10.5
         async with asyncio.timeout(NOTICED_WITHIN_S):
             await ended(call)
     assert (await desk.ledger.call(call.id)).end_reason == "rtp_stopped"
@@ -39,15 +39,15 @@ async def test_a_silent_party_is_noticed_and_named(desk):
 async def test_the_call_beside_it_goes_on(desk):
     silent, speaking = await desk.talking("silent"), await desk.talking("speaking")
     async with watched(desk):
-        silent.lives["user"].last_proof = now().monotonic - 10.5
+        silent.liveness["user"].last_proof = now().monotonic - 10.5
         await ended(silent)
         assert speaking.state is CallState.TALKING
 
 
 async def test_a_lost_socket_with_silence_is_a_disconnect(desk):
     call = await desk.talking()
-    call.lives["user"].had_socket = True
-    call.lives["user"].last_proof = now().monotonic - 5.5
+    call.liveness["user"].had_socket = True
+    call.liveness["user"].last_proof = now().monotonic - 5.5
     async with watched(desk, online=lambda person: person != call.parties.user):
         await ended(call)
     assert (await desk.ledger.call(call.id)).end_reason == "disconnect"
@@ -57,7 +57,7 @@ async def test_a_call_that_does_not_talk_yet_is_not_judged(desk):
     waiting, silent = await desk.talking("waiting"), await desk.talking("silent")
     waiting.state = CallState.CONNECTING
     for call in (waiting, silent):
-        call.lives["user"].last_proof = now().monotonic - 100
+        call.liveness["user"].last_proof = now().monotonic - 100
     async with watched(desk):
         await ended(silent)
         assert waiting.state is CallState.CONNECTING
@@ -71,7 +71,7 @@ async def test_the_last_packet_is_proven_to_the_ledger(desk):
         stored = await desk.ledger.call(call.id)
         return stored.last_rtp_at_ms == proven_ms and "the ledger knows the first packet only"
 
-    call.lives["user"].last_proof = now().monotonic + 1
+    call.liveness["user"].last_proof = now().monotonic + 1
     async with watched(desk):
         await eventually(not_proven)
 
@@ -79,7 +79,7 @@ async def test_the_last_packet_is_proven_to_the_ledger(desk):
 def test_a_proof_is_the_wall_time_of_the_later_partys_last_packet():
     call, silent = (LiveCall(name, "user", "otomo", 100, now()) for name in ("call", "silent"))
     present = now()
-    call.lives["user"].last_proof, call.lives["otomo"].last_proof = present.monotonic - 7, present.monotonic - 2
+    call.liveness["user"].last_proof, call.liveness["otomo"].last_proof = present.monotonic - 7, present.monotonic - 2
     [(call_id, at_ms)] = proofs([call, silent]).items()
     assert call_id == "call"
     assert abs(at_ms - (present.utc_ms - 2000)) <= 20

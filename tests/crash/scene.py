@@ -69,7 +69,7 @@ class Scene:
         until = now().monotonic + seconds
 
         def silent() -> list[str]:
-            return [one for one, life in call.lives.items() if (life.last_proof or 0.0) < until]
+            return [one for one, liveness in call.liveness.items() if (liveness.last_proof or 0.0) < until]
 
         await eventually(silent, within_s=seconds + PATIENCE_S)
         assert call.state is CallState.TALKING

@@ -27,7 +27,7 @@ from app.calls.attempts import Attempts
 from app.calls.call import LiveCall
 from app.calls.journal import Journal
 from app.calls.lifecycle import CallTimers, Lifecycle
-from app.calls.liveness import LifeLimits
+from app.calls.liveness import LivenessLimits
 from app.calls.media import codecs_of
 from app.calls.metering import Meter
 from app.calls.presence import Presence
@@ -52,7 +52,7 @@ T = TypeVar("T")
 UNIT_S = 20.0
 PRICE = 100
 ALIVE_WITHIN_S = 10.0
-LIMITS = LifeLimits(rtp_stopped_after_s=10.0, never_sent_after_s=30.0, grace_s=5.0)
+LIMITS = LivenessLimits(rtp_stopped_after_s=10.0, never_sent_after_s=30.0, grace_s=5.0)
 IDS = ("1", "2")  # of two users and of two otomos
 PEOPLE = tuple(Person(role, one) for role in ("user", "otomo") for one in IDS)
 EXPIRES = 1e12
@@ -95,7 +95,7 @@ class ModelCall:
     proofs: dict[PartyRole, list[float]] = field(default_factory=dict)  # by party: when RTP was proven
     connected: float | None = None
 
-    def lived_units(self, until: float) -> int:
+    def billable_units(self, until: float) -> int:
         """Whole units since the connection at whose end both parties had been heard lately."""
         if self.connected is None:
             return 0
@@ -245,7 +245,7 @@ class CallMachine(RuleBasedStateMachine):
         call = self.attempt(self.world.calls.open_matched(user_id, otomo_id, price_per_minute=price))
         self.note(call)
         if call is not None:
-            for party in call.lives:
+            for party in call.liveness:
                 self.run(self.first_packet(call, party))
             self.time_passes(seconds)
 
@@ -329,7 +329,7 @@ class CallMachine(RuleBasedStateMachine):
         for call in talking:
             model = self.model[call.id]
             for party in model.sending:
-                call.lives[party].last_proof = present
+                call.liveness[party].last_proof = present
                 model.proofs.setdefault(party, []).append(present)
         await self._settle()
         self.world.watch._judge(talking)
@@ -382,7 +382,7 @@ class CallMachine(RuleBasedStateMachine):
         for model in self.model.values():
             stored = self.run(self.world.ledger.call(model.id))
             assert stored is not None
-            assert stored.billed_units <= model.lived_units(until)
+            assert stored.billed_units <= model.billable_units(until)
             assert stored.billed_points <= stored.billed_units * model.price
 
     @invariant()
