@@ -40,7 +40,7 @@ QualityListener = Callable[[Quality], None]
 logger = logging.getLogger(__name__)
 
 
-class Counted(NamedTuple):
+class CountedProducer(NamedTuple):
     """A producer whose packets are counted, whose and where it is, and whether its quality is looked at."""
 
     liveness: PartyLiveness
@@ -51,18 +51,18 @@ class Counted(NamedTuple):
 
 
 @dataclass(slots=True)
-class Round:
+class SweepRequest:
     """What one sweep asks of one worker. Of ``due`` calls the quality is looked at, for which listeners are asked;
     ``transports`` are those of parties who are muted."""
 
-    producers: list[Counted] = field(default_factory=list)
+    producers: list[CountedProducer] = field(default_factory=list)
     transports: list[tuple[PartyLiveness, PartyTransport]] = field(default_factory=list)
     consumers: list[PartyConsumer] = field(default_factory=list)
     due: list[LiveCall] = field(default_factory=list)
 
-    def requests(self) -> list[tuple[str, str]]:
+    def messages(self) -> list[tuple[str, str]]:
         return [
-            *(("PRODUCER_GET_STATS", counted.owned.producer.id) for counted in self.producers),
+            *(("PRODUCER_GET_STATS", one.owned.producer.id) for one in self.producers),
             *(("TRANSPORT_GET_STATS", sending.transport.id) for _, sending in self.transports),
             *(("CONSUMER_GET_STATS", listening.consumer.id) for listening in self.consumers),
         ]
@@ -92,15 +92,15 @@ class Sweeper:
         A late answer counts when it comes, and nobody is asked again before. A worker that does not answer proves
         nothing, and has its own watch.
         """
-        rounds: defaultdict[Channel, Round] = defaultdict(Round)
+        requests: defaultdict[Channel, SweepRequest] = defaultdict(SweepRequest)
         for call in calls:
             if call.room is not None:
                 self._look_at_transports(call, call.room)
-                self._ask_about(call, call.room, rounds[call.room.channel])
+                self._ask_about(call, call.room, requests[call.room.channel])
         self._counting = {channel: task for channel, task in self._counting.items() if not task.done()}
-        for channel, asked in rounds.items():
-            if channel not in self._counting and (asked.producers or asked.consumers):
-                self._counting[channel] = self._tasks.start(self._count(channel, asked), "packets are counted")
+        for channel, request in requests.items():
+            if channel not in self._counting and (request.producers or request.consumers):
+                self._counting[channel] = self._tasks.start(self._count(channel, request), "packets are counted")
         if self._counting:
             await asyncio.wait(self._counting.values(), timeout=ANSWER_WITHIN_S)
 
@@ -112,11 +112,11 @@ class Sweeper:
         """Wait for no answer any more."""
         await self._tasks.close()
 
-    def _ask_about(self, call: LiveCall, room: Room, asked: Round) -> None:
+    def _ask_about(self, call: LiveCall, room: Room, request: SweepRequest) -> None:
         due = call.quality.is_due()
         if due:
-            asked.due.append(call)
-            asked.consumers += room.consumers.values()
+            request.due.append(call)
+            request.consumers += room.consumers.values()
         muted = False
         for owned in room.producers.values():
             muted = muted or owned.muted
@@ -124,30 +124,32 @@ class Sweeper:
                 owned.packets = 0
                 owned.rate.after(0, self._clock())
                 continue
-            asked.producers.append(Counted(call.liveness[owned.party], owned, room, room.listeners(owned), due))
+            request.producers.append(
+                CountedProducer(call.liveness[owned.party], owned, room, room.listeners(owned), due)
+            )
         for party, liveness in call.liveness.items() if muted else ():
             if room.is_muted(party):
                 mine = (one for one in room.transports.values() if one.party == party and one.direction == "send")
-                asked.transports += ((liveness, one) for one in mine)
+                request.transports += ((liveness, one) for one in mine)
 
-    async def _count(self, channel: Channel, asked: Round) -> None:
+    async def _count(self, channel: Channel, request: SweepRequest) -> None:
         try:
-            answers = channel.request_all(asked.requests())
+            answers = channel.request_all(request.messages())
         except BridgeError as error:
             logger.debug("not counted: %s", error)
             return
         await asyncio.wait(answers)
-        traffic, producers, transports = self.traffic_of(channel), len(asked.producers), len(asked.transports)
-        self._take_counts(asked.producers, answers[:producers], traffic)
-        self._take_bytes(asked.transports, answers[producers : producers + transports])
-        for listening, answer in zip(asked.consumers, answers[producers + transports :], strict=True):
+        traffic, producers, transports = self.traffic_of(channel), len(request.producers), len(request.transports)
+        self._take_counts(request.producers, answers[:producers], traffic)
+        self._take_bytes(request.transports, answers[producers : producers + transports])
+        for listening, answer in zip(request.consumers, answers[producers + transports :], strict=True):
             if answer.exception() is None:  # else it closed meanwhile
                 listening.reading = reading(answer.result(), "SendStats")
-        for call in asked.due:
+        for call in request.due:
             self._look_at_quality(call, traffic)
 
     def _take_counts(
-        self, producers: Sequence[Counted], answers: Sequence[asyncio.Future[Body]], traffic: Traffic
+        self, producers: Sequence[CountedProducer], answers: Sequence[asyncio.Future[Body]], traffic: Traffic
     ) -> None:
         now = traffic.counted_at = self._clock()
         for (liveness, owned, room, listeners, due), answer in zip(producers, answers, strict=True):
