@@ -112,7 +112,7 @@ class Lifecycle:
         liveness = call.liveness[party]
         liveness.last_proof = liveness.last_rtp = at.monotonic
         if call.room is not None:
-            self._tasks.start(call.room.microphones.attend(producer), f"call {call.id} listens to the {party}")
+            self._tasks.start(call.room.microphones.observe(producer), f"call {call.id} listens to the {party}")
         if call.connected_at is None and call.live:
             call.connected_at = at
             call.stop_timer()

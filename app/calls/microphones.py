@@ -41,13 +41,13 @@ class Microphones:
         """Whether any gave no sound when it was last heard of."""
         return bool(self._dead_since)
 
-    async def attend(self, producer: Producer) -> None:
+    async def observe(self, producer: Producer) -> None:
         """Listen to a producer from now on, if that is possible."""
         if not carries_levels(producer):
             return
         try:
             async with self._making:
-                observer = self._observer or await self._observe()
+                observer = self._observer or await self._create_observer()
             await observer.add_producer(producer.id)
         except BridgeError as error:  # the room or the producer closed meanwhile
             logger.debug("%r is not listened to: %s", producer, error)
@@ -64,7 +64,7 @@ class Microphones:
         """Since when (monotonic seconds) there has been no sound for a whole window; None where there has."""
         return self._dead_since.get(producer_id) if self.level(producer_id) == NO_SOUND else None
 
-    async def _observe(self) -> AudioLevelObserver:
+    async def _create_observer(self) -> AudioLevelObserver:
         observer = self._observer = await self._router.create_audio_level_observer(
             max_entries=MOST_PRODUCERS, threshold=NO_SOUND, interval_ms=round(WINDOW_S * 1000)
         )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from app.calls.packet_rate import PacketRate
-from app.calls.reading import Reading
+from app.calls.stream_stats import StreamStats
 from app.person import PartyRole
 from worker_bridge.consumer import Consumer
 from worker_bridge.producer import Producer
@@ -61,7 +61,7 @@ class PartyProducer:
     flooding_since: float | None = None
     packets: int | None = None  # received, when last asked; None before
     rate: PacketRate = field(init=False)
-    reading: Reading | None = None  # what was last asked of it
+    stats: StreamStats | None = None  # what was last asked of it
     last_rtp: float | None = None
 
     def __post_init__(self) -> None:
@@ -79,7 +79,7 @@ class PartyConsumer:
     party: PartyRole
     capabilities: RtpCapabilities
     transport_id: str
-    reading: Reading | None = None
+    stats: StreamStats | None = None
 
 
 @dataclass(slots=True, eq=False)

@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from app.calls.emodel import OPUS, OPUS_WITH_FEC, Codec, mos, mouth_to_ear_ms, r_factor
-from app.calls.reading import Reading
 from app.calls.room import Room
+from app.calls.stream_stats import StreamStats
 from app.person import PartyRole
 from worker_bridge.producer import Producer
 
 FIRST_LOOK, LOOK_EVERY = 2, 5  # sweeps, which come once a second: listeners report every few seconds
-NOTHING = Reading(0, 0, 0.0, None)
+NOTHING = StreamStats(0, 0, 0.0, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +53,16 @@ class Tally:
 
     packets: int = 0
     lost: int = 0
-    _last: dict[str, Reading] = field(default_factory=dict)
+    _last: dict[str, StreamStats] = field(default_factory=dict)
 
-    def since(self, readings: Mapping[str, Reading]) -> tuple[int, int]:
+    def since(self, stats: Mapping[str, StreamStats]) -> tuple[int, int]:
         """Packets and losses since the last time; they are not added yet."""
         packets = lost = 0
-        for stream_id, present in readings.items():
+        for stream_id, present in stats.items():
             before = self._last.get(stream_id, NOTHING)
             packets += present.packets - before.packets
             lost += present.lost - before.lost
-        self._last.update(readings)
+        self._last.update(stats)
         return packets, lost
 
     def add(self, packets: int, lost: int) -> None:
@@ -72,7 +72,7 @@ class Tally:
 
 @dataclass(slots=True)
 class Mean:
-    """Of whatever was measured at each look."""
+    """Of whatever was measured each time."""
 
     total: float = 0.0
     count: int = 0
@@ -89,23 +89,27 @@ class Mean:
 
 @dataclass(slots=True)
 class Direction:
-    """From a speaker to a listener. ``latest`` is the quality between the last two looks, None where nothing was heard:
-    nobody spoke, or nobody listened. ``looks`` is how often it was looked at."""
+    """From a speaker to a listener. ``latest`` is the quality between the last two times, None where nothing was heard:
+    nobody spoke, or nobody listened. ``times_measured`` is how often it was measured."""
 
     speaker: PartyRole
     listener: PartyRole
     latest: Quality | None = None
-    looks: int = 0
+    times_measured: int = 0
     _sent: Tally = field(default_factory=Tally)
     _heard: Tally = field(default_factory=Tally)
     _jitter: Mean = field(default_factory=Mean)
     _round_trip: Mean = field(default_factory=Mean)
     _codec: Codec = OPUS
 
-    def look(
-        self, sent: Mapping[str, Reading], heard: Mapping[str, Reading], round_trip_ms: float | None, codec: Codec
+    def measure(
+        self,
+        sent: Mapping[str, StreamStats],
+        heard: Mapping[str, StreamStats],
+        round_trip_ms: float | None,
+        codec: Codec,
     ) -> None:
-        self.looks += 1
+        self.times_measured += 1
         packets, missed = self._sent.since(sent)
         forwarded, reported = self._heard.since(heard)
         if packets <= 0 or forwarded <= 0:
@@ -143,24 +147,24 @@ class CallQuality:
         self._sweeps += 1
         return self._sweeps % LOOK_EVERY == FIRST_LOOK
 
-    def look(self, room: Room) -> Iterator[Quality]:
+    def measure(self, room: Room) -> Iterator[Quality]:
         """Take what the sweep has read, and return what each direction was like since the last time."""
         self.note_protocols(room)
-        sent: defaultdict[PartyRole, dict[str, Reading]] = defaultdict(dict)
-        heard: defaultdict[PartyRole, dict[str, Reading]] = defaultdict(dict)
+        sent: defaultdict[PartyRole, dict[str, StreamStats]] = defaultdict(dict)
+        heard: defaultdict[PartyRole, dict[str, StreamStats]] = defaultdict(dict)
         codecs: dict[PartyRole, Codec] = {}
         for speaking in room.producers.values():
-            if speaking.reading is not None:
-                sent[speaking.party][speaking.producer.id] = speaking.reading
+            if speaking.stats is not None:
+                sent[speaking.party][speaking.producer.id] = speaking.stats
                 codecs[speaking.party] = codec_of(speaking.producer)
         for listening in room.consumers.values():
-            if listening.reading is not None:
-                heard[listening.party][listening.consumer.id] = listening.reading
-        ways = {party: way_ms(readings) for party, readings in heard.items()}
+            if listening.stats is not None:
+                heard[listening.party][listening.consumer.id] = listening.stats
+        ways = {party: way_ms(stats) for party, stats in heard.items()}
         known = [way for way in ways.values() if way is not None]
         for direction in self.directions:
             speaker, listener = direction.speaker, direction.listener
-            direction.look(sent[speaker], heard[listener], sum(known) if known else None, codecs.get(speaker, OPUS))
+            direction.measure(sent[speaker], heard[listener], sum(known) if known else None, codecs.get(speaker, OPUS))
             if direction.latest is not None:
                 yield direction.latest
 
@@ -177,9 +181,9 @@ def losses(received: int, missed: int, reported: int) -> tuple[int, int]:
     return expected, min(max(missed, reported, 0), expected)
 
 
-def way_ms(readings: Mapping[str, Reading]) -> float | None:
+def way_ms(stats: Mapping[str, StreamStats]) -> float | None:
     """To the party and back."""
-    return max((one.round_trip_ms for one in readings.values() if one.round_trip_ms is not None), default=None)
+    return max((one.round_trip_ms for one in stats.values() if one.round_trip_ms is not None), default=None)
 
 
 def codec_of(producer: Producer) -> Codec:

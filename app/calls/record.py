@@ -41,7 +41,7 @@ def whole_quality(call: LiveCall) -> tuple[QualityLine, ...]:
 
 def latest_quality(call: LiveCall) -> tuple[QualityLine, ...]:
     """Of the last seconds, of both directions; none before they were looked at."""
-    return tuple(quality_line(call, one, one.latest) for one in call.quality.directions if one.looks)
+    return tuple(quality_line(call, one, one.latest) for one in call.quality.directions if one.times_measured)
 
 
 def lowest_mos(quality: Iterable[QualityLine]) -> float | None:

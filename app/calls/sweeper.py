@@ -21,8 +21,8 @@ from weakref import WeakKeyDictionary
 from app.calls.call import LiveCall, PartyLiveness
 from app.calls.party_objects import PartyConsumer, PartyProducer, PartyTransport
 from app.calls.quality import Quality
-from app.calls.reading import reading
 from app.calls.room import Room
+from app.calls.stream_stats import stream_stats_of
 from app.calls.tasks import Tasks
 from app.calls.traffic import Traffic
 from worker_bridge.channel import Body, Channel
@@ -144,7 +144,7 @@ class Sweeper:
         self._take_bytes(request.transports, answers[producers : producers + transports])
         for listening, answer in zip(request.consumers, answers[producers + transports :], strict=True):
             if answer.exception() is None:  # else it closed meanwhile
-                listening.reading = reading(answer.result(), "SendStats")
+                listening.stats = stream_stats_of(answer.result(), "SendStats")
         for call in request.due:
             self._look_at_quality(call, traffic)
 
@@ -156,7 +156,7 @@ class Sweeper:
             if answer.exception() is not None:  # closed meanwhile
                 continue
             if due:
-                owned.reading = reading(answer.result(), "RecvStats")
+                owned.stats = stream_stats_of(answer.result(), "RecvStats")
             count = packet_count(answer.result())
             grown = count - (owned.packets or 0)
             if grown > 0:
@@ -197,7 +197,7 @@ class Sweeper:
     def _look_at_quality(self, call: LiveCall, traffic: Traffic) -> None:
         if call.room is None:
             return
-        for quality in call.quality.look(call.room):
+        for quality in call.quality.measure(call.room):
             traffic.expected += quality.expected
             traffic.lost += quality.lost
             for listener in self._quality_listeners:

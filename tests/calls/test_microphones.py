@@ -55,7 +55,7 @@ def hear(microphones: Microphones, producer: Producer, volume: int) -> None:
 async def test_who_sends_no_levels_is_not_judged(router):
     microphones = Microphones(router)
     producer = await microphone(router, 1, extensions=())
-    await microphones.attend(producer)
+    await microphones.observe(producer)
     assert (await router.dump())["rtp_observer_ids"] == []
     assert (microphones.level(producer.id), microphones.dead_since(producer.id)) == (None, None)
 
@@ -63,7 +63,7 @@ async def test_who_sends_no_levels_is_not_judged(router):
 async def test_one_observer_listens_to_all_of_a_room(router):
     microphones = Microphones(router)
     for ssrc in (1, 2):
-        await microphones.attend(await microphone(router, ssrc))
+        await microphones.observe(await microphone(router, ssrc))
     assert len((await router.dump())["rtp_observer_ids"]) == 1
 
 
@@ -71,7 +71,7 @@ async def test_a_window_without_any_sound_is_a_dead_microphone_and_one_with_some
     clock = Clock()
     microphones = Microphones(router, clock)
     producer = await microphone(router, 1)
-    await microphones.attend(producer)
+    await microphones.observe(producer)
     began = clock.now
     for volume, dead_since in ((-90, None), (NO_SOUND, began), (NO_SOUND, began), (-126, None)):
         hear(microphones, producer, volume)
@@ -84,7 +84,7 @@ async def test_what_was_heard_long_ago_says_nothing(router):
     clock = Clock()
     microphones = Microphones(router, clock)
     producer = await microphone(router, 1)
-    await microphones.attend(producer)
+    await microphones.observe(producer)
     hear(microphones, producer, NO_SOUND)
     clock.now += STALE_AFTER_S
     assert (microphones.level(producer.id), microphones.dead_since(producer.id)) == (None, None)
@@ -93,9 +93,9 @@ async def test_what_was_heard_long_ago_says_nothing(router):
 async def test_of_a_producer_that_closed_nothing_is_kept(router):
     microphones = Microphones(router)
     producer = await microphone(router, 1)
-    await microphones.attend(producer)
+    await microphones.observe(producer)
     hear(microphones, producer, NO_SOUND)
     assert microphones.some_dead
     producer.close()
     assert not microphones.some_dead
-    await microphones.attend(producer)  # too late is no error
+    await microphones.observe(producer)  # too late is no error

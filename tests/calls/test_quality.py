@@ -6,19 +6,21 @@ import pytest
 
 from app.calls.emodel import OPUS
 from app.calls.quality import FIRST_LOOK, LOOK_EVERY, CallQuality, Direction, Quality, losses
-from app.calls.reading import Reading, reading
+from app.calls.stream_stats import StreamStats, stream_stats_of
 
 
-def heard(packets: int, lost: int, *, jitter_ms: float = 0.0, round_trip_ms: float | None = 40.0) -> dict[str, Reading]:
-    return {"consumer": Reading(packets, lost, jitter_ms, round_trip_ms)}
+def heard(
+    packets: int, lost: int, *, jitter_ms: float = 0.0, round_trip_ms: float | None = 40.0
+) -> dict[str, StreamStats]:
+    return {"consumer": StreamStats(packets, lost, jitter_ms, round_trip_ms)}
 
 
-def unreported(packets: int) -> dict[str, Reading]:
+def unreported(packets: int) -> dict[str, StreamStats]:
     return heard(packets, 0, round_trip_ms=None)
 
 
-def sent(packets: int, lost: int = 0, *, jitter_ms: float = 0.0, name: str = "producer") -> dict[str, Reading]:
-    return {name: Reading(packets, lost, jitter_ms, None)}
+def sent(packets: int, lost: int = 0, *, jitter_ms: float = 0.0, name: str = "producer") -> dict[str, StreamStats]:
+    return {name: StreamStats(packets, lost, jitter_ms, None)}
 
 
 @pytest.fixture
@@ -27,63 +29,63 @@ def direction():
 
 
 def test_a_listener_reports_the_first_networks_losses_as_well(direction):
-    direction.look(sent(90, 10), heard(90, 10), 80.0, OPUS)
+    direction.measure(sent(90, 10), heard(90, 10), 80.0, OPUS)
     assert direction.latest == Quality(100, 10, 0.0, 80.0)
     assert direction.latest.loss == pytest.approx(0.1)
 
 
 def test_before_the_first_report_what_the_worker_misses_counts(direction):
-    direction.look(sent(90, 10, jitter_ms=7.0), heard(90, 0, jitter_ms=99.0, round_trip_ms=None), None, OPUS)
+    direction.measure(sent(90, 10, jitter_ms=7.0), heard(90, 0, jitter_ms=99.0, round_trip_ms=None), None, OPUS)
     assert direction.latest == Quality(100, 10, 7.0, None)
 
 
 def test_each_look_is_about_the_time_since_the_last(direction):
-    direction.look(sent(90, 10), heard(90, 10), 80.0, OPUS)
-    direction.look(sent(190, 10), heard(190, 15), 80.0, OPUS)
+    direction.measure(sent(90, 10), heard(90, 10), 80.0, OPUS)
+    direction.measure(sent(190, 10), heard(190, 15), 80.0, OPUS)
     assert (direction.latest.expected, direction.latest.lost) == (100, 5)
     assert (direction.whole.expected, direction.whole.lost) == (200, 15)
 
 
 def test_a_packet_that_was_only_late_is_no_loss_in_the_end(direction):
-    direction.look(sent(90, 10), unreported(90), None, OPUS)
-    direction.look(sent(200, 0), unreported(200), None, OPUS)
+    direction.measure(sent(90, 10), unreported(90), None, OPUS)
+    direction.measure(sent(200, 0), unreported(200), None, OPUS)
     assert direction.latest.lost == 0
     assert (direction.whole.expected, direction.whole.lost) == (200, 0)
 
 
 def test_a_new_producer_goes_on_where_the_old_one_stopped(direction):
-    direction.look(sent(90, 10), unreported(90), None, OPUS)
-    direction.look(sent(50, 0, name="another"), unreported(140), None, OPUS)
+    direction.measure(sent(90, 10), unreported(90), None, OPUS)
+    direction.measure(sent(50, 0, name="another"), unreported(140), None, OPUS)
     assert (direction.latest.expected, direction.latest.lost) == (50, 0)
     assert (direction.whole.expected, direction.whole.lost) == (150, 10)
 
 
 def test_who_is_muted_has_no_quality_and_keeps_the_calls(direction):
-    direction.look(sent(90, 10), heard(90, 10), 80.0, OPUS)
-    direction.look(sent(90, 10), heard(90, 10), 80.0, OPUS)
+    direction.measure(sent(90, 10), heard(90, 10), 80.0, OPUS)
+    direction.measure(sent(90, 10), heard(90, 10), 80.0, OPUS)
     assert direction.latest is None
     assert direction.whole == Quality(100, 10, 0.0, 80.0)
 
 
 def test_the_whole_call_has_the_mean_of_its_delays(direction):
-    for looks, (jitter_ms, way_ms) in enumerate(((10.0, 100.0), (20.0, None), (30.0, 300.0)), start=1):
-        direction.look(sent(100 * looks), heard(100 * looks, 0, jitter_ms=jitter_ms), way_ms, OPUS)
+    for times_measured, (jitter_ms, way_ms) in enumerate(((10.0, 100.0), (20.0, None), (30.0, 300.0)), start=1):
+        direction.measure(sent(100 * times_measured), heard(100 * times_measured, 0, jitter_ms=jitter_ms), way_ms, OPUS)
     assert (direction.whole.jitter_ms, direction.whole.round_trip_ms) == (20.0, 200.0)
 
 
 def test_what_nobody_listened_to_was_not_good(direction):
-    direction.look(sent(100), {}, None, OPUS)
+    direction.measure(sent(100), {}, None, OPUS)
     assert (direction.latest, direction.whole) == (None, None)
-    direction.look(sent(200), heard(100, 0), 80.0, OPUS)
+    direction.measure(sent(200), heard(100, 0), 80.0, OPUS)
     assert direction.whole == Quality(100, 0, 0.0, 80.0), "what came before is no part of it"
-    direction.look(sent(300, 50), heard(100, 0), 80.0, OPUS)
+    direction.measure(sent(300, 50), heard(100, 0), 80.0, OPUS)
     assert direction.latest is None, "the consumer is paused"
     assert direction.whole == Quality(100, 0, 0.0, 80.0)
 
 
 def test_nothing_measured_is_no_quality(direction):
     assert direction.whole is None
-    direction.look({}, {}, None, OPUS)
+    direction.measure({}, {}, None, OPUS)
     assert (direction.latest, direction.whole) == (None, None)
 
 
@@ -112,7 +114,7 @@ def test_video_is_not_read():
     base = {"kind": "VIDEO", "packets_lost": 1, "jitter": 48, "round_trip_time": 0.0}
     stats = {"packet_count": 5, "base": {"data": base}}
     answer = {"stats": [{"data_type": "RecvStats", "data": stats}]}
-    assert reading(answer, "RecvStats") is None
+    assert stream_stats_of(answer, "RecvStats") is None
     base["kind"] = "AUDIO"
-    assert reading(answer, "RecvStats") == Reading(5, 1, 1.0, None)
-    assert reading(answer, "SendStats") is None
+    assert stream_stats_of(answer, "RecvStats") == StreamStats(5, 1, 1.0, None)
+    assert stream_stats_of(answer, "SendStats") is None

@@ -9,7 +9,7 @@ from worker_bridge.channel import Body
 CLOCK_PER_MS = 48  # RTP time units: Opus has one clock (RFC 7587 §4.1)
 
 
-class Reading(NamedTuple):
+class StreamStats(NamedTuple):
     """``packets`` and ``lost`` count from the stream's beginning; ``lost`` falls when a late packet arrives after all.
 
     ``round_trip_ms`` is to the party and back, None until its first report; a producer's is never known.
@@ -21,7 +21,7 @@ class Reading(NamedTuple):
     round_trip_ms: float | None
 
 
-def reading(answer: Body, stream: Literal["RecvStats", "SendStats"]) -> Reading | None:
+def stream_stats_of(answer: Body, stream: Literal["RecvStats", "SendStats"]) -> StreamStats | None:
     """What was received of a producer, or sent for a consumer, whose answer has both. None where nothing was yet, and
     for video."""
     packets = lost = jitter = 0
@@ -35,4 +35,4 @@ def reading(answer: Body, stream: Literal["RecvStats", "SendStats"]) -> Reading 
             lost += base["packets_lost"]
             jitter = max(jitter, base["jitter"])
             round_trip_ms = max(round_trip_ms, base["round_trip_time"])
-    return Reading(packets, lost, jitter / CLOCK_PER_MS, round_trip_ms or None) if there else None
+    return StreamStats(packets, lost, jitter / CLOCK_PER_MS, round_trip_ms or None) if there else None
