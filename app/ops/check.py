@@ -16,16 +16,16 @@ from app.ledger.errors import LedgerError
 from worker_bridge.errors import BridgeError
 
 ANSWER_WITHIN_S = 1.0
-GIVING_UP_S = 0.2  # what asked may take so long to let go; then it is not waited for any more
+GIVING_UP_S = 0.2  # for a question that was cancelled to clean up; after that it is not waited for
 GOOD_FOR_S = 0.2
 
 
-class Unwell(Exception):
+class CheckFailed(Exception):
     """The answer is no; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class CheckResult:
     """``ms`` is what the answer took, ``problem`` what is wrong."""
 
     name: str
@@ -38,32 +38,32 @@ class Found:
 
 
 class Check:
-    """``question`` raises what is wrong: Unwell, or an error of the ledger or of the bridge."""
+    """``question`` raises what is wrong: CheckFailed, or an error of the ledger or of the bridge."""
 
     def __init__(self, name: str, question: Callable[[], Awaitable[None]], tasks: Tasks) -> None:
         self.name = name
         self._question = question
         self._tasks = tasks
-        self._asked: asyncio.Task[Found] | None = None
+        self._asked: asyncio.Task[CheckResult] | None = None
         self._asked_at = 0.0
 
-    async def answer(self) -> Found:
+    async def answer(self) -> CheckResult:
         """Within little more than a second. Raises nothing."""
         if self._asked is None or (self._asked.done() and time.monotonic() > self._asked_at + GOOD_FOR_S):
             self._asked_at = time.monotonic()
             self._asked = self._tasks.start(self._ask(), f"{self.name} is asked")
         done, _ = await asyncio.wait({self._asked}, timeout=ANSWER_WITHIN_S + GIVING_UP_S)
-        return self._asked.result() if done else self._found("no answer")
+        return self._asked.result() if done else self._result("no answer")
 
-    async def _ask(self) -> Found:
+    async def _ask(self) -> CheckResult:
         try:
             async with asyncio.timeout(ANSWER_WITHIN_S):
                 await self._question()
         except TimeoutError:
-            return self._found(f"no answer within {ANSWER_WITHIN_S:.0f} s")
-        except (Unwell, BridgeError, LedgerError) as error:
-            return self._found(str(error))
-        return self._found(None)
+            return self._result(f"no answer within {ANSWER_WITHIN_S:.0f} s")
+        except (CheckFailed, BridgeError, LedgerError) as error:
+            return self._result(str(error))
+        return self._result(None)
 
-    def _found(self, problem: str | None) -> Found:
-        return Found(self.name, round(1000 * (time.monotonic() - self._asked_at), 1), problem)
+    def _result(self, problem: str | None) -> CheckResult:
+        return CheckResult(self.name, round(1000 * (time.monotonic() - self._asked_at), 1), problem)

@@ -18,7 +18,7 @@ from app.calls.tasks import Tasks
 from app.connections import Connections
 from app.ledger import Ledger
 from app.ops.admission import Admission
-from app.ops.check import Check, Found, Unwell
+from app.ops.check import Check, CheckResult, CheckFailed
 from app.ops.descriptors import shortage_of
 from app.ops.prover import Prover
 from worker_bridge.errors import WorkerGone
@@ -29,10 +29,10 @@ from worker_bridge.pool import Pool, Slot
 class Report:
     """``needed`` are the parts of which each has to be well; of ``workers``, which are by slot, one has to be."""
 
-    needed: tuple[Found, ...]
-    workers: tuple[Found, ...]
-    draining: Found
-    stress: Found
+    needed: tuple[CheckResult, ...]
+    workers: tuple[CheckResult, ...]
+    draining: CheckResult
+    stress: CheckResult
 
     @property
     def well(self) -> bool:
@@ -67,17 +67,17 @@ class Health:
         asked = zip(self._pool.slots, self._workers, strict=True)
         needed, workers = await asyncio.gather(
             together(check.answer() for check in self._needed),
-            together(self._look(slot, check) for slot, check in asked),
+            together(self._check(slot, check) for slot, check in asked),
         )
         began = time.monotonic()
         draining, full = self._admission.draining, self._admission.full
         ms = round(1000 * (time.monotonic() - began), 1)
-        return Report(needed, workers, Found("draining", ms, draining), Found("stress", ms, full))
+        return Report(needed, workers, CheckResult("draining", ms, draining), CheckResult("stress", ms, full))
 
-    async def _look(self, slot: Slot, check: Check) -> Found:
+    async def _check(self, slot: Slot, check: Check) -> CheckResult:
         """Of a worker that is known to be gone nothing is asked, and what it answered a moment ago counts no more."""
         if slot.worker is None:
-            return Found(check.name, 0.0, slot.failure or "it is starting")
+            return CheckResult(check.name, 0.0, slot.failure or "it is starting")
         return await check.answer()
 
     async def _ask(self, slot: Slot) -> None:
@@ -88,21 +88,21 @@ class Health:
         await require_descriptors(slot.worker.pid)
         proof = self._prover.proof(slot)
         if proof is not None and not proof.ok:
-            raise Unwell(f"it does not forward: {proof.problem}")
+            raise CheckFailed(f"it does not forward: {proof.problem}")
 
 
-async def together(asked: Iterable[Awaitable[Found]]) -> tuple[Found, ...]:
+async def together(asked: Iterable[Awaitable[CheckResult]]) -> tuple[CheckResult, ...]:
     return tuple(await asyncio.gather(*asked))
 
 
 async def require_places(connections: Connections) -> None:
-    """:raises Unwell: where the next client could not be let in, or only just."""
+    """Raises CheckFailed where the next client could not be let in, or only just."""
     if connections.few_left:
-        raise Unwell(f"{len(connections)} of {connections.most} connections are open, and hardly one is idle")
+        raise CheckFailed(f"{len(connections)} of {connections.most} connections are open, and hardly one is idle")
 
 
 async def require_descriptors(pid: int) -> None:
-    """:raises Unwell: where the process has hardly any left."""
+    """Raises CheckFailed where the process has hardly any left."""
     shortage = shortage_of(pid)
     if shortage is not None:
-        raise Unwell(shortage)
+        raise CheckFailed(shortage)
