@@ -39,6 +39,7 @@ from app.keys import (
     CONNECTIONS,
     DEMO_LIMITER,
     DRAIN,
+    FORWARDING_PROBE,
     GAUGES,
     HEALTH,
     HTTP_OBSERVERS,
@@ -50,7 +51,6 @@ from app.keys import (
     METRICS,
     POOL,
     PRESENCE,
-    PROVER,
     RATE_LIMITER,
     RATES,
     REGISTRY,
@@ -65,11 +65,11 @@ from app.openapi.declaration import answers
 from app.openapi.document import Document
 from app.ops.admission import Admission
 from app.ops.drain import Drain
+from app.ops.forwarding_probe import ForwardingProbe
 from app.ops.gauges import Gauges
 from app.ops.health import Health
 from app.ops.metrics import Metrics
 from app.ops.placement import Placement
-from app.ops.prover import Prover
 from app.ops.sampler import Sampler
 from app.person import Person
 from app.ratelimit import RateLimiter
@@ -169,8 +169,8 @@ async def workers(app: web.Application) -> AsyncIterator[None]:
     )
     async with Pool.running(worker, pool_settings) as app[POOL]:
         app[METRICS].watch_workers(app[POOL])
-        app[PROVER] = Prover(app[POOL])
-        await app[PROVER].prove_due()  # before anybody is served
+        app[FORWARDING_PROBE] = ForwardingProbe(app[POOL])
+        await app[FORWARDING_PROBE].probe_due()  # before anybody is served
         yield
 
 
@@ -223,22 +223,22 @@ async def live_calls(app: web.Application) -> AsyncIterator[None]:
 
 def operate(app: web.Application, watch: Watch, background: Tasks) -> tuple[Admission, Placement]:
     """What looks after the node, and so decides whether a call may begin, and where."""
-    pool, hub, prover = app[POOL], app[HUB], app[PROVER]
+    pool, hub, forwarding = app[POOL], app[HUB], app[FORWARDING_PROBE]
     sampler = app[SAMPLER] = Sampler(pool, app[REGISTRY], watch.traffic_of, lambda: hub.socket_count)
     app[HTTP_OBSERVERS].append(sampler.request_answered)
     drain = app[DRAIN] = Drain(app[REGISTRY], app[LIFECYCLE], app[JOURNAL])
     admission = Admission(drain, sampler, pool, app[SETTINGS].stress_limit)
-    app[HEALTH] = Health(app[LEDGER], app[CONNECTIONS], pool, prover, admission, background)
+    app[HEALTH] = Health(app[LEDGER], app[CONNECTIONS], pool, forwarding, admission, background)
     app[METRICS].watch_loop(sampler.lag)
     app[GAUGES] = Gauges(
-        version("voiceplane"), app[REGISTRY], app[LIFECYCLE], drain, app[CONNECTIONS], hub, pool, sampler, prover
+        version("voiceplane"), app[REGISTRY], app[LIFECYCLE], drain, app[CONNECTIONS], hub, pool, sampler, forwarding
     )
     app[METRICS].registry.register(app[GAUGES])
     background.keep(app[CONNECTIONS].run, "connections")
     background.keep(sampler.run, "sampler")
     background.keep(sampler.lag.run, "loop lag")
-    background.keep(prover.run, "prover")
-    return admission, Placement(pool, sampler, prover)
+    background.keep(forwarding.run, "forwarding probe")
+    return admission, Placement(pool, sampler, forwarding)
 
 
 async def stop_calls(app: web.Application) -> None:

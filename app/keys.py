@@ -16,10 +16,10 @@ from app.calls.service import CallService
 from app.connections import Connections
 from app.ledger import Ledger
 from app.ops.drain import Drain
+from app.ops.forwarding_probe import ForwardingProbe
 from app.ops.gauges import Gauges
 from app.ops.health import Health
 from app.ops.metrics import Metrics
-from app.ops.prover import Prover
 from app.ops.sampler import Sampler
 from app.ratelimit import RateLimiter
 from app.settings import Settings
@@ -48,7 +48,7 @@ GAUGES = web.AppKey("gauges", Gauges)
 SAMPLER = web.AppKey("sampler", Sampler)
 DRAIN = web.AppKey("drain", Drain)
 HEALTH = web.AppKey("health", Health)
-PROVER = web.AppKey("prover", Prover)
+FORWARDING_PROBE = web.AppKey("forwarding_probe", ForwardingProbe)
 CAPABILITIES: web.AppKey[bytes] = web.AppKey("capabilities", bytes)
 CONNECTIONS = web.AppKey("connections", Connections)
 HTTP_OBSERVERS: web.AppKey[list[HttpObserver]] = web.AppKey("http_observers", list)

@@ -17,8 +17,8 @@ from app.calls.registry import Registry
 from app.connections import WHY_CUT, Connections
 from app.ledger.values import LIVE_STATES
 from app.ops.drain import Drain
+from app.ops.forwarding_probe import ForwardingProbe
 from app.ops.metrics import PREFIX
-from app.ops.prover import Prover
 from app.ops.sampler import Sampler
 from app.ops.usage import cpu_seconds, resident_bytes
 from app.signaling.hub import Hub
@@ -38,7 +38,7 @@ class Gauges(Collector):
         hub: Hub,
         pool: Pool,
         sampler: Sampler,
-        prover: Prover,
+        forwarding: ForwardingProbe,
     ) -> None:
         self._version = version
         self._registry = registry
@@ -48,7 +48,7 @@ class Gauges(Collector):
         self._hub = hub
         self._pool = pool
         self._sampler = sampler
-        self._prover = prover
+        self._forwarding = forwarding
         self._seen: list[Metric] = []
 
     def read(self) -> None:
@@ -102,8 +102,8 @@ class Gauges(Collector):
                 cpu.add_metric(label, cpu_seconds(slot.worker))
                 memory.add_metric(label, resident_bytes(slot.worker))
                 pending.add_metric(label, slot.worker.channel.pending)
-            if proof := self._prover.proof(slot):
-                forwards.add_metric(label, proof.ok)
+            if outcome := self._forwarding.outcome(slot):
+                forwards.add_metric(label, outcome.ok)
             if vitals := self._sampler.vitals_in(slot):
                 stress.add_metric(label, vitals.stress.value)
                 received.add_metric(label, vitals.traffic.received)

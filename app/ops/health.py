@@ -18,9 +18,9 @@ from app.calls.tasks import Tasks
 from app.connections import Connections
 from app.ledger import Ledger
 from app.ops.admission import Admission
-from app.ops.check import Check, CheckResult, CheckFailed
+from app.ops.check import Check, CheckFailed, CheckResult
 from app.ops.descriptors import shortage_of
-from app.ops.prover import Prover
+from app.ops.forwarding_probe import ForwardingProbe
 from worker_bridge.errors import WorkerGone
 from worker_bridge.pool import Pool, Slot
 
@@ -47,12 +47,12 @@ class Health:
         ledger: Ledger,
         connections: Connections,
         pool: Pool,
-        prover: Prover,
+        forwarding: ForwardingProbe,
         admission: Admission,
         tasks: Tasks,
     ) -> None:
         self._pool = pool
-        self._prover = prover
+        self._forwarding = forwarding
         self._admission = admission
         self._needed = (
             Check("database", ledger.check, tasks),
@@ -86,9 +86,9 @@ class Health:
             raise WorkerGone(slot.failure or "it is starting")
         await slot.worker.get_resource_usage()
         await require_descriptors(slot.worker.pid)
-        proof = self._prover.proof(slot)
-        if proof is not None and not proof.ok:
-            raise CheckFailed(f"it does not forward: {proof.problem}")
+        outcome = self._forwarding.outcome(slot)
+        if outcome is not None and not outcome.ok:
+            raise CheckFailed(f"it does not forward: {outcome.problem}")
 
 
 async def together(asked: Iterable[Awaitable[CheckResult]]) -> tuple[CheckResult, ...]:

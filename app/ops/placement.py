@@ -4,7 +4,7 @@ descriptors left."""
 from __future__ import annotations
 
 from app.ops.descriptors import shortage_of
-from app.ops.prover import Prover
+from app.ops.forwarding_probe import ForwardingProbe
 from app.ops.sampler import Sampler
 from worker_bridge.errors import WorkerGone
 from worker_bridge.pool import Pool, Slot
@@ -15,10 +15,10 @@ ROOMS_FULL = 250  # what is published for one core of this engine
 class Placement:
     """Asked at every room."""
 
-    def __init__(self, pool: Pool, sampler: Sampler, prover: Prover) -> None:
+    def __init__(self, pool: Pool, sampler: Sampler, forwarding: ForwardingProbe) -> None:
         self._pool = pool
         self._sampler = sampler
-        self._prover = prover
+        self._forwarding = forwarding
 
     def place(self) -> Slot:
         """:raises WorkerGone: where no worker is up. One that failed its proof is better than none."""
@@ -28,7 +28,7 @@ class Placement:
         return min([slot for slot in up if self._is_fit(slot)] or up, key=self._rank)
 
     def _is_fit(self, slot: Slot) -> bool:
-        return not self._prover.failed(slot) and (slot.worker is None or shortage_of(slot.worker.pid) is None)
+        return not self._forwarding.failed(slot) and (slot.worker is None or shortage_of(slot.worker.pid) is None)
 
     def _rank(self, slot: Slot) -> tuple[float, int]:
         """The stress that is measured, or the one that its rooms will come to, where that is more: rooms of a burst

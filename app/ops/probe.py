@@ -42,7 +42,7 @@ class Echo(asyncio.DatagramProtocol):
             self.heard.set_result(None)
 
 
-async def prove(worker: Worker) -> float:
+async def probe_forwarding(worker: Worker) -> float:
     """The seconds that a packet took through the worker. :raises ProbeFailed: where none came out in time."""
     try:
         async with asyncio.timeout(PROVEN_WITHIN_S):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from app.ops.prover import Prover
+from app.ops.forwarding_probe import ForwardingProbe
 from app.ops.sampler import Sampler
 from app.ops.usage import cpu_seconds, resident_bytes
 from app.ops.vitals import Vitals
@@ -12,15 +12,15 @@ from schemas.node import PacketRates, RequestTimes, WorkerLine, Workers, WorkerS
 from worker_bridge.pool import Pool, Slot
 
 
-def seen(pool: Pool, sampler: Sampler, prover: Prover) -> Workers:
+def seen(pool: Pool, sampler: Sampler, forwarding: ForwardingProbe) -> Workers:
     """All of them, up or not."""
-    lines = [line(slot, pool.native.version, sampler.vitals_in(slot), prover) for slot in pool.slots]
+    lines = [line(slot, pool.native.version, sampler.vitals_in(slot), forwarding) for slot in pool.slots]
     return Workers(round(sampler.stress.value, 3), tuple(lines))
 
 
-def line(slot: Slot, version: str, vitals: Vitals | None, prover: Prover) -> WorkerLine:
-    proof = prover.proof(slot)
-    common = (slot.index, state(slot), version, slot.restarts, slot.failure, proof.result() if proof else None)
+def line(slot: Slot, version: str, vitals: Vitals | None, forwarding: ForwardingProbe) -> WorkerLine:
+    outcome = forwarding.outcome(slot)
+    common = (slot.index, state(slot), version, slot.restarts, slot.failure, outcome.result() if outcome else None)
     if vitals is None:
         return WorkerLine(*common)
     worker, objects, times = vitals.worker, vitals.worker.count_objects(), vitals.request_times

@@ -8,7 +8,7 @@ from aiohttp import web
 from msgspec import UNSET
 
 from app.guard import public
-from app.keys import HEALTH, POOL, PROVER, SAMPLER
+from app.keys import FORWARDING_PROBE, HEALTH, POOL, SAMPLER
 from app.openapi.declaration import answers
 from app.ops.health import Report
 from app.responses import json_response
@@ -52,6 +52,6 @@ def checks(request: web.Request, report: Report) -> Iterator[Check]:
     for part in (*report.needed, report.draining, report.stress):
         yield Check(part.name, part.ok, part.ms, problem=part.problem or UNSET)
     for slot, worker in zip(request.app[POOL].slots, report.workers, strict=True):
-        proof = request.app[PROVER].proof(slot)
-        probe = proof.result() if proof else UNSET
+        outcome = request.app[FORWARDING_PROBE].outcome(slot)
+        probe = outcome.result() if outcome else UNSET
         yield Check(worker.name, worker.ok, worker.ms, slot.restarts, probe, worker.problem or UNSET)

@@ -7,7 +7,7 @@ from aiohttp import web
 from app.body import body
 from app.errors import Draining
 from app.guard import admin_only
-from app.keys import DRAIN, POOL, PROVER, SAMPLER
+from app.keys import DRAIN, FORWARDING_PROBE, POOL, SAMPLER
 from app.openapi.declaration import answers
 from app.ops import workers
 from app.responses import json_response
@@ -22,7 +22,7 @@ routes = web.RouteTableDef()
 @admin_only
 async def get_workers(request: web.Request) -> web.Response:
     """What each worker holds, costs, and how fast it answers."""
-    seen = workers.seen(request.app[POOL], request.app[SAMPLER], request.app[PROVER])
+    seen = workers.seen(request.app[POOL], request.app[SAMPLER], request.app[FORWARDING_PROBE])
     return json_response(seen)
 
 

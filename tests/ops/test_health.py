@@ -14,7 +14,7 @@ import pytest
 
 from app.keys import SAMPLER
 from app.ops import descriptors as descriptors_module
-from app.ops import prover as prover_module
+from app.ops import forwarding_probe as probe_module
 from app.ops.descriptors import FEW_LEFT, descriptors
 from schemas.base import load
 from schemas.health import Alive, Ready
@@ -80,8 +80,8 @@ async def test_one_worker_of_two_is_enough(settings_with, http):
 
 
 async def test_a_worker_that_answers_but_does_not_forward_does_not_count(settings_with, http, monkeypatch):
-    monkeypatch.setattr(prover_module, "PROVE_EVERY_S", 0.1)
-    monkeypatch.setattr(prover_module, "AGAIN_AFTER_S", 0.1)
+    monkeypatch.setattr(probe_module, "PROBE_EVERY_S", 0.1)
+    monkeypatch.setattr(probe_module, "AGAIN_AFTER_S", 0.1)
     monkeypatch.setattr(descriptors_module, "FEW_LEFT", -1_000_000)  # else it would be known before
     async with serving(settings_with()) as server:
         balancer = Balancer(http, server.base)

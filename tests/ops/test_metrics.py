@@ -14,7 +14,7 @@ from scraped import Scraped, scrape
 
 from app.client.api import Api
 from app.client.conversation import conversation
-from app.keys import PROVER
+from app.keys import FORWARDING_PROBE
 from tests.conftest import eventually, serving
 
 SCRAPER = "a token for Prometheus"
@@ -183,7 +183,9 @@ async def test_a_killed_worker_shows(server, http):
     before = server.pool.slots[0].worker
     os.kill(before.pid, signal.SIGKILL)
     await eventually(lambda: server.pool.slots[0].worker in (None, before) and "it is not back")
-    await eventually(lambda: server.app[PROVER].proof(server.pool.slots[0]) is None and "it is not proven yet")
+    await eventually(
+        lambda: server.app[FORWARDING_PROBE].outcome(server.pool.slots[0]) is None and "it is not proven yet"
+    )
     seen = await scrape(server, http)
     assert seen.total("voiceplane_worker_restarts_total", worker="0") == 1
     assert seen.total("voiceplane_worker_up", worker="0") == 1

@@ -12,9 +12,9 @@ import pytest
 
 from app.calls.media import codecs_of
 from app.client.api import Api
-from app.keys import PROVER, SAMPLER
+from app.keys import FORWARDING_PROBE, SAMPLER
 from app.ops import descriptors as descriptors_module
-from app.ops import prover as prover_module
+from app.ops import forwarding_probe as probe_module
 from app.ops.probe import HEADER, HERE, OPUS, VERSION_2
 from tests.conftest import Server, eventually, serving
 from tests.ops.shortage import without_sockets
@@ -32,8 +32,8 @@ VOICE = RtpParameters((OPUS,), encodings=(RtpEncodingParameters(ssrc=SSRC),), rt
 
 @pytest.fixture
 async def server(settings_with, monkeypatch) -> AsyncIterator[Server]:
-    monkeypatch.setattr(prover_module, "PROVE_EVERY_S", 0.2)
-    monkeypatch.setattr(prover_module, "AGAIN_AFTER_S", 0.2)
+    monkeypatch.setattr(probe_module, "PROBE_EVERY_S", 0.2)
+    monkeypatch.setattr(probe_module, "AGAIN_AFTER_S", 0.2)
     async with serving(settings_with(workers=2)) as running:
         yield running
 
@@ -100,18 +100,18 @@ async def test_rooms_go_past_a_worker_that_is_under_load(server, admin):
 
 
 async def test_rooms_go_past_a_worker_that_has_hardly_a_descriptor_left(server, admin, monkeypatch):
-    monkeypatch.setattr(prover_module, "PROVE_EVERY_S", 3600.0)  # no proof shall say so before
+    monkeypatch.setattr(probe_module, "PROBE_EVERY_S", 3600.0)  # no proof shall say so before
     with without_sockets(server.pool.slots[0].worker.pid):
         assert await burst(admin, server, "short") == [0, BURST]
 
 
 async def test_rooms_go_past_a_worker_that_does_not_forward_while_there_is_another(server, admin, monkeypatch):
     monkeypatch.setattr(descriptors_module, "FEW_LEFT", -1_000_000)  # else that is the reason
-    prover, (first, second) = server.app[PROVER], server.pool.slots
+    forwarding, (first, second) = server.app[FORWARDING_PROBE], server.pool.slots
     with without_sockets(first.worker.pid):
-        await eventually(lambda: not prover.failed(first) and "it is not found out")
+        await eventually(lambda: not forwarding.failed(first) and "it is not found out")
         assert await burst(admin, server, "third") == [0, BURST]
         with without_sockets(second.worker.pid):
-            await eventually(lambda: not prover.failed(second) and "it is not found out")
+            await eventually(lambda: not forwarding.failed(second) and "it is not found out")
             assert sum(await burst(admin, server, "fourth")) == BURST, "one that may forward is better than none"
-    await eventually(lambda: prover.failed(first) or prover.failed(second))
+    await eventually(lambda: forwarding.failed(first) or forwarding.failed(second))

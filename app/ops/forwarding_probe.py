@@ -11,19 +11,19 @@ from dataclasses import dataclass
 from msgspec import UNSET
 
 from app.calls.clock import Moment, now
-from app.ops.probe import ProbeFailed, prove
+from app.ops.probe import ProbeFailed, probe_forwarding
 from schemas.node import ProbeResult
 from worker_bridge.pool import Pool, Slot
 from worker_bridge.worker import Worker
 
-PROVE_EVERY_S = 60.0
+PROBE_EVERY_S = 60.0
 AGAIN_AFTER_S = 5.0  # after a failure
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Proof:
+class ProbeOutcome:
     """``problem`` is None where a packet came through; ``seconds`` is then what it took, else how long we tried."""
 
     at: Moment
@@ -37,54 +37,54 @@ class Proof:
     @property
     def due_at(self) -> float:
         """When the next one is due, in monotonic seconds."""
-        return self.at.monotonic + (PROVE_EVERY_S if self.ok else AGAIN_AFTER_S)
+        return self.at.monotonic + (PROBE_EVERY_S if self.ok else AGAIN_AFTER_S)
 
     def result(self) -> ProbeResult:
         return ProbeResult(self.ok, round(self.seconds * 1000, 2), self.at.iso, self.problem or UNSET)
 
 
-class Prover:
+class ForwardingProbe:
     """The latest proof of each worker."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._proofs: dict[int, tuple[Worker, Proof]] = {}  # by slot
+        self._outcomes: dict[int, tuple[Worker, ProbeOutcome]] = {}  # by slot
         self._came_up = asyncio.Event()
         pool.on_worker_up(lambda _: self._came_up.set())
 
-    def proof(self, slot: Slot) -> Proof | None:
+    def outcome(self, slot: Slot) -> ProbeOutcome | None:
         """Of the worker that is in the slot now; None until it is proven or has failed."""
-        worker, proof = self._proofs.get(slot.index, (None, None))
-        return proof if worker is slot.worker else None
+        worker, outcome = self._outcomes.get(slot.index, (None, None))
+        return outcome if worker is slot.worker else None
 
     def failed(self, slot: Slot) -> bool:
-        proof = self.proof(slot)
-        return proof is not None and not proof.ok
+        outcome = self.outcome(slot)
+        return outcome is not None and not outcome.ok
 
     async def run(self) -> None:
         """Until cancelled."""
         while True:
             self._came_up.clear()
-            await self.prove_due()
-            due = [proof.due_at for slot in self._pool.slots if (proof := self.proof(slot))]
+            await self.probe_due()
+            due = [outcome.due_at for slot in self._pool.slots if (outcome := self.outcome(slot))]
             with suppress(TimeoutError):
                 async with asyncio.timeout(max(0.0, min(due) - time.monotonic()) if due else None):
                     await self._came_up.wait()
 
-    async def prove_due(self) -> None:
+    async def probe_due(self) -> None:
         """Prove every worker that has no proof, or an old one."""
         due = [slot for slot in self._pool.slots if self._is_due(slot)]
-        await asyncio.gather(*(self._prove(slot, slot.worker) for slot in due if slot.worker is not None))
+        await asyncio.gather(*(self._probe(slot, slot.worker) for slot in due if slot.worker is not None))
 
     def _is_due(self, slot: Slot) -> bool:
-        proof = self.proof(slot)
-        return proof is None or proof.due_at <= time.monotonic()
+        outcome = self.outcome(slot)
+        return outcome is None or outcome.due_at <= time.monotonic()
 
-    async def _prove(self, slot: Slot, worker: Worker) -> None:
+    async def _probe(self, slot: Slot, worker: Worker) -> None:
         began = now()
         problem = None
         try:
-            seconds = await prove(worker)
+            seconds = await probe_forwarding(worker)
         except ProbeFailed as error:
             seconds, problem = time.monotonic() - began.monotonic, str(error)
         if worker.closed:
@@ -93,4 +93,4 @@ class Prover:
             logger.error("worker %d does not forward: %s", slot.index, problem)
         elif self.failed(slot):
             logger.info("worker %d forwards again", slot.index)
-        self._proofs[slot.index] = worker, Proof(now(), seconds, problem)
+        self._outcomes[slot.index] = worker, ProbeOutcome(now(), seconds, problem)
