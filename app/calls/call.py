@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple
 
 from app.calls.clock import Moment
 from app.calls.flags import Flags
@@ -33,17 +32,6 @@ class CallEvent(StrEnum):
     STORED = "stored"  # its end is in the ledger
 
 
-class Action(StrEnum):
-    """What a transition brings with it, besides being stored and told."""
-
-    RING_TIMER = "ring_timer"
-    OPEN_ROOM = "open_room"
-    START_CLOCK = "start_clock"
-    STOP = "stop"  # no more timers, no more metering
-    CLOSE_ROOM = "close_room"
-    NOTHING = "nothing"
-
-
 class EndReason(StrEnum):
     MANUAL = "manual"
     ADMIN = "admin"
@@ -58,34 +46,27 @@ class EndReason(StrEnum):
     SYSTEM_ERROR = "system_error"
 
 
-class Step(NamedTuple):
-    state: CallState
-    action: Action
-
-
-_STOP = Step(CallState.ENDING, Action.STOP)
-
-TRANSITIONS: dict[tuple[CallState, CallEvent], Step] = {
-    (CallState.REQUESTING, CallEvent.RING): Step(CallState.RINGING, Action.RING_TIMER),
-    (CallState.REQUESTING, CallEvent.ACCEPT): Step(CallState.MATCHED, Action.OPEN_ROOM),
-    (CallState.REQUESTING, CallEvent.CANCEL): _STOP,
-    (CallState.REQUESTING, CallEvent.FAIL): _STOP,
-    (CallState.RINGING, CallEvent.ACCEPT): Step(CallState.MATCHED, Action.OPEN_ROOM),
-    (CallState.RINGING, CallEvent.REJECT): _STOP,
-    (CallState.RINGING, CallEvent.CANCEL): _STOP,
-    (CallState.RINGING, CallEvent.FAIL): _STOP,
-    (CallState.MATCHED, CallEvent.SET_UP): Step(CallState.CONNECTING, Action.NOTHING),
-    (CallState.MATCHED, CallEvent.RTP): Step(CallState.TALKING, Action.START_CLOCK),
-    (CallState.MATCHED, CallEvent.HANG_UP): _STOP,
-    (CallState.MATCHED, CallEvent.FAIL): _STOP,
-    (CallState.CONNECTING, CallEvent.RTP): Step(CallState.TALKING, Action.START_CLOCK),
-    (CallState.CONNECTING, CallEvent.HANG_UP): _STOP,
-    (CallState.CONNECTING, CallEvent.FAIL): _STOP,
-    (CallState.TALKING, CallEvent.HANG_UP): _STOP,
-    (CallState.TALKING, CallEvent.FAIL): _STOP,
-    (CallState.ENDING, CallEvent.STORED): Step(CallState.ENDED, Action.CLOSE_ROOM),
+TRANSITIONS: dict[tuple[CallState, CallEvent], CallState] = {
+    (CallState.REQUESTING, CallEvent.RING): CallState.RINGING,
+    (CallState.REQUESTING, CallEvent.ACCEPT): CallState.MATCHED,
+    (CallState.REQUESTING, CallEvent.CANCEL): CallState.ENDING,
+    (CallState.REQUESTING, CallEvent.FAIL): CallState.ENDING,
+    (CallState.RINGING, CallEvent.ACCEPT): CallState.MATCHED,
+    (CallState.RINGING, CallEvent.REJECT): CallState.ENDING,
+    (CallState.RINGING, CallEvent.CANCEL): CallState.ENDING,
+    (CallState.RINGING, CallEvent.FAIL): CallState.ENDING,
+    (CallState.MATCHED, CallEvent.SET_UP): CallState.CONNECTING,
+    (CallState.MATCHED, CallEvent.RTP): CallState.TALKING,
+    (CallState.MATCHED, CallEvent.HANG_UP): CallState.ENDING,
+    (CallState.MATCHED, CallEvent.FAIL): CallState.ENDING,
+    (CallState.CONNECTING, CallEvent.RTP): CallState.TALKING,
+    (CallState.CONNECTING, CallEvent.HANG_UP): CallState.ENDING,
+    (CallState.CONNECTING, CallEvent.FAIL): CallState.ENDING,
+    (CallState.TALKING, CallEvent.HANG_UP): CallState.ENDING,
+    (CallState.TALKING, CallEvent.FAIL): CallState.ENDING,
+    (CallState.ENDING, CallEvent.STORED): CallState.ENDED,
 }
-"""State and event to the next state. What is not here is InvalidCallState."""
+"""Which state follows on a state and an event. What is not here is InvalidCallState."""
 
 
 @dataclass(slots=True, eq=False)
@@ -151,12 +132,12 @@ class LiveCall:
         proofs = (party.last_proof for party in self.liveness.values())
         return max((proof for proof in proofs if proof is not None), default=None)
 
-    def step(self, event: CallEvent) -> Step:
-        """Where ``event`` leads from here. InvalidCallState where it does not belong."""
-        step = TRANSITIONS.get((self.state, event))
-        if step is None:
+    def next_state(self, event: CallEvent) -> CallState:
+        """The state that ``event`` leads to from here. Raises InvalidCallState where it does not belong."""
+        state = TRANSITIONS.get((self.state, event))
+        if state is None:
             raise InvalidCallState(f"call {self.id} is {self.state}: no {event}")
-        return step
+        return state
 
     def liveness_of(self, person: Person) -> PartyLiveness:
         """Raises Forbidden where it is no party of the call."""

@@ -74,12 +74,12 @@ class Lifecycle:
 
     async def match(self, call: LiveCall, room: Room, cause: str, events: Iterable[NewEvent]) -> None:
         """Store that both agreed, with the room that is open for them. The lock is the caller's to hold."""
-        step = call.step(CallEvent.ACCEPT)
+        state = call.next_state(CallEvent.ACCEPT)
         at = now()
         try:
-            await self._journal.move(call.id, step.state, cause=cause, at_ms=at.utc_ms, events=events)
+            await self._journal.move(call.id, state, cause=cause, at_ms=at.utc_ms, events=events)
         except StaleState as error:
-            if error.state != step.state:  # else an earlier try was stored after all
+            if error.state != state:  # else an earlier try was stored after all
                 raise
         self.matched(call, room)
 
@@ -104,7 +104,7 @@ class Lifecycle:
     def set_up(self, call: LiveCall) -> None:
         """There is a transport; the first of a call makes it ``connecting``."""
         if call.state is CallState.MATCHED:
-            self._moved(call, call.step(CallEvent.SET_UP).state)
+            self._moved(call, call.next_state(CallEvent.SET_UP))
             self._journal.defer(DeferredStep(call.id, call.state, "the first transport", now().utc_ms))
 
     def first_packet(self, call: LiveCall, party: PartyRole, producer: Producer, at: Moment) -> None:
@@ -123,12 +123,12 @@ class Lifecycle:
     async def _connect(self, call: LiveCall, at: Moment, cause: str) -> None:
         async with call.lock:
             while call.live:
-                step = call.step(CallEvent.RTP)
+                state = call.next_state(CallEvent.RTP)
                 try:
                     events = call_events.connected(call, at)
-                    await self._journal.move(call.id, step.state, cause=cause, at_ms=at.utc_ms, events=events)
+                    await self._journal.move(call.id, state, cause=cause, at_ms=at.utc_ms, events=events)
                 except StaleState as error:
-                    if error.state != step.state:  # else an earlier try was stored after all
+                    if error.state != state:  # else an earlier try was stored after all
                         raise
                 except LedgerUnavailable as error:
                     logger.warning("call %s: the connection waits for the ledger: %s", call.id, error)
@@ -137,7 +137,7 @@ class Lifecycle:
                     await asyncio.sleep(RETRY_EVERY_S)
                     continue
                 if call.live:
-                    self._moved(call, step.state)
+                    self._moved(call, state)
                     self.meter.start_clock(call)
                     logger.info("call %s is connected", call.id)
                 return
@@ -165,7 +165,7 @@ class Lifecycle:
             return None
         at = at or now()
         self.meter.settle(at)
-        call.state = call.step(event).state
+        call.state = call.next_state(event)
         call.ended_at, call.end_reason, call.ended_by = at, reason, by
         call.stop_timer()
         logger.info("call %s ends: %s (%s)", call.id, reason, cause)
@@ -190,10 +190,10 @@ class Lifecycle:
 
         LedgerUnavailable if it can't be stored for now: the call is ``ending`` all the same, and will be stored.
         """
-        call.step(event)
+        call.next_state(event)
         task = self.end_soon(call, event, reason, cause, by=by, events=events)
         if task is None:
-            raise AssertionError(f"call {call.id} has a step from {call.state} but is not live")
+            raise AssertionError(f"call {call.id} can go on from {call.state} but is not live")
         done, _ = await asyncio.wait({task}, timeout=END_WITHIN_S)
         if not done:
             raise LedgerUnavailable(f"the end of call {call.id} is not stored yet")
@@ -205,7 +205,7 @@ class Lifecycle:
         async with call.lock:
             try:
                 await self._store_end(call, reason, cause, at, events)
-                self._moved(call, call.step(CallEvent.STORED).state)
+                self._moved(call, call.next_state(CallEvent.STORED))
             finally:  # what can't be stored at all is ended by the next start; nothing of it stays open here
                 released = call.room.close() if call.room is not None else Released(0, 0, 0)
                 self._registry.remove(call)

@@ -91,7 +91,7 @@ class CallService:
             async with call.lock:
                 await self._store(call, states, "request", True, [call_events.incoming_call(call, self._timers.ring_s)])
                 if call.live:
-                    call.state = call.step(CallEvent.RING).state
+                    call.state = call.next_state(CallEvent.RING)
                     self._lifecycle.ring(call)
         return call
 
@@ -125,7 +125,7 @@ class CallService:
         async with call.lock:
             if call.accepted and call.live:
                 return call
-            call.step(CallEvent.ACCEPT)
+            call.next_state(CallEvent.ACCEPT)
             room = await self._rooms.open(call.id, call.parties)
             told = call_events.answered("call_accepted", call, now())
             try:
