@@ -266,7 +266,7 @@ async def prune(ledger: Ledger, never_connected_days: int) -> None:
 
 
 async def collect_when_idle(registry: Registry) -> None:
-    """Look for garbage while nobody would notice; until cancelled. None is known of that needs it."""
+    """Collect garbage while no call is live; until cancelled. A precaution: calls leave no cycles."""
     while True:
         await asyncio.sleep(COLLECT_EVERY_S)
         if not len(registry):

@@ -60,19 +60,19 @@ class Claims:
         return self.role == "admin"
 
     def require_admin(self) -> None:
-        """:raises Forbidden: for everybody else."""
+        """Raises Forbidden for everybody else."""
         self._require(self.role == "admin")
 
     def require_caller(self) -> None:
-        """Only the role ``user`` asks for calls, because only it pays for them. :raises Forbidden: for others."""
+        """Only the role ``user`` asks for calls, because only it pays for them. Raises Forbidden for others."""
         self._require(self.role == "user")
 
     def require_party(self, *parties: Person) -> None:
-        """:raises Forbidden: for whoever is none of ``parties``, admins too: they look, but don't speak."""
+        """Raises Forbidden for whoever is none of ``parties``, admins too: they look, but don't speak."""
         self._require(self.person in parties)
 
     def require_reader(self, *parties: Person) -> None:
-        """:raises Forbidden: for whoever is neither one of ``parties`` nor an admin."""
+        """Raises Forbidden for whoever is neither one of ``parties`` nor an admin."""
         self._require(self.is_admin or self.person in parties)
 
     def _require(self, allowed: bool) -> None:
@@ -151,8 +151,8 @@ class Authenticator:
     ) -> AsyncIterator[Authenticator]:
         """Where a JWKS is configured its keys alone count (RS256, ES256); otherwise the shared secret does (HS256).
 
-        :raises SettingsError: where there is no usable secret.
-        :raises JwksError: where the JWKS can't be had.
+        Raises SettingsError where there is no usable secret.
+        Raises JwksError where the JWKS can't be had.
         """
         rules = Rules(settings.jwt_issuer, settings.jwt_audience)
         if settings.jwt_jwks is None:
@@ -196,7 +196,7 @@ class Authenticator:
     async def authenticate(self, token: str | None) -> Claims:
         """Verify a token, fetching keys where it names one that we don't have yet.
 
-        :raises Unauthorized: for none and for a bad one.
+        Raises Unauthorized for none and for a bad one.
         """
         if token is None:
             raise Unauthorized
@@ -227,7 +227,7 @@ class Authenticator:
 
 
 def verified_payload(token: str, keyring: Keyring) -> bytes:
-    """The payload of a token that one of the keys signed. :raises TokenError: otherwise."""
+    """The payload of a token that one of the keys signed. Raises TokenError otherwise."""
     if len(token) > MAX_TOKEN_LENGTH:
         raise TokenError("it is too long")
     if not COMPACT_JWS.fullmatch(token):
@@ -251,7 +251,7 @@ def verified_payload(token: str, keyring: Keyring) -> bytes:
 
 
 def claims_of(payload: bytes, rules: Rules, now: float) -> Claims:
-    """The claims of a payload whose signature is right. :raises TokenError: where one is missing or wrong."""
+    """The claims of a payload whose signature is right. Raises TokenError where one is missing or wrong."""
     try:
         claims = decode_object(payload)
     except InvalidBody as error:
@@ -321,8 +321,8 @@ def issue_token(settings: Settings, user_id: str, role: str, ttl_s: float, now: 
     """A token that this node accepts, for tests, tools and whoever has no identity provider yet.
 
     :param ttl_s: seconds until it expires.
-    :raises SettingsError: where tokens are signed elsewhere.
-    :raises ValueError: where the id or the role is not one that we accept.
+    Raises SettingsError where tokens are signed elsewhere.
+    Raises ValueError where the id or the role is not one that we accept.
     """
     secret = settings.signing_secret()
     if not is_user_id(user_id):

@@ -81,7 +81,7 @@ class Jwks:
         """Fetch the keys once, then keep them fresh until the end. ``on_change`` gets each new set of keys.
 
         :param source: a path, or an http(s) URL.
-        :raises JwksError: where the first fetch brings no usable key, because nobody could be let in.
+        Raises JwksError where the first fetch brings no usable key, because nobody could be let in.
         """
         async with fetcher(source) as fetch:
             jwks = cls(source, fetch, on_change, clock)
@@ -98,7 +98,7 @@ class Jwks:
     async def load(self) -> None:
         """Fetch now. Says so through ``on_change`` where the document is another one than before.
 
-        :raises JwksError: and leaves the keys as they are.
+        Raises JwksError, and leaves the keys as they are.
         """
         document = await self._fetch()
         if document == self._document:
@@ -169,7 +169,7 @@ async def fetch_document(session: aiohttp.ClientSession, url: str) -> bytes:
 def parse_jwks(document: bytes) -> tuple[PublicKey, ...]:
     """The usable keys of a set; the others are named in the log and left out (RFC 7517 §5).
 
-    :raises JwksError: where it is no key set, or none of its keys can be used.
+    Raises JwksError where it is no key set, or none of its keys can be used.
     """
     try:
         entries = decode_object(document).get("keys")
@@ -191,7 +191,7 @@ def parse_jwks(document: bytes) -> tuple[PublicKey, ...]:
 def parse_key(jwk: object) -> PublicKey:
     """One JWK (RFC 7517 §4) as a key: RSA of 2048 bits or more, or EC on P-256; public, and meant for signatures.
 
-    :raises KeyRefusedError: with the reason.
+    Raises KeyRefusedError with the reason.
     """
     if not isinstance(jwk, dict):
         raise KeyRefusedError("it is not an object")

@@ -34,7 +34,7 @@ class RateLimiter:
     def admit(self, who: Hashable) -> None:
         """Count one request. A refused one is not counted.
 
-        :raises RateLimited: with the whole seconds after which one more would be admitted.
+        Raises RateLimited with the whole seconds after which one more would be admitted.
         """
         if not self._interval:
             return

@@ -58,7 +58,7 @@ async def serve(app: web.Application, settings: Settings, started: Callable[[str
     does what it does to any program.
 
     :param started: is told the base URL once connections are accepted.
-    :raises CannotListen: where the address can't be had.
+    Raises CannotListen where the address can't be had.
     """
     async with AsyncExitStack() as serving:
         with stop_signals() as signals:  # which have their ordinary effect again while all is closed
@@ -78,7 +78,7 @@ async def serve(app: web.Application, settings: Settings, started: Callable[[str
 async def served(app: web.Application, settings: Settings) -> AsyncIterator[str]:
     """The application, started and listening, until the block ends. Its base URL has the real port.
 
-    :raises CannotListen: where the address can't be had.
+    Raises CannotListen where the address can't be had.
     """
     runner = make_runner(app)
     try:
@@ -126,7 +126,7 @@ def make_runner(app: web.Application) -> web.AppRunner:
 
 
 async def listen(runner: web.AppRunner, settings: Settings) -> asyncio.Server:
-    """Accept connections, as far as there are descriptors. :raises CannotListen: where that can't be."""
+    """Accept connections, as far as there are descriptors. Raises CannotListen where that can't be."""
     server, connections = cast(web.Server, runner.server), runner.app[CONNECTIONS]
     connections.most = int(min(connections.most, connections_for(raise_descriptor_limit(connections.most))))
     if connections.most < settings.max_connections:

@@ -147,7 +147,7 @@ class Settings:
     def from_env(cls, environ: Mapping[str, str] | None = None, dotenv_path: Path | None = Path(".env")) -> Settings:
         """Read the environment over ``.env``, where there is one. Unknown names behind the prefix are warned of.
 
-        :raises SettingsError: for a value that can't work, and for a ``.env`` line that can't be read.
+        Raises SettingsError for a value that can't work, and for a ``.env`` line that can't be read.
         """
         sources = [os.environ if environ is None else environ, read_dotenv(dotenv_path) if dotenv_path else {}]
         known = {one.name: one.metadata["read"] for one in fields(cls)}
@@ -172,7 +172,7 @@ class Settings:
     def signing_secret(self) -> str:
         """The HS256 secret: the configured one, else the data folder's, which is made at the first call.
 
-        :raises SettingsError: where tokens come from a JWKS, or where the file can't be made, read or trusted.
+        Raises SettingsError where tokens come from a JWKS, or where the file can't be made, read or trusted.
         """
         if self.jwt_jwks is not None:
             raise SettingsError(f"{PREFIX}JWT_JWKS is set: tokens are signed elsewhere, and no secret is in use.")

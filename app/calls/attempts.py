@@ -41,7 +41,7 @@ class Attempts:
         return len(self._made)
 
     def check(self, caller_id: str, otomo_id: str) -> None:
-        """:raises CallLimitExceeded: with the whole seconds after which one more is allowed."""
+        """Raises CallLimitExceeded with the whole seconds after which one more is allowed."""
         now = self._clock()
         made = self._recent(caller_id, now)
         to_otomo = [attempt for attempt in made if attempt.otomo_id == otomo_id]
@@ -53,7 +53,7 @@ class Attempts:
     def counting(self, caller_id: str, otomo_id: str, call_id: str) -> Iterator[None]:
         """Check, and count the call that is made in the block; not where that fails, nor the same call twice.
 
-        :raises CallLimitExceeded: before the block is entered.
+        Raises CallLimitExceeded before the block is entered.
         """
         now = self._clock()
         made = self._recent(caller_id, now)

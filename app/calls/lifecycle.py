@@ -186,9 +186,10 @@ class Lifecycle:
         by: EndedBy = EndedBy.NODE,
         events: Iterable[NewEvent] = (),
     ) -> Released:
-        """End it, and return when that is stored and told. InvalidCallState where the event does not belong.
+        """End it, and return when that is stored and told. Raises InvalidCallState where the event does not belong.
 
-        LedgerUnavailable if it can't be stored for now: the call is ``ending`` all the same, and will be stored.
+        Raises LedgerUnavailable where it can't be stored for now: the call is ``ending`` all the same, and will be
+        stored.
         """
         call.next_state(event)
         task = self.end_soon(call, event, reason, cause, by=by, events=events)

@@ -1,4 +1,4 @@
-"""What is kept of a finished call besides its course: who ended it, how it sounded, what was wrong with it."""
+"""The record of a finished call, beside its timeline: who ended it, how it sounded, what was wrong with it."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ class Room:
         self._limits = limits
         self._index = index
         self._clock = clock
-        # Bound once, for all producers, and let go of when the router closes: else each holds two methods of its own.
+        # Bound once for all producers, which saves two method objects for each; dropped when the router closes.
         self._on_producer_closed = self._producer_closed
         self._on_first_packet = self._first_packet
         router.on_closed(self._router_closed)
@@ -159,7 +159,7 @@ class Room:
         self.transport_of(party, transport_id).transport.close()
 
     def transport_of(self, party: PartyRole, transport_id: str, direction: Direction | None = None) -> PartyTransport:
-        """The party's own transport; TransportNotFound for anybody else's, or one of the other direction."""
+        """The party's own transport. Raises TransportNotFound for anybody else's, or one of the other direction."""
         found = self.transports.get(transport_id)
         if found is None or found.party != party or direction not in (None, found.direction):
             raise TransportNotFound(transport_id, which=direction)
@@ -168,7 +168,7 @@ class Room:
     # producers
 
     async def produce(self, party: PartyRole, request: ProduceRequest) -> Producer:
-        """The party's new producer, or the one that the same request made before; ProducerAlreadyExists for another."""
+        """The party's new producer, or the one of an equal request before. Raises ProducerAlreadyExists for another."""
         mine = self._sides[party]
         async with mine.lock:
             sender = self.transport_of(party, request.transport_id, "send")
@@ -192,7 +192,7 @@ class Room:
         return producer
 
     async def set_producer_paused(self, party: PartyRole, producer_id: str, paused: bool) -> None:
-        """Mute or unmute on the server. Saying it twice changes nothing. InvalidCallState for what is flooding."""
+        """Mute or unmute on the server, for which once is enough. Raises InvalidCallState for what is flooding."""
         async with self._sides[party].lock:
             owned = self.producer_of(party, producer_id)
             producer = owned.producer
@@ -242,8 +242,8 @@ class Room:
     async def consume(self, party: PartyRole, request: ConsumeRequest) -> Consumer:
         """The other party's producer on the party's own receive transport, paused until it is resumed.
 
-        The same request again answers the same consumer; other capabilities replace it. ProducerNotFound for a producer
-        that is not the other party's; CannotConsume where no codec matches.
+        The same request again answers the same consumer; other capabilities replace it. Raises ProducerNotFound for a
+        producer that is not the other party's, CannotConsume where no codec matches.
         """
         mine = self._sides[party]
         async with mine.lock:

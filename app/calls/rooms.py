@@ -28,7 +28,7 @@ class Rooms:
         self._index = index
 
     async def open(self, call_id: str, parties: Parties) -> Room:
-        """WorkerUnavailable where no worker can take it."""
+        """Raises WorkerUnavailable where no worker can take it."""
         try:
             slot = self._place()
             if slot.worker is None or slot.webrtc_server is None:

@@ -85,7 +85,7 @@ def identity(who: str, token: str | None, settings: Settings) -> Identity:
 
 
 def talk(base: str, admin: Identity, user: Identity, otomo: Identity, seconds: float, tell: Tell) -> CallReport:
-    """Make the call. :raises CommandError: where there is none, with the reason."""
+    """Make the call. Raises CommandError where there is none, with the reason."""
     from app.client.call import run_call
     from app.client.errors import ClientError
     from app.server import run_async

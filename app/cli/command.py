@@ -67,7 +67,7 @@ class BaseUrl(click.ParamType[str]):
 
 
 def read_settings() -> Settings:
-    """The node's settings, with the log set up as they say. :raises SettingsError: for one that can't work."""
+    """The node's settings, with the log set up as they say. Raises SettingsError for one that can't work."""
     from app import logs
     from app.settings import Settings
 

@@ -147,7 +147,7 @@ def perform(options: Options, settings: Settings, json_to: Path | None, plot: Pa
 
 
 def require_writable(path: Path | None) -> None:
-    """What would only be seen after the test. :raises CommandError: the file can't be written."""
+    """What would only be seen after the test. Raises CommandError where the file can't be written."""
     if path is None or path == STDOUT:
         return
     try:

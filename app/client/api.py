@@ -55,9 +55,9 @@ class Api:
     async def request(self, method: str, path: str, body: Wire | None = None) -> Wire:
         """Send one request and return the JSON object of a 2xx answer.
 
-        :raises Unreachable: no connection, or no answer within `REQUEST_TIMEOUT_S`.
-        :raises Refused: an error body came back.
-        :raises BadAnswer: what came back is not the contract's JSON.
+        Raises Unreachable where there is no connection, or no answer within `REQUEST_TIMEOUT_S`.
+        Raises Refused where an error body came back.
+        Raises BadAnswer where what came back is not the contract's JSON.
         """
         name = f"{method} {path}"
         timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S)

@@ -46,13 +46,13 @@ class Identity:
 
     @classmethod
     def signed(cls, who: str, settings: Settings) -> Identity:
-        """Somebody new of that role, with a token of our own. :raises SettingsError: where others sign."""
+        """Somebody new of that role, with a token of our own. Raises SettingsError where others sign."""
         user_id = f"check-{who}-{secrets.token_hex(4)}"
         return cls(user_id, issue_token(settings, user_id, who, TOKEN_TTL_S))
 
     @classmethod
     def of(cls, token: str) -> Identity:
-        """Whom a token names; if it is any good is the server's to say. :raises ValueError: where it names nobody."""
+        """Whom a token names; if it is any good is the server's to say. Raises ValueError where it names nobody."""
         try:
             payload = token.split(".")[1]
             claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
@@ -127,7 +127,7 @@ async def run_call(
     :param seconds: how long to count, once both hear each other.
     :param patience_s: how long either may wait for the first sound.
     :param say: gets a line for every step.
-    :raises ClientError: where the server can't be reached, refuses, or lets no sound through.
+    Raises ClientError where the server can't be reached, refuses, or lets no sound through.
     """
     from app.client.conversation import conversation
 
@@ -169,7 +169,7 @@ async def _measure(sender: str, receiver: str, voice: Voice, hearing: Hearing, s
 
 
 async def _unless_it_ends(api: Api, call_id: str, work: asyncio.Future[T]) -> T:
-    """The result of ``work``. :raises ClientError: at once where the server ends the call before, or is gone."""
+    """The result of ``work``. Raises ClientError at once where the server ends the call before, or is gone."""
     end = asyncio.create_task(_end_of(api, call_id))
     both: tuple[asyncio.Future[Any], ...] = (work, end)
     try:
@@ -182,7 +182,7 @@ async def _unless_it_ends(api: Api, call_id: str, work: asyncio.Future[T]) -> T:
 
 
 async def _end_of(api: Api, call_id: str) -> NoReturn:
-    """:raises CallEnded: when the server ends the call."""
+    """Raises CallEnded when the server ends the call."""
     while True:
         call = await api.request("GET", f"/calls/{call_id}")
         if call.get("state") == "ended":

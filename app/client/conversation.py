@@ -29,7 +29,7 @@ class Conversation:
     async def heard(self, frames: int = 1, within_s: float = FIRST_SOUND_TIMEOUT_S) -> None:
         """Wait until both have heard so many frames since the beginning.
 
-        :raises NoMedia: where one of them does not in time.
+        Raises NoMedia where one of them does not in time.
         """
         await asyncio.gather(self.user_hearing.heard(frames, within_s), self.otomo_hearing.heard(frames, within_s))
 
@@ -40,7 +40,7 @@ async def conversation(
 ) -> AsyncIterator[Conversation]:
     """Both parties of an open call, set up until both consumers are resumed; left, both are gone from this side.
 
-    :raises ClientError: where the server can't be reached or refuses.
+    Raises ClientError where the server can't be reached or refuses.
     """
     async with (
         Party.joined(user, call_id, dtls_role=dtls_role) as caller,

@@ -46,7 +46,7 @@ class Hearing:
     async def heard(self, frames: int, within_s: float = FIRST_SOUND_TIMEOUT_S) -> None:
         """Wait until `frames` frames have arrived since the beginning.
 
-        :raises NoMedia: they did not within `within_s` seconds.
+        Raises NoMedia where they do not within `within_s` seconds.
         """
         try:
             async with asyncio.timeout(within_s):

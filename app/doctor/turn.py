@@ -44,7 +44,7 @@ async def turn(settings: Settings) -> Finding:
 
 
 async def allocate(url: str, settings: Settings) -> None:
-    """Ask for a relay as a client would, and give it back. :raises TurnError:"""
+    """Ask for a relay as a client would, and give it back. Raises TurnError."""
     from aioice.stun import TransactionError
     from aioice.turn import create_turn_endpoint
 

@@ -122,7 +122,7 @@ class EndedBy(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What is kept of an ended call besides its course.
+    """The record of an ended call, beside its timeline.
 
     ``quality``, ``flags`` and ``transports`` are JSON objects as they go over the wire; ``mos`` is the lowest of the
     first. ``worker`` is None where the call had no room.

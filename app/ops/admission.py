@@ -24,7 +24,7 @@ class Admission:
         self._limit = limit
 
     def check(self) -> None:
-        """:raises Draining, Overloaded: where no call may begin."""
+        """Raises Draining, Overloaded where no call may begin."""
         if self.draining is not None:
             raise Draining(self.draining)
         why = self.full or self.short

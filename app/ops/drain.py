@@ -54,7 +54,7 @@ class Drain:
         """Drain; where it drains already, by these words from now on. A ``final`` drain, of a node that stops, stays.
 
         :param deadline_s: seconds from now.
-        :raises Draining: where a final one is under way.
+        Raises Draining where a final one is under way.
         """
         self._halt()
         self._final = final
@@ -64,7 +64,7 @@ class Drain:
         self._running = self._tasks.start(self._run(mode, self.deadline), "drain")
 
     def take_back(self) -> None:
-        """Take calls again; what is ending ends all the same. :raises Draining: where the drain is final."""
+        """Take calls again; what is ending ends all the same. Raises Draining where the drain is final."""
         self._halt()
         if self.active:
             logger.info("draining no more: calls are taken again")

@@ -43,7 +43,7 @@ class Echo(asyncio.DatagramProtocol):
 
 
 async def probe_forwarding(worker: Worker) -> float:
-    """The seconds that a packet took through the worker. :raises ProbeFailed: where none came out in time."""
+    """The seconds that a packet took through the worker. Raises ProbeFailed where none came out in time."""
     try:
         async with asyncio.timeout(PROVEN_WITHIN_S):
             router = await worker.create_router(codecs_of({"audio"}))

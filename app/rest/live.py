@@ -55,7 +55,7 @@ async def inspect_call(request: web.Request) -> web.Response:
 
 
 def states_of(request: web.Request) -> tuple[CallState, ...]:
-    """``?state=``. BadRequest where it is none of a live call."""
+    """``?state=``. Raises BadRequest where it is none of a live call."""
     asked = request.query.get("state")
     if asked is None:
         return LIVE_STATES

@@ -29,7 +29,7 @@ class PageQuery:
 
 
 def page_query(request: web.Request) -> PageQuery:
-    """``?limit=&cursor=``. BadRequest where the limit is no number from 1 to 200."""
+    """``?limit=&cursor=``. Raises BadRequest where the limit is no number from 1 to 200."""
     limit = request.query.get("limit", str(DEFAULT_LIMIT))
     if not (limit.isascii() and limit.isdigit() and len(limit) <= 3 and 1 <= int(limit) <= PAGE_LIMIT):
         raise BadRequest.at("limit", f"must be a whole number from 1 to {PAGE_LIMIT}")

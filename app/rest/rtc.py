@@ -271,7 +271,7 @@ async def get_consumer_stats(request: web.Request) -> web.Response:
 
 
 def room_of(request: web.Request, call_id: str) -> tuple[Room, PartyRole]:
-    """The room of a call, and as which party the caller is in it. RoomNotFound, and Forbidden for everybody else."""
+    """The room of a call, and which party of it the caller is. Raises RoomNotFound, Forbidden for everybody else."""
     room = request.app[REGISTRY].room(call_id)
     return room, room.role_of(claims(request).person)
 

@@ -126,7 +126,7 @@ class Endpoint:
 
 
 def since_of(request: web.Request) -> int | None:
-    """The last ``seq`` that the client saw, or None where it starts afresh. :raises BadRequest: where it is none."""
+    """The last ``seq`` that the client saw, or None where it starts afresh. Raises BadRequest where it is none."""
     given = request.query.getall("since", [])
     if not given:
         return None

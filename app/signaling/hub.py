@@ -101,7 +101,7 @@ class Hub:
 
         Events for one person must come in the order of their ``seq``: a client that reconnects names the last it saw.
 
-        :raises TypeError: for a payload that is no JSON, before anybody got it.
+        Raises TypeError for a payload that is no JSON, before anybody got it.
         """
         self.published = max(self.published, event.seq)
         receivers = self._receivers(event)

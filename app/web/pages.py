@@ -64,7 +64,7 @@ class Page:
         return web.FileResponse(self.folders[0] / "index.html", headers=headers)
 
     def asset(self, name: str) -> web.FileResponse:
-        """One of the page's files, all of which lie flat. :raises HTTPNotFound: for whatever is none."""
+        """One of the page's files, all of which lie flat. Raises HTTPNotFound for whatever is none."""
         kind = KINDS.get(Path(name).suffix)
         if kind is None or not NAME.fullmatch(name):
             raise web.HTTPNotFound
@@ -129,7 +129,7 @@ async def get_demo_asset(request: web.Request) -> web.StreamResponse:
 
 
 def require_demo(request: web.Request) -> None:
-    """:raises HTTPNotFound: where the demo is off, and, where nobody switched it on, for all but this machine."""
+    """Raises HTTPNotFound where the demo is off, and, where nobody switched it on, for all but this machine."""
     if not demo_is_for(request):
         raise web.HTTPNotFound
 

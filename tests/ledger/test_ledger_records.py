@@ -1,4 +1,4 @@
-"""What is stored of a finished call besides its course, with its end or not at all."""
+"""The record of a finished call: stored with its end, or not at all."""
 
 from __future__ import annotations
 

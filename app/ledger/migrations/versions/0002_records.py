@@ -1,4 +1,4 @@
-"""What is kept of a finished call besides its course."""
+"""The records of finished calls."""
 
 from __future__ import annotations
 
