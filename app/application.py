@@ -207,7 +207,7 @@ async def live_calls(app: web.Application) -> AsyncIterator[None]:
     hub.on_presence(missing_callers.socket_changed)
     app[METRICS].watch_calls(lifecycle, journal, watch)
     app[METRICS].watch_sockets(hub, dispatcher)
-    deaf = app[AUTHENTICATOR].on_new_keys(partial(look_at_sockets_again, app, background))
+    deaf = app[AUTHENTICATOR].on_new_keys(partial(recheck_sockets, app, background))
     background.keep(journal.run, "journal")
     background.keep(meter.run, "meter")
     background.keep(watch.run, "watch")
@@ -248,9 +248,9 @@ async def stop_calls(app: web.Application) -> None:
     await app[ENDPOINT].shut_down()
 
 
-def look_at_sockets_again(app: web.Application, background: Tasks) -> None:
+def recheck_sockets(app: web.Application, background: Tasks) -> None:
     """Other keys sign tokens than before: an open socket must not outlive the key that opened it."""
-    background.start(app[ENDPOINT].look_again(app[AUTHENTICATOR].still_accepts), "sockets after a change of keys")
+    background.start(app[ENDPOINT].recheck_tokens(app[AUTHENTICATOR].still_accepts), "sockets after a change of keys")
 
 
 async def prune(ledger: Ledger, never_connected_days: int) -> None:

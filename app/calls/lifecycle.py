@@ -164,7 +164,7 @@ class Lifecycle:
         if not call.live:
             return None
         at = at or now()
-        self.meter.settle(at)
+        self.meter.decide_due(at)
         call.state = call.next_state(event)
         call.ended_at, call.end_reason, call.ended_by = at, reason, by
         call.stop_timer()
@@ -250,7 +250,7 @@ class Lifecycle:
             self.end_soon(call, CallEvent.FAIL, EndReason.SYSTEM_ERROR, "the node stops")
         try:
             async with asyncio.timeout(within_s):
-                await self._tasks.settle()
+                await self._tasks.wait()
         except TimeoutError:
             logger.warning("%d calls are left for the next start to end", len(self._registry))
         await self._tasks.close()

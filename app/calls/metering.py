@@ -73,7 +73,7 @@ class Meter:
         self._schedule(call, 1)
         self._wake.set()
 
-    def settle(self, until: Moment) -> None:
+    def decide_due(self, until: Moment) -> None:
         """Decide what was due until then, before a call stops to talk: the meter may be waiting for the ledger."""
         self._collect(until)
         if self._waiting:

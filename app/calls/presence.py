@@ -38,7 +38,7 @@ class Line:
     told: Status = "offline"
     told_at: float = -math.inf
     left_at: float = -math.inf
-    look: asyncio.TimerHandle | None = None
+    next_check: asyncio.TimerHandle | None = None
 
     def due(self, status: Status, pace: Pace) -> float:
         """When this may be told."""
@@ -74,8 +74,8 @@ class Presence:
     def close(self) -> None:
         """Tell nothing more."""
         for line in self._lines.values():
-            if line.look is not None:
-                line.look.cancel()
+            if line.next_check is not None:
+                line.next_check.cancel()
         self._lines.clear()
 
     def socket_changed(self, person: Person, online: bool) -> None:
@@ -87,32 +87,32 @@ class Presence:
             return
         if not online and (line := self._lines.get(person.id)) is not None:
             line.left_at = self._loop.time()
-        self._look(person.id)
+        self._check(person.id)
 
     def _busy_changed(self, person: Person, _busy: bool) -> None:
         if person.role == "otomo":
-            self._look(person.id)
+            self._check(person.id)
 
-    def _look(self, otomo_id: str) -> None:
+    def _check(self, otomo_id: str) -> None:
         """Tell what is so, where it is not told yet and its time has come; else look again when it has."""
         status, line = self.status(otomo_id), self._lines.get(otomo_id)
         if line is None:
             if status == "offline":  # as users believe anyway
                 return
             line = self._lines[otomo_id] = Line()
-        if line.look is not None:
-            line.look.cancel()
-            line.look = None
+        if line.next_check is not None:
+            line.next_check.cancel()
+            line.next_check = None
         due = line.due(status, self._pace)
         if self._loop.time() < due:
-            line.look = self._loop.call_at(due, self._look, otomo_id)
+            line.next_check = self._loop.call_at(due, self._check, otomo_id)
         elif status != line.told:
-            self._tell(otomo_id, line, status)
+            self._announce(otomo_id, line, status)
         elif status == "offline":
             del self._lines[otomo_id]
 
-    def _tell(self, otomo_id: str, line: Line, status: Status) -> None:
+    def _announce(self, otomo_id: str, line: Line, status: Status) -> None:
         line.told, line.told_at = status, self._loop.time()
         self._journal.append(call_events.otomo_status(otomo_id, status, now()))
         if status == "offline":  # to be forgotten
-            line.look = self._loop.call_at(line.due(status, self._pace), self._look, otomo_id)
+            line.next_check = self._loop.call_at(line.due(status, self._pace), self._check, otomo_id)

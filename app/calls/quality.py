@@ -48,7 +48,7 @@ class Quality:
 
 
 @dataclass(slots=True)
-class Tally:
+class PacketCount:
     """What one side counted while there was something to hear, whatever streams came and went."""
 
     packets: int = 0
@@ -96,8 +96,8 @@ class Direction:
     listener: PartyRole
     latest: Quality | None = None
     times_measured: int = 0
-    _sent: Tally = field(default_factory=Tally)
-    _heard: Tally = field(default_factory=Tally)
+    _sent: PacketCount = field(default_factory=PacketCount)
+    _heard: PacketCount = field(default_factory=PacketCount)
     _jitter: Mean = field(default_factory=Mean)
     _round_trip: Mean = field(default_factory=Mean)
     _codec: Codec = OPUS

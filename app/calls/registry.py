@@ -47,7 +47,7 @@ class Registry:
             mine = self._by_person.setdefault(person, set())
             mine.add(call)
             if len(mine) == 1:
-                self._tell(person, True)
+                self._notify(person, True)
 
     def remove(self, call: LiveCall) -> None:
         if self._calls.pop(call.id, None) is None:
@@ -57,7 +57,7 @@ class Registry:
             mine.discard(call)
             if not mine:
                 del self._by_person[person]
-                self._tell(person, False)
+                self._notify(person, False)
 
     def find(self, call_id: str) -> LiveCall | None:
         return self._calls.get(call_id)
@@ -88,6 +88,6 @@ class Registry:
         """Call ``listener(person, busy)`` when a person's first call begins and when the last one has ended."""
         self._listeners.append(listener)
 
-    def _tell(self, person: Person, busy: bool) -> None:
+    def _notify(self, person: Person, busy: bool) -> None:
         for listener in self._listeners:
             listener(person, busy)

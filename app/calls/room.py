@@ -186,9 +186,9 @@ class Room:
             mine.sending[request.kind] += 1
             self._index[producer.id] = self
             producer.on_closed(self._on_producer_closed)
-        self._tell("producer_added", party, producer)
+        self._notify_watcher("producer_added", party, producer)
         if producer.paused:
-            self._tell("producer_paused", party, producer, "flood")
+            self._notify_watcher("producer_paused", party, producer, "flood")
         return producer
 
     async def set_producer_paused(self, party: PartyRole, producer_id: str, paused: bool) -> None:
@@ -202,7 +202,7 @@ class Room:
             if producer.paused == paused:
                 return
             await (producer.pause() if paused else producer.resume())
-        self._tell("producer_paused" if paused else "producer_resumed", party, producer)
+        self._notify_watcher("producer_paused" if paused else "producer_resumed", party, producer)
 
     async def stop_flood(self, owned: PartyProducer) -> None:
         """Pause a producer that receives more packets than may be, and have both parties told."""
@@ -213,7 +213,7 @@ class Room:
                 return
             with suppress(BridgeError):  # it closed meanwhile, and with it the flood
                 await owned.producer.pause()
-        self._tell("producer_paused", owned.party, owned.producer, "flood")
+        self._notify_watcher("producer_paused", owned.party, owned.producer, "flood")
 
     def close_producer(self, party: PartyRole, producer_id: str) -> None:
         self.producer_of(party, producer_id).producer.close()
@@ -325,7 +325,7 @@ class Room:
         if owned is not None and self.watcher is not None:
             self.watcher.first_packet(owned.party, producer, moment)
 
-    def _tell(
+    def _notify_watcher(
         self, change: ProducerChange, party: PartyRole, producer: Producer, reason: PauseReason | None = None
     ) -> None:
         if self.watcher is not None:
@@ -342,7 +342,7 @@ class Room:
         mine.producers.pop(owned.key, None)
         mine.sending[producer.kind] -= 1
         if not self.router.closed:
-            self._tell("producer_removed", owned.party, producer)
+            self._notify_watcher("producer_removed", owned.party, producer)
 
     def _consumer_closed(self, consumer: Consumer) -> None:
         owned = self.consumers.pop(consumer.id)

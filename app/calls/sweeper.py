@@ -95,7 +95,7 @@ class Sweeper:
         requests: defaultdict[Channel, SweepRequest] = defaultdict(SweepRequest)
         for call in calls:
             if call.room is not None:
-                self._look_at_transports(call, call.room)
+                self._check_networks(call, call.room)
                 self._ask_about(call, call.room, requests[call.room.channel])
         self._counting = {channel: task for channel, task in self._counting.items() if not task.done()}
         for channel, request in requests.items():
@@ -146,7 +146,7 @@ class Sweeper:
             if answer.exception() is None:  # else it closed meanwhile
                 listening.stats = stream_stats_of(answer.result(), "SendStats")
         for call in request.due:
-            self._look_at_quality(call, traffic)
+            self._measure_quality(call, traffic)
 
     def _take_counts(
         self, producers: Sequence[CountedProducer], answers: Sequence[asyncio.Future[Body]], traffic: Traffic
@@ -167,7 +167,7 @@ class Sweeper:
                 if owned.packets is not None:  # else it is not known when they came
                     liveness.last_proof = liveness.last_rtp = owned.last_rtp = now
             owned.packets = count
-            self._look_for_flood(owned, room, owned.rate.after(count, now), now)
+            self._check_flood(owned, room, owned.rate.after(count, now), now)
 
     def _take_bytes(
         self, transports: Sequence[tuple[PartyLiveness, PartyTransport]], answers: Sequence[asyncio.Future[Body]]
@@ -181,7 +181,7 @@ class Sweeper:
                 liveness.last_proof = now
             sending.bytes_received, sending.counted_at = received, now
 
-    def _look_for_flood(self, owned: PartyProducer, room: Room, rate: float | None, now: float) -> None:
+    def _check_flood(self, owned: PartyProducer, room: Room, rate: float | None, now: float) -> None:
         limit = self._max_packets_per_second * (VIDEO_FACTOR if owned.producer.kind == "video" else 1)
         if rate is None or not limit:
             return
@@ -194,7 +194,7 @@ class Sweeper:
         if not owned.producer.paused:
             self._tasks.start(room.stop_flood(owned), f"a flood of the {owned.party} in {room.call_id} is stopped")
 
-    def _look_at_quality(self, call: LiveCall, traffic: Traffic) -> None:
+    def _measure_quality(self, call: LiveCall, traffic: Traffic) -> None:
         if call.room is None:
             return
         for quality in call.quality.measure(call.room):
@@ -203,7 +203,7 @@ class Sweeper:
             for listener in self._quality_listeners:
                 listener(quality)
 
-    def _look_at_transports(self, call: LiveCall, room: Room) -> None:
+    def _check_networks(self, call: LiveCall, room: Room) -> None:
         """Note since when a party's network is down."""
         down = {one.party for one in room.transports.values() if one.dead}
         for party, liveness in call.liveness.items():

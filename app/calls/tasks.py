@@ -37,7 +37,7 @@ class Tasks:
 
         self.start(run(), name)
 
-    async def settle(self) -> None:
+    async def wait(self) -> None:
         """Wait until nothing is under way, not even what that started."""
         while self._tasks:
             await asyncio.wait(self._tasks)
@@ -46,7 +46,7 @@ class Tasks:
         """Cancel what is under way, and wait for it."""
         for task in self._tasks:
             task.cancel()
-        await self.settle()
+        await self.wait()
 
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)

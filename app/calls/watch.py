@@ -69,7 +69,7 @@ class Watch:
                 await self._sweeper.sweep([*calls, *self._registry.connecting()])
                 if calls:
                     self._judge(calls)
-                    self._look_for_flags(calls)
+                    self._update_flags(calls)
                     for listener in self._sweep_listeners:
                         listener(loop.time() - began)
                 if calls and began >= next_proof:
@@ -92,7 +92,7 @@ class Watch:
                 reason, person = found
                 self._lifecycle.end_soon(call, CallEvent.FAIL, reason, f"{reason} at {person}")
 
-    def _look_for_flags(self, calls: list[LiveCall]) -> None:
+    def _update_flags(self, calls: list[LiveCall]) -> None:
         present = now()
         for call in calls:
             for flag in call.flags.update(faults_of(call, present.monotonic), present) if call.live else ():

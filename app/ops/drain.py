@@ -69,7 +69,7 @@ class Drain:
         if self.active:
             logger.info("draining no more: calls are taken again")
         self.mode = self.deadline = None
-        self._tell()
+        self._announce()
 
     def refuse_calls(self) -> None:
         """The node stops: whatever was asked of the drain, no call begins any more. Somebody else ends those that
@@ -94,12 +94,12 @@ class Drain:
     async def _run(self, mode: Mode, deadline: Moment | None) -> None:
         if mode == "end":
             self._end(everybody=deadline is None)
-        self._tell()
+        self._announce()
         if deadline is None:
             return
         while now().monotonic < deadline.monotonic:
             await asyncio.sleep(LOOK_EVERY_S)
-            self._tell()
+            self._announce()
         self._end(everybody=True)
 
     def _end(self, *, everybody: bool) -> None:
@@ -107,7 +107,7 @@ class Drain:
             if everybody or call.state is not CallState.TALKING:
                 self._lifecycle.end_for(call, EndReason.SYSTEM_ERROR, "the node is drained")
 
-    def _tell(self) -> None:
+    def _announce(self) -> None:
         """Whoever does not know the deadline as it is now. A call that is not stored yet is told when it is."""
         told: dict[str, Moment] = {}
         for call in self._registry:

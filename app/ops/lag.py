@@ -20,7 +20,7 @@ class LoopLag:
         self._due: float | None = None
         self._listeners: list[Callable[[float], None]] = []
 
-    def on_look(self, listener: Callable[[float], None]) -> None:
+    def on_measured(self, listener: Callable[[float], None]) -> None:
         """Call ``listener(seconds)`` at every look with how late it was."""
         self._listeners.append(listener)
 

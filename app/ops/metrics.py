@@ -120,7 +120,7 @@ class Metrics:
         watch.on_flag(self.flag_raised)
 
     def watch_loop(self, lag: LoopLag) -> None:
-        lag.on_look(self._lag_seconds.observe)
+        lag.on_measured(self._lag_seconds.observe)
 
     def watch_sockets(self, hub: Hub, dispatcher: Dispatcher) -> None:
         hub.on_publish(self.event_sent)

@@ -62,11 +62,11 @@ class Sampler:
         """Until cancelled."""
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
-            self.look(now())
+            self.sample(now())
 
-    def look(self, at: Moment) -> None:
+    def sample(self, at: Moment) -> None:
         for vitals in self.up():
-            vitals.look(at.monotonic)
+            vitals.measure(at.monotonic)
         self.series.add(self._sample(at))
 
     def _meet(self, slot: Slot) -> None:

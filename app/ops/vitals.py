@@ -35,7 +35,7 @@ class Vitals:
         self._seen_packets = (traffic.counted_at, traffic.received, traffic.forwarded)
         self._seen_loss = (traffic.expected, traffic.lost)
         self._seen_cpu = (worker.usage_at, cpu_seconds(worker))
-        self._looked_at: float | None = None
+        self._measured_at: float | None = None
         self._smooth_cpu = 0.0
         self._smooth_out = 0.0
         worker.channel.observe(self._times_of)
@@ -44,20 +44,20 @@ class Vitals:
     def stress(self) -> Stress:
         return of_worker(self._smooth_cpu, self._smooth_out)
 
-    def look(self, at: float) -> None:
+    def measure(self, at: float) -> None:
         """Take what has been learned since the last look; ``at`` is monotonic, in seconds."""
-        since = at - self._looked_at if self._looked_at is not None else 0.0
-        self._looked_at = at
+        since = at - self._measured_at if self._measured_at is not None else 0.0
+        self._measured_at = at
         if since <= 0:
             return
-        self._look_at_cpu()
-        self._look_at_packets(at)
-        self._look_at_loss()
+        self._measure_cpu()
+        self._measure_packets(at)
+        self._measure_loss()
         weight = 1 - math.exp(-since / SETTLES_WITHIN_S)
         self._smooth_cpu += weight * (self.cpu_percent - self._smooth_cpu)
         self._smooth_out += weight * (self.packets_out - self._smooth_out)
 
-    def _look_at_cpu(self) -> None:
+    def _measure_cpu(self) -> None:
         """Between two heartbeats, by the times at which they came."""
         (before_at, before_s), at = self._seen_cpu, self.worker.usage_at
         if at > before_at:
@@ -66,7 +66,7 @@ class Vitals:
             if before_at:
                 self.cpu_percent = 100 * (spent_s - before_s) / (at - before_at)
 
-    def _look_at_packets(self, at: float) -> None:
+    def _measure_packets(self, at: float) -> None:
         """Between two sweeps, by the times at which they counted. None for a while: nobody talks."""
         traffic, (before_at, received, forwarded) = self.traffic, self._seen_packets
         self._seen_packets = (traffic.counted_at, traffic.received, traffic.forwarded)
@@ -77,7 +77,7 @@ class Vitals:
         elif at - traffic.counted_at > NOBODY_TALKS_AFTER_S:
             self.packets_in = self.packets_out = 0.0
 
-    def _look_at_loss(self) -> None:
+    def _measure_loss(self) -> None:
         expected, lost = self._seen_loss
         self._seen_loss = self.traffic.expected, self.traffic.lost
         self.expected, self.lost = self.traffic.expected - expected, self.traffic.lost - lost

@@ -99,7 +99,7 @@ class Endpoint:
             del self._gone[connection]
             gone.set()
 
-    async def look_again(self, accepts: Callable[[str], bool]) -> None:
+    async def recheck_tokens(self, accepts: Callable[[str], bool]) -> None:
         """Close the sockets whose tokens are not accepted any more, a few at a time: verifying takes long for many."""
         for looked_at, (connection, token) in enumerate(self._tokens(), start=1):
             if not accepts(token):

@@ -125,7 +125,7 @@ class Hub:
         sockets = self._sockets.setdefault(person, [])
         sockets.append(socket)
         if len(sockets) == 1:
-            self._tell(person, online=True)
+            self._notify(person, online=True)
         elif len(sockets) > self._sockets_per_user:
             sockets[0].close(CloseCode.REPLACED)
 
@@ -138,7 +138,7 @@ class Hub:
         sockets.remove(socket)
         if not sockets:
             del self._sockets[person]
-            self._tell(person, online=False)
+            self._notify(person, online=False)
 
     def close_all(self, code: int = CloseCode.GOING_AWAY) -> None:
         """Begin to close every socket, and take no new one from now on."""
@@ -147,7 +147,7 @@ class Hub:
             for socket in sockets:
                 socket.close(code)
 
-    def _tell(self, person: Person, *, online: bool) -> None:
+    def _notify(self, person: Person, *, online: bool) -> None:
         for listener in self._listeners:
             try:
                 listener(person, online)

@@ -342,7 +342,7 @@ class CallMachine(RuleBasedStateMachine):
                 await asyncio.sleep(0)
             async with self.world.meter._storing:
                 await self.world.ledger.ping()  # the writer is one: what was asked of it before is done
-            await self.world.lifecycle._tasks.settle()
+            await self.world.lifecycle._tasks.wait()
 
     @rule(step_s=strategies.sampled_from([-3600.0, 3600.0, 7200.0]))
     def wall_clock_jumps(self, step_s: float) -> None:
