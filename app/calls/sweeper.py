@@ -19,6 +19,7 @@ from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 from app.calls.call import LiveCall, PartyLiveness
+from app.calls.packet_rate import WINDOW_S, PacketRate
 from app.calls.party_objects import PartyConsumer, PartyProducer, PartyTransport
 from app.calls.quality import Quality
 from app.calls.room import Room
@@ -122,7 +123,6 @@ class Sweeper:
             muted = muted or owned.muted
             if call.connected_at is None and owned.untouched:  # nobody need be asked
                 owned.packets = 0
-                owned.rate.after(0, self._clock())
                 continue
             request.producers.append(
                 CountedProducer(call.liveness[owned.party], owned, room, room.listeners(owned), due)
@@ -158,6 +158,8 @@ class Sweeper:
             if due:
                 owned.stats = stream_stats_of(answer.result(), "RecvStats")
             count = packet_count(answer.result())
+            if not owned.packets:  # perhaps nobody asked before
+                owned.rate = PacketRate(max(owned.since, now - WINDOW_S))
             grown = count - (owned.packets or 0)
             if grown > 0:
                 traffic.received += grown
