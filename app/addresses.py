@@ -81,7 +81,7 @@ def is_of_one_link(address: Address) -> bool:
 
 
 def pairs(listen: Sequence[str], announced: Sequence[str]) -> tuple[MediaAddress, ...]:
-    """By order. Where nothing stands for an address, it is told itself."""
+    """Pair them by their order. An address without a counterpart is announced as it is."""
     told = [*announced, *[""] * (len(listen) - len(announced))]
     return tuple(MediaAddress(ip, name or None) for ip, name in zip(listen, told, strict=True))
 

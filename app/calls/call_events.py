@@ -45,7 +45,7 @@ def connected(call: LiveCall, at: Moment) -> list[NewEvent]:
 def producer_event(
     event_type: str, call: LiveCall, party: PartyRole, producer: Producer, told: PartyRole, reason: str | None = None
 ) -> NewEvent:
-    """Of what ``party`` sends. ``userId`` alone may be the id of both; a ``reason`` is the node's."""
+    """About a producer of ``party``, with its role because both parties may have one id; ``reason`` is the node's."""
     payload: dict[str, Any] = {
         "callId": call.id,
         "producerId": producer.id,

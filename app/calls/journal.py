@@ -162,7 +162,7 @@ class Journal:
             self._dropped = 0
 
     async def _store(self, batch: list[NewEvent], deferred: list[DeferredStep]) -> None:
-        """Until it is stored and told. What a try that was cut off may have stored is looked for before the next."""
+        """Store and publish, until it succeeds. What a try that was cut off may have stored is looked for first."""
         before, at_ms, perhaps_stored = self._published, now().utc_ms, False
         while True:
             try:
@@ -257,7 +257,7 @@ class Journal:
         self._out_of_order.update((event.seq, event) for event in events if event.seq > self._published)
 
     def _publish_up_to(self, last: int) -> None:
-        """All that is here up to the number ``last``: the others before it were told, or are not there any more."""
+        """Whatever is here up to the number ``last``. What is missing below it was published before, or is pruned."""
         ready = [self._out_of_order.pop(seq) for seq in sorted(seq for seq in self._out_of_order if seq <= last)]
         if ready:
             self._published = ready[-1].seq

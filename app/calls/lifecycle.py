@@ -69,7 +69,7 @@ class Lifecycle:
     # forward
 
     def ring(self, call: LiveCall) -> None:
-        """It is stored as ringing: give up on the otomo after a while."""
+        """Start the timer that ends a ringing call which nobody answers. It is stored as ringing already."""
         self._arm(call, self._timers.ring_s, "nobody answered")
 
     async def match(self, call: LiveCall, room: Room, cause: str, events: Iterable[NewEvent]) -> None:
@@ -97,7 +97,7 @@ class Lifecycle:
     def producer_changed(
         self, call: LiveCall, change: ProducerChange, party: PartyRole, producer: Producer, reason: PauseReason | None
     ) -> None:
-        """The other party is told; and both, of what the node did."""
+        """Tell the other party; where the node itself did it, tell both."""
         for told in (OTHER[party],) if reason is None else (party, OTHER[party]):
             self._journal.append(call_events.producer_event(change, call, party, producer, told, reason))
 
@@ -143,7 +143,7 @@ class Lifecycle:
                 return
 
     def room_closed(self, call: LiveCall, reason: CloseReason) -> None:
-        """Where nobody ended the call first, its worker did."""
+        """A room whose call nobody has ended closes because its worker died."""
         if call.live and reason is CloseReason.WORKER_DIED:
             self.end_soon(call, CallEvent.FAIL, EndReason.WORKER_DIED, "its worker died", at=last_proof(call))
 
@@ -215,7 +215,7 @@ class Lifecycle:
     async def _store_end(
         self, call: LiveCall, reason: EndReason, cause: str, at: Moment, events: tuple[NewEvent, ...]
     ) -> None:
-        """Until it is stored. Billable units that wait for the ledger go first: they were due before the end."""
+        """Store the end, trying until it succeeds. Billable units that wait for the ledger go first."""
         record = record_of(call, self.meter.unit_s)  # before the room closes
         billable = await self.meter.stop(call)
         began = now().monotonic

@@ -40,7 +40,7 @@ class Due:
 
 @dataclass(slots=True)
 class Waiting:
-    """Lived units of one call that are not stored yet, oldest first; ``since`` is when storing first failed."""
+    """Billable units of one call that are not stored yet, oldest first; ``since`` is when storing first failed."""
 
     call: LiveCall
     moments: list[Moment] = field(default_factory=list)

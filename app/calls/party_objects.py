@@ -69,7 +69,7 @@ class PartyProducer:
 
     @property
     def untouched(self) -> bool:
-        """Whether no packet has come yet: the worker tells of the first one itself, but of a paused producer's."""
+        """Whether no packet has come yet. The worker reports the first one itself, except a paused producer's."""
         return not self.producer.paused and self.last_rtp is None and not self.packets
 
 

@@ -135,7 +135,7 @@ class Direction:
 
 
 class CallQuality:
-    """Both directions of one call, looked at every few sweeps."""
+    """Both directions of one call, measured every few sweeps."""
 
     def __init__(self) -> None:
         self.directions = (Direction("user", "otomo"), Direction("otomo", "user"))

@@ -15,7 +15,7 @@ from schemas.quality import FlagLine, ProtocolLine, QualityLine
 
 
 def record_of(call: LiveCall, unit_seconds: float) -> Record:
-    """Of a call that is ending, with its room still open."""
+    """The record of a call that is ending. Its room must still be open."""
     if call.room is not None:
         call.quality.note_protocols(call.room)
     quality = whole_quality(call)
@@ -33,14 +33,14 @@ def record_of(call: LiveCall, unit_seconds: float) -> Record:
 
 
 def whole_quality(call: LiveCall) -> tuple[QualityLine, ...]:
-    """Over the call, of both directions; none where it was never connected."""
+    """The quality of both directions over the whole call; empty where it was never connected."""
     if call.connected_at is None:
         return ()
     return tuple(quality_line(call, one, one.whole) for one in call.quality.directions)
 
 
 def latest_quality(call: LiveCall) -> tuple[QualityLine, ...]:
-    """Of the last seconds, of both directions; none before they were looked at."""
+    """The quality of both directions in the last seconds; empty before it was first measured."""
     return tuple(quality_line(call, one, one.latest) for one in call.quality.directions if one.times_measured)
 
 

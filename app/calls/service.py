@@ -226,13 +226,13 @@ class CallService:
             return call if call.live and call_id in self._registry else None
 
     async def _why_not_there(self, otomo_id: str) -> OtomoOffline | OtomoNotFound:
-        """OtomoNotFound for an id that is only known as a user's: nobody who is offline, but a caller's mistake."""
+        """OtomoOffline; or OtomoNotFound where the id is known as a user's alone, which is the caller's mistake."""
         if self._presence.online(Person("user", otomo_id)) and not await self._journal.ledger.knows_otomo(otomo_id):
             return OtomoNotFound(otomo_id)
         return OtomoOffline(otomo_id)
 
     def _new_call(self, user_id: str, otomo_id: str, call_id: str, price: int) -> LiveCall:
-        """Registered from here on, so that nobody else takes the id or the parties while it is stored."""
+        """A new call, registered before it is stored, so that nobody takes its id or its parties meanwhile."""
         if call_id in self._registry:
             raise InvalidCallState(f"call {call_id} exists")
         self._admit()
@@ -321,6 +321,6 @@ def ended_by_admin_before(past: Past, claims: Claims) -> bool:
 
 
 async def no_answer_under_way(call: LiveCall) -> None:
-    """Wait until an accept that is being stored is: of it and what would end the ringing, one succeeds."""
+    """Wait until no accept is being stored: of an accept and an end of the ringing only one may succeed."""
     async with call.lock:
         pass

@@ -42,7 +42,7 @@ logger = logging.getLogger(__name__)
 
 
 class CountedProducer(NamedTuple):
-    """A producer whose packets are counted, whose and where it is, and whether its quality is looked at."""
+    """A producer whose packets are counted, its party and room, and whether its quality is measured, too."""
 
     liveness: PartyLiveness
     owned: PartyProducer

@@ -129,7 +129,7 @@ class BulkUpdate(Bulk):
 
 
 class BulkDelete(Bulk):
-    """No rows whose first column is one of some values, any more."""
+    """Delete the rows whose first column is one of some values."""
 
     @cached_property
     def _text(self) -> str:

@@ -116,7 +116,7 @@ Change = Opening | Moving | DeferredSteps | Ending
 
 
 def make(tx: Connection, changes: Sequence[Change]) -> list[Any]:
-    """All of them, or none. Returns a Changed, Ended, or a noting's events for each."""
+    """Make all of them, or none. Returns for each a Changed, an Ended, or the events stored with deferred steps."""
     new = [change.call for change in changes if isinstance(change, Opening)]
     _add(tx, new)
     locked = calls.lock(tx, {call_id for change in changes for call_id in _concerned(change)})

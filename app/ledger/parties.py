@@ -32,7 +32,7 @@ def release(tx: Connection, ended: Iterable[Call]) -> None:
 
 
 def rows_of(calls: Iterable[Call]) -> list[Row]:
-    """In an order in which two who insert don't cross."""
+    """Rows in one fixed order, so that two who insert don't deadlock."""
     busy = [(*person, call.id) for call in calls for person in (("otomo", call.otomo_id), ("user", call.user_id))]
     return [{"role": role, "user_id": person_id, "call_id": call_id} for role, person_id, call_id in sorted(busy)]
 

@@ -131,7 +131,7 @@ class SqliteDatabase(Database):
             raise unavailable(error) from error
 
     def _start_committing(self) -> None:
-        """Commit soon: what is asked for in the same turn comes along, what comes later is the next commit's."""
+        """Commit at the end of this turn of the loop: what comes later waits for the next commit."""
         if self._waiting and self._idle.is_set():
             self._idle.clear()
             loop = asyncio.get_running_loop()

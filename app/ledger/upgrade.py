@@ -58,7 +58,7 @@ def read_status(tx: Connection) -> SchemaStatus:
 
 
 def takes_writes(tx: Connection) -> bool:
-    """Whether a PostgreSQL server is no standby; of a file its permissions tell."""
+    """Whether it takes writes: a PostgreSQL standby does not; of SQLite the file's permissions say more."""
     return tx.dialect.name != "postgresql" or not tx.scalar(select(func.pg_is_in_recovery()))
 
 
@@ -73,7 +73,7 @@ async def upgrade(url: str) -> Upgrade:
 
 @asynccontextmanager
 async def opened(url: str, timeout_s: float) -> AsyncIterator[Database]:
-    """The database, which says its name when it is first asked and can't answer."""
+    """The database, open. LedgerUnavailable then names it."""
     try:
         async with open_database(url, timeout_s) as database:
             yield database

@@ -38,7 +38,7 @@ class Admission:
 
     @property
     def full(self) -> str | None:
-        """Why there is no room for another call, where there is none."""
+        """Why there is no room for another call; None where there is."""
         stress = self._sampler.stress
         if not self._limit or stress.value <= self._limit:
             return None
@@ -46,7 +46,7 @@ class Admission:
 
     @property
     def short(self) -> str | None:
-        """That descriptors ran short, where they did: the node's own, or those of all workers that are up."""
+        """What is said where descriptors run short, the node's own or those of all workers that are up; else None."""
         own = shortage_of(os.getpid())
         if own is not None:
             return own

@@ -108,7 +108,7 @@ class Drain:
                 self._lifecycle.end_for(call, EndReason.SYSTEM_ERROR, "the node is drained")
 
     def _announce(self) -> None:
-        """Whoever does not know the deadline as it is now. A call that is not stored yet is told when it is."""
+        """Tell the deadline to whoever was told another one, or none. A call is told of it once it is stored."""
         told: dict[str, Moment] = {}
         for call in self._registry:
             if call.live and call.state is not CallState.REQUESTING:

@@ -44,7 +44,7 @@ class ProbeOutcome:
 
 
 class ForwardingProbe:
-    """The latest proof of each worker."""
+    """The latest outcome of each worker."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -72,7 +72,7 @@ class ForwardingProbe:
                     await self._came_up.wait()
 
     async def probe_due(self) -> None:
-        """Prove every worker that has no proof, or an old one."""
+        """Probe every worker that has no outcome yet, or an old one."""
         due = [slot for slot in self._pool.slots if self._is_due(slot)]
         await asyncio.gather(*(self._probe(slot, slot.worker) for slot in due if slot.worker is not None))
 

@@ -75,7 +75,7 @@ class Health:
         return Report(needed, workers, CheckResult("draining", ms, draining), CheckResult("stress", ms, full))
 
     async def _check(self, slot: Slot, check: Check) -> CheckResult:
-        """Of a worker that is known to be gone nothing is asked, and what it answered a moment ago counts no more."""
+        """A worker that is known to be gone is not asked, and its answer of a moment ago does not count any more."""
         if slot.worker is None:
             return CheckResult(check.name, 0.0, slot.failure or "it is starting")
         return await check.answer()

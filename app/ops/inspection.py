@@ -40,7 +40,7 @@ class Stream:
 
 
 async def inspect_call(call: LiveCall, hub: Hub) -> Live:
-    """What the worker does not say in time is None: what we know ourselves is told all the same."""
+    """What the worker knows is None where it does not answer in time; what the node knows is always there."""
     room = call.room
     answers = await ask(room) if room is not None else {}
     parties = tuple(party(call, role, hub, answers) for role in call.liveness)

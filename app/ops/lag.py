@@ -21,7 +21,7 @@ class LoopLag:
         self._listeners: list[Callable[[float], None]] = []
 
     def on_measured(self, listener: Callable[[float], None]) -> None:
-        """Call ``listener(seconds)`` at every look with how late it was."""
+        """Call ``listener(seconds)`` at every measurement with how late it was."""
         self._listeners.append(listener)
 
     async def run(self) -> None:
@@ -36,7 +36,7 @@ class LoopLag:
 
     @property
     def worst_ms(self) -> float:
-        """The worst of the last second, a look that is still overdue included."""
+        """The worst of the last second, a measurement that is still overdue included."""
         overdue = 0.0 if self._due is None else time.monotonic() - self._due
         return 1000 * max([overdue, 0.0, *list(self._late_s)[-LATELY:]])
 

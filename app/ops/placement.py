@@ -21,7 +21,7 @@ class Placement:
         self._forwarding = forwarding
 
     def place(self) -> Slot:
-        """Raises WorkerGone where no worker is up. One that failed its proof is better than none."""
+        """Raises WorkerGone where no worker is up. One that failed its probe is better than none."""
         up = [slot for slot in self._pool.slots if slot.worker is not None]
         if not up:
             raise WorkerGone("no worker is up")

@@ -21,7 +21,7 @@ ASKED_IN_BULK = frozenset({"PRODUCER_GET_STATS", "CONSUMER_GET_STATS"})  # these
 
 
 class Vitals:
-    """Looked at once a second. Rates are of the last second, ``stress`` is smoothed."""
+    """Measured once a second. Rates are of the last second, ``stress`` is smoothed."""
 
     def __init__(self, worker: Worker, traffic: Traffic) -> None:
         self.worker = worker
@@ -45,7 +45,7 @@ class Vitals:
         return of_worker(self._smooth_cpu, self._smooth_out)
 
     def measure(self, at: float) -> None:
-        """Take what has been learned since the last look; ``at`` is monotonic, in seconds."""
+        """Take what has been learned since the last time; ``at`` is monotonic, in seconds."""
         since = at - self._measured_at if self._measured_at is not None else 0.0
         self._measured_at = at
         if since <= 0:
