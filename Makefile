@@ -33,7 +33,7 @@ help: ## Show what there is to make
 setup: $(VENV)/.ready ## System packages where it may, the virtual environment, the extensions, the worker, the pages
 	@$(BIN)/python -m app.web.build & pages=$$!; \
 	{ [ $(VENV)/.ready-call -nt requirements/call.txt ] || { $(LOCKED) -r requirements/call.txt && touch $(VENV)/.ready-call; }; } & call=$$!; \
-	$(BIN)/voiceplane worker path >/dev/null 2>&1 || $(BIN)/voiceplane worker build; worker=$$?; \
+	$(BIN)/voiceplane worker build >/dev/null; worker=$$?; \
 	wait $$pages && wait $$call && exit $$worker
 
 setup-test: setup $(VENV)/.ready-test ## What the tests need besides: a browser, PostgreSQL, linters

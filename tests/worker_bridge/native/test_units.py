@@ -36,6 +36,7 @@ def test_a_source_that_is_named_twice_is_taken_once(tmp_path: Path) -> None:
         "inline static void onClose(uv_handle_t* handle)\n{\n}\n",
         "\tstatic constexpr size_t Length{ 16u };\n",
         "\t\tstatic thread_local uint8_t buffer[Size];\n",
+        "\t\talignas(4) static thread_local uint8_t Buffer[65536];\n",
         '\tconst std::string AptString{ "apt" };\n',
         "std::mutex x;\nstatic std::once_flag GlobalInitOnce;\n",
         "constexpr TimeDelta kMaxDelta = 5;\n",
