@@ -145,7 +145,7 @@ async def test_a_mistake_of_ours_is_logged_whole_and_answered_with_its_number(
         ('{"type":"\\ud800"}', "", {}),
         ('{"type":"ping","payload":{"x":"\\udfff"}}', "", {}),
         ('{"type":"ping","payload":NaN}', "", {}),
-        ('{"type":"ping","payload":' + "[" * 40 + "]" * 40 + "}", "", {}),
+        ('{"type":"ping","payload":' + "[" * 40 + "]" * 40 + "}", "payload", {"type": "ping"}),
         ('{"type":"ping","payload":' + "[" * 20_000 + "]" * 20_000 + "}", "", {}),
         ('{"type":"ping","payload":null}', "payload", {"type": "ping"}),
         ('{"type":"ping","payload":[]}', "payload", {"type": "ping"}),
