@@ -65,6 +65,7 @@ from worker_bridge.sctp import (
     SctpParameters,
     SctpStreamParameters,
 )
+from worker_bridge.stats import DataConsumerStats, DataProducerStats, RtpStreamStats, TransportStats, TupleStats
 from worker_bridge.trace import Trace
 from worker_bridge.transport import Transport
 from worker_bridge.webrtc_server import WebRtcServer
@@ -81,7 +82,9 @@ __all__ = [
     "ConsumerLayers",
     "ConsumerScore",
     "DataConsumer",
+    "DataConsumerStats",
     "DataProducer",
+    "DataProducerStats",
     "DirectTransport",
     "DtlsFingerprint",
     "DtlsParameters",
@@ -122,6 +125,7 @@ __all__ = [
     "RtpHeaderExtensionParameters",
     "RtpObserver",
     "RtpParameters",
+    "RtpStreamStats",
     "ScalabilityMode",
     "SctpNegotiatedCapabilities",
     "SctpOptions",
@@ -130,7 +134,9 @@ __all__ = [
     "SrtpParameters",
     "Trace",
     "Transport",
+    "TransportStats",
     "TransportTuple",
+    "TupleStats",
     "Unsupported",
     "VersionMismatch",
     "VideoOrientation",

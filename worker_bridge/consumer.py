@@ -11,8 +11,8 @@ from worker_bridge.event_names import ConsumerEvent, names_of
 from worker_bridge.flow import Pausable, SourceBound
 from worker_bridge.resource import CloseReason
 from worker_bridge.rtp import MediaKind, RtpParameters, RtpType
-from worker_bridge.stats import Stats, stream_stats
-from worker_bridge.trace import CONSUMER_TRACES, trace_from_fbs, trace_types
+from worker_bridge.stats import RtpStreamStats, stream_stats
+from worker_bridge.trace import CONSUMER_TRACES, ConsumerTrace, trace_from_fbs, trace_types
 from worker_bridge.value import Value, written
 
 PRIORITIES = (1, 255)  # the least and the most
@@ -34,7 +34,7 @@ class ConsumerLayers(Value, frozen=True):
     temporal_layer: int | None = None
 
 
-class Consumer(SourceBound):
+class Consumer(SourceBound[ConsumerEvent]):
     """Events: ``rtp(packet)`` on a direct transport, as bytes; ``producerpause()``, ``producerresume()``,
     ``score(ConsumerScore)``, ``layerschange(layers or None)``, ``trace(Trace)``, ``pause()`` and ``resume()`` when the
     flow really changes, ``producerclose()``, ``transportclose()``, ``close(reason)``."""
@@ -94,7 +94,7 @@ class Consumer(SourceBound):
         if self.kind == "video":
             await self._request("CONSUMER_REQUEST_KEY_FRAME")
 
-    async def enable_trace_event(self, *types: str) -> None:
+    async def enable_trace_event(self, *types: ConsumerTrace) -> None:
         """Trace ``rtp``, ``keyframe``, ``nack``, ``pli`` or ``fir`` from now on, and nothing else."""
         await self._request("CONSUMER_ENABLE_TRACE_EVENT", {"events": trace_types(types, CONSUMER_TRACES)})
 
@@ -102,7 +102,7 @@ class Consumer(SourceBound):
         """Everything that the worker knows of it: parameters, layers, what is paused, which traces are on."""
         return consumer_dump(await self._request("CONSUMER_DUMP"))
 
-    async def get_stats(self) -> list[Stats]:
+    async def get_stats(self) -> list[RtpStreamStats]:
         """What is sent, then what the producer receives."""
         return stream_stats(await self._request("CONSUMER_GET_STATS"))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 from worker_bridge.channel import Body, Channel
 from worker_bridge.checks import items
@@ -12,10 +13,10 @@ from worker_bridge.event_names import DataConsumerEvent, names_of
 from worker_bridge.flow import Pausable, SourceBound
 from worker_bridge.resource import CloseReason
 from worker_bridge.sctp import Payload, SctpStreamParameters, message_from_fbs, message_to_fbs
-from worker_bridge.stats import Stats
+from worker_bridge.stats import DataConsumerStats
 
 
-class DataConsumer(SourceBound):
+class DataConsumer(SourceBound[DataConsumerEvent]):
     """Events: ``message(Message)`` on a direct transport; ``bufferedamountlow(bytes)``, ``sctpsendbufferfull()``,
     ``dataproducerpause()``, ``dataproducerresume()``, ``pause()`` and ``resume()`` when the flow really changes,
     ``dataproducerclose()``, ``transportclose()``, ``close(reason)``."""
@@ -89,9 +90,10 @@ class DataConsumer(SourceBound):
         """Everything that the worker knows of it: stream, label, subchannels, what is paused."""
         return data_dump(await self._request("DATACONSUMER_DUMP"))
 
-    async def get_stats(self) -> list[Stats]:
+    async def get_stats(self) -> list[DataConsumerStats]:
         """One entry: messages and bytes sent, and what waits."""
-        return [{"type": "data-consumer", **await self._request("DATACONSUMER_GET_STATS")}]
+        stats = await self._request("DATACONSUMER_GET_STATS")
+        return [cast(DataConsumerStats, {"type": "data-consumer", **stats})]
 
     async def _change_subchannels(self, method: str, body: Body) -> None:
         self.subchannels = tuple(sorted((await self._request(method, body))["subchannels"]))

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, cast
 
 from worker_bridge.channel import Body, Channel
 from worker_bridge.dumps import data_dump
 from worker_bridge.event_names import DataProducerEvent, names_of
 from worker_bridge.flow import Pausable
 from worker_bridge.sctp import Payload, SctpStreamParameters, message_to_fbs
-from worker_bridge.stats import Stats
+from worker_bridge.stats import DataProducerStats
 
 DataType = Literal["sctp", "direct"]
 
 
-class DataProducer(Pausable):
+class DataProducer(Pausable[DataProducerEvent]):
     """Events: ``pause()``, ``resume()``, ``transportclose()``, ``close(reason)``."""
 
     known_events = names_of(DataProducerEvent)
@@ -71,8 +71,8 @@ class DataProducer(Pausable):
         """Everything that the worker knows of it: stream, label and protocol, whether it is paused."""
         return data_dump(await self._request("DATAPRODUCER_DUMP"))
 
-    async def get_stats(self) -> list[Stats]:
+    async def get_stats(self) -> list[DataProducerStats]:
         """One entry: messages and bytes received."""
         stats = await self._request("DATAPRODUCER_GET_STATS")
         del stats["buffered_amount"]  # which nothing that comes in has
-        return [{"type": "data-producer", **stats}]
+        return [cast(DataProducerStats, {"type": "data-producer", **stats})]

@@ -17,7 +17,7 @@ from worker_bridge.transport import EndpointTransport
 RTCP_LIMIT = 1600  # bytes that the worker takes: an MTU and something
 
 
-class DirectTransport(EndpointTransport):
+class DirectTransport(EndpointTransport[DirectTransportEvent]):
     """Events: ``rtcp(packet)``, as bytes, and a transport's own."""
 
     known_events = names_of(DirectTransportEvent)

@@ -2,11 +2,23 @@
 checkers and at run time.
 
 A class's docstring says what comes with each. ``error`` is pyee's own: see ``Emitter``.
+
+The classes that are bases of others are generic in their events, so that a type checker finds a name that is wrong;
+their defaults (PEP 696) make ``Transport`` alone mean one of which no more is known than that.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+import typing
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+else:
+
+    def TypeVar(name: str, **_: object) -> typing.TypeVar:  # noqa: N802  # defaults are for type checkers
+        return typing.TypeVar(name)
+
 
 ResourceEvent = Literal["close"]
 PausableEvent = Literal[ResourceEvent, "pause", "resume"]
@@ -46,6 +58,11 @@ DataConsumerEvent = Literal[
 RtpObserverEvent = Literal[PausableEvent, "addproducer", "removeproducer", "routerclose"]
 ActiveSpeakerObserverEvent = Literal[RtpObserverEvent, "dominantspeaker"]
 AudioLevelObserverEvent = Literal[RtpObserverEvent, "silence", "volumes"]
+
+AnyEvent = TypeVar("AnyEvent", bound=str, contravariant=True, default=ResourceEvent)
+AnyPausableEvent = TypeVar("AnyPausableEvent", bound=str, contravariant=True, default=PausableEvent)
+AnyTransportEvent = TypeVar("AnyTransportEvent", bound=str, contravariant=True, default=TransportEvent)
+AnyRtpObserverEvent = TypeVar("AnyRtpObserverEvent", bound=str, contravariant=True, default=RtpObserverEvent)
 
 
 def names_of(literal: Any) -> frozenset[str]:

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import ClassVar
 
-from worker_bridge.event_names import PausableEvent, names_of
+from worker_bridge.event_names import AnyPausableEvent, PausableEvent, names_of
 from worker_bridge.resource import Resource
 
 
-class Pausable(Resource):
+class Pausable(Resource[AnyPausableEvent]):
     """Events: ``pause()`` and ``resume()``, when that changes anything."""
 
     known_events = names_of(PausableEvent)
@@ -53,7 +53,7 @@ class Pausable(Resource):
             self._emit("pause" if paused else "resume")
 
 
-class SourceBound(Pausable):
+class SourceBound(Pausable[AnyPausableEvent]):
     """A stream of a source, which flows while neither of the two is paused.
 
     Events: ``pause()`` and ``resume()`` when the flow really changes; that of the source by its own name.

@@ -9,17 +9,42 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Generic, Literal, Protocol, Self
 
 from worker_bridge.checks import INT32_MAX, integer, refuse, show
 from worker_bridge.emitter import Emitter
+from worker_bridge.event_names import AnyEvent
 
 STREAM_LIMIT = 1024  # values; a reader further behind than this loses the oldest
 
 Predicate = Callable[[Any], object]
+Listener = Callable[..., Any]
 
 
-class Observable:
+class Events(Protocol[AnyEvent]):
+    """What can be done with an object's emitter, which is pyee's: a coroutine function that listens is run as a task,
+    and ``error`` tells of a listener's failure, which is logged otherwise."""
+
+    def on(self, event: AnyEvent | Literal["error"], f: Listener) -> Listener:
+        """Have ``f`` called with the value, each time."""
+
+    def once(self, event: AnyEvent | Literal["error"], f: Listener) -> Listener:
+        """Have ``f`` called the next time only."""
+
+    def add_listener(self, event: AnyEvent | Literal["error"], f: Listener) -> Listener:
+        """As ``on``."""
+
+    def remove_listener(self, event: AnyEvent | Literal["error"], f: Listener) -> None:
+        """Have ``f`` called no more."""
+
+    def listeners(self, event: AnyEvent | Literal["error"]) -> list[Listener]:
+        """Who listens to it."""
+
+    def event_names(self) -> set[str]:
+        """What is listened to."""
+
+
+class Observable(Generic[AnyEvent]):
     """Something with events that ends, at the latest, with ``close``."""
 
     known_events: ClassVar[frozenset[str]]
@@ -28,49 +53,52 @@ class Observable:
     _emitter: Emitter | None = None
 
     @property
-    def events(self) -> Emitter:
+    def events(self) -> Events[AnyEvent]:
         """Where to listen: ``events.on(name, callback)``. Made on first use: most objects are never listened to.
 
         Here and below, a name that is none of ``known_events`` raises InvalidParameters.
         """
-        if self._emitter is None:
-            self._emitter = Emitter(self.known_events)
-        return self._emitter
+        return self._listened_to()
 
-    def events_of(self, name: str, *, limit: int = STREAM_LIMIT) -> EventStream:
+    def events_of(self, name: AnyEvent, *, limit: int = STREAM_LIMIT) -> EventStream:
         """``async for value in obj.events_of("score")``: every value from now on, None for an event that has none.
 
         It ends when the object closes. ``limit`` is how many values wait for a slow reader. Raises ResourceClosed
         (a Worker: WorkerGone) where the object is closed already.
         """
         self._require_open()
-        self.events.require_known(name)
+        self._listened_to().require_known(name)
         integer("limit", limit, 1, INT32_MAX)
-        return EventStream(self.events, name, limit)
+        return EventStream(self._listened_to(), name, limit)
 
-    def wait_for(self, name: str, predicate: Predicate | None = None) -> asyncio.Future[Any]:
+    def wait_for(self, name: AnyEvent, predicate: Predicate | None = None) -> asyncio.Future[Any]:
         """``await obj.wait_for("icestatechange", lambda state: state == "connected")``: the next value that passes.
 
         It counts from this call on, awaited or not. Raises ResourceClosed (a Worker: WorkerGone) where the object
         closes first, and what the predicate raises; ``asyncio.timeout`` around it limits the time.
         """
         self._require_open()
-        self.events.require_known(name)
+        self._listened_to().require_known(name)
         if predicate is not None and not callable(predicate):
             refuse("predicate", f"{show(predicate)} can't be called")
         found: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        listeners = {name: _checker(found, predicate)}
+        listeners: dict[str, Listener] = {name: _checker(found, predicate)}
         if name != "close":
             listeners["close"] = lambda *_: _fail(found, self._closed_error())
         for event, listener in listeners.items():
-            self.events.on(event, listener)
+            self._listened_to().on(event, listener)
         found.add_done_callback(lambda _: self._stop_listening(listeners))
         return found
 
+    def _listened_to(self) -> Emitter:
+        if self._emitter is None:
+            self._emitter = Emitter(self.known_events)
+        return self._emitter
+
     def _stop_listening(self, listeners: dict[str, Callable[..., None]]) -> None:
         for event, listener in listeners.items():
-            if listener in self.events.listeners(event):
-                self.events.remove_listener(event, listener)
+            if listener in self._listened_to().listeners(event):
+                self._listened_to().remove_listener(event, listener)
 
     def _emit(self, event: str, *value: Any) -> None:
         if self._emitter is not None:

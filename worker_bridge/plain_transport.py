@@ -9,7 +9,7 @@ from worker_bridge.event_names import PlainTransportEvent, names_of
 from worker_bridge.transport import EndpointTransport
 
 
-class PlainTransport(EndpointTransport):
+class PlainTransport(EndpointTransport[PlainTransportEvent]):
     """Events: ``tuple(tuple)`` and ``rtcptuple(tuple)`` when a comedia transport has met its peer, and a transport's
     own."""
 

@@ -11,8 +11,8 @@ from worker_bridge.event_names import ProducerEvent, names_of
 from worker_bridge.flow import Pausable
 from worker_bridge.resource import Asked
 from worker_bridge.rtp import MediaKind, RtpParameters, RtpType
-from worker_bridge.stats import Stats, packet_count, stream_stats
-from worker_bridge.trace import PRODUCER_TRACES, trace_from_fbs, trace_types
+from worker_bridge.stats import RtpStreamStats, packet_count, stream_stats
+from worker_bridge.trace import PRODUCER_TRACES, ProducerTrace, trace_from_fbs, trace_types
 from worker_bridge.value import Value
 
 PACKET_LIMIT = 65_536  # bytes of an RTP packet
@@ -36,7 +36,7 @@ class VideoOrientation(Value, frozen=True):
     rotation: int
 
 
-class Producer(Pausable):
+class Producer(Pausable[ProducerEvent]):
     """Events: ``score(tuple[ProducerScore, ...])``, ``trace(Trace)``, ``videoorientationchange(VideoOrientation)``,
     ``pause()``, ``resume()``, ``transportclose()``, ``close(reason)``."""
 
@@ -77,7 +77,7 @@ class Producer(Pausable):
         octets("packet", packet, PACKET_LIMIT)
         self._channel.notify("PRODUCER_SEND", self.id, {"data": packet})
 
-    async def enable_trace_event(self, *types: str) -> None:
+    async def enable_trace_event(self, *types: ProducerTrace) -> None:
         """Trace ``rtp``, ``keyframe``, ``nack``, ``pli``, ``fir`` or ``sr`` from now on, and nothing else."""
         await self._request(*tracing(*types))
 
@@ -96,7 +96,7 @@ class Producer(Pausable):
         """Everything that the worker knows of it: parameters, their mapping, streams received, which traces are on."""
         return producer_dump(await self._request("PRODUCER_DUMP"))
 
-    async def get_stats(self) -> list[Stats]:
+    async def get_stats(self) -> list[RtpStreamStats]:
         """One entry for each RTP stream that has come so far, none before the first packet: packets, bytes, ``bitrate``
         (bits per second), ``jitter`` (RTP time units, RFC 3550 §6.4.1), ``fraction_lost`` (of 256), ``score``."""
         return stream_stats(await self._request("PRODUCER_GET_STATS"))
@@ -130,6 +130,6 @@ class Producer(Pausable):
                 super()._notified(event, body)
 
 
-def tracing(*types: str) -> Asked:
+def tracing(*types: ProducerTrace) -> Asked:
     """The request that makes a producer trace these types and no others."""
     return "PRODUCER_ENABLE_TRACE_EVENT", {"events": trace_types(types, PRODUCER_TRACES)}

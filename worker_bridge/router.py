@@ -43,7 +43,7 @@ ICE_CONSENT_TIMEOUT_S = 30  # RFC 7675 §5.1
 logger = logging.getLogger(__name__)
 
 
-class Router(Resource):
+class Router(Resource[RouterEvent]):
     """Events: ``newtransport(transport)``, ``newrtpobserver(observer)``, ``workerclose()``, ``close(reason)``."""
 
     known_events = names_of(RouterEvent)

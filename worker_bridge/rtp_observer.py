@@ -13,7 +13,13 @@ import msgspec
 from worker_bridge.channel import Body, Channel
 from worker_bridge.checks import UINT16_MAX, instance, integer
 from worker_bridge.errors import NotFound
-from worker_bridge.event_names import ActiveSpeakerObserverEvent, AudioLevelObserverEvent, RtpObserverEvent, names_of
+from worker_bridge.event_names import (
+    ActiveSpeakerObserverEvent,
+    AnyRtpObserverEvent,
+    AudioLevelObserverEvent,
+    RtpObserverEvent,
+    names_of,
+)
 from worker_bridge.flow import Pausable
 from worker_bridge.producer import Producer
 from worker_bridge.transport import RouterContext
@@ -21,7 +27,7 @@ from worker_bridge.transport import RouterContext
 THRESHOLDS = (-127, 0)  # dBov, the least and the most: RFC 6464 §3
 
 
-class RtpObserver(Pausable):
+class RtpObserver(Pausable[AnyRtpObserverEvent]):
     """Events: ``addproducer(producer)``, ``removeproducer(producer)``, ``pause()``, ``resume()``,
     ``routerclose()``, ``close(reason)``."""
 
@@ -59,7 +65,7 @@ class RtpObserver(Pausable):
         return producer
 
 
-class ActiveSpeakerObserver(RtpObserver):
+class ActiveSpeakerObserver(RtpObserver[ActiveSpeakerObserverEvent]):
     """Events: ``dominantspeaker(producer)`` when another one speaks most, and an observer's own."""
 
     known_events = names_of(ActiveSpeakerObserverEvent)
@@ -79,7 +85,7 @@ class Volume(msgspec.Struct, frozen=True):
     volume: int
 
 
-class AudioLevelObserver(RtpObserver):
+class AudioLevelObserver(RtpObserver[AudioLevelObserverEvent]):
     """Events: ``volumes(tuple[Volume, ...])``, loudest first, for each interval in which somebody was at the threshold
     or over; ``silence()`` once when nobody is any more; and an observer's own."""
 

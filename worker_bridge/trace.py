@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import msgspec
 
@@ -10,9 +10,12 @@ from worker_bridge.channel import Body
 from worker_bridge.checks import show
 from worker_bridge.errors import InvalidParameters
 
-PRODUCER_TRACES = frozenset({"rtp", "keyframe", "nack", "pli", "fir", "sr"})
-CONSUMER_TRACES = frozenset({"rtp", "keyframe", "nack", "pli", "fir"})
-TRANSPORT_TRACES = frozenset({"probation", "bwe"})
+ConsumerTrace = Literal["rtp", "keyframe", "nack", "pli", "fir"]
+ProducerTrace = Literal[ConsumerTrace, "sr"]
+TransportTrace = Literal["probation", "bwe"]
+PRODUCER_TRACES: frozenset[str] = frozenset(get_args(ProducerTrace))
+CONSUMER_TRACES: frozenset[str] = frozenset(get_args(ConsumerTrace))
+TRANSPORT_TRACES: frozenset[str] = frozenset(get_args(TransportTrace))
 
 
 class Trace(msgspec.Struct, frozen=True):
@@ -23,7 +26,7 @@ class Trace(msgspec.Struct, frozen=True):
     ``nack`` and ``probation``.
     """
 
-    type: str
+    type: ProducerTrace | TransportTrace
     timestamp: int
     direction: Literal["in", "out"]
     info: dict[str, Any] = {}

@@ -19,7 +19,7 @@ from worker_bridge.data_consumer import DataConsumer
 from worker_bridge.data_producer import DataProducer
 from worker_bridge.dumps import transport_dump
 from worker_bridge.errors import InvalidParameters, NotFound, RequestRefused
-from worker_bridge.event_names import TransportEvent, names_of
+from worker_bridge.event_names import AnyTransportEvent, TransportEvent, names_of
 from worker_bridge.producer import Producer, tracing
 from worker_bridge.resource import AppData, CloseReason, Resource, new_id
 from worker_bridge.rtp import (
@@ -40,8 +40,8 @@ from worker_bridge.sctp import (
     stream_parameters_to_fbs,
     validate_sctp_stream_parameters,
 )
-from worker_bridge.stats import Stats, transport_stats
-from worker_bridge.trace import TRANSPORT_TRACES, trace_from_fbs, trace_types
+from worker_bridge.stats import TransportStats, transport_stats
+from worker_bridge.trace import TRANSPORT_TRACES, ProducerTrace, TransportTrace, trace_from_fbs, trace_types
 
 TransportType = Literal["webrtc", "plain", "pipe", "direct"]
 
@@ -62,7 +62,7 @@ class RouterContext:
         self.data_producers: dict[str, DataProducer] = {}
 
 
-class Transport(Resource):
+class Transport(Resource[AnyTransportEvent]):
     """Events: ``newproducer(producer)``, ``newconsumer(consumer)``, ``newdataproducer(data_producer)``,
     ``newdataconsumer(data_consumer)``, ``sctpstatechange(state)``, ``trace(Trace)``, ``routerclose()``,
     ``listenserverclose()``, ``close(reason)``.
@@ -97,7 +97,7 @@ class Transport(Resource):
         paused: bool = False,
         key_frame_request_delay_ms: int = 0,
         enable_mediasoup_packet_id_header_extension: bool = False,
-        traces: tuple[str, ...] = (),
+        traces: Sequence[ProducerTrace] = (),
         app_data: AppData | None = None,
     ) -> Producer:
         """Take in what the far end sends. Every producer of a transport carries the CNAME of the first (RFC 8834 §4.9).
@@ -229,7 +229,7 @@ class Transport(Resource):
         """Everything that the worker knows of it, flat; maps as dicts, codes in lower case, nothing absent."""
         return transport_dump(await self._request("TRANSPORT_DUMP"))
 
-    async def get_stats(self) -> list[Stats]:
+    async def get_stats(self) -> list[TransportStats]:
         """One entry: bytes and bitrates (bits per second) of each sort of packets, by direction."""
         return transport_stats(await self._request("TRANSPORT_GET_STATS"), self.stats_type)
 
@@ -247,7 +247,7 @@ class Transport(Resource):
         field = "min_outgoing_bitrate"
         await self._set_bitrate("TRANSPORT_SET_MIN_OUTGOING_BITRATE", field, bitrate, least=LEAST_OUTGOING_BITRATE)
 
-    async def enable_trace_event(self, *types: str) -> None:
+    async def enable_trace_event(self, *types: TransportTrace) -> None:
         """Trace ``probation`` or ``bwe`` from now on, and nothing else."""
         await self._request("TRANSPORT_ENABLE_TRACE_EVENT", {"events": trace_types(types, TRANSPORT_TRACES)})
 
@@ -353,7 +353,7 @@ class Transport(Resource):
                 super()._notified(event, body)
 
 
-class EndpointTransport(Transport):
+class EndpointTransport(Transport[AnyTransportEvent]):
     """A transport whose far end is an endpoint that takes what it can, not a router that takes all."""
 
     def __init__(self, transport_id: str, channel: Channel, router: RouterContext) -> None:

@@ -7,7 +7,7 @@ from worker_bridge.event_names import WebRtcServerEvent, names_of
 from worker_bridge.resource import Resource
 
 
-class WebRtcServer(Resource):
+class WebRtcServer(Resource[WebRtcServerEvent]):
     """Closing it closes the transports that it carries.
 
     Events: ``webrtctransporthandled(transport)``, ``webrtctransportunhandled(transport)``, ``workerclose()``,

@@ -25,7 +25,7 @@ from worker_bridge.resource import CloseReason
 from worker_bridge.transport import EndpointTransport, RouterContext
 
 
-class WebRtcTransport(EndpointTransport):
+class WebRtcTransport(EndpointTransport[WebRtcTransportEvent]):
     """Events: ``icestatechange(state)``, ``iceselectedtuplechange(tuple)``, ``dtlsstatechange(state)``, and a
     transport's own."""
 

@@ -26,7 +26,7 @@ from worker_bridge.emitter import Emitter
 from worker_bridge.errors import NativeError, WorkerGone, WrongSettings
 from worker_bridge.event_names import BridgeEvent, WorkerEvent, names_of
 from worker_bridge.native import NativeWorker, locate
-from worker_bridge.observable import Observable
+from worker_bridge.observable import Events, Observable
 from worker_bridge.process import WorkerProcess
 from worker_bridge.resource import CASCADE, AppData, CloseReason, Resource, new_id
 from worker_bridge.router import Router
@@ -42,7 +42,8 @@ WRONG_SETTINGS = 42  # the worker's exit code for arguments that it refuses
 
 logger = logging.getLogger(__name__)
 
-observer = Emitter(names_of(BridgeEvent))
+_observer = Emitter(names_of(BridgeEvent))
+observer: Events[BridgeEvent] = _observer
 """``newworker(worker)``, for each worker of this process once it is up. The one thing of the bridge that is global."""
 
 
@@ -75,7 +76,7 @@ class _Root(Resource):
         return sorted(super()._owned(), key=lambda child: CASCADE["worker"].closes.index(child.resource_kind))
 
 
-class Worker(Observable):
+class Worker(Observable[WorkerEvent]):
     """One running worker.
 
     Events: ``newrouter(router)``, ``newwebrtcserver(server)``, ``died(failure)`` when it ends without having been asked
@@ -130,7 +131,7 @@ class Worker(Observable):
         except BaseException:
             await worker.close()
             raise
-        observer.emit("newworker", worker)
+        _observer.emit("newworker", worker)
         return worker
 
     @classmethod

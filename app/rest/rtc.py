@@ -5,6 +5,7 @@ Order of refusals: the body, the room, whether the caller is a party, the object
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aiohttp import web
@@ -58,7 +59,6 @@ from schemas.transport import (
     TransportConnected,
     TransportCreated,
 )
-from worker_bridge.stats import Stats
 
 OF_AN_OBJECT = (Forbidden, InvalidCallState, WorkerUnavailable)  # its call may end, and its worker die, meanwhile
 IN_A_ROOM = (RoomNotFound, *OF_AN_OBJECT)
@@ -302,11 +302,11 @@ def may_read(request: web.Request, room: Room, owner: PartyRole) -> bool:
     return room.role_of(claims(request).person) == owner
 
 
-def stats_response(stats: list[Stats]) -> web.Response:
+def stats_response(stats: Sequence[Mapping[str, Any]]) -> web.Response:
     return json_response(Statistics(tuple(camel_keys(entry) for entry in stats)))
 
 
-def camel_keys(value: dict[str, Any]) -> dict[str, Any]:
+def camel_keys(value: Mapping[str, Any]) -> dict[str, Any]:
     return {
         camel_case(key): camel_keys(entry) if isinstance(entry, dict) and key != "bitrate_by_layer" else entry
         for key, entry in value.items()
