@@ -62,8 +62,10 @@ class PortShare:
     """The ports of one of the processes that run tests at once: what one has found free no other one takes."""
 
     def __init__(self) -> None:
-        process = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-        size = len(PORTS) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+        processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+        # One that died has a successor with a higher number, which takes its share or a neighbour's.
+        process = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % processes
+        size = len(PORTS) // processes
         self._ports = PORTS[process * size : (process + 1) * size]
         self._next = random.choice(self._ports)  # other suites of this machine begin elsewhere
 
