@@ -143,6 +143,7 @@ async def test_media_that_is_not_reached_is_told_with_where_it_should_be(setting
             await expect(page.locator("#status")).to_have_text("In the call, but without sound", timeout=15_000)
             place = f"127.0.0.9:{node.settings.rtc_port}"
             await expect(page.locator("#hint")).to_contain_text(f"does not reach the server’s media at {place}.")
+        await user.context.close()  # before the node, whose end it would complain of
 
 
 async def test_a_declined_call_and_one_that_was_given_up_cost_nothing(node, launch):
@@ -203,6 +204,7 @@ async def test_a_closed_window_ends_the_call(settings_with, pages_built, launch)
         await in_phase("ended", user)
         await expect(user.locator("#hint")).to_contain_text("One side’s window was closed.")
         await expect(user.locator("#open-other")).to_be_visible()
+        await user.context.close()  # before the node, whose end it would complain of
 
 
 async def test_who_has_spent_all_points_starts_over_with_new_ones(settings_with, pages_built, launch):
@@ -215,6 +217,7 @@ async def test_who_has_spent_all_points_starts_over_with_new_ones(settings_with,
         await user.locator("#start-over").click()
         await expect(user.locator("#points")).to_have_text("1000")
         await expect(user.locator("#open-other")).to_be_visible()
+        await user.context.close()  # before the node, whose end it would complain of
 
 
 async def test_the_page_is_for_everybody(node, launch, axe):
