@@ -11,27 +11,23 @@ from importlib.metadata import version
 
 from aiohttp import web
 
-from app.auth import Authenticator
-from app.body import MAX_BODY_BYTES
+from app.access.ratelimit import RateLimiter
+from app.access.tokens import Authenticator
+from app.access.turn import ice_servers
 from app.calls.attempts import Attempts
-from app.calls.clock import now
 from app.calls.journal import Journal, Publish
 from app.calls.lifecycle import CallTimers, Lifecycle
-from app.calls.liveness import LivenessLimits
-from app.calls.media import capabilities_of, codecs_of
 from app.calls.metering import Meter
 from app.calls.missing_callers import MissingCallers
 from app.calls.presence import Presence
 from app.calls.rates import Rates
 from app.calls.registry import Registry
-from app.calls.room import RoomLimits
-from app.calls.rooms import Rooms
 from app.calls.service import CallService
-from app.calls.tasks import Tasks
-from app.calls.watch import Watch
-from app.connections import Connections
+from app.clock import now
 from app.errors import BadRequest, Draining
-from app.guard import guard
+from app.http.body import MAX_BODY_BYTES
+from app.http.connections import Connections
+from app.http.middleware import guard
 from app.keys import (
     AUTHENTICATOR,
     CALLS,
@@ -61,29 +57,32 @@ from app.keys import (
 from app.ledger import Ledger, claimed
 from app.ledger.errors import LedgerUnavailable
 from app.ledger.values import Event as StoredEvent
+from app.media.codecs import capabilities_of, codecs_of
+from app.media.room import RoomLimits
+from app.media.rooms import Rooms
 from app.openapi.declaration import answers
 from app.openapi.document import Document
-from app.ops.admission import Admission
+from app.ops.admission import Admission, Placement
 from app.ops.drain import Drain
 from app.ops.forwarding_probe import ForwardingProbe
 from app.ops.gauges import Gauges
 from app.ops.health import Health
 from app.ops.metrics import Metrics
-from app.ops.placement import Placement
 from app.ops.sampler import Sampler
 from app.person import Person
-from app.ratelimit import RateLimiter
 from app.rest import admin, calls, demo, docs, health, live, metrics, node, rtc, wallet
+from app.rest.socket import SINCE, UPGRADE_REQUIRED, Endpoint
 from app.settings import Settings
 from app.signaling.commands import build_commands
 from app.signaling.connection import Replay
 from app.signaling.dispatch import Dispatcher
-from app.signaling.endpoint import PATH as SOCKET_PATH
-from app.signaling.endpoint import SINCE, UPGRADE_REQUIRED, Endpoint
 from app.signaling.hub import Event, Hub
+from app.signaling.limits import PATH as SOCKET_PATH
 from app.signaling.limits import SOCKET_BURST
 from app.signaling.limits import Limits as SocketLimits
-from app.turn import ice_servers
+from app.tasks import Tasks
+from app.watch.liveness import LivenessLimits
+from app.watch.watch import Watch
 from app.web import pages
 from schemas.base import encode
 from schemas.consumer import Capabilities

@@ -6,14 +6,16 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from app.auth import Authenticator, Claims
+from app.access.ratelimit import RateLimiter
+from app.access.tokens import Authenticator, Claims
+from app.access.turn import IceServersFor
 from app.calls.journal import Journal
 from app.calls.lifecycle import Lifecycle
 from app.calls.presence import Presence
 from app.calls.rates import Rates
 from app.calls.registry import Registry
 from app.calls.service import CallService
-from app.connections import Connections
+from app.http.connections import Connections
 from app.ledger import Ledger
 from app.ops.drain import Drain
 from app.ops.forwarding_probe import ForwardingProbe
@@ -21,10 +23,8 @@ from app.ops.gauges import Gauges
 from app.ops.health import Health
 from app.ops.metrics import Metrics
 from app.ops.sampler import Sampler
-from app.ratelimit import RateLimiter
 from app.settings import Settings
 from app.signaling.hub import Hub
-from app.turn import IceServersFor
 from worker_bridge.pool import Pool
 
 HttpObserver = Callable[[str, str, int, float], None]

@@ -22,11 +22,11 @@ from datetime import datetime
 
 import aiohttp
 
-from app.auth import issue_token
-from app.client.api import Api
-from app.client.party import Party
+from app.access.tokens import issue_token
 from app.settings import Settings
 from bench.servers import SECRET, voiceplane
+from voiceplane.client.api import Api
+from voiceplane.client.party import Party
 
 OTOMO = "otomo"  # the one who listens; calls that were matched elsewhere keep nobody busy
 PATIENCE_S = 20.0

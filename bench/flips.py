@@ -21,10 +21,10 @@ from pathlib import Path
 import aiohttp
 
 from app.settings import Settings
+from tests.app.ledger.postgres_cluster import Cluster, running_cluster
+from tests.app.ops.readiness import Balancer
 from tests.conftest import SECRET, eventually, free_ports
 from tests.crash.killed_node import Node, started
-from tests.ledger.postgres_cluster import Cluster, running_cluster
-from tests.ops.readiness import Balancer
 
 DEATHS = 2  # after which the next heir comes late enough to be missed
 CRASH_LOOP_OVER_S = 11.0  # a worker that lived so long is replaced at once again

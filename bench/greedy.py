@@ -30,7 +30,7 @@ from typing import Any
 
 import aiohttp
 
-from app.auth import issue_token
+from app.access.tokens import issue_token
 from app.settings import Settings
 from bench.servers import ROOT, SECRET, Server, voiceplane
 

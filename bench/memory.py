@@ -24,8 +24,8 @@ from typing import Any
 
 import aiohttp
 
-from app.auth import issue_token
-from app.server import run_async, serve
+from app.access.tokens import issue_token
+from app.http.server import run_async, serve
 from app.settings import Settings
 from bench.parse_bodies import rtp_parameters
 from bench.servers import ROOT, SECRET, free_port

@@ -15,17 +15,17 @@ import time
 
 import uvloop
 
-from app.calls.audio_faults import faults_of
 from app.calls.call import LiveCall
-from app.calls.clock import now
-from app.calls.liveness import LivenessLimits, end_reason_of
-from app.calls.media import codecs_of
-from app.calls.party_objects import PartyConsumer, PartyProducer
-from app.calls.quality import LOOK_EVERY
-from app.calls.room import Room, RoomLimits
-from app.calls.sweeper import SWEEP_EVERY_S, Sweeper
+from app.clock import now
+from app.http.server import calm_collector
+from app.media.codecs import codecs_of
+from app.media.party_objects import PartyConsumer, PartyProducer
+from app.media.quality import LOOK_EVERY
+from app.media.room import Room, RoomLimits
 from app.person import OTHER
-from app.server import calm_collector
+from app.watch.audio_faults import faults_of
+from app.watch.liveness import LivenessLimits, end_reason_of
+from app.watch.sweeper import SWEEP_EVERY_S, Sweeper
 from worker_bridge import native
 from worker_bridge.connectivity import ListenInfo
 from worker_bridge.pool import Pool, PoolSettings, Slot

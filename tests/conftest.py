@@ -17,13 +17,13 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from app.access.tokens import issue_token
 from app.application import create_app
-from app.auth import issue_token
 from app.calls.registry import Registry
 from app.calls.service import CallService
+from app.http.server import served
 from app.keys import CALLS, LEDGER, POOL, REGISTRY
 from app.ledger import Ledger
-from app.server import served
 from app.settings import Settings
 from worker_bridge import native
 from worker_bridge.native import NativeWorker

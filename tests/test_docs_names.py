@@ -14,9 +14,9 @@ import click
 import pytest
 
 from app.application import create_app
-from app.cli.root import cli
 from app.settings import Settings
 from tests.documents import DOCUMENTS, ROOT, blocks, code, prose, rows, spans, text
+from voiceplane.cli.root import cli
 
 OURS = ("app", "schemas", "worker_bridge", "tests", "examples", "bench", "deploy", "docs", "requirements")
 FILE = re.compile(r"(?:[\w.-]+/)*[\w-]+\.(?:py|pyi|hpp|cpp|md|yml|yaml|json|conf|service|txt|js|example)")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -26,9 +25,3 @@ def test_tests_end_their_programs_where_whoever_started_the_suite_has_it_ignore_
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
     assert "1 passed" in done.stdout
-
-
-def test_no_two_files_of_tests_have_one_name():
-    """pytest tells them apart by it, and runs the first one alone."""
-    names = Counter(file.name for file in (ROOT / "tests").rglob("test_*.py"))
-    assert [name for name, count in names.items() if count > 1] == []

@@ -9,12 +9,12 @@ import asyncio
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from app.calls.clock import Moment
 from app.calls.flags import Flags
-from app.calls.quality import CallQuality
-from app.calls.room import Room
+from app.clock import Moment
 from app.errors import Forbidden, InvalidCallState
 from app.ledger.values import CallState, EndedBy
+from app.media.quality import CallQuality
+from app.media.room import Room
 from app.person import Parties, PartyRole, Person
 
 
@@ -154,3 +154,11 @@ class LiveCall:
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None
+
+
+def both_alive(call: LiveCall, at: float, within_s: float) -> bool:
+    """Whether each party's last proof is that close to a moment: what a unit is charged for. A proof from long after is
+    none, as when the machine slept in between."""
+    return all(
+        party.last_proof is not None and abs(at - party.last_proof) <= within_s for party in call.liveness.values()
+    )

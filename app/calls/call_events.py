@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from app.calls.call import LiveCall
-from app.calls.clock import Moment
+from app.clock import Moment
 from app.ledger.values import NewEvent
 from app.person import PartyRole
 from schemas.types import iso

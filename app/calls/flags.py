@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from app.calls.clock import Moment, shifted
+from app.clock import Moment, shifted
 from app.person import PartyRole
 
 KEPT = 100  # flags of one call; one that comes and goes without end need not be remembered whole

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from app.calls.clock import now
+from app.clock import now
 from app.ledger import Ledger
 from app.ledger.errors import LedgerUnavailable
 from app.ledger.values import (

@@ -13,17 +13,17 @@ from dataclasses import dataclass
 
 from app.calls import call_events
 from app.calls.call import CallEvent, EndReason, LiveCall
-from app.calls.clock import Moment, now, shifted
 from app.calls.journal import RETRY_EVERY_S, Journal
 from app.calls.metering import LEDGER_GRACE_S, Meter
 from app.calls.record import record_of
 from app.calls.registry import Registry
-from app.calls.room import Released, Room
-from app.calls.room_watcher import PauseReason, ProducerChange
-from app.calls.tasks import Tasks
+from app.clock import Moment, now, shifted
 from app.ledger.errors import LedgerUnavailable, StaleState, UnknownCall
 from app.ledger.values import CallState, DeferredStep, EndedBy, NewEvent
+from app.media.room import Released, Room
+from app.media.watcher import PauseReason, ProducerChange
 from app.person import OTHER, PartyRole
+from app.tasks import Tasks
 from worker_bridge.producer import Producer
 from worker_bridge.resource import CloseReason
 

@@ -13,10 +13,9 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from app.calls.call import EndReason, LiveCall
-from app.calls.clock import Moment, now
+from app.calls.call import EndReason, LiveCall, both_alive
 from app.calls.journal import Journal
-from app.calls.liveness import both_alive
+from app.clock import Moment, now
 from app.ledger.errors import LedgerUnavailable
 from app.ledger.values import CallState, Charged, ChargeResult, PointsGone, TickStatus, UnitDue, UnitRefused
 

@@ -6,9 +6,9 @@ import asyncio
 
 from app.calls import call_events
 from app.calls.call import CallEvent, EndReason, LiveCall
-from app.calls.clock import now
 from app.calls.lifecycle import Lifecycle
 from app.calls.registry import Registry
+from app.clock import now
 from app.ledger.values import CallState
 from app.person import Person
 

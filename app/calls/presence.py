@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from app.calls import call_events
-from app.calls.clock import now
 from app.calls.journal import Journal
 from app.calls.registry import Registry
+from app.clock import now
 from app.person import Person
 
 Status = Literal["online", "busy", "offline"]

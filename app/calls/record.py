@@ -8,8 +8,8 @@ from msgspec.structs import replace
 
 from app.calls.call import LiveCall
 from app.calls.flags import Flag
-from app.calls.quality import Direction, Quality
 from app.ledger.values import Record
+from app.media.quality import Direction, Quality
 from schemas.base import dump
 from schemas.quality import FlagLine, ProtocolLine, QualityLine
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from app.calls.call import LiveCall
-from app.calls.room import Room
 from app.errors import CallNotFound, RoomNotFound
 from app.ledger.values import CallState
+from app.media.room import Room
 from app.person import Person
 
 BusyListener = Callable[[Person, bool], None]

@@ -6,18 +6,16 @@ import secrets
 from collections.abc import Callable
 from typing import NamedTuple
 
-from app.auth import Claims
+from app.access.tokens import Claims
 from app.calls import call_events
 from app.calls.attempts import Attempts
 from app.calls.call import CallEvent, EndReason, LiveCall
-from app.calls.clock import now
 from app.calls.journal import Journal
 from app.calls.lifecycle import CallTimers, Lifecycle
 from app.calls.presence import Presence
 from app.calls.rates import Rates
 from app.calls.registry import Registry
-from app.calls.room import Released
-from app.calls.rooms import Rooms
+from app.clock import now
 from app.errors import (
     BadRequest,
     CallerBusy,
@@ -31,6 +29,8 @@ from app.errors import (
 )
 from app.ledger.errors import CallExists, LedgerUnavailable, PartyBusy, StaleState
 from app.ledger.values import Call, CallState, EndedBy, NewCall, NewEvent
+from app.media.room import Released
+from app.media.rooms import Rooms
 from app.person import Parties, Person
 
 USERS_CALL_ID = "u_"  # how the ids begin that users choose; all others are the back end's

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from app.calls.media import capabilities_of
+from app.media.codecs import capabilities_of
 from app.openapi.example_call import (
     ALICE_NOW,
     CALL_ID,

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from app.body import body_of
 from app.errors import (
     INTERNAL_ERROR,
     BadRequest,
@@ -19,7 +18,8 @@ from app.errors import (
     Unauthorized,
     UnsupportedMediaType,
 )
-from app.guard import is_admin_only, is_public
+from app.http.body import body_of
+from app.http.middleware import is_admin_only, is_public
 from app.openapi.declaration import Declaration, Parameter, Refusal
 from app.openapi.examples import EXAMPLES
 from app.openapi.responses import EVERYWHERE, JSON, answer_of, answered, refused, response_name

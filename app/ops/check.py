@@ -11,8 +11,8 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from app.calls.tasks import Tasks
 from app.ledger.errors import LedgerError
+from app.tasks import Tasks
 from worker_bridge.errors import BridgeError
 
 ANSWER_WITHIN_S = 1.0

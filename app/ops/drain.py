@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Literal
+from collections.abc import Coroutine
+from typing import Any, Literal
 
 from app.calls import call_events
 from app.calls.call import EndReason
-from app.calls.clock import Moment, now, shifted
 from app.calls.journal import Journal
 from app.calls.lifecycle import Lifecycle
 from app.calls.registry import Registry
-from app.calls.tasks import Tasks
+from app.clock import Moment, now, shifted
 from app.errors import Draining
 from app.ledger.values import CallState
+from app.tasks import Tasks
 
 Mode = Literal["wait", "end"]
 LOOK_EVERY_S = 0.1
@@ -75,6 +76,15 @@ class Drain:
         """The node stops: whatever was asked of the drain, no call begins any more. Somebody else ends those that
         live."""
         self.mode, self._final = self.mode or "end", True
+
+    async def let_calls_end(self, within_s: float, cut_short: Coroutine[Any, Any, object]) -> None:
+        """Drain for good; returns when no call is left, the time is over, or ``cut_short`` has returned."""
+        self.begin("wait", within_s, final=True)
+        waiting = {asyncio.create_task(self.over(), name="drained"), asyncio.create_task(cut_short, name="cut short")}
+        await asyncio.wait(waiting, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
 
     async def over(self) -> None:
         """Returns when no call is left."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from msgspec import UNSET
 
-from app.calls.clock import Moment, now
+from app.clock import Moment, now
 from app.ops.probe import ProbeFailed, probe_forwarding
 from schemas.node import ProbeResult
 from worker_bridge.pool import Pool, Slot

@@ -14,13 +14,13 @@ from prometheus_client.registry import Collector
 from app.calls.flags import FlagType
 from app.calls.lifecycle import Lifecycle
 from app.calls.registry import Registry
-from app.connections import WHY_CUT, Connections
+from app.http.connections import WHY_CUT, Connections
 from app.ledger.values import LIVE_STATES
 from app.ops.drain import Drain
 from app.ops.forwarding_probe import ForwardingProbe
 from app.ops.metrics import PREFIX
 from app.ops.sampler import Sampler
-from app.ops.usage import cpu_seconds, resident_bytes
+from app.ops.vitals import cpu_seconds, resident_bytes
 from app.signaling.hub import Hub
 from worker_bridge.pool import Pool
 

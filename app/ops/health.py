@@ -14,13 +14,13 @@ from collections.abc import Awaitable, Iterable
 from dataclasses import dataclass
 from functools import partial
 
-from app.calls.tasks import Tasks
-from app.connections import Connections
+from app.http.connections import Connections
 from app.ledger import Ledger
 from app.ops.admission import Admission
 from app.ops.check import Check, CheckFailed, CheckResult
 from app.ops.descriptors import shortage_of
 from app.ops.forwarding_probe import ForwardingProbe
+from app.tasks import Tasks
 from worker_bridge.errors import WorkerGone
 from worker_bridge.pool import Pool, Slot
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from app.calls.call import LiveCall
-from app.calls.clock import now, shifted
-from app.calls.party_objects import PartyConsumer, PartyProducer, PartyTransport
-from app.calls.room import Room
+from app.clock import now, shifted
+from app.media.party_objects import PartyConsumer, PartyProducer, PartyTransport
+from app.media.room import Room
 from app.person import PartyRole
 from app.signaling.hub import Hub
 from schemas.live import Live, LiveConsumer, LiveParty, LiveProducer, LiveTransport, SelectedTuple

@@ -10,7 +10,7 @@ import secrets
 import struct
 import time
 
-from app.calls.media import codecs_of
+from app.media.codecs import codecs_of
 from worker_bridge.connectivity import ListenInfo
 from worker_bridge.errors import BridgeError
 from worker_bridge.plain_transport import PlainTransport

@@ -6,9 +6,9 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from app.calls.clock import Moment, now
 from app.calls.registry import Registry
-from app.calls.traffic import Traffic
+from app.clock import Moment, now
+from app.media.traffic import Traffic
 from app.ops.lag import LoopLag
 from app.ops.latencies import Latencies
 from app.ops.series import Series

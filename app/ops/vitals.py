@@ -7,17 +7,22 @@ for nothing on top.
 from __future__ import annotations
 
 import math
+import os
+from contextlib import suppress
+from pathlib import Path
 
-from app.calls.traffic import Traffic
+from app.media.traffic import Traffic
 from app.ops.latencies import Latencies
 from app.ops.stress import Stress, of_worker
-from app.ops.usage import cpu_seconds
 from worker_bridge.channel import Note, Outcome
 from worker_bridge.worker import Worker
 
 SETTLES_WITHIN_S = 3.0  # the time constant of what is smoothed: a burst of set-ups is no load yet
 NOBODY_TALKS_AFTER_S = 3.0  # without a sweep
 ASKED_IN_BULK = frozenset({"PRODUCER_GET_STATS", "CONSUMER_GET_STATS"})  # these wait for one another in one write
+
+
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 class Vitals:
@@ -84,3 +89,16 @@ class Vitals:
 
     def _times_of(self, method: str, _: Outcome) -> Note | None:
         return None if method in ASKED_IN_BULK else self.request_times.note
+
+
+def cpu_seconds(worker: Worker) -> float:
+    """Spent so far, as of the last heartbeat, half a second ago at most."""
+    used = worker.resource_usage
+    return float(used.get("ru_utime", 0) + used.get("ru_stime", 0)) / 1000
+
+
+def resident_bytes(worker: Worker) -> int:
+    """0 where the process has just gone."""
+    with suppress(OSError):
+        return int(Path(f"/proc/{worker.pid}/statm").read_text(encoding="ascii").split()[1]) * PAGE_BYTES
+    return 0

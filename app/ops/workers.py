@@ -6,8 +6,7 @@ import time
 
 from app.ops.forwarding_probe import ForwardingProbe
 from app.ops.sampler import Sampler
-from app.ops.usage import cpu_seconds, resident_bytes
-from app.ops.vitals import Vitals
+from app.ops.vitals import Vitals, cpu_seconds, resident_bytes
 from schemas.node import PacketRates, RequestTimes, WorkerLine, Workers, WorkerState
 from worker_bridge.pool import Pool, Slot
 

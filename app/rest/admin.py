@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from app.body import body
-from app.calls.clock import now
+from app.clock import now
 from app.errors import (
     BadRequest,
     CallNotFound,
@@ -15,12 +14,13 @@ from app.errors import (
     Overloaded,
     WorkerUnavailable,
 )
-from app.guard import admin_only
+from app.http.body import body
+from app.http.middleware import admin_only
+from app.http.responses import created, json_response
 from app.keys import CALLS, JOURNAL, LEDGER, RATES, claims
 from app.ledger.errors import KeyReused, LedgerUnavailable
 from app.ledger.values import Recovered
 from app.openapi.declaration import answers
-from app.responses import created, json_response
 from app.rest.calls import ack
 from app.rest.wallet import balance_response
 from schemas.admin import RecoveredCall, RecoveryLog

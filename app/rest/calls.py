@@ -6,9 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
-from app.body import body
 from app.calls.call import LiveCall
-from app.calls.party_objects import PartyConsumer, PartyProducer, PartyTransport
 from app.errors import (
     CallerBusy,
     CallLimitExceeded,
@@ -23,12 +21,14 @@ from app.errors import (
     Overloaded,
     WorkerUnavailable,
 )
+from app.http.body import body
+from app.http.responses import created, json_response
 from app.keys import CALLS, LEDGER, REGISTRY, claims
 from app.ledger.errors import LedgerUnavailable
 from app.ledger.values import Call, CallState, Record, Transition, Unit
+from app.media.party_objects import PartyConsumer, PartyProducer, PartyTransport
 from app.openapi.declaration import answers
 from app.person import Person
-from app.responses import created, json_response
 from app.rest.pages import PAGE, page_query
 from schemas.base import given, load
 from schemas.call import (

@@ -8,14 +8,14 @@ import time
 
 from aiohttp import web
 
-from app.auth import issue_token
-from app.body import body
+from app.access.tokens import issue_token
 from app.errors import NOT_FOUND, RateLimited
-from app.guard import public
+from app.http.body import body
+from app.http.middleware import public
+from app.http.responses import created
 from app.keys import DEMO_LIMITER, JOURNAL, LEDGER, PRESENCE, RATES, SETTINGS
 from app.ledger.errors import LedgerUnavailable
 from app.openapi.declaration import answers
-from app.responses import created
 from app.web.pages import require_demo
 from schemas.base import given
 from schemas.demo import DemoSession, DemoSessionRequest

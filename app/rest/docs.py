@@ -9,10 +9,10 @@ import msgspec
 from aiohttp import hdrs, web
 
 from app.errors import NOT_FOUND
-from app.guard import public
+from app.http.middleware import public
+from app.http.responses import JSON
 from app.openapi.declaration import answers
 from app.openapi.document import Document
-from app.responses import JSON
 from app.signaling import asyncapi
 from app.web.build import BUILT, HERE
 from app.web.pages import ASSET, HTML, POLICY, Page

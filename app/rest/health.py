@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from aiohttp import web
 from msgspec import UNSET
 
-from app.guard import public
+from app.http.middleware import public
+from app.http.responses import json_response
 from app.keys import FORWARDING_PROBE, HEALTH, POOL, SAMPLER
 from app.openapi.declaration import answers
 from app.ops.health import Report
-from app.responses import json_response
 from schemas.health import Alive, Check, Readiness, Ready
 
 routes = web.RouteTableDef()

@@ -7,16 +7,16 @@ from typing import Literal
 from aiohttp import web
 
 from app.calls.call import LiveCall
-from app.calls.clock import now
 from app.calls.record import flag_line, latest_quality, lowest_mos
+from app.clock import now
 from app.errors import BadRequest, CallNotFound
-from app.guard import admin_only
+from app.http.middleware import admin_only
+from app.http.responses import json_response
 from app.keys import HUB, LEDGER, REGISTRY
 from app.ledger.errors import LedgerUnavailable
 from app.ledger.values import LIVE_STATES, Call, CallState
 from app.openapi.declaration import Parameter, answers
 from app.ops import inspection
-from app.responses import json_response
 from app.rest.calls import body_fields, detail_fields, stored_call
 from app.rest.pages import PAGE, page_query
 from schemas.live import LiveCallDetail, LiveCallLine, LiveCallList

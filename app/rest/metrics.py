@@ -7,7 +7,7 @@ import asyncio
 from aiohttp import web
 from prometheus_client.exposition import choose_encoder
 
-from app.guard import admin_only
+from app.http.middleware import admin_only
 from app.keys import GAUGES, METRICS
 from app.openapi.declaration import answers
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from app.body import body
 from app.errors import Draining
-from app.guard import admin_only
+from app.http.body import body
+from app.http.middleware import admin_only
+from app.http.responses import json_response
 from app.keys import DRAIN, FORWARDING_PROBE, POOL, SAMPLER
 from app.openapi.declaration import answers
 from app.ops import workers
-from app.responses import json_response
 from schemas.base import given
 from schemas.node import Drained, DrainRequest, SampleSeries, Workers
 

@@ -11,8 +11,6 @@ from typing import Any
 from aiohttp import web
 from msgspec import UNSET
 
-from app.body import body
-from app.calls.room import Room, unless_gone
 from app.errors import (
     AlreadyConnected,
     AlreadyResumed,
@@ -29,11 +27,13 @@ from app.errors import (
     TransportNotFound,
     WorkerUnavailable,
 )
+from app.http.body import body
+from app.http.responses import created, json_response
 from app.keys import CALLS, CAPABILITIES, ICE_SERVERS, REGISTRY, SETTINGS, claims
 from app.ledger.errors import LedgerUnavailable
+from app.media.room import Room, unless_gone
 from app.openapi.declaration import answers
 from app.person import PartyRole
-from app.responses import created, json_response
 from schemas.base import camel_case, given
 from schemas.consumer import (
     Capabilities,

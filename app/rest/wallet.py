@@ -5,11 +5,11 @@ from __future__ import annotations
 from aiohttp import web
 
 from app.errors import WalletNotFound
+from app.http.responses import json_response
 from app.keys import LEDGER, claims
 from app.ledger.errors import LedgerUnavailable
 from app.ledger.values import Wallet
 from app.openapi.declaration import answers
-from app.responses import json_response
 from app.rest.pages import PAGE, page_query
 from schemas.types import iso, iso_or_none
 from schemas.wallet import Balance, Usage, UsageLine

@@ -12,8 +12,7 @@ from typing import Any
 import msgspec
 
 from app.errors import ANSWERS
-from app.signaling.endpoint import PATH
-from app.signaling.limits import SOCKET_BURST, SOCKETS_PER_USER, CloseCode, Limits
+from app.signaling.limits import PATH, SOCKET_BURST, SOCKETS_PER_USER, CloseCode, Limits
 from schemas.base import Answer, Body
 from schemas.call import CallAck
 from schemas.described import components, described

@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol, cast, get_args
 
 from msgspec import UnsetType
 
-from app.auth import Claims
+from app.access.tokens import Claims
 from schemas.base import Body, given
 from schemas.call import CallAck, CallRequest, CallState
 from schemas.signaling import COMMANDS, CallCommand, CommandType, Ping, Pong, Reply, RequestId

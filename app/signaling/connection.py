@@ -19,7 +19,7 @@ from contextlib import AbstractAsyncContextManager, suppress
 
 from aiohttp import WebSocketError, WSCloseCode, WSMsgType, hdrs, web
 
-from app.auth import WEBSOCKET_BEARER, Claims, offered_token
+from app.access.tokens import WEBSOCKET_BEARER, Claims, offered_token
 from app.person import Person
 from app.signaling.hub import Event, Hub
 from app.signaling.limits import CloseCode, Limits

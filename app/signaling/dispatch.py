@@ -14,9 +14,9 @@ from typing import Any, TypeVar
 
 from msgspec import UNSET, UnsetType
 
-from app.auth import Claims
+from app.access.ratelimit import RateLimiter
+from app.access.tokens import Claims
 from app.errors import INTERNAL_ERROR, BadRequest, CallLimitExceeded, RateLimited, answer_to
-from app.ratelimit import RateLimiter
 from app.signaling.commands import Command
 from schemas.base import Body, encode, load, parse
 from schemas.problem import InvalidBody, Problem

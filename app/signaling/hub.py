@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from app.auth import Claims
+from app.access.tokens import Claims
 from app.person import Person, Role
 from app.signaling.limits import SOCKETS_PER_USER, CloseCode
 

@@ -1,9 +1,11 @@
-"""How much one WebSocket may take, and the codes that it is closed with. Knows no socket."""
+"""Where the WebSocket is, how much one may take, and the codes that it is closed with. Knows no socket."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+
+PATH = "/ws"
 
 SOCKET_BURST = 20  # sockets that a user may open at once: twice as many as there may be, for a network that comes back
 SOCKETS_PER_USER = 10  # more than one person's devices and tabs; beyond it the oldest gives way

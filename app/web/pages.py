@@ -16,7 +16,7 @@ from aiohttp import HttpVersion11, hdrs, web
 
 from app.addresses import is_loopback
 from app.errors import NOT_FOUND
-from app.guard import public
+from app.http.middleware import public
 from app.keys import SETTINGS
 from app.openapi.declaration import answers
 from app.web.build import BUILT, HERE

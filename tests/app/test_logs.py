@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from app import logs
-from app.auth import issue_token
+from app.access.tokens import issue_token
 from app.settings import Settings
 
 TOKEN = issue_token(Settings(jwt_secret="s" * 32), "ann", "user", 60)

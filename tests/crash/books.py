@@ -10,11 +10,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from app.calls.sweeper import SWEEP_EVERY_S
-from app.calls.watch import PROVE_EVERY_S
 from app.ledger import Ledger
 from app.ledger.values import Call, CallState, Event, Recovered, Unit
 from app.person import Person
+from app.watch.sweeper import SWEEP_EVERY_S
+from app.watch.watch import PROVE_EVERY_S
 
 MANY = 200
 SQLITE = "sqlite:///"

@@ -20,10 +20,10 @@ from typing import Any
 
 import aiohttp
 
-from app.auth import issue_token
-from app.client.api import Api
+from app.access.tokens import issue_token
 from app.settings import ALIASES, PREFIX, Settings, variable
 from tests.conftest import eventually
+from voiceplane.client.api import Api
 
 ROOT = Path(__file__).parents[2]
 START_WITHIN_S = 30.0

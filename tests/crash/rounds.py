@@ -14,15 +14,15 @@ from dataclasses import dataclass, field
 
 import aiohttp
 
-from app.client.api import Api
-from app.client.conversation import OTOMO_HZ, USER_HZ
-from app.client.errors import Unreachable
-from app.client.party import Party
 from app.person import Person as Someone
 from app.settings import Settings
 from tests.crash.books import Books, books_at, books_left_at, discrepancies
 from tests.crash.killed_node import Node, started
 from tests.integration.ws import Client, Message, connected
+from voiceplane.client.api import Api
+from voiceplane.client.conversation import OTOMO_HZ, USER_HZ
+from voiceplane.client.errors import Unreachable
+from voiceplane.client.party import Party
 
 START_POINTS = 1_000_000
 UNIT_S = 0.5

@@ -11,16 +11,16 @@ import aiohttp
 import pytest
 
 from app.calls.call import LiveCall
-from app.calls.clock import now
-from app.client.api import Api
-from app.client.errors import Refused
-from app.client.party import Party
+from app.clock import now
 from app.keys import LIFECYCLE
 from app.ledger.values import CallState
 from app.settings import Settings
 from tests.conftest import Server, eventually, serving
 from tests.crash.books import read_books
 from tests.integration.ws import Client, connected
+from voiceplane.client.api import Api
+from voiceplane.client.errors import Refused
+from voiceplane.client.party import Party
 
 UNIT_S = 0.5
 PRICE = 7

@@ -9,10 +9,10 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from app.client.errors import Refused
 from app.ledger.values import CallState
 from tests.conftest import eventually
 from tests.crash.scene import Scene, staged
+from voiceplane.client.errors import Refused
 
 LEDGER_TIMEOUT_S = 1.0
 

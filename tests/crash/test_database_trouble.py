@@ -15,10 +15,10 @@ from app.ledger import Ledger
 from app.ledger.errors import LedgerUnavailable
 from app.ledger.values import CallState, NewEvent
 from app.person import Person
+from tests.app.ledger.postgres_cluster import Cluster, running_cluster
 from tests.conftest import eventually
 from tests.crash.books import SQLITE
 from tests.crash.scene import PATIENCE_S, UNIT_S, Scene, staged
-from tests.ledger.postgres_cluster import Cluster, running_cluster
 
 TROUBLE_S = 4.0  # eight units
 SHORT_GRACE_S = 1.0

@@ -11,13 +11,13 @@ from datetime import UTC, datetime
 import aiohttp
 import pytest
 
-from app.client.errors import Refused
-from app.client.party import Party
 from app.settings import Settings
 from tests.crash.books import books_at
 from tests.crash.killed_node import Node, started
 from tests.crash.rounds import UNIT_S
 from tests.integration.ws import Client, connected
+from voiceplane.client.errors import Refused
+from voiceplane.client.party import Party
 
 LONG_S = 60.0
 TALK_S = 3.0

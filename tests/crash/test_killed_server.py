@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from app.settings import Settings
+from tests.app.ledger.postgres_cluster import running_cluster
 from tests.crash.rounds import Crowd
-from tests.ledger.postgres_cluster import running_cluster
 
 KILLS = 5
 KILLS_ON_POSTGRESQL = 2

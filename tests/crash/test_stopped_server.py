@@ -8,12 +8,12 @@ from contextlib import AsyncExitStack
 import pytest
 from aiohttp import WSCloseCode
 
-from app.client.party import Party
 from app.ledger.values import CallState
 from tests.conftest import eventually
 from tests.crash.books import books_at
 from tests.crash.killed_node import WORKER_GONE_WITHIN_S, started, still_there
 from tests.integration.ws import connected
+from voiceplane.client.party import Party
 
 STOPPED_WITHIN_S = 10.0
 POINTS = 1000

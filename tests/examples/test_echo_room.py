@@ -10,9 +10,9 @@ import aiohttp
 import pytest
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 
-from app.client.handler import _gather_on_loopback
-from app.client.tone import FRAMES_PER_SECOND, Ear, Tone
 from tests.examples.programs import Running, started
+from voiceplane.client.handler import _gather_on_loopback
+from voiceplane.client.tone import FRAMES_PER_SECOND, Ear, Tone
 
 PRINT = ":".join(["AB"] * 32)  # of a certificate
 

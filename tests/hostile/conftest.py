@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from app.application import create_app
-from app.server import served
+from app.http.server import served
 from app.settings import Settings
 from tests.conftest import Server, eventually
 from tests.hostile.attacker import PATIENT, Media, Scene, Victim

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.body import MAX_BODY_BYTES
+from app.http.body import MAX_BODY_BYTES
 from tests.hostile.attacker import GOOD_AUDIO, GOOD_DTLS, Answer, Attacker, Json, Media, Scene, Victim
 from tests.hostile.wrong_bodies import (
     NO_OBJECTS,

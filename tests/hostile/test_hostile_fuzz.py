@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.calls import party_objects
+from app.media import party_objects
 from tests.hostile.attacker import GOOD_AUDIO, GOOD_DTLS, PATIENT, Answer, Json, Media, Scene, Victim
 from tests.hostile.test_hostile_media import H264, RTX, VIDEO, VP8
 from tests.hostile.wrong_bodies import Path, at, places

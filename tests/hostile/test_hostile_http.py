@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from app import logs
-from app.body import MAX_BODY_BYTES
+from app.http.body import MAX_BODY_BYTES
 from tests.hostile.attacker import GOOD_AUDIO, PATIENT, STATUS_OF, Media, Scene, Victim
 
 HOSTILE_IDS = (

@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable
 
-from app.calls.party_objects import NEW_TRANSPORTS
+from app.media.party_objects import NEW_TRANSPORTS
 from tests.conftest import eventually
 from tests.hostile.attacker import GOOD_AUDIO, Answer, Media, Scene, Victim
 

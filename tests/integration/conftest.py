@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from app.client.api import Api
+from voiceplane.client.api import Api
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from aiortc import RTCIceTransport
 
-from app.client.party import Party
+from voiceplane.client.party import Party
 
 SENDS, RECEIVES = 0, 1  # in which order a party of a conversation opens its transports
 

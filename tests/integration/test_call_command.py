@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from app.client.call import Identity, run_call
-from app.client.errors import CallEnded, NoMedia
 from app.keys import DRAIN
 from tests.conftest import SECRET, serving
 from tests.integration.conftest import worker_holds_nothing
+from voiceplane.client.call import Identity, run_call
+from voiceplane.client.errors import CallEnded, NoMedia
 
 REPOSITORY = Path(__file__).parents[2]
 COMMAND_TIMEOUT_S = 60.0

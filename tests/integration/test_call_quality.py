@@ -7,14 +7,14 @@ import signal
 import time
 
 import pytest
-from lossy import lose_received, lose_sent
 
-from app.client.api import Api
-from app.client.conversation import OTOMO_HZ, USER_HZ, conversation
-from app.client.errors import Refused
-from app.client.party import Party
-from app.client.tone import FRAMES_PER_SECOND
 from tests.conftest import eventually
+from tests.integration.lossy import lose_received, lose_sent
+from voiceplane.client.api import Api
+from voiceplane.client.conversation import OTOMO_HZ, USER_HZ, conversation
+from voiceplane.client.errors import Refused
+from voiceplane.client.party import Party
+from voiceplane.client.tone import FRAMES_PER_SECOND
 
 SILENCE_HZ = 0.0
 LATE_S = 25.0

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import aiohttp
 import pytest
 
-from app.client.api import Api
-from app.client.conversation import OTOMO_HZ, USER_HZ
-from app.client.errors import Refused
-from app.client.party import Party
-from app.client.tone import FRAMES_PER_SECOND
 from tests.conftest import Server, eventually, serving
 from tests.integration.ws import Person, person
+from voiceplane.client.api import Api
+from voiceplane.client.conversation import OTOMO_HZ, USER_HZ
+from voiceplane.client.errors import Refused
+from voiceplane.client.party import Party
+from voiceplane.client.tone import FRAMES_PER_SECOND
 
 GRACE_S = 0.5
 SEND = {"callId": "call", "direction": "send"}

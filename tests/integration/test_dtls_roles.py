@@ -10,8 +10,8 @@ import asyncio
 
 import pytest
 
-from app.client.conversation import OTOMO_HZ, USER_HZ, conversation
-from app.client.tone import FRAMES_PER_SECOND
+from voiceplane.client.conversation import OTOMO_HZ, USER_HZ, conversation
+from voiceplane.client.tone import FRAMES_PER_SECOND
 
 FRAMES = FRAMES_PER_SECOND
 

@@ -16,17 +16,17 @@ import aiohttp
 import pytest
 from av import AudioFrame
 
-from app.calls.clock import iso
-from app.client.api import Api
-from app.client.conversation import Conversation, conversation
-from app.client.party import Party
-from app.client.tone import FRAMES_PER_SECOND, Tone
+from app.clock import iso
 from app.ledger import Ledger
 from app.ledger.values import CallState
 from app.settings import Settings
 from tests.conftest import Server, eventually, serving
 from tests.integration.conftest import worker_holds_nothing
 from tests.integration.ws import Message, Person, connected, person
+from voiceplane.client.api import Api
+from voiceplane.client.conversation import Conversation, conversation
+from voiceplane.client.party import Party
+from voiceplane.client.tone import FRAMES_PER_SECOND, Tone
 
 UNIT_S = 1.0
 STOPPED_AFTER_S = 3.0
@@ -432,7 +432,7 @@ class Discontinuous(Tone):
 
 
 async def test_silence_is_alive(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.client.party.Tone", Discontinuous)
+    monkeypatch.setattr("voiceplane.client.party.Tone", Discontinuous)
     async with talking(server) as (call, _):
         await call.charged(round(KEPT_UP_S / UNIT_S))
         assert call.state == "talking"

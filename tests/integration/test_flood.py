@@ -10,10 +10,10 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
-from app.client.api import Api
-from app.client.party import Party
 from tests.conftest import Server, eventually, serving
 from tests.integration.ws import person
+from voiceplane.client.api import Api
+from voiceplane.client.party import Party
 
 LATE_S = 15.0
 HZ = 440.0

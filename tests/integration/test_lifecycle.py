@@ -15,13 +15,13 @@ import aiohttp
 import pytest
 
 from app.calls import lifecycle as lifecycle_module
-from app.client.api import Api
-from app.client.errors import Refused
 from app.keys import LIFECYCLE
 from app.person import Person as Someone
 from tests.conftest import Server, eventually, serving
 from tests.integration.conftest import worker_holds_nothing
 from tests.integration.ws import Person, connected, person
+from voiceplane.client.api import Api
+from voiceplane.client.errors import Refused
 
 POINTS = 1000
 PRICE = 100

@@ -7,10 +7,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from app.client.api import Api
-from app.loadtest.errors import LoadTestError
-from app.loadtest.killer import Killer
-from app.loadtest.node import Node
+from voiceplane.client.api import Api
+from voiceplane.loadtest.errors import LoadTestError
+from voiceplane.loadtest.killer import Killer
+from voiceplane.loadtest.node import Node
 
 
 def unsaid(_line: str) -> None:

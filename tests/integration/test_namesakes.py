@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import aiohttp
 import pytest
 
-from app.client.api import Api
 from tests.conftest import Server, serving
 from tests.integration.ws import Person, person
+from voiceplane.client.api import Api
 
 ID = "17"
 POINTS = 1000

@@ -11,9 +11,9 @@ from weakref import ref
 
 import pytest
 
-from app.client.conversation import conversation
 from tests.conftest import eventually, serving
 from tests.integration.conftest import open_call_on
+from voiceplane.client.conversation import conversation
 
 
 @contextmanager

@@ -7,18 +7,18 @@ import threading
 
 import pytest
 
-from app.client.conversation import conversation
-from app.client.errors import Refused
-from app.client.party import Party
 from tests.conftest import eventually
 from tests.integration.conftest import transports_in_worker
+from voiceplane.client.conversation import conversation
+from voiceplane.client.errors import Refused
+from voiceplane.client.party import Party
 
 NOBODYS_PRODUCER = "00000000-0000-4000-8000-000000000000"
 
 
 def media_tasks() -> list[str]:
     """What aiortc, aioice and our ears still do."""
-    ours = ("aiortc", "aioice", "pymediasoup", "app/client")
+    ours = ("aiortc", "aioice", "pymediasoup", "voiceplane/client")
     coros = [task.get_coro() for task in asyncio.all_tasks()]
     return [coro.__qualname__ for coro in coros if any(name in coro.cr_code.co_filename for name in ours)]
 

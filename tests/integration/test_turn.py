@@ -14,9 +14,9 @@ import pytest
 from aioice.stun import TransactionError
 from aioice.turn import create_turn_endpoint
 
-from app.doctor import turn
 from tests.conftest import eventually, free_ports, serving
 from tests.integration.conftest import open_call_on
+from voiceplane.doctor import turn
 
 CONFIG = Path(__file__).parents[2] / "deploy" / "turnserver.conf"
 QUOTA = 8  # relays of one user name, as the file says

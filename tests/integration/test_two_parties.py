@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from app.client.conversation import OTOMO_HZ, USER_HZ, conversation
-from app.client.errors import NoMedia
-from app.client.tone import FRAMES_PER_SECOND
+from voiceplane.client.conversation import OTOMO_HZ, USER_HZ, conversation
+from voiceplane.client.errors import NoMedia
+from voiceplane.client.tone import FRAMES_PER_SECOND
 
 FRAMES = 3 * FRAMES_PER_SECOND
 ENOUGH = 0.95 * FRAMES

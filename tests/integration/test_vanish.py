@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from app.client.api import Released
-from app.client.conversation import OTOMO_HZ, conversation
-from app.client.party import Party
-from app.client.tone import FRAMES_PER_SECOND
 from tests.conftest import eventually, serving
 from tests.integration.conftest import OpenCall, open_call_on, worker_holds_nothing
+from voiceplane.client.api import Released
+from voiceplane.client.conversation import OTOMO_HZ, conversation
+from voiceplane.client.party import Party
+from voiceplane.client.tone import FRAMES_PER_SECOND
 
 STRANGER = Path(__file__).with_name("stranger.py")
 REPOSITORY = STRANGER.parents[2]

@@ -8,10 +8,10 @@ import signal
 
 import pytest
 
-from app.client.conversation import OTOMO_HZ, USER_HZ, conversation
-from app.client.errors import Refused
-from app.client.tone import FRAMES_PER_SECOND
 from tests.conftest import eventually
+from voiceplane.client.conversation import OTOMO_HZ, USER_HZ, conversation
+from voiceplane.client.errors import Refused
+from voiceplane.client.tone import FRAMES_PER_SECOND
 
 AT_ONCE_S = 1.0
 BACK_WITHIN_S = 5.0

@@ -11,9 +11,9 @@ from typing import Any
 
 import aiohttp
 
-from app.client.api import Api
-from app.client.errors import Refused
 from tests.conftest import Server
+from voiceplane.client.api import Api
+from voiceplane.client.errors import Refused
 
 PATIENCE_S = 20.0
 

@@ -21,27 +21,27 @@ import pytest
 from hypothesis import HealthCheck, settings, strategies
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from app.auth import Claims
-from app.calls import clock
+from app import clock
+from app.access.tokens import Claims
 from app.calls.attempts import Attempts
 from app.calls.call import LiveCall
 from app.calls.journal import Journal
 from app.calls.lifecycle import CallTimers, Lifecycle
-from app.calls.liveness import LivenessLimits
-from app.calls.media import codecs_of
 from app.calls.metering import Meter
 from app.calls.presence import Presence
 from app.calls.rates import Rates
 from app.calls.registry import Registry
-from app.calls.room import RoomLimits
-from app.calls.rooms import Rooms
 from app.calls.service import CallService
-from app.calls.tasks import Tasks
-from app.calls.watch import Watch
 from app.errors import AppError
 from app.ledger import Ledger
 from app.ledger.values import CallState, Event
+from app.media.codecs import codecs_of
+from app.media.room import RoomLimits
+from app.media.rooms import Rooms
 from app.person import PartyRole, Person
+from app.tasks import Tasks
+from app.watch.liveness import LivenessLimits
+from app.watch.watch import Watch
 from tests.conftest import free_ports
 from worker_bridge import native
 from worker_bridge.pool import Pool, PoolSettings
@@ -60,7 +60,7 @@ KILLS = 6  # in all: more in a row is a crash loop, which the pool gives up on
 
 
 class SteppedTime:
-    """What ``app.calls.clock`` reads instead of the ``time`` module."""
+    """What ``app.clock`` reads instead of the ``time`` module."""
 
     def __init__(self) -> None:
         self.passed_s = 0.0

@@ -17,7 +17,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import inspect
-from sample_bodies import GOOD, SHA_256, TRANSPORT_ID
 
 from schemas import (
     admin,
@@ -40,6 +39,7 @@ from schemas.marshmallow import judged
 from schemas.problem import InvalidBody
 from schemas.rtp import ParameterMap, read_hook
 from schemas.signaling import Reply
+from tests.schemas.sample_bodies import GOOD, SHA_256, TRANSPORT_ID
 from worker_bridge import connectivity, rtp
 
 MODULES = (

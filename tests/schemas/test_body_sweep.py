@@ -9,7 +9,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from sample_bodies import GOOD
 
 from schemas.base import load, parse
 from schemas.call import AdminCallRequest, CallRequest, ReasonBody
@@ -20,6 +19,7 @@ from schemas.problem import MAX_PROBLEMS, InvalidBody
 from schemas.producer import ProduceRequest
 from schemas.signaling import CallCommand, Envelope
 from schemas.transport import ConnectTransportRequest
+from tests.schemas.sample_bodies import GOOD
 
 Path = tuple[str | int, ...]
 Body = type[Any]

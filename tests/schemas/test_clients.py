@@ -12,18 +12,6 @@ from msgspec import UNSET
 from pymediasoup import rtp_parameters as pymediasoup
 from pymediasoup.models.transport import DtlsParameters as PymediasoupDtlsParameters
 from pymediasoup.models.transport import IceCandidate as PymediasoupIceCandidate
-from sample_bodies import (
-    CAPABILITIES,
-    CHROME_AUDIO,
-    CHROME_SIMULCAST,
-    EVERY_RTP_FIELD,
-    FIREFOX_AUDIO,
-    PRODUCER_ID,
-    SAFARI_AUDIO,
-    SHA_256,
-    TELEPHONE_EVENTS,
-    TRANSPORT_ID,
-)
 
 from schemas.base import dump, load, parse
 from schemas.call import (
@@ -42,6 +30,18 @@ from schemas.transport import (
     TransportCreated,
 )
 from schemas.types import iso
+from tests.schemas.sample_bodies import (
+    CAPABILITIES,
+    CHROME_AUDIO,
+    CHROME_SIMULCAST,
+    EVERY_RTP_FIELD,
+    FIREFOX_AUDIO,
+    PRODUCER_ID,
+    SAFARI_AUDIO,
+    SHA_256,
+    TELEPHONE_EVENTS,
+    TRANSPORT_ID,
+)
 from worker_bridge import rtp
 from worker_bridge.connectivity import DtlsFingerprint, DtlsParameters, IceCandidate, IceParameters
 from worker_bridge.rtp import RtpCapabilities, RtpParameters

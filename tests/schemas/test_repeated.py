@@ -6,13 +6,13 @@ from typing import Any
 
 import msgspec
 import pytest
-from sample_bodies import GOOD
 
 from schemas.base import load, parse
 from schemas.consumer import ConsumeRequest
 from schemas.problem import InvalidBody
 from schemas.producer import ProduceRequest
 from schemas.repeated import MAX_REMEMBERED
+from tests.schemas.sample_bodies import GOOD
 
 PRODUCE, CONSUME = GOOD[ProduceRequest], GOOD[ConsumeRequest]
 

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sample_bodies import EVERY_RTP_FIELD, GOOD
-from test_body_sweep import Path, at, dotted, paths, removed, replaced
 
 from schemas.base import load, parse
 from schemas.problem import InvalidBody
 from schemas.producer import ProduceRequest
 from schemas.signaling import Envelope
+from tests.schemas.sample_bodies import EVERY_RTP_FIELD, GOOD
+from tests.schemas.test_body_sweep import Path, at, dotted, paths, removed, replaced
 from worker_bridge.connectivity import IceCandidate, IceParameters
 from worker_bridge.rtp import RtpParameters
 

@@ -10,9 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from rtp_peer import RtpPeer
-from rtp_samples import OPUS, VP8
 
+from tests.worker_bridge.rtp_peer import RtpPeer
+from tests.worker_bridge.rtp_samples import OPUS, VP8
 from worker_bridge.native import NativeWorker
 from worker_bridge.router import Router
 from worker_bridge.worker import Worker

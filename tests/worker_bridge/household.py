@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from msgspec.structs import replace
-from rtp_peer import LOOPBACK
-from rtp_samples import OPUS, VP8, camera, microphone
 
+from tests.worker_bridge.rtp_peer import LOOPBACK
+from tests.worker_bridge.rtp_samples import OPUS, VP8, camera, microphone
 from worker_bridge.connectivity import ListenInfo
 from worker_bridge.resource import CASCADE, CloseReason, Resource
 from worker_bridge.router import Router

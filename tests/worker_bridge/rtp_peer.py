@@ -6,8 +6,7 @@ import asyncio
 import socket
 from contextlib import suppress
 
-from rtp_packets import Feedback, Rtp, is_rtcp, parse_rtcp
-
+from tests.worker_bridge.rtp_packets import Feedback, Rtp, is_rtcp, parse_rtcp
 from worker_bridge.connectivity import ListenInfo, TransportTuple
 
 LOOPBACK = ListenInfo("udp", "127.0.0.1")

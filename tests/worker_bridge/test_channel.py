@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from memory_wire import Wire, cut, framed
 
+from tests.worker_bridge.memory_wire import Wire, cut, framed
 from worker_bridge.channel import FRAME_LIMIT, LAST_REQUEST_ID, PREFIX
 from worker_bridge.codec import MessageCodec
 from worker_bridge.errors import InvalidMessage, InvalidRequest, NotFound, RequestRefused, WorkerGone

@@ -8,9 +8,9 @@ import signal
 import struct
 
 import pytest
-from household import voice
-from rtp_samples import camera, changed, microphone
 
+from tests.worker_bridge.household import voice
+from tests.worker_bridge.rtp_samples import camera, changed, microphone
 from worker_bridge.direct_transport import DirectTransport
 from worker_bridge.errors import InvalidParameters, NotFound, ResourceClosed, Unsupported, WorkerGone
 from worker_bridge.router import Router

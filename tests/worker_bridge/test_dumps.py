@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from rtp_peer import LOOPBACK
-from rtp_samples import camera, changed, simulcast
 
+from tests.worker_bridge.rtp_peer import LOOPBACK
+from tests.worker_bridge.rtp_samples import camera, changed, simulcast
 from worker_bridge.connectivity import ListenInfo
 from worker_bridge.consumer import ConsumerLayers
 from worker_bridge.resource import Resource

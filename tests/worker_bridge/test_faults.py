@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from household import voice
-from rtp_peer import LOOPBACK
-from rtp_samples import OPUS, VP8
 
+from tests.worker_bridge.household import voice
+from tests.worker_bridge.rtp_peer import LOOPBACK
+from tests.worker_bridge.rtp_samples import OPUS, VP8
 from worker_bridge.errors import RequestRefused, WorkerGone
 from worker_bridge.native import NativeWorker
 from worker_bridge.router import Router

@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 from typing import Any, Literal
 
 import pytest
-from rtp_packets import Rtp
-from webrtc_peer import WebRtcPeer
 
 from tests.conftest import eventually
+from tests.worker_bridge.rtp_packets import Rtp
+from tests.worker_bridge.webrtc_peer import WebRtcPeer
 from worker_bridge.connectivity import ListenInfo
 from worker_bridge.router import Router
 from worker_bridge.rtp import RtpCodecParameters, RtpEncodingParameters, RtpParameters

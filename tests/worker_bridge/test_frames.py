@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from memory_wire import cut, framed
 
+from tests.worker_bridge.memory_wire import cut, framed
 from worker_bridge.channel import FRAME_LIMIT, PREFIX, FrameBuffer
 from worker_bridge.errors import InvalidMessage
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from rtp_samples import ROUTER, camera, microphone
 
+from tests.worker_bridge.rtp_samples import ROUTER, camera, microphone
 from worker_bridge import InvalidParameters, from_json, to_json
 from worker_bridge.connectivity import DtlsFingerprint, DtlsParameters, IceCandidate, IceParameters
 from worker_bridge.rtp import (

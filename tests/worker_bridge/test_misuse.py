@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
-from rtp_peer import LOOPBACK
-from rtp_samples import OPUS, ROUTER, microphone
 
+from tests.worker_bridge.rtp_peer import LOOPBACK
+from tests.worker_bridge.rtp_samples import OPUS, ROUTER, microphone
 from worker_bridge.consumer import ConsumerLayers
 from worker_bridge.errors import BridgeError, InvalidParameters
 from worker_bridge.observable import EventStream

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from rtp_peer import LOOPBACK, RtpPeer
 
+from tests.worker_bridge.rtp_peer import LOOPBACK, RtpPeer
 from worker_bridge import api
 from worker_bridge.errors import InvalidParameters, ResourceClosed, WorkerGone
 from worker_bridge.observable import Observable

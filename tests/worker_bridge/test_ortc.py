@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from rtp_samples import (
+
+from tests.worker_bridge.rtp_samples import (
     CC,
     FIR,
     NACK,
@@ -30,7 +31,6 @@ from rtp_samples import (
     simulcast,
     uris,
 )
-
 from worker_bridge import ortc
 from worker_bridge.capabilities import (
     ABS_CAPTURE_TIME,

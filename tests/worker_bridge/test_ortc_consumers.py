@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 from msgspec.structs import replace
-from rtp_samples import (
+
+from tests.worker_bridge.rtp_samples import (
     AV1,
     CC,
     FIR,
@@ -26,7 +27,6 @@ from rtp_samples import (
     simulcast,
     uris,
 )
-
 from worker_bridge import ortc
 from worker_bridge.capabilities import (
     ABS_SEND_TIME,

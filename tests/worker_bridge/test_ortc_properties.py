@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from rtp_samples import ROUTER, camera, microphone, simulcast
 
+from tests.worker_bridge.rtp_samples import ROUTER, camera, microphone, simulcast
 from worker_bridge import ortc
 from worker_bridge.capabilities import SUPPORTED
 from worker_bridge.errors import InvalidParameters, Unsupported

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from rtp_samples import OPUS, ROUTER, VP8, camera, changed, codec, microphone, rtx, simulcast
 
+from tests.worker_bridge.rtp_samples import OPUS, ROUTER, VP8, camera, changed, codec, microphone, rtx, simulcast
 from worker_bridge.capabilities import MID, SUPPORTED
 from worker_bridge.errors import InvalidParameters
 from worker_bridge.ortc import validate_capabilities, validate_parameters

@@ -8,11 +8,11 @@ import signal
 from collections.abc import AsyncIterator
 
 import pytest
-from household import voice
-from rtp_samples import OPUS, VP8, camera, changed, simulcast
-from test_direct_transport import SSRC, rtp
 
 from tests.conftest import eventually
+from tests.worker_bridge.household import voice
+from tests.worker_bridge.rtp_samples import OPUS, VP8, camera, changed, simulcast
+from tests.worker_bridge.test_direct_transport import SSRC, rtp
 from worker_bridge.connectivity import ListenInfo
 from worker_bridge.direct_transport import DirectTransport
 from worker_bridge.errors import InvalidParameters, InvalidRequest, NotFound, RequestRefused, ResourceClosed

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from rtp_samples import OPUS
 
-from app.loadtest.processes import udp_drops
 from tests.conftest import children, eventually, free_ports
+from tests.worker_bridge.rtp_samples import OPUS
+from voiceplane.loadtest.processes import udp_drops
 from worker_bridge import pool as pool_module
 from worker_bridge.errors import ListenRefused, NativeError, WorkerGone
 from worker_bridge.native import NativeWorker

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from household import voice
-from rtp_peer import LOOPBACK, RtpPeer
-from rtp_samples import camera, changed, simulcast
 
 from tests.conftest import eventually
+from tests.worker_bridge.household import voice
+from tests.worker_bridge.rtp_peer import LOOPBACK, RtpPeer
+from tests.worker_bridge.rtp_samples import camera, changed, simulcast
 from worker_bridge.errors import InvalidParameters
 from worker_bridge.plain_transport import PlainTransport
 from worker_bridge.producer import Producer, ProducerScore

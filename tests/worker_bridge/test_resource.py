@@ -9,11 +9,11 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 import pytest
-from household import Household, voice
-from rtp_peer import LOOPBACK
-from rtp_samples import OPUS
 
 from tests.conftest import eventually
+from tests.worker_bridge.household import Household, voice
+from tests.worker_bridge.rtp_peer import LOOPBACK
+from tests.worker_bridge.rtp_samples import OPUS
 from worker_bridge.connectivity import ListenInfo
 from worker_bridge.errors import InvalidParameters, NotFound, RequestRefused, ResourceClosed
 from worker_bridge.plain_transport import PlainTransport

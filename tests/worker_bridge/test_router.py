@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from household import voice
-from rtp_peer import LOOPBACK
-from rtp_samples import OPUS, PCMU, VP8, camera, changed, microphone
 
+from tests.worker_bridge.household import voice
+from tests.worker_bridge.rtp_peer import LOOPBACK
+from tests.worker_bridge.rtp_samples import OPUS, PCMU, VP8, camera, changed, microphone
 from worker_bridge.connectivity import ListenInfo
 from worker_bridge.errors import InvalidMessage, InvalidParameters, RequestRefused
 from worker_bridge.plain_transport import PlainTransport

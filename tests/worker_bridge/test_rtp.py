@@ -7,8 +7,8 @@ import pickle
 from collections.abc import Callable
 
 import pytest
-from rtp_samples import camera, microphone
 
+from tests.worker_bridge.rtp_samples import camera, microphone
 from worker_bridge.rtp import (
     Parameters,
     RtpCapabilities,

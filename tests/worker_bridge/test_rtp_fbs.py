@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rtp_samples import ROUTER, camera, changed, microphone, simulcast
 
+from tests.worker_bridge.rtp_samples import ROUTER, camera, changed, microphone, simulcast
 from worker_bridge import ortc
 from worker_bridge.rtp import (
     CodecMapping,

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from household import voice
-from listening import recorded
-from memory_wire import Wire
-from rtp_peer import LOOPBACK, RtpPeer
-from rtp_samples import camera
 
 from tests.conftest import eventually
+from tests.worker_bridge.household import voice
+from tests.worker_bridge.listening import recorded
+from tests.worker_bridge.memory_wire import Wire
+from tests.worker_bridge.rtp_peer import LOOPBACK, RtpPeer
+from tests.worker_bridge.rtp_samples import camera
 from worker_bridge.errors import InvalidMessage, InvalidParameters, NotFound, RequestRefused, ResourceClosed
 from worker_bridge.native import NativeWorker
 from worker_bridge.plain_transport import PlainTransport

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from rtp_peer import LOOPBACK, RtpPeer
-from rtp_samples import ROUTER, microphone
-
+from tests.worker_bridge.rtp_peer import LOOPBACK, RtpPeer
+from tests.worker_bridge.rtp_samples import ROUTER, microphone
 from worker_bridge.router import Router
 from worker_bridge.sctp import SctpOptions
 from worker_bridge.stats import (

@@ -6,9 +6,9 @@ import asyncio
 from typing import Any
 
 import pytest
-from listening import recorded
-from memory_wire import Wire
 
+from tests.worker_bridge.listening import recorded
+from tests.worker_bridge.memory_wire import Wire
 from worker_bridge.native import NativeWorker
 from worker_bridge.rtp import RtpCapabilities
 from worker_bridge.trace import Trace

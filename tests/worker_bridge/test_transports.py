@@ -8,11 +8,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from household import voice
-from rtp_peer import LOOPBACK, RtpPeer
-from rtp_samples import ROUTER, camera, changed, microphone
 
 from tests.conftest import eventually
+from tests.worker_bridge.household import voice
+from tests.worker_bridge.rtp_peer import LOOPBACK, RtpPeer
+from tests.worker_bridge.rtp_samples import ROUTER, camera, changed, microphone
 from worker_bridge import ortc
 from worker_bridge.connectivity import DtlsFingerprint, DtlsParameters, DtlsRole, ListenInfo
 from worker_bridge.errors import BridgeError, InvalidParameters, Misuse, NotFound, RequestRefused, Unsupported

@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable
 
 import pytest
-from rtp_samples import OPUS, microphone
 
 from tests.conftest import children, eventually, free_ports
+from tests.worker_bridge.rtp_samples import OPUS, microphone
 from worker_bridge import worker as worker_module
 from worker_bridge.connectivity import ListenInfo
 from worker_bridge.errors import (

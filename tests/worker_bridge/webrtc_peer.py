@@ -16,9 +16,9 @@ from aiortc import (
     RTCIceParameters,
     RTCIceTransport,
 )
-from rtp_packets import Feedback, Rtp, parse_rtcp
-from sctp_peer import Association
 
+from tests.worker_bridge.rtp_packets import Feedback, Rtp, parse_rtcp
+from tests.worker_bridge.sctp_peer import Association
 from worker_bridge.connectivity import DtlsFingerprint, DtlsParameters
 from worker_bridge.webrtc_transport import WebRtcTransport
 

@@ -20,11 +20,11 @@ import schemathesis
 from hypothesis import strategies as st
 from schemathesis.engine import Status, events, from_schema
 from schemathesis.hooks import GLOBAL_HOOK_DISPATCHER
-from world import World
 
 from app.openapi.examples import EXAMPLES
 from schemas.producer import ProduceRequest
 from schemas.types import UUID_PATTERN
+from tests.app.openapi.world import World
 
 UUID = re.compile(UUID_PATTERN).fullmatch
 CALL_ID = re.compile(r"[A-Za-z0-9_-]{1,64}").fullmatch

@@ -16,11 +16,11 @@ from typing import Any
 
 import aiohttp
 
-from app.calls.room import Room
-from app.client.api import Api, Wire
-from app.client.conversation import conversation
 from app.keys import DRAIN
+from app.media.room import Room
 from app.person import Person
+from voiceplane.client.api import Api, Wire
+from voiceplane.client.conversation import conversation
 
 OPUS = {"mimeType": "audio/opus", "payloadType": 111, "clockRate": 48000, "channels": 2}
 USERS, OTOMOS = ("alice", "bob", "carol", "dave", "eve"), ("hana", "ume", "yuki", "rin")

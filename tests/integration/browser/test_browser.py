@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from playwright.async_api import Page
 
-from app.client.party import Party
-from app.client.tone import FRAMES_PER_SECOND
+from voiceplane.client.party import Party
+from voiceplane.client.tone import FRAMES_PER_SECOND
 
 FRAMES = 3 * FRAMES_PER_SECOND
 TIMEOUT_S = 20.0

@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
-from everybody import is_for_everybody
 from playwright.async_api import Page, expect
 
-from app.client.party import Party
 from app.settings import Settings
 from tests.conftest import Server, serving
+from tests.integration.browser.everybody import is_for_everybody
+from voiceplane.client.party import Party
 
 PHONE = {"width": 360, "height": 740}
 SOON_MS = 15_000

@@ -6,11 +6,11 @@ import re
 from collections.abc import AsyncIterator, Callable
 
 import pytest
-from everybody import is_for_everybody
 from playwright.async_api import BrowserContext, Page, WebSocketRoute, expect
 
 from app.settings import Settings
 from tests.conftest import Server, serving
+from tests.integration.browser.everybody import is_for_everybody
 
 PHONE = {"width": 360, "height": 740}
 UNIT_S = 2.0

@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from browsers import Browsers, driven
-from nodes import HERE, IPV4, ROOT, DefaultNode, MatchedCall, quiet, running_node
 
 from app.web import build
+from tests.integration.firefox.browsers import Browsers, driven
+from tests.integration.firefox.nodes import HERE, IPV4, ROOT, DefaultNode, MatchedCall, quiet, running_node
 from tests.network import Network, network
 
 

@@ -9,8 +9,8 @@ from aiohttp import web
 
 from app import logs
 from app.application import create_app
-from app.guard import public
-from app.server import run_async, serve
+from app.http.middleware import public
+from app.http.server import run_async, serve
 from app.settings import Settings
 
 

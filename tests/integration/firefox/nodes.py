@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.auth import issue_token
+from app.access.tokens import issue_token
 from app.settings import PREFIX, Settings
 from app.web import build
 from tests.network import Network
@@ -53,8 +53,10 @@ def running_node(machine: Network, recipe: Path, folder: Path, **settings: str) 
     home = folder / "node"
     home.mkdir()
     environment = {name: value for name, value in os.environ.items() if not name.startswith((PREFIX, "JWT_SECRET"))}
-    environment |= {"PYTHONPATH": os.pathsep.join([str(ROOT), str(HERE)]), **settings}
-    command = machine.inside(sys.executable, "-m", "node_with_page", HERE / "recipe.html", recipe)
+    environment |= {"PYTHONPATH": str(ROOT), **settings}
+    command = machine.inside(
+        sys.executable, "-m", "tests.integration.firefox.node_with_page", HERE / "recipe.html", recipe
+    )
     with subprocess.Popen(command, cwd=home, env=environment, stderr=subprocess.PIPE, text=True) as process:
         try:
             yield DefaultNode(listening(process), Settings(data_dir=home / "data"))

@@ -7,9 +7,9 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
-from browsers import Browsers, Kind, Page
-from nodes import IPV6, PEERS, DefaultNode, MatchedCall, running_node
 
+from tests.integration.firefox.browsers import Browsers, Kind, Page
+from tests.integration.firefox.nodes import IPV6, PEERS, DefaultNode, MatchedCall, running_node
 from tests.network import Network
 
 PACKETS = 150  # three seconds

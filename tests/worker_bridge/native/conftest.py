@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from fbs_text import ROOT, Generator, Schema, read_schema
-from stand_ins import RUNS, write_executable
 
+from tests.worker_bridge.native.fbs_text import ROOT, Generator, Schema, read_schema
+from tests.worker_bridge.native.stand_ins import RUNS, write_executable
 from worker_bridge._codec import Codec
 from worker_bridge.codec import FRAME_LIMIT
 from worker_bridge.native import cache, locate

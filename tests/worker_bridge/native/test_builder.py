@@ -12,8 +12,8 @@ import threading
 from pathlib import Path
 
 import pytest
-from stand_ins import MESON, NICE, RUNS, write_executable
 
+from tests.worker_bridge.native.stand_ins import MESON, NICE, RUNS, write_executable
 from worker_bridge.errors import NativeError
 from worker_bridge.native import build, cache, locate, package
 

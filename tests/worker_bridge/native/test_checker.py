@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from stand_ins import write_executable
 
+from tests.worker_bridge.native.stand_ins import write_executable
 from worker_bridge.codec import MessageCodec
 from worker_bridge.errors import NativeError, VersionMismatch
 from worker_bridge.native import NativeWorker, cache, check, locate, probe_frames, verify

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fbs_text import ROOT, Generator, Schema
 
+from tests.worker_bridge.native.fbs_text import ROOT, Generator, Schema
 from worker_bridge._codec import Codec
 from worker_bridge.codec import FRAME_LIMIT
 

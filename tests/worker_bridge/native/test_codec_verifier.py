@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from test_codec_garbage import corrupt
 
+from tests.worker_bridge.native.test_codec_garbage import corrupt
 from worker_bridge._codec import Codec
 
 SOURCE = """

@@ -7,8 +7,8 @@ import ssl
 from pathlib import Path
 
 import pytest
-from stand_ins import write_executable
 
+from tests.worker_bridge.native.stand_ins import write_executable
 from worker_bridge.native import cache
 from worker_bridge.native.libraries import PACKAGES, installed_packages, openssl_version
 

@@ -7,8 +7,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from stand_ins import RUNS, write_executable
 
+from tests.worker_bridge.native.stand_ins import RUNS, write_executable
 from worker_bridge.errors import NativeError, VersionMismatch
 from worker_bridge.native import build, cache, locate
 

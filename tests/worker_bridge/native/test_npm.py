@@ -8,8 +8,8 @@ import threading
 from pathlib import Path
 
 import pytest
-from stand_ins import write_executable
 
+from tests.worker_bridge.native.stand_ins import write_executable
 from worker_bridge.errors import NativeError
 from worker_bridge.native import npm as npm_module
 from worker_bridge.native.npm import npm

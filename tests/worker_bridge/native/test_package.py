@@ -9,8 +9,8 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from stand_ins import write_executable
 
+from tests.worker_bridge.native.stand_ins import write_executable
 from worker_bridge.errors import NativeError
 from worker_bridge.native import cache, package
 

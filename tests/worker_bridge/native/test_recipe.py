@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 
 import pytest
-from stand_ins import MESON, NICE, RUNS, write_executable
 
+from tests.worker_bridge.native.stand_ins import MESON, NICE, RUNS, write_executable
 from worker_bridge.errors import NativeError
 from worker_bridge.native import cache, recipe
 from worker_bridge.native.libsrtp import source_list

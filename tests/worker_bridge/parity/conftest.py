@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from rtp_peer import LOOPBACK
-from rtp_samples import OPUS, VP8, h264_codec
 
+from tests.worker_bridge.rtp_peer import LOOPBACK
+from tests.worker_bridge.rtp_samples import OPUS, VP8, h264_codec
 from worker_bridge.router import Router
 from worker_bridge.webrtc_transport import WebRtcTransport
 from worker_bridge.worker import Worker

@@ -7,14 +7,14 @@ import asyncio
 from typing import Any
 
 import pytest
-from listening import recorded
 from msgspec.structs import replace
-from rtp_peer import LOOPBACK
-from rtp_samples import FIR, NACK, PLI, REMB, VP8, VP9, codec, h264_codec
-from test_parity_producer import AUDIO, vp8
-from test_parity_producer import VIDEO as CAMERA
 
 from tests.conftest import eventually
+from tests.worker_bridge.listening import recorded
+from tests.worker_bridge.parity.test_parity_producer import AUDIO, vp8
+from tests.worker_bridge.parity.test_parity_producer import VIDEO as CAMERA
+from tests.worker_bridge.rtp_peer import LOOPBACK
+from tests.worker_bridge.rtp_samples import FIR, NACK, PLI, REMB, VP8, VP9, codec, h264_codec
 from worker_bridge.capabilities import ABS_SEND_TIME, MID, SSRC_AUDIO_LEVEL, TIME_OFFSET, VIDEO_ORIENTATION
 from worker_bridge.consumer import Consumer, ConsumerLayers, ConsumerScore
 from worker_bridge.errors import BridgeError, InvalidParameters, NotFound, ResourceClosed, Unsupported

@@ -7,11 +7,11 @@ import asyncio
 from typing import Any
 
 import pytest
-from listening import recorded
 from msgspec.structs import replace
-from rtp_peer import LOOPBACK
 
 from tests.conftest import eventually
+from tests.worker_bridge.listening import recorded
+from tests.worker_bridge.rtp_peer import LOOPBACK
 from worker_bridge.data_consumer import DataConsumer
 from worker_bridge.data_producer import DataProducer
 from worker_bridge.direct_transport import DirectTransport

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from household import voice
-from listening import recorded
-from rtp_packets import PLI, Rtp, parse_rtcp, pli, sender_report, vp8
-from rtp_peer import LOOPBACK, RtpPeer
-from rtp_samples import camera
-from test_parity_webrtc_transport import NOTHING_YET
 
 from tests.conftest import eventually
+from tests.worker_bridge.household import voice
+from tests.worker_bridge.listening import recorded
+from tests.worker_bridge.parity.test_parity_webrtc_transport import NOTHING_YET
+from tests.worker_bridge.rtp_packets import PLI, Rtp, parse_rtcp, pli, sender_report, vp8
+from tests.worker_bridge.rtp_peer import LOOPBACK, RtpPeer
+from tests.worker_bridge.rtp_samples import camera
 from worker_bridge.data_consumer import DataConsumer
 from worker_bridge.direct_transport import DirectTransport
 from worker_bridge.errors import InvalidParameters, ResourceClosed, Unsupported

@@ -8,12 +8,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 
 from msgspec.structs import replace
-from rtp_packets import PLI, Rtp, sender_report, vp8, vp9
-from rtp_peer import LOOPBACK, RtpPeer
-from rtp_samples import NACK, VP9, camera, codec
-from rtp_samples import PLI as PLI_FEEDBACK
 
 from tests.conftest import eventually
+from tests.worker_bridge.rtp_packets import PLI, Rtp, sender_report, vp8, vp9
+from tests.worker_bridge.rtp_peer import LOOPBACK, RtpPeer
+from tests.worker_bridge.rtp_samples import NACK, VP9, camera, codec
+from tests.worker_bridge.rtp_samples import PLI as PLI_FEEDBACK
 from worker_bridge.consumer import Consumer, ConsumerLayers
 from worker_bridge.plain_transport import PlainTransport
 from worker_bridge.producer import Producer

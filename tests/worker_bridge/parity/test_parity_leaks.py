@@ -9,12 +9,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
-from household import voice
-from rtp_peer import LOOPBACK
-from rtp_samples import OPUS, VP8
-from test_parity_consumer import DEVICE
 
 from tests.conftest import eventually
+from tests.worker_bridge.household import voice
+from tests.worker_bridge.parity.test_parity_consumer import DEVICE
+from tests.worker_bridge.rtp_peer import LOOPBACK
+from tests.worker_bridge.rtp_samples import OPUS, VP8
 from worker_bridge.native import NativeWorker
 from worker_bridge.resource import Resource
 from worker_bridge.router import Router

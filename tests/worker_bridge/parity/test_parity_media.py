@@ -11,16 +11,16 @@ from typing import Any, get_args
 
 import pylibsrtp
 import pytest
-import rtp_packets
-from household import voice
-from listening import recorded
 from msgspec.structs import replace
-from rtp_packets import NACK, PLI, Rtp, fir, nack, pli, sender_report, vp8
-from rtp_peer import LOOPBACK, RtpPeer
-from rtp_samples import camera
-from webrtc_peer import WebRtcPeer
 
 from tests.conftest import eventually
+from tests.worker_bridge import rtp_packets
+from tests.worker_bridge.household import voice
+from tests.worker_bridge.listening import recorded
+from tests.worker_bridge.rtp_packets import NACK, PLI, Rtp, fir, nack, pli, sender_report, vp8
+from tests.worker_bridge.rtp_peer import LOOPBACK, RtpPeer
+from tests.worker_bridge.rtp_samples import camera
+from tests.worker_bridge.webrtc_peer import WebRtcPeer
 from worker_bridge.capabilities import PACKET_ID, TRANSPORT_CC, VIDEO_ORIENTATION
 from worker_bridge.connectivity import SrtpCryptoSuite, SrtpParameters
 from worker_bridge.consumer import Consumer

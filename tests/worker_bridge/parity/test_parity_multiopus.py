@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 from msgspec.structs import replace
-from rtp_peer import LOOPBACK
-from rtp_samples import codec
 
+from tests.worker_bridge.rtp_peer import LOOPBACK
+from tests.worker_bridge.rtp_samples import codec
 from worker_bridge.errors import Unsupported
 from worker_bridge.router import Router
 from worker_bridge.rtp import RtpCapabilities, RtpCodecCapability, RtpParameters, parameters

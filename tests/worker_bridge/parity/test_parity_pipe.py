@@ -9,14 +9,14 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
-from household import voice
-from listening import recorded
-from rtp_packets import Rtp
-from rtp_peer import LOOPBACK, RtpPeer
-from rtp_samples import FIR, NACK, OPUS, PLI, VP8, camera
-from test_parity_plain_transport import GCM
 
 from tests.conftest import eventually, free_ports
+from tests.worker_bridge.household import voice
+from tests.worker_bridge.listening import recorded
+from tests.worker_bridge.parity.test_parity_plain_transport import GCM
+from tests.worker_bridge.rtp_packets import Rtp
+from tests.worker_bridge.rtp_peer import LOOPBACK, RtpPeer
+from tests.worker_bridge.rtp_samples import FIR, NACK, OPUS, PLI, VP8, camera
 from worker_bridge.capabilities import (
     ABS_CAPTURE_TIME,
     DEPENDENCY_DESCRIPTOR,

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from listening import recorded
-from rtp_peer import LOOPBACK
-from test_parity_webrtc_transport import NOTHING_YET
 
 from tests.conftest import free_ports
+from tests.worker_bridge.listening import recorded
+from tests.worker_bridge.parity.test_parity_webrtc_transport import NOTHING_YET
+from tests.worker_bridge.rtp_peer import LOOPBACK
 from worker_bridge.connectivity import ListenInfo, SrtpParameters
 from worker_bridge.errors import BridgeError, InvalidMessage, InvalidParameters, RequestRefused, ResourceClosed
 from worker_bridge.plain_transport import PlainTransport

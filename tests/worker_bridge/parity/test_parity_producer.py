@@ -6,10 +6,10 @@ import asyncio
 from typing import Any
 
 import pytest
-from listening import recorded
 from msgspec.structs import replace
-from rtp_samples import FIR, NACK, PLI, REMB, changed, codec, h264_parameters, rtx
 
+from tests.worker_bridge.listening import recorded
+from tests.worker_bridge.rtp_samples import FIR, NACK, PLI, REMB, changed, codec, h264_parameters, rtx
 from worker_bridge.capabilities import MID, SSRC_AUDIO_LEVEL, VIDEO_ORIENTATION
 from worker_bridge.errors import InvalidParameters, RequestRefused, ResourceClosed, Unsupported
 from worker_bridge.resource import CloseReason

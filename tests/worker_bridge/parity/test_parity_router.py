@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from household import voice
-from listening import recorded
-from rtp_peer import LOOPBACK
-from rtp_samples import OPUS, VP8, camera, h264_codec
 
+from tests.worker_bridge.household import voice
+from tests.worker_bridge.listening import recorded
+from tests.worker_bridge.rtp_peer import LOOPBACK
+from tests.worker_bridge.rtp_samples import OPUS, VP8, camera, h264_codec
 from worker_bridge.errors import InvalidParameters, ResourceClosed, Unsupported
 from worker_bridge.resource import CloseReason
 from worker_bridge.router import Router

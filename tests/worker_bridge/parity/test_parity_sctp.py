@@ -8,12 +8,12 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from listening import recorded
-from rtp_peer import LOOPBACK
-from sctp_peer import Association, UdpCarrier
-from webrtc_peer import WebRtcPeer
 
 from tests.conftest import eventually
+from tests.worker_bridge.listening import recorded
+from tests.worker_bridge.rtp_peer import LOOPBACK
+from tests.worker_bridge.sctp_peer import Association, UdpCarrier
+from tests.worker_bridge.webrtc_peer import WebRtcPeer
 from worker_bridge.errors import RequestRefused
 from worker_bridge.router import Router
 from worker_bridge.sctp import (

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from listening import recorded
 
 from tests.conftest import free_ports
+from tests.worker_bridge.listening import recorded
 from worker_bridge.connectivity import ListenInfo
 from worker_bridge.errors import BridgeError, RequestRefused, ResourceClosed, WorkerGone
 from worker_bridge.native import NativeWorker

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from listening import recorded
-from rtp_peer import LOOPBACK
-from webrtc_peer import WebRtcPeer
 
 from tests.conftest import eventually, free_ports
+from tests.worker_bridge.listening import recorded
+from tests.worker_bridge.rtp_peer import LOOPBACK
+from tests.worker_bridge.webrtc_peer import WebRtcPeer
 from worker_bridge.connectivity import DtlsFingerprint, DtlsParameters, ListenInfo
 from worker_bridge.errors import BridgeError, InvalidMessage, InvalidParameters, RequestRefused, ResourceClosed
 from worker_bridge.resource import CloseReason

@@ -13,11 +13,11 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from listening import recorded
-from rtp_peer import LOOPBACK
-from rtp_samples import OPUS
 
 from tests.conftest import eventually, free_ports
+from tests.worker_bridge.listening import recorded
+from tests.worker_bridge.rtp_peer import LOOPBACK
+from tests.worker_bridge.rtp_samples import OPUS
 from worker_bridge.errors import WorkerGone, WrongSettings
 from worker_bridge.native import NativeWorker
 from worker_bridge.worker import Worker

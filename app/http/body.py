@@ -1,0 +1,102 @@
+"""Bodies: the decorator that hands a handler its checked body.
+
+What a body must contain is the schema's business; here it is found, limited and refused as a stream of bytes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from aiohttp import StreamReader, web
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.typedefs import Handler
+
+from app.errors import BadRequest, PayloadTooLarge, UnsupportedMediaType
+from app.http.responses import JSON
+from app.keys import SETTINGS
+from schemas.base import Body, parse
+
+MAX_BODY_BYTES = 64 * 1024
+
+T = TypeVar("T", bound=Body)
+_COMMON_TYPES = frozenset(
+    {"application/json", JSON, "application/json;charset=utf-8", "application/json;charset=UTF-8"}
+)
+
+
+def body(kind: type[T]) -> Callable[[Callable[[web.Request, T], Awaitable[web.StreamResponse]]], Handler]:
+    """Read the request's body and call the handler with it, checked.
+
+    What is refused is raised: PayloadTooLarge, UnsupportedMediaType, and BadRequest or InvalidBody.
+    """
+
+    def decorate(handler: Callable[[web.Request, T], Awaitable[web.StreamResponse]]) -> Handler:
+        @functools.wraps(handler)
+        async def with_body(request: web.Request) -> web.StreamResponse:
+            raw = await read_body(request)
+            if not raw and not kind.empty_body:
+                raise BadRequest.at("", "is missing")
+            return await handler(request, parse(kind, raw))
+
+        with_body.__dict__["body"] = kind
+        return with_body
+
+    return decorate
+
+
+def body_of(handler: object) -> type[Body] | None:
+    """The body that ``@body`` gave a handler; the API's description is made from it."""
+    kind: type[Body] | None = getattr(handler, "body", None)
+    return kind
+
+
+async def read_body(request: web.Request) -> bytes:
+    """The body's bytes, of JSON by its own account; empty where there is no body.
+
+    Stops reading at the limit, whatever length was announced or not, and waits for no client without end.
+    """
+    if not request.body_exists:
+        return b""
+    refuse_other_types(request)
+    content = request.content
+    try:
+        if content.is_eof():  # the body came with the header, as most do
+            whole = content.read_nowait()
+        else:
+            whole = await read_up_to_limit(content, request.app[SETTINGS].client_timeout_s)
+    except (ConnectionError, HttpProcessingError, web.RequestPayloadError) as error:
+        raise BadRequest.at("", "ended early or is badly framed") from error
+    if len(whole) > MAX_BODY_BYTES:
+        raise PayloadTooLarge
+    return whole
+
+
+async def read_up_to_limit(content: StreamReader, within_s: float) -> bytes:
+    """All of it, or more than the limit and no more than that piece."""
+    whole = bytearray()
+    try:
+        async with asyncio.timeout(within_s):
+            while len(whole) <= MAX_BODY_BYTES and (raw := await content.readany()):
+                whole += raw
+    except TimeoutError as error:
+        raise BadRequest.at("", f"did not arrive within {within_s:g} s") from error
+    return bytes(whole)
+
+
+def refuse_announced_size(request: web.Request) -> None:
+    """:raises PayloadTooLarge: where ``Content-Length`` is over the limit already."""
+    if (request.content_length or 0) > MAX_BODY_BYTES:
+        raise PayloadTooLarge
+
+
+def refuse_other_types(request: web.Request) -> None:
+    """:raises UnsupportedMediaType: for all but plain UTF-8 JSON; a missing type is another type (RFC 9110 §8.3)."""
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise UnsupportedMediaType
+    if request.headers.get("Content-Type") in _COMMON_TYPES:
+        return
+    if request.content_type != "application/json" or (request.charset or "utf-8").lower() not in {"utf-8", "utf8"}:
+        raise UnsupportedMediaType

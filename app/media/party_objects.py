@@ -1,0 +1,103 @@
+"""What a party has in a room: its transports, producers and consumers, each with what is remembered of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Literal
+
+from app.media.packet_rate import PacketRate
+from app.media.stats import StreamStats
+from app.person import PartyRole
+from worker_bridge.consumer import Consumer
+from worker_bridge.producer import Producer
+from worker_bridge.rtp import MediaKind, RtpCapabilities, RtpParameters
+from worker_bridge.webrtc_transport import WebRtcTransport
+
+Direction = Literal["send", "recv"]
+DEAD_DTLS = frozenset({"failed", "closed"})
+DEAD_ICE = frozenset({"disconnected", "closed"})
+
+NEW_TRANSPORTS = 10  # of one party and direction,
+WITHIN_S = 10.0  # in so many seconds: more than whoever reloads a page, and few enough for a worker
+
+RetryKey = tuple[str, MediaKind, str | None, int | str | None]
+"""Transport, kind, MID, and the first SSRC or RID: two requests that differ in these are not the same request, and of
+those that do not the worker takes one only."""
+
+
+@dataclass(slots=True, eq=False)
+class PartyTransport:
+    """A transport, whose it is, which way it goes, and whether its RTC-03 has come (and was not refused)."""
+
+    transport: WebRtcTransport
+    party: PartyRole
+    direction: Direction
+    connecting: bool = False
+    bytes_received: int = 0  # when last asked,
+    counted_at: float = float("-inf")  # in monotonic seconds
+
+    @property
+    def dead(self) -> bool:
+        transport = self.transport
+        return transport.closed or transport.dtls_state in DEAD_DTLS or transport.ice_state in DEAD_ICE
+
+
+@dataclass(slots=True, eq=False)
+class PartyProducer:
+    """A producer, whose it is, and the request that made it: the same again is a retry.
+
+    ``muted`` is that its party paused it, which the node may do as well: while it is ``flooding``. Times are monotonic
+    seconds.
+    """
+
+    producer: Producer
+    party: PartyRole
+    requested: RtpParameters
+    key: RetryKey
+    since: float
+    muted: bool = False
+    flooding_since: float | None = None
+    packets: int | None = None  # received, when last asked; None before
+    rate: PacketRate = field(init=False)
+    stats: StreamStats | None = None  # what was last asked of it
+    last_rtp: float | None = None
+
+    def __post_init__(self) -> None:
+        self.rate = PacketRate(self.since)
+
+    @property
+    def untouched(self) -> bool:
+        """Whether no packet has come yet. The worker reports the first one itself, except a paused producer's."""
+        return not self.producer.paused and self.last_rtp is None and not self.packets
+
+
+@dataclass(slots=True, eq=False)
+class PartyConsumer:
+    consumer: Consumer
+    party: PartyRole
+    capabilities: RtpCapabilities
+    transport_id: str
+    stats: StreamStats | None = None
+
+
+@dataclass(slots=True, eq=False)
+class PartySide:
+    """All that one party has. Its lock makes the checks of a request and what follows from them one step."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    producers: dict[RetryKey, PartyProducer] = field(default_factory=dict)
+    consumers: dict[tuple[str, str], PartyConsumer] = field(default_factory=dict)  # by transport and producer
+    sending: Counter[MediaKind] = field(default_factory=Counter)
+    flooded: bool = False  # whether the node had to pause a producer of it
+    opened: dict[Direction, list[float]] = field(default_factory=dict)  # when its newest transports were
+
+    def may_open(self, direction: Direction, now: float) -> bool:
+        """Whether a transport may be opened at a monotonic time, and if so, count it."""
+        recent = [at for at in self.opened.get(direction, ()) if now - at < WITHIN_S]
+        self.opened[direction] = recent
+        if len(recent) >= NEW_TRANSPORTS:
+            return False
+        recent.append(now)
+        return True

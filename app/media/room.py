@@ -1,0 +1,372 @@
+"""A call's media side: one router, and each party's transports, producers and consumers.
+
+Asks who may do what to which object; knows no HTTP, no money and no state of the call.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, MutableMapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from app.clock import at_worker_time, now
+from app.errors import (
+    AlreadyConnected,
+    AlreadyResumed,
+    BadRequest,
+    CannotConsume,
+    ConsumerNotFound,
+    Forbidden,
+    InvalidCallState,
+    ProducerAlreadyExists,
+    ProducerNotFound,
+    TransportLimitExceeded,
+    TransportNotFound,
+)
+from app.media.microphones import Microphones
+from app.media.party_objects import Direction, PartyConsumer, PartyProducer, PartySide, PartyTransport, RetryKey
+from app.media.watcher import PauseReason, ProducerChange, RoomWatcher
+from app.person import Parties, PartyRole, Person
+from schemas.consumer import ConsumeRequest
+from schemas.producer import ProduceRequest
+from worker_bridge.channel import Body, Channel
+from worker_bridge.connectivity import DtlsParameters, IceParameters
+from worker_bridge.consumer import Consumer
+from worker_bridge.errors import BridgeError, InvalidParameters, NotFound, RequestRefused, Unsupported
+from worker_bridge.producer import Producer
+from worker_bridge.router import Router
+from worker_bridge.transport import Transport
+from worker_bridge.webrtc_server import WebRtcServer
+from worker_bridge.webrtc_transport import WebRtcTransport
+
+
+class Released(NamedTuple):
+    """How many objects were open, and are no more."""
+
+    transports: int
+    producers: int
+    consumers: int
+
+
+@dataclass(frozen=True, slots=True)
+class RoomLimits:
+    transports_per_direction: int
+    producers_per_party: int
+
+
+class Room:
+    """``watcher`` is told of everything from when it is set."""
+
+    watcher: RoomWatcher | None = None
+
+    def __init__(
+        self,
+        call_id: str,
+        parties: Parties,
+        router: Router,
+        channel: Channel,
+        webrtc_server: WebRtcServer,
+        limits: RoomLimits,
+        index: MutableMapping[str, Room],
+        worker_index: int = 0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """``index`` finds the room by the id of anything in it; ``channel`` and ``worker_index`` are its worker's."""
+        self.call_id = call_id
+        self.router = router
+        self.channel = channel
+        self.worker_index = worker_index
+        self.microphones = Microphones(router)
+        self.transports: dict[str, PartyTransport] = {}
+        self.producers: dict[str, PartyProducer] = {}
+        self.consumers: dict[str, PartyConsumer] = {}
+        self.parties = parties
+        self._sides: dict[PartyRole, PartySide] = {"user": PartySide(), "otomo": PartySide()}
+        self._webrtc_server = webrtc_server
+        self._limits = limits
+        self._index = index
+        self._clock = clock
+        # Bound once for all producers, which saves two method objects for each; dropped when the router closes.
+        self._on_producer_closed = self._producer_closed
+        self._on_first_packet = self._first_packet
+        router.on_closed(self._router_closed)
+
+    def __repr__(self) -> str:
+        return f"<Room {self.call_id} on {self.router!r}>"
+
+    def role_of(self, person: Person) -> PartyRole:
+        """As which party somebody acts in here. Raises Forbidden for everybody else, admins too."""
+        role = self.parties.role_of(person)
+        if role is None:
+            raise Forbidden(f"{person} is no party of call {self.call_id}")
+        return role
+
+    def close(self) -> Released:
+        """Close everything in it, at once."""
+        released = Released(len(self.transports), len(self.producers), len(self.consumers))
+        self.router.close()
+        return released
+
+    # transports
+
+    async def create_transport(self, party: PartyRole, direction: Direction) -> WebRtcTransport:
+        """The newest wins: the one whose place it takes closes, with what it carried, and so do those that are dead.
+
+        Raises TransportLimitExceeded where too many were made in a moment.
+        """
+        side = self._sides[party]
+        async with side.lock:
+            if not side.may_open(direction, self._clock()):
+                raise TransportLimitExceeded(f"the {party} opens {direction} transports without end in {self.call_id}")
+            transport = await self.router.create_webrtc_transport(self._webrtc_server, prefer_udp=True)
+            for replaced in self._replaced(party, direction):
+                replaced.transport.close()
+            self.transports[transport.id] = PartyTransport(transport, party, direction)
+            self._index[transport.id] = self
+            transport.on_closed(self._transport_closed)
+        if self.watcher is not None:
+            self.watcher.set_up()
+        return transport
+
+    def _replaced(self, party: PartyRole, direction: Direction) -> list[PartyTransport]:
+        """Which transports of that direction give way to one more: the dead ones, and of the others the oldest."""
+        there = [one for one in self.transports.values() if (one.party, one.direction) == (party, direction)]
+        alive = [one for one in there if not one.dead]
+        too_many = alive[: max(0, len(alive) + 1 - self._limits.transports_per_direction)]
+        return [one for one in there if one.dead or one in too_many]
+
+    async def connect(self, party: PartyRole, transport_id: str, dtls_parameters: DtlsParameters) -> None:
+        """Once per transport: AlreadyConnected after it. A connect that the worker refused leaves it connectable."""
+        mine = self.transport_of(party, transport_id)
+        if mine.connecting:
+            raise AlreadyConnected(transport_id)
+        mine.connecting = True
+        try:
+            await mine.transport.connect(dtls_parameters)
+        except RequestRefused as error:
+            mine.connecting = False
+            raise BadRequest.at("dtlsParameters", error.reason) from error
+        except BaseException:
+            mine.connecting = False
+            raise
+
+    async def restart_ice(self, party: PartyRole, transport_id: str) -> IceParameters:
+        return await self.transport_of(party, transport_id).transport.restart_ice()
+
+    def close_transport(self, party: PartyRole, transport_id: str) -> None:
+        self.transport_of(party, transport_id).transport.close()
+
+    def transport_of(self, party: PartyRole, transport_id: str, direction: Direction | None = None) -> PartyTransport:
+        """The party's own transport. Raises TransportNotFound for anybody else's, or one of the other direction."""
+        found = self.transports.get(transport_id)
+        if found is None or found.party != party or direction not in (None, found.direction):
+            raise TransportNotFound(transport_id, which=direction)
+        return found
+
+    # producers
+
+    async def produce(self, party: PartyRole, request: ProduceRequest) -> Producer:
+        """The party's new producer, or the one of an equal request before. Raises ProducerAlreadyExists for another."""
+        mine = self._sides[party]
+        async with mine.lock:
+            sender = self.transport_of(party, request.transport_id, "send")
+            key = _retry_key(request)
+            before = mine.producers.get(key)
+            if before is not None and before.requested == request.rtp_parameters:
+                return before.producer
+            if mine.sending[request.kind] >= self._limits.producers_per_party:
+                raise ProducerAlreadyExists(f"{party} sends {request.kind} in {self.call_id}")
+            producer = await self._produce(sender.transport, request, paused=mine.flooded)
+            owned = PartyProducer(producer, party, request.rtp_parameters, key, self._clock())
+            if mine.flooded:  # until it is seen not to
+                owned.flooding_since = owned.since
+            mine.producers[key] = self.producers[producer.id] = owned
+            mine.sending[request.kind] += 1
+            self._index[producer.id] = self
+            producer.on_closed(self._on_producer_closed)
+        self._notify_watcher("producer_added", party, producer)
+        if producer.paused:
+            self._notify_watcher("producer_paused", party, producer, "flood")
+        return producer
+
+    async def set_producer_paused(self, party: PartyRole, producer_id: str, paused: bool) -> None:
+        """Mute or unmute on the server, for which once is enough. Raises InvalidCallState for what is flooding."""
+        async with self._sides[party].lock:
+            owned = self.producer_of(party, producer_id)
+            producer = owned.producer
+            if not paused and owned.flooding_since is not None:
+                raise InvalidCallState(f"{producer_id} is flooding")
+            owned.muted = paused
+            if producer.paused == paused:
+                return
+            await (producer.pause() if paused else producer.resume())
+        self._notify_watcher("producer_paused" if paused else "producer_resumed", party, producer)
+
+    async def stop_flood(self, owned: PartyProducer) -> None:
+        """Pause a producer that receives more packets than may be, and have both parties told."""
+        side = self._sides[owned.party]
+        side.flooded = True
+        async with side.lock:
+            if owned.producer.paused or owned.producer.closed:
+                return
+            with suppress(BridgeError):  # it closed meanwhile, and with it the flood
+                await owned.producer.pause()
+        self._notify_watcher("producer_paused", owned.party, owned.producer, "flood")
+
+    def close_producer(self, party: PartyRole, producer_id: str) -> None:
+        self.producer_of(party, producer_id).producer.close()
+
+    def producer_of(self, party: PartyRole, producer_id: str) -> PartyProducer:
+        found = self.producers.get(producer_id)
+        if found is None or found.party != party:
+            raise ProducerNotFound(producer_id)
+        return found
+
+    def is_muted(self, party: PartyRole) -> bool:
+        """Whether it sends, and has paused all of it."""
+        muted = [owned.muted for owned in self.producers.values() if owned.party == party]
+        return bool(muted) and all(muted)
+
+    def listeners(self, owned: PartyProducer) -> int:
+        """How many consumers its packets go to now."""
+        producer_id, found = owned.producer.id, 0
+        for one in self.consumers.values():  # a loop, because every sweep asks it of every producer
+            if one.consumer.producer_id == producer_id and not one.consumer.paused:
+                found += 1
+        return found
+
+    # consumers
+
+    async def consume(self, party: PartyRole, request: ConsumeRequest) -> Consumer:
+        """The other party's producer on the party's own receive transport, paused until it is resumed.
+
+        The same request again answers the same consumer; other capabilities replace it. Raises ProducerNotFound for a
+        producer that is not the other party's, CannotConsume where no codec matches.
+        """
+        mine = self._sides[party]
+        async with mine.lock:
+            receiver = self.transport_of(party, request.transport_id, "recv").transport
+            source = self.producers.get(request.producer_id)
+            if source is None or source.party == party:
+                raise ProducerNotFound(request.producer_id)
+            capabilities = request.rtp_capabilities or self.router.rtp_capabilities
+            key = (receiver.id, request.producer_id)
+            before = mine.consumers.get(key)
+            if before is not None and before.capabilities == capabilities:
+                return before.consumer
+            if not self.router.can_consume(request.producer_id, capabilities):
+                raise CannotConsume(request.producer_id)
+            if before is not None:
+                before.consumer.close()
+            try:
+                consumer = await receiver.consume(request.producer_id, capabilities, paused=True)
+            except NotFound as error:  # it closed a moment ago
+                raise ProducerNotFound(request.producer_id) from error
+            owned = PartyConsumer(consumer, party, capabilities, receiver.id)
+            mine.consumers[key] = self.consumers[consumer.id] = owned
+            self._index[consumer.id] = self
+            consumer.on_closed(self._consumer_closed)
+            return consumer
+
+    async def resume_consumer(self, party: PartyRole, consumer_id: str) -> None:
+        async with self._sides[party].lock:
+            consumer = self.consumer_of(party, consumer_id).consumer
+            if not consumer.paused:
+                raise AlreadyResumed(consumer_id)
+            with unless_gone(consumer_id):
+                await consumer.resume()
+
+    async def pause_consumer(self, party: PartyRole, consumer_id: str) -> None:
+        async with self._sides[party].lock:
+            consumer = self.consumer_of(party, consumer_id).consumer
+            if not consumer.paused:
+                with unless_gone(consumer_id):
+                    await consumer.pause()
+
+    def consumer_of(self, party: PartyRole, consumer_id: str) -> PartyConsumer:
+        found = self.consumers.get(consumer_id)
+        if found is None or found.party != party:
+            raise ConsumerNotFound(consumer_id)
+        return found
+
+    def receives(self, owned: PartyConsumer) -> bool:
+        """Whether what it is sent can get to its party."""
+        receiver = self.transports.get(owned.transport_id)
+        return not owned.consumer.paused and receiver is not None and receiver.transport.connected
+
+    # what was counted
+
+    def heard_while_paused(self, owned: PartyProducer) -> None:
+        """Its packets are counted, though the worker traces none of a paused producer: tell of the first one now."""
+        if self.watcher is not None:
+            self.watcher.first_packet(owned.party, owned.producer, now())
+
+    # inside
+
+    async def _produce(self, transport: WebRtcTransport, request: ProduceRequest, *, paused: bool) -> Producer:
+        """Produce, with the worker tracing RTP until the first packet has come."""
+        try:
+            producer = await transport.produce(request.kind, request.rtp_parameters, paused=paused, traces=("rtp",))
+        except RequestRefused as error:
+            raise BadRequest.at("rtpParameters", error.reason) from error
+        except (InvalidParameters, Unsupported) as error:
+            raise BadRequest.within("rtpParameters", error) from error
+        producer.on_trace(self._on_first_packet)
+        return producer
+
+    def _first_packet(self, producer: Producer, _: str, trace: Body) -> None:
+        producer.stop_tracing()
+        moment = at_worker_time(trace["timestamp"])
+        owned = self.producers.get(producer.id)
+        if owned is not None:
+            owned.last_rtp = moment.monotonic
+        if owned is not None and self.watcher is not None:
+            self.watcher.first_packet(owned.party, producer, moment)
+
+    def _notify_watcher(
+        self, change: ProducerChange, party: PartyRole, producer: Producer, reason: PauseReason | None = None
+    ) -> None:
+        if self.watcher is not None:
+            self.watcher.producer_changed(change, party, producer, reason)
+
+    def _transport_closed(self, transport: Transport) -> None:
+        self.transports.pop(transport.id, None)
+        self._index.pop(transport.id, None)
+
+    def _producer_closed(self, producer: Producer) -> None:
+        owned = self.producers.pop(producer.id)
+        mine = self._sides[owned.party]
+        self._index.pop(producer.id, None)
+        mine.producers.pop(owned.key, None)
+        mine.sending[producer.kind] -= 1
+        if not self.router.closed:
+            self._notify_watcher("producer_removed", owned.party, producer)
+
+    def _consumer_closed(self, consumer: Consumer) -> None:
+        owned = self.consumers.pop(consumer.id)
+        self._index.pop(consumer.id, None)
+        self._sides[owned.party].consumers.pop((owned.transport_id, consumer.producer_id), None)
+
+    def _router_closed(self, router: Router) -> None:
+        del self._on_producer_closed, self._on_first_packet
+        watcher, self.watcher = self.watcher, None  # it leads to the call, and the call to us
+        if watcher is not None and router.close_reason is not None:
+            watcher.closed(router.close_reason)
+
+
+@contextmanager
+def unless_gone(consumer_id: str) -> Iterator[None]:
+    """What is asked of a consumer. It closes with its producer, in the worker first, and we hear of it a moment later:
+    until then the worker's refusal is all that says so, and it is ConsumerNotFound here."""
+    try:
+        yield
+    except NotFound as error:
+        raise ConsumerNotFound(consumer_id) from error
+
+
+def _retry_key(request: ProduceRequest) -> RetryKey:
+    encodings = request.rtp_parameters.encodings
+    stream = (encodings[0].ssrc or encodings[0].rid) if encodings else None
+    return request.transport_id, request.kind, request.rtp_parameters.mid, stream

@@ -1,0 +1,40 @@
+"""Opens a call's room, on the worker that it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, MutableMapping
+
+from app.errors import WorkerUnavailable
+from app.media.room import Room, RoomLimits
+from app.person import Parties
+from worker_bridge.errors import ResourceClosed, WorkerGone
+from worker_bridge.pool import Slot
+from worker_bridge.rtp import RtpCodecCapability
+
+
+class Rooms:
+    """``place`` says where the next one goes, or raises WorkerGone; ``index`` finds it by the id of anything in it."""
+
+    def __init__(
+        self,
+        place: Callable[[], Slot],
+        codecs: tuple[RtpCodecCapability, ...],
+        limits: RoomLimits,
+        index: MutableMapping[str, Room],
+    ) -> None:
+        self._place = place
+        self._codecs = codecs
+        self._limits = limits
+        self._index = index
+
+    async def open(self, call_id: str, parties: Parties) -> Room:
+        """Raises WorkerUnavailable where no worker can take it."""
+        try:
+            slot = self._place()
+            if slot.worker is None or slot.webrtc_server is None:
+                raise WorkerUnavailable(f"worker {slot.index} is restarting")
+            worker, server = slot.worker, slot.webrtc_server
+            router = await worker.create_router(self._codecs)
+        except (WorkerGone, ResourceClosed) as error:
+            raise WorkerUnavailable(str(error)) from error
+        return Room(call_id, parties, router, worker.channel, server, self._limits, self._index, slot.index)

@@ -1,0 +1,215 @@
+"""Packets counted: one sweep a second asks each worker, in one write, how many the producers of its calls received.
+Before a call is connected that is only those that may have received any.
+
+Every fifth sweep of a call also asks what its listeners report. Silence and DTX still send packets, and so does who is
+paused, unless the client stops: where a party is muted altogether its transports are asked for what came at all. The
+worker's score does not fall when a single audio stream stops, and ICE consent takes half a minute (RFC 7675 §5.1), so
+neither is asked; nor is any state word, which says what was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+from weakref import WeakKeyDictionary
+
+from app.calls.call import LiveCall, PartyLiveness
+from app.media.packet_rate import WINDOW_S, PacketRate
+from app.media.party_objects import PartyConsumer, PartyProducer, PartyTransport
+from app.media.quality import Quality
+from app.media.room import Room
+from app.media.stats import stream_stats_of
+from app.media.traffic import Traffic
+from app.tasks import Tasks
+from worker_bridge.channel import Body, Channel
+from worker_bridge.errors import BridgeError
+from worker_bridge.stats import packet_count
+
+SWEEP_EVERY_S = 1.0
+ANSWER_WITHIN_S = 0.5  # how long a sweep waits for the slowest worker
+FRESH_S = 2.5 * SWEEP_EVERY_S  # between two counts: growth in a longer time says nothing about now
+MAX_PACKETS_PER_SECOND = 200  # of sound: four times what a packet each 20 ms makes
+VIDEO_FACTOR = 10  # a picture is many packets
+
+QualityListener = Callable[[Quality], None]
+
+logger = logging.getLogger(__name__)
+
+
+class CountedProducer(NamedTuple):
+    """A producer whose packets are counted, its party and room, and whether its quality is measured, too."""
+
+    liveness: PartyLiveness
+    owned: PartyProducer
+    room: Room
+    listeners: int
+    due: bool
+
+
+@dataclass(slots=True)
+class SweepRequest:
+    """What one sweep asks of one worker. Of ``due`` calls the quality is looked at, for which listeners are asked;
+    ``transports`` are those of parties who are muted."""
+
+    producers: list[CountedProducer] = field(default_factory=list)
+    transports: list[tuple[PartyLiveness, PartyTransport]] = field(default_factory=list)
+    consumers: list[PartyConsumer] = field(default_factory=list)
+    due: list[LiveCall] = field(default_factory=list)
+
+    def messages(self) -> list[tuple[str, str]]:
+        return [
+            *(("PRODUCER_GET_STATS", one.owned.producer.id) for one in self.producers),
+            *(("TRANSPORT_GET_STATS", sending.transport.id) for _, sending in self.transports),
+            *(("CONSUMER_GET_STATS", listening.consumer.id) for listening in self.consumers),
+        ]
+
+
+class Sweeper:
+    """Keeps the proofs of life of calls up to date, and stops producers that flood."""
+
+    def __init__(
+        self, max_packets_per_second: float = MAX_PACKETS_PER_SECOND, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """``max_packets_per_second`` of one producer of sound; 0 is no limit."""
+        self._max_packets_per_second = max_packets_per_second
+        self._clock = clock
+        self._counting: dict[Channel, asyncio.Task[None]] = {}
+        self._traffic: WeakKeyDictionary[Channel, Traffic] = WeakKeyDictionary()
+        self._tasks = Tasks()
+        self._quality_listeners: list[QualityListener] = []
+
+    def on_quality(self, listener: QualityListener) -> None:
+        """Call ``listener(quality)`` with what a direction of a call was like, every few seconds; it must be quick."""
+        self._quality_listeners.append(listener)
+
+    async def sweep(self, calls: Iterable[LiveCall]) -> None:
+        """Ask all workers at once, and give them a moment to answer: one that hangs holds up no other one's calls.
+
+        A late answer counts when it comes, and nobody is asked again before. A worker that does not answer proves
+        nothing, and has its own watch.
+        """
+        requests: defaultdict[Channel, SweepRequest] = defaultdict(SweepRequest)
+        for call in calls:
+            if call.room is not None:
+                self._check_networks(call, call.room)
+                self._ask_about(call, call.room, requests[call.room.channel])
+        self._counting = {channel: task for channel, task in self._counting.items() if not task.done()}
+        for channel, request in requests.items():
+            if channel not in self._counting and (request.producers or request.consumers):
+                self._counting[channel] = self._tasks.start(self._count(channel, request), "packets are counted")
+        if self._counting:
+            await asyncio.wait(self._counting.values(), timeout=ANSWER_WITHIN_S)
+
+    def traffic_of(self, channel: Channel) -> Traffic:
+        """What goes through that worker, kept up to date by the sweeps."""
+        return self._traffic.setdefault(channel, Traffic())
+
+    async def close(self) -> None:
+        """Wait for no answer any more."""
+        await self._tasks.close()
+
+    def _ask_about(self, call: LiveCall, room: Room, request: SweepRequest) -> None:
+        due = call.quality.is_due()
+        if due:
+            request.due.append(call)
+            request.consumers += room.consumers.values()
+        muted = False
+        for owned in room.producers.values():
+            muted = muted or owned.muted
+            if call.connected_at is None and owned.untouched:  # nobody need be asked
+                owned.packets = 0
+                continue
+            request.producers.append(
+                CountedProducer(call.liveness[owned.party], owned, room, room.listeners(owned), due)
+            )
+        for party, liveness in call.liveness.items() if muted else ():
+            if room.is_muted(party):
+                mine = (one for one in room.transports.values() if one.party == party and one.direction == "send")
+                request.transports += ((liveness, one) for one in mine)
+
+    async def _count(self, channel: Channel, request: SweepRequest) -> None:
+        try:
+            answers = channel.request_all(request.messages())
+        except BridgeError as error:
+            logger.debug("not counted: %s", error)
+            return
+        await asyncio.wait(answers)
+        traffic, producers, transports = self.traffic_of(channel), len(request.producers), len(request.transports)
+        self._take_counts(request.producers, answers[:producers], traffic)
+        self._take_bytes(request.transports, answers[producers : producers + transports])
+        for listening, answer in zip(request.consumers, answers[producers + transports :], strict=True):
+            if answer.exception() is None:  # else it closed meanwhile
+                listening.stats = stream_stats_of(answer.result(), "SendStats")
+        for call in request.due:
+            self._measure_quality(call, traffic)
+
+    def _take_counts(
+        self, producers: Sequence[CountedProducer], answers: Sequence[asyncio.Future[Body]], traffic: Traffic
+    ) -> None:
+        now = traffic.counted_at = self._clock()
+        for (liveness, owned, room, listeners, due), answer in zip(producers, answers, strict=True):
+            if answer.exception() is not None:  # closed meanwhile
+                continue
+            if due:
+                owned.stats = stream_stats_of(answer.result(), "RecvStats")
+            count = packet_count(answer.result())
+            if not owned.packets:  # perhaps nobody asked before
+                owned.rate = PacketRate(max(owned.since, now - WINDOW_S))
+            grown = count - (owned.packets or 0)
+            if grown > 0:
+                traffic.received += grown
+                traffic.forwarded += grown * listeners
+                if owned.producer.paused and liveness.last_rtp is None:
+                    room.heard_while_paused(owned)
+                if owned.packets is not None:  # else it is not known when they came
+                    liveness.last_proof = liveness.last_rtp = owned.last_rtp = now
+            owned.packets = count
+            self._check_flood(owned, room, owned.rate.after(count, now), now)
+
+    def _take_bytes(
+        self, transports: Sequence[tuple[PartyLiveness, PartyTransport]], answers: Sequence[asyncio.Future[Body]]
+    ) -> None:
+        now = self._clock()
+        for (liveness, sending), answer in zip(transports, answers, strict=True):
+            if answer.exception() is not None:
+                continue
+            received = answer.result()["base"]["bytes_received"]
+            if received > sending.bytes_received and now - sending.counted_at < FRESH_S:  # else it came who knows when
+                liveness.last_proof = now
+            sending.bytes_received, sending.counted_at = received, now
+
+    def _check_flood(self, owned: PartyProducer, room: Room, rate: float | None, now: float) -> None:
+        limit = self._max_packets_per_second * (VIDEO_FACTOR if owned.producer.kind == "video" else 1)
+        if rate is None or not limit:
+            return
+        if rate <= limit:
+            owned.flooding_since = None
+            return
+        if owned.flooding_since is None:
+            owned.flooding_since = now
+            logger.warning("call %s: %.0f packets a second of the %s", room.call_id, rate, owned.party)
+        if not owned.producer.paused:
+            self._tasks.start(room.stop_flood(owned), f"a flood of the {owned.party} in {room.call_id} is stopped")
+
+    def _measure_quality(self, call: LiveCall, traffic: Traffic) -> None:
+        if call.room is None:
+            return
+        for quality in call.quality.measure(call.room):
+            traffic.expected += quality.expected
+            traffic.lost += quality.lost
+            for listener in self._quality_listeners:
+                listener(quality)
+
+    def _check_networks(self, call: LiveCall, room: Room) -> None:
+        """Note since when a party's network is down."""
+        down = {one.party for one in room.transports.values() if one.dead}
+        for party, liveness in call.liveness.items():
+            if party not in down:
+                liveness.bad_since = None
+            elif liveness.bad_since is None:
+                liveness.bad_since = self._clock()

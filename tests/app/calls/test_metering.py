@@ -1,0 +1,318 @@
+"""When a unit is due and whether it is charged. Time is what the test says it is, where no clock is asked for."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from app.calls.call import CallEvent, EndReason, LiveCall
+from app.calls.lifecycle import last_proof
+from app.clock import Moment, now, shifted
+from app.ledger.values import CallState
+from tests.app.conftest import PRICE, Desk, ended, prove_alive
+from tests.conftest import eventually
+
+DAY_MS = 24 * 3600 * 1000
+IMPATIENT_S = 0.4  # the ledger's timeout, where a test has the database locked
+
+
+async def time_is(desk: Desk, call: LiveCall, seconds: float, *, alive: bool = True, wall_ms: int = 0) -> None:
+    """So long after the connection: what is due is decided, and tried once to be stored. ``wall_ms`` is a jump."""
+    assert call.connected_at is not None
+    present = shifted(call.connected_at, call.connected_at.monotonic + seconds)
+    if alive:
+        prove_alive(call, present.monotonic)
+    desk.meter._collect(Moment(present.monotonic, present.utc_ms + wall_ms))
+    async with desk.meter._storing:
+        await desk.meter._store()
+
+
+async def started(desk: Desk, *, points: int | None = 1000, price: int = PRICE) -> LiveCall:
+    call = await desk.talking(price=price)
+    if points is not None:
+        await desk.give(call.user_id, points)
+    desk.meter.start_clock(call)
+    return call
+
+
+async def units(desk: Desk, call: LiveCall) -> list[tuple[int, int, int]]:
+    """(index, points, seconds of the call) of every stored unit."""
+    billing = await desk.ledger.billing(call.id)
+    return [(unit.index, unit.points, unit.duration_seconds) for unit in billing.units]
+
+
+async def test_a_unit_is_due_when_its_last_second_has_passed(still_desk):
+    call = await started(still_desk)
+    await time_is(still_desk, call, 59.999)
+    assert await units(still_desk, call) == []
+    await time_is(still_desk, call, 60.0)
+    await time_is(still_desk, call, 60.0)
+    assert await units(still_desk, call) == [(1, PRICE, 60)]
+    await time_is(still_desk, call, 119.999)
+    assert await units(still_desk, call) == [(1, PRICE, 60)]
+    await time_is(still_desk, call, 120.0)
+    assert await units(still_desk, call) == [(1, PRICE, 60), (2, PRICE, 120)]
+    assert await still_desk.balance(call.user_id) == 1000 - 2 * PRICE
+
+
+async def test_a_unit_that_is_looked_at_late_was_due_when_it_was_due(still_desk):
+    call = await started(still_desk)
+    await time_is(still_desk, call, 63.2)
+    [unit] = (await still_desk.ledger.billing(call.id)).units
+    assert (unit.duration_seconds, unit.charged_at_ms - call.connected_at.utc_ms) == (60, 60_000)
+
+
+async def test_a_unit_in_which_a_party_was_gone_is_free_and_the_next_one_takes_its_number(still_desk):
+    call = await started(still_desk)
+    await time_is(still_desk, call, 60)
+    call.liveness["user"].last_proof = call.connected_at.monotonic + 119
+    await time_is(still_desk, call, 120, alive=False)
+    await time_is(still_desk, call, 180)
+    assert await units(still_desk, call) == [(1, PRICE, 60), (2, PRICE, 180)]
+
+
+async def test_one_way_sound_is_never_charged(still_desk):
+    call = await started(still_desk)
+    call.liveness["otomo"].last_proof = None
+    for minute in (1, 2, 3):
+        call.liveness["user"].last_proof = call.connected_at.monotonic + 60 * minute
+        await time_is(still_desk, call, 60 * minute, alive=False)
+    assert await units(still_desk, call) == []
+    assert await still_desk.balance(call.user_id) == 1000
+
+
+async def test_minutes_through_which_the_machine_slept_are_free(still_desk):
+    call = await started(still_desk)
+    await time_is(still_desk, call, 60)
+    await time_is(still_desk, call, 60 * 10 + 5)
+    assert await units(still_desk, call) == [(1, PRICE, 60), (2, PRICE, 600)]
+
+
+async def test_a_wall_clock_that_jumps_changes_no_charge(still_desk):
+    call = await started(still_desk)
+    await time_is(still_desk, call, 60, wall_ms=DAY_MS)
+    await time_is(still_desk, call, 119, wall_ms=-DAY_MS)
+    await time_is(still_desk, call, 120, wall_ms=-DAY_MS)
+    assert await units(still_desk, call) == [(1, PRICE, 60), (2, PRICE, 120)]
+
+
+@pytest.mark.parametrize("state", [state for state in CallState if state is not CallState.TALKING])
+async def test_only_a_talking_call_is_charged(still_desk, state):
+    call = await started(still_desk)
+    call.state = state
+    await time_is(still_desk, call, 60)
+    call.state = CallState.TALKING
+    await time_is(still_desk, call, 61)
+    assert await units(still_desk, call) == []
+
+
+async def test_both_are_told_of_a_unit_and_only_the_user_of_the_money(still_desk):
+    call = await started(still_desk)
+    await time_is(still_desk, call, 60)
+    tick = {
+        "callId": call.id,
+        "tickNumber": 1,
+        "chargedPoints": PRICE,
+        "totalChargedPoints": PRICE,
+        "durationSeconds": 60,
+        "timestamp": shifted(call.connected_at, call.connected_at.monotonic + 60).iso,
+        "status": "ok",
+    }
+    audience = still_desk.audience
+    assert audience.payloads("call_tick", call.parties.user) == [{**tick, "userBalance": 1000 - PRICE}]
+    assert audience.payloads("call_tick", call.parties.otomo) == [tick]
+    assert [one["balance"] for one in audience.payloads("wallet_update", call.parties.user)] == [1000, 1000 - PRICE]
+    assert audience.payloads("wallet_update", call.parties.otomo) == []
+
+
+async def test_points_run_out_unit_by_unit(still_desk):
+    call = await started(still_desk, points=250)
+    for minute in (1, 2, 3, 4):
+        await time_is(still_desk, call, 60 * minute)
+    await ended(call)
+    assert await units(still_desk, call) == [(1, 100, 60), (2, 100, 120), (3, 50, 180)]
+    told = still_desk.audience.payloads("call_tick", call.parties.user)
+    assert [(tick["status"], tick["userBalance"]) for tick in told] == [("ok", 150), ("low_balance", 50), ("ended", 0)]
+    [end] = still_desk.audience.payloads("call_end", call.parties.user)
+    assert (end["reason"], end["totalChargedPoints"]) == ("low_balance", 250)
+    assert still_desk.audience.types(call.parties.user)[-1] == "call_end"
+
+
+async def test_the_last_point_of_an_even_balance_ends_the_call(still_desk):
+    call = await started(still_desk, points=2 * PRICE)
+    await time_is(still_desk, call, 60)
+    assert call.live
+    await time_is(still_desk, call, 120)
+    await ended(call)
+    assert [tick["status"] for tick in still_desk.audience.payloads("call_tick", call.parties.otomo)] == ["ok", "ended"]
+
+
+async def test_without_a_wallet_the_first_unit_ends_the_call_and_is_not_charged(still_desk):
+    call = await started(still_desk, points=None)
+    await time_is(still_desk, call, 60)
+    await ended(call)
+    assert await units(still_desk, call) == []
+    [end] = still_desk.audience.payloads("call_end", call.parties.otomo)
+    assert (end["reason"], end["totalChargedPoints"]) == ("low_balance", 0)
+
+
+async def test_a_free_call_ticks_and_touches_no_wallet(still_desk):
+    call = await started(still_desk, points=50, price=0)
+    await time_is(still_desk, call, 60)
+    await time_is(still_desk, call, 120)
+    assert await units(still_desk, call) == [(1, 0, 60), (2, 0, 120)]
+    assert await still_desk.balance(call.user_id) == 50
+    ticks = still_desk.audience.payloads("call_tick", call.parties.otomo)
+    assert [(tick["status"], tick["chargedPoints"]) for tick in ticks] == [("ok", 0), ("ok", 0)]
+    assert len(still_desk.audience.payloads("wallet_update")) == 1, "of the gift"
+
+
+async def test_a_free_call_needs_no_wallet(still_desk):
+    call = await started(still_desk, points=None, price=0)
+    await time_is(still_desk, call, 60)
+    assert await units(still_desk, call) == [(1, 0, 60)]
+    assert call.live
+    assert await still_desk.balance(call.user_id) is None
+
+
+async def test_many_calls_are_charged_in_one_go(still_desk):
+    calls = [await still_desk.talking(f"call-{number}", price=0) for number in range(30)]
+    for call in calls:
+        still_desk.meter.start_clock(call)
+    latest = max(calls, key=lambda call: call.connected_at.monotonic)  # the others are looked at a little late
+    for call in calls:
+        prove_alive(call, latest.connected_at.monotonic + 60)
+    await time_is(still_desk, latest, 60)
+    assert [await units(still_desk, call) for call in calls] == [[(1, 0, 60)]] * len(calls)
+
+
+async def test_units_that_cannot_be_stored_wait_in_order_and_are_charged_once(desk_with):
+    async with desk_with(timeout_s=IMPATIENT_S, runs=False) as desk:
+        call = await started(desk)
+        with desk.locked():
+            await time_is(desk, call, 60)
+            await time_is(desk, call, 120)
+            assert desk.audience.payloads("call_tick") == [], "nobody is told before it is stored"
+            assert call.live
+        await time_is(desk, call, 121)
+        await time_is(desk, call, 122)
+        await time_is(desk, call, 123)
+        assert await units(desk, call) == [(1, PRICE, 60), (2, PRICE, 120)]
+        assert await desk.balance(call.user_id) == 1000 - 2 * PRICE
+
+
+async def test_a_unit_whose_commit_was_cut_off_is_found_and_not_charged_again(desk_with):
+    async with desk_with(timeout_s=IMPATIENT_S, runs=False) as desk:
+        call = await started(desk)
+        async with desk.stalled_commit():
+            await time_is(desk, call, 60)
+            assert desk.audience.payloads("call_tick") == []
+        await time_is(desk, call, 61)
+        await time_is(desk, call, 120)
+        assert await units(desk, call) == [(1, PRICE, 60), (2, PRICE, 120)]
+        assert [tick["tickNumber"] for tick in desk.audience.payloads("call_tick", call.parties.user)] == [1, 2]
+        assert await desk.balance(call.user_id) == 1000 - 2 * PRICE
+
+
+async def test_a_call_whose_units_cannot_be_stored_ends_after_the_grace_with_all_that_it_lived(desk_with):
+    async with desk_with(timeout_s=IMPATIENT_S, grace_s=IMPATIENT_S / 4, runs=False) as desk:
+        call = await started(desk)
+        with desk.locked():
+            await time_is(desk, call, 60)
+            assert call.live
+            await time_is(desk, call, 120)
+            assert call.state is CallState.ENDING
+            assert desk.audience.payloads("call_end") == []
+        await ended(call)
+        assert await units(desk, call) == [(1, PRICE, 60), (2, PRICE, 120)]
+        assert desk.audience.types(call.parties.user)[-1] == "call_end"
+        [end] = desk.audience.payloads("call_end", call.parties.user)
+        assert (end["reason"], end["totalChargedPoints"]) == ("system_error", 2 * PRICE)
+
+
+async def test_each_trouble_of_the_ledger_has_a_grace_of_its_own(desk_with):
+    async with desk_with(timeout_s=IMPATIENT_S, grace_s=IMPATIENT_S / 4, runs=False) as desk:
+        call = await started(desk)
+        with desk.locked():
+            await time_is(desk, call, 121)  # the first unit was slept through; the second one waits
+            prove_alive(call, call.connected_at.monotonic + 180)
+            desk.meter._collect(shifted(call.connected_at, call.connected_at.monotonic + 180))
+        async with desk.meter._storing:
+            await desk.meter._store()
+        assert [number for number, _, _ in await units(desk, call)] == [1], "the third one waits still"
+        with desk.locked():
+            await time_is(desk, call, 181)
+            assert call.live, "it has waited for less than a grace"
+
+
+async def test_a_billable_unit_proves_life_until_it_was_due(still_desk):
+    """So that no call is shorter than its units where it ends at the last proof, because its worker died."""
+    call = await started(still_desk)
+    prove_alive(call, call.connected_at.monotonic + 52)
+    await time_is(still_desk, call, 60, alive=False)
+    assert await units(still_desk, call) == [(1, PRICE, 60)]
+    assert call.seconds_at(last_proof(call).monotonic) == 60
+    prove_alive(call, call.connected_at.monotonic + 64)
+    assert call.seconds_at(last_proof(call).monotonic) == 64
+
+
+async def test_the_clock_ticks_by_itself(desk_with):
+    async with desk_with(unit_s=0.1) as desk:
+        call = await started(desk)
+        await eventually(
+            lambda: len(desk.audience.payloads("call_tick", call.parties.user)) < 4 and "fewer than 4 ticks"
+        )
+        desk.lifecycle.end_for(call, EndReason.ADMIN, "test")
+        await ended(call)
+        stored = (await desk.ledger.billing(call.id)).units
+        assert [unit.index for unit in stored] == list(range(1, len(stored) + 1))
+        due_ms = [unit.charged_at_ms - call.connected_at.utc_ms for unit in stored]
+        assert due_ms == pytest.approx([100 * unit.index for unit in stored], abs=20), "due times do not drift"
+
+
+async def test_the_running_clock_tries_again_until_the_ledger_is_back(desk_with):
+    async with desk_with(unit_s=0.1, timeout_s=IMPATIENT_S) as desk:
+        with desk.locked():
+            lock_is_noticed = asyncio.create_task(desk.ledger.ping())
+            await asyncio.wait([lock_is_noticed])
+            assert lock_is_noticed.exception() is not None
+        call = await started(desk)
+        with desk.locked():
+            await eventually(lambda: not desk.meter._waiting and "nothing waits")
+            await eventually(lambda: desk.meter._waiting[call.id].since is None and "storing has not failed yet")
+        await eventually(lambda: desk.audience.payloads("call_tick", call.parties.user) == [] and "no tick")
+        assert desk.audience.payloads("call_tick", call.parties.user)[0]["tickNumber"] == 1
+
+
+async def test_a_call_that_ends_while_it_ticks_is_told_every_unit_before_its_end(desk_with):
+    """Calls end at every moment around a charge: what was charged was told, and nothing after the end."""
+    rounds = 40
+    async with desk_with(unit_s=0.05) as desk:
+        calls = [await desk.talking(f"call-{number}") for number in range(rounds)]
+        for call in calls:
+            await desk.give(call.user_id, 10 * PRICE)
+        for number, call in enumerate(calls):
+            prove_alive(call)
+            call.connected_at = now()
+            desk.meter.start_clock(call)
+            asyncio.get_running_loop().call_later(
+                0.04 + number / rounds * 0.04,
+                desk.lifecycle.end_soon,
+                call,
+                CallEvent.HANG_UP,
+                EndReason.MANUAL,
+                "test",
+            )
+        await eventually(lambda: len(desk.registry) and f"{len(desk.registry)} calls are left")
+        charged = 0
+        for call in calls:
+            told = [event for event in desk.audience.events if event.call_id == call.id]
+            assert [event.type for event in told[-2:]] == ["call_end", "call_end"]
+            ticks = [event for event in told if event.type == "call_tick" and event.to == call.parties.user]
+            stored = await units(desk, call)
+            assert [tick.payload["tickNumber"] for tick in ticks] == [index for index, _, _ in stored]
+            assert told[-1].payload["totalChargedPoints"] == PRICE * len(stored)
+            assert await desk.balance(call.user_id) == (10 - len(stored)) * PRICE
+            charged += len(stored)
+        assert charged, "no call has come to its first unit: this test saw nothing"

@@ -1,0 +1,164 @@
+"""The calls of a node without its workers and sockets: the real journal, meter and life cycle on a real ledger."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.calls.call import LiveCall
+from app.calls.journal import Journal
+from app.calls.lifecycle import CallTimers, Lifecycle
+from app.calls.metering import Meter
+from app.calls.registry import Registry
+from app.clock import Moment, now
+from app.ledger import Ledger
+from app.ledger.errors import LedgerUnavailable
+from app.ledger.values import CallState, Event, NewCall
+from app.person import Person
+from app.tasks import Tasks
+from tests.conftest import eventually
+
+PRICE = 100  # points a unit
+CLOSE_WITHIN_S = 5.0
+
+
+@dataclass
+class Audience:
+    """Everything that was published, in the order in which it was."""
+
+    events: list[Event] = field(default_factory=list)
+
+    def hear(self, events: Sequence[Event]) -> None:
+        self.events += events
+
+    def types(self, person: Person | None = None) -> list[str]:
+        return [event.type for event in self.events if person in (None, event.to)]
+
+    def payloads(self, event_type: str, person: Person | None = None) -> list[dict[str, Any]]:
+        found = [event for event in self.events if event.type == event_type]
+        return [dict(event.payload) for event in found if person in (None, event.to)]
+
+    def numbers(self) -> list[int]:
+        return [event.seq for event in self.events]
+
+
+@dataclass
+class Desk:
+    """One node's calls, and what they are made of."""
+
+    ledger: Ledger
+    audience: Audience
+    journal: Journal
+    registry: Registry
+    lifecycle: Lifecycle
+    meter: Meter
+    path: Path
+
+    async def talking(self, call_id: str = "call", *, price: int = PRICE, ago_s: float = 0.0) -> LiveCall:
+        """A call that was connected ``ago_s`` seconds ago, with both parties alive now. Nothing charges it yet."""
+        present = now()
+        connected_at = Moment(present.monotonic - ago_s, present.utc_ms - round(ago_s * 1000))
+        call = LiveCall(call_id, f"user of {call_id}", f"otomo of {call_id}", price, connected_at)
+        matched = NewCall(
+            call.id, call.user_id, call.otomo_id, price, connected_at.utc_ms, (CallState.MATCHED,), "test"
+        )
+        self.registry.add(call)
+        await self.journal.open_call(matched)
+        await self.journal.move(call.id, CallState.TALKING, cause="test", at_ms=connected_at.utc_ms)
+        call.state, call.connected_at = CallState.TALKING, connected_at
+        prove_alive(call)
+        return call
+
+    async def give(self, user_id: str, points: int) -> None:
+        await self.journal.adjust(user_id, points, reason="gift", idempotency_key=f"{user_id} {points} {now()}")
+
+    async def balance(self, user_id: str) -> int | None:
+        wallet = await self.ledger.balance(user_id)
+        return wallet and wallet.balance
+
+    @asynccontextmanager
+    async def stalled_commit(self) -> AsyncIterator[None]:
+        """What is written first in here is committed, but so slowly that whoever wrote it has given up before."""
+        disk_answers = threading.Event()
+        stall = asyncio.create_task(self.ledger._database.write(lambda _: disk_answers.wait()))
+        try:
+            yield
+        finally:
+            disk_answers.set()
+            await asyncio.wait([stall])
+            assert isinstance(stall.exception(), LedgerUnavailable), "nobody would have given up"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Another process holds the database's write lock meanwhile."""
+        other = sqlite3.connect(self.path, isolation_level=None)
+        try:
+            other.execute("BEGIN IMMEDIATE")
+            yield
+        finally:
+            other.close()
+
+
+DeskFactory = Callable[..., AbstractAsyncContextManager[Desk]]
+
+
+@pytest.fixture
+def desk_with(tmp_path: Path) -> DeskFactory:
+    @asynccontextmanager
+    async def make(
+        *,
+        unit_s: float = 60.0,
+        alive_within_s: float = 10.0,
+        grace_s: float = 30.0,
+        timeout_s: float = 5.0,
+        runs: bool = True,
+    ) -> AsyncIterator[Desk]:
+        """``timeout_s`` is the ledger's; what does not run is driven by the test, step by step."""
+        path = tmp_path / "ledger.sqlite"
+        audience, registry, background = Audience(), Registry(), Tasks()
+        async with Ledger.open(f"sqlite:///{path}", timeout_s=timeout_s) as ledger:
+            journal = Journal(ledger, audience.hear, await ledger.latest_seq())
+            lifecycle = Lifecycle(registry, journal, CallTimers(ledger_grace_s=grace_s))
+            meter = lifecycle.meter = Meter(journal, lifecycle.end_for, unit_s, alive_within_s, grace_s)
+            if runs:
+                background.start(journal.run(), "journal")
+                background.start(meter.run(), "meter")
+            yield Desk(ledger, audience, journal, registry, lifecycle, meter, path)
+            await lifecycle.close(CLOSE_WITHIN_S)
+            await background.close()
+            assert await ledger.audit() == ()
+            assert audience.numbers() == sorted(set(audience.numbers())), "told twice, or out of order"
+
+    return make
+
+
+@pytest.fixture
+async def desk(desk_with: DeskFactory) -> AsyncIterator[Desk]:
+    async with desk_with() as made:
+        yield made
+
+
+@pytest.fixture
+async def still_desk(desk_with: DeskFactory) -> AsyncIterator[Desk]:
+    """A desk whose meter and journal do nothing by themselves."""
+    async with desk_with(runs=False) as made:
+        yield made
+
+
+def prove_alive(call: LiveCall, at: float | None = None) -> None:
+    """Both parties' last packet came now, or at that monotonic time."""
+    for liveness in call.liveness.values():
+        liveness.last_proof = now().monotonic if at is None else at
+
+
+async def ended(call: LiveCall) -> None:
+    """Wait until the end of a call that is ending is stored and told."""
+    await eventually(lambda: call.state is not CallState.ENDED and f"it is {call.state}")

@@ -1,0 +1,54 @@
+"""The ledger's databases: every test that asks for ``url`` or ``ledger`` runs on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from app.ledger import Ledger
+from tests.app.ledger.postgres_cluster import Cluster, running_cluster
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cluster() -> Iterator[Cluster]:
+    """Started before the first test of this folder, and not by it: it outlives the test."""
+    with running_cluster() as running:
+        yield running
+
+
+@pytest.fixture
+def own_cluster() -> Iterator[Cluster]:
+    """For a test that stops it."""
+    with running_cluster() as running:
+        yield running
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/ledger.sqlite"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, cluster: Cluster, sqlite_url: str) -> Iterator[str]:
+    """An empty database."""
+    if request.param == "sqlite":
+        yield sqlite_url
+    else:
+        url = cluster.new_database()
+        yield url
+        cluster.give_back(url)
+
+
+@pytest.fixture
+async def ledger(url: str) -> AsyncIterator[Ledger]:
+    async with Ledger.open(url) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def other(url: str, ledger: Ledger) -> AsyncIterator[Ledger]:
+    """The same database, as another process has it open."""
+    async with Ledger.open(url) as opened:
+        yield opened

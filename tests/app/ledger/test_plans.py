@@ -1,0 +1,149 @@
+"""How each database would read a list: in the order of an index, from the cursor on; never all of it, never sorted."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import event, text
+
+from app.ledger import Ledger
+from app.ledger.paging import write_cursor
+from app.ledger.postgresql import PostgresDatabase
+from app.ledger.sqlite import SqliteDatabase
+from app.ledger.values import LIVE_STATES, CallState
+from tests.app.ledger.ledger_samples import OTOMO, USER
+
+HISTORY = 20_000  # calls of one user with one otomo; enough that reading all of them is the dearer way
+MIDDLE = write_cursor(HISTORY // 2, f"call {HISTORY // 2}")
+
+
+FILL = (
+    """
+    INSERT INTO calls (id, user_id, otomo_id, state, "exclusive", node, price_per_minute, created_at_ms,
+        connected_at_ms, ended_at_ms, billed_units, billed_points)
+    SELECT 'call ' || i, 'user', 'otomo', CASE WHEN i % 1000 = 0 THEN 'talking' ELSE 'ended' END, FALSE, 'main', 0, i,
+        CASE WHEN i % 5 > 0 THEN i END, CASE WHEN i % 1000 > 0 THEN i END, 0, CASE WHEN i % 100 = 1 THEN 1 ELSE 0 END
+    FROM numbers
+    """,
+    """
+    INSERT INTO call_transitions (call_id, state, cause, at_ms) SELECT 'call ' || i, 'ended', 'test', i FROM numbers
+    """,
+    """
+    INSERT INTO call_units (call_id, unit_index, points, total_points, duration_seconds, charged_at_ms)
+    SELECT 'call ' || i, 1, 0, 0, 0, i FROM numbers
+    """,
+    """
+    INSERT INTO call_records (call_id, ended_by, unit_seconds, quality, flags, transports)
+    SELECT 'call ' || i, 'user', 60, '[]', '[]', '[]' FROM numbers
+    """,
+    """
+    INSERT INTO events (seq, role, user_id, call_id, type, payload, at_ms)
+    SELECT i, CASE WHEN i % 3 > 0 THEN 'user' END, CASE WHEN i % 3 > 0 THEN 'user' END, 'call ' || i, 'test', '{}', i
+    FROM numbers
+    """,
+    """
+    INSERT INTO recovery_log (call_id, node, recovered_at_ms, state, ended_at_ms, duration_seconds, billed_units,
+        billed_points)
+    SELECT 'call ' || i, 'main', i, 'talking', i, 0, 0, 0 FROM numbers
+    """,
+)
+NUMBERS = f"WITH RECURSIVE numbers (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM numbers WHERE i < {HISTORY})"
+
+Read = Callable[[Ledger], Awaitable[Any]]
+LISTS: dict[str, Read] = {
+    "a user's calls": lambda ledger: ledger.calls_of(USER),
+    "an otomo's calls": lambda ledger: ledger.calls_of(OTOMO, cursor=MIDDLE),
+    "everybody's calls": lambda ledger: ledger.calls_of(cursor=MIDDLE),
+    "the live calls": lambda ledger: ledger.calls_of(states=LIVE_STATES, cursor=MIDDLE),
+    "the calls in a state": lambda ledger: ledger.calls_of(states=(CallState.TALKING,), cursor=MIDDLE),
+    "a user's statement": lambda ledger: ledger.usage("user", cursor=MIDDLE),
+    "what restarts did": lambda ledger: ledger.recovery_log(),
+    "a user's events": lambda ledger: ledger.events_since(USER, 0),
+    "an otomo's events": lambda ledger: ledger.events_since(OTOMO, 0),
+    "all events": lambda ledger: ledger.tail(0),
+    "a call": lambda ledger: ledger.call("call 1"),
+    "a call's timeline": lambda ledger: ledger.timeline("call 1"),
+    "a call's units": lambda ledger: ledger.billing("call 1"),
+    "a call's record": lambda ledger: ledger.record("call 1"),
+    "this node's calls": lambda ledger: ledger.open_calls(),
+    "old events, to be pruned": lambda ledger: ledger.prune_events(before_ms=0),
+    "old calls, to be pruned": lambda ledger: ledger.prune_calls(before_ms=0),
+}
+SORTS_A_FEW = {"a call's timeline", "this node's calls"}  # at most eight states; the live calls
+IN_ITS_OWN_ORDER = {"what restarts did"}  # SQLite's word for a table that is read from its end is SCAN, too
+
+
+@pytest.fixture
+async def full(url: str) -> AsyncIterator[Ledger]:
+    """A ledger with a long history."""
+    async with Ledger.open(url) as ledger:
+        for words in FILL:
+            insert, select = re.split(r"(?=SELECT)", words, maxsplit=1)
+            statement = text(f"{NUMBERS} {insert} {select}" if "sqlite" in url else f"{insert} {NUMBERS} {select}")
+            await ledger._database.write(lambda tx, statement=statement: tx.execute(statement))
+        if "postgresql" in url:  # which looks by itself before long; SQLite never does
+            await look_at_the_tables(ledger)
+        yield ledger
+
+
+async def look_at_the_tables(ledger: Ledger) -> None:
+    await ledger._database.write(lambda tx: tx.execute(text("ANALYZE")))
+
+
+async def plans(ledger: Ledger, read: Read) -> list[str]:
+    """What the database would do for each statement of a read."""
+    match ledger._database:
+        case SqliteDatabase(reader=reader, writer=writer):
+            engines, explain = (reader, writer), "EXPLAIN QUERY PLAN "
+        case PostgresDatabase(engine=engine):
+            engines, explain = (engine.sync_engine,), "EXPLAIN "
+    asked: list[tuple[str, Any]] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        if statement.lstrip().startswith(("SELECT", "DELETE", "(SELECT")):
+            asked.append((statement, parameters))
+
+    for one in engines:
+        event.listen(one, "before_cursor_execute", note)
+    await read(ledger)
+    for one in engines:
+        event.remove(one, "before_cursor_execute", note)
+    assert asked, "nothing was asked"
+    return [
+        "\n".join(
+            await ledger._database.read(
+                lambda tx, words=explain + statement, values=parameters: [
+                    str(row[-1]) for row in tx.exec_driver_sql(words, values)
+                ]
+            )
+        )
+        for statement, parameters in asked
+    ]
+
+
+def wrong_with(name: str, plan: str) -> str:
+    """Why a plan is not what it should be; nothing where it is."""
+    if re.search(r"Seq Scan|SCAN (?!\S+ USING)", plan) and not (name in IN_ITS_OWN_ORDER and "SCAN" in plan):
+        return f"{name}: all of it is read:\n{plan}"
+    if re.search(r"\bSort\b|TEMP B-TREE", plan) and name not in SORTS_A_FEW:
+        return f"{name}: it is sorted:\n{plan}"
+    return ""
+
+
+@pytest.mark.parametrize("analyzed", [False, True], ids=["as it is", "with statistics"])
+async def test_no_list_is_read_whole_or_sorted(full: Ledger, analyzed: bool) -> None:
+    if analyzed:
+        await look_at_the_tables(full)
+    found = [wrong_with(name, plan) for name, read in LISTS.items() for plan in await plans(full, read)]
+    assert len(found) > len(LISTS)
+    assert not any(found), "\n".join(filter(None, found))
+
+
+async def test_a_replay_has_what_was_told_to_one_and_to_all_in_order(full: Ledger) -> None:
+    told = await full.events_since(USER, HISTORY // 2, limit=100)
+    assert [event.seq for event in told] == list(range(HISTORY // 2 + 1, HISTORY // 2 + 101))
+    assert {event.to for event in told} == {USER, None}
+    assert await full.events_since(OTOMO, 0) == ()

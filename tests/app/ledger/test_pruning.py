@@ -1,0 +1,85 @@
+"""What is forgotten, and what never is."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import func, select
+
+from app.ledger import Ledger, pruning
+from app.ledger.errors import UnknownCall
+from app.ledger.tables import metadata
+from app.ledger.values import EndedBy, NewEvent, Record
+from tests.app.ledger.ledger_samples import (
+    CONNECTED,
+    START,
+    charged,
+    credit,
+    end,
+    matched_call,
+    new_call,
+    talking,
+    unit,
+)
+
+LATER = CONNECTED + 1000
+A_RECORD = Record(EndedBy.USER, 60.0)
+
+
+async def rows(ledger: Ledger) -> dict[str, int]:
+    """How many are stored, by table."""
+    return await ledger._database.read(
+        lambda tx: {name: tx.scalar(select(func.count()).select_from(one)) for name, one in metadata.tables.items()}
+    )
+
+
+async def cancelled(ledger: Ledger, call_id: str = "call", ended_at_ms: int = CONNECTED) -> None:
+    told = [NewEvent("incoming_call", {"callId": call_id}, None, call_id)]
+    await ledger.open_call(new_call(call_id), told)
+    await ledger.end_call(call_id, reason="cancelled", ended_at_ms=ended_at_ms, duration_seconds=0, record=A_RECORD)
+
+
+async def test_a_call_that_never_connected_is_forgotten_with_all_its_rows(ledger: Ledger) -> None:
+    before = await rows(ledger)
+    await cancelled(ledger)
+    await ledger.open_call(new_call("lost"))
+    assert len((await ledger.recover(now_ms=CONNECTED)).calls) == 1
+    assert await ledger.prune_calls(before_ms=LATER) == 2
+    assert await rows(ledger) == before
+    assert await ledger.call("call") is None
+    with pytest.raises(UnknownCall):
+        await end(ledger)
+    assert await ledger.prune_calls(before_ms=LATER) == 0
+
+
+async def test_what_connected_lives_cost_something_or_ended_lately_is_kept(ledger: Ledger) -> None:
+    await credit(ledger, 1000)
+    await talking(ledger, "connected", price=0)
+    await end(ledger, "connected")
+    await talking(ledger, "charged")
+    charged(await ledger.charge_unit(unit(1, "charged")))
+    await end(ledger, "charged")
+    await ledger.open_call(matched_call("live"))
+    await cancelled(ledger, "lately", LATER)
+    before = await rows(ledger)
+    assert await ledger.prune_calls(before_ms=LATER) == 0
+    assert await rows(ledger) == before
+    assert await ledger.audit() == ()
+
+
+async def test_many_are_forgotten_in_batches_of_which_none_is_left(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pruning, "CALLS_AT_ONCE", 3)
+    monkeypatch.setattr(pruning, "EVENTS_AT_ONCE", 4)
+    commits: list[str] = []
+    ledger.observe_writes(lambda name, _seconds, _took: commits.append(name))
+    for number in range(7):
+        await cancelled(ledger, f"call {number}")
+    await ledger.append_events([NewEvent("old", {}, None)] * 9, at_ms=START)
+    commits.clear()
+    assert await ledger.prune_calls(before_ms=LATER) == 7
+    assert commits == ["unconnected_before"] * 3
+    commits.clear()
+    assert await ledger.prune_events(before_ms=LATER) == 9
+    assert commits == ["events_before"] * 3
+    assert {name: count for name, count in (await rows(ledger)).items() if count} == {"event_counter": 1}

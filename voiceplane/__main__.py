@@ -1,0 +1,10 @@
+"""``python -m app`` is ``voiceplane``."""
+
+from __future__ import annotations
+
+import sys
+
+from voiceplane.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,205 @@
+"""The driver's handle of the generator: starts it, opens legs in it, and hears what became of them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Self, TypeVar
+
+from voiceplane.loadtest.dtls import Fingerprint
+from voiceplane.loadtest.errors import GeneratorGone, LegFailed
+from voiceplane.loadtest.leg import Address, Credentials
+from voiceplane.loadtest.sink import Tally
+from voiceplane.loadtest.voice import Stream
+from worker_bridge.environment import for_program
+
+ANSWERS_WITHIN_S = 30.0
+GOES_WITHIN_S = 10.0
+LINE_BYTES = 1 << 22
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Since the beginning. `forwarded`: packets by tenths of a millisecond under way; `behind`: the generator's slots
+    by tenths of a millisecond of delay."""
+
+    packets: Counter[str] = field(default_factory=Counter)
+    forwarded: Counter[int] = field(default_factory=Counter)
+    behind: Counter[int] = field(default_factory=Counter)
+
+
+class LegHandle:
+    """One transport in the generator, and what is to be heard of it: a future for each piece of news."""
+
+    def __init__(self, number: int) -> None:
+        loop = asyncio.get_running_loop()
+        self.number = number
+        self.opened: asyncio.Future[None] = loop.create_future()
+        self.heard: asyncio.Future[float] = loop.create_future()  # milliseconds from `talk` to the first packet
+        self.tallied: asyncio.Future[Tally] = loop.create_future()
+
+    def fail(self, error: Exception) -> None:
+        for one in (self.opened, self.heard, self.tallied):
+            if not one.done():
+                one.set_exception(error)
+                one.exception()  # whether anybody waits for it or not
+
+    def cancel(self) -> None:
+        for one in (self.opened, self.heard, self.tallied):
+            one.cancel()
+
+
+class Engine:
+    """The generator process. `fingerprint` is its certificate's; `totals` are renewed every second."""
+
+    def __init__(self, process: Process) -> None:
+        self.pid = process.pid
+        self.fingerprint = Fingerprint("", "")
+        self.totals = Totals()
+        self._process = process
+        self._legs: dict[int, LegHandle] = {}
+        self._next = 0
+        self._ready = asyncio.Event()
+        self._counted = asyncio.Event()
+        self._gone = False
+
+    @classmethod
+    @asynccontextmanager
+    async def running(cls) -> AsyncIterator[Self]:
+        """A generator that is up, and that is gone when the block ends. :raises GeneratorGone: it does not start."""
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "voiceplane.loadtest.generator"),
+            stdin=PIPE,
+            stdout=PIPE,
+            limit=LINE_BYTES,
+            env=for_program(),
+        )
+        engine = cls(process)
+        listening = asyncio.create_task(engine._listen(), name="generator's news")
+        try:
+            await _answered(engine._ready.wait())
+            engine._require_running()
+            yield engine
+        finally:
+            await engine._stop()
+            await listening
+
+    def open(
+        self,
+        address: Address,
+        credentials: Credentials,
+        fingerprints: Sequence[Fingerprint],
+        *,
+        stream: Stream | None = None,
+        hears: LegHandle | None = None,
+    ) -> LegHandle:
+        """Begin ICE and DTLS of one transport; its `opened` says when they are through, or fails with LegFailed."""
+        self._require_running()
+        self._next += 1
+        leg = self._legs[self._next] = LegHandle(self._next)
+        self._tell(
+            "open",
+            leg=leg.number,
+            address=address,
+            credentials=credentials,
+            fingerprints=fingerprints,
+            stream=stream,
+            hears=hears and hears.number,
+        )
+        return leg
+
+    def talk(self, legs: Sequence[LegHandle]) -> None:
+        """Let the voices that these legs hear begin."""
+        self._tell("talk", legs=[leg.number for leg in legs])
+
+    async def hush(self, legs: Sequence[LegHandle]) -> list[Tally]:
+        """End the voices that these legs hear. Returns what each has come to, once nothing is under way any more."""
+        self._tell("hush", legs=[leg.number for leg in legs])
+        return list(await _answered(asyncio.gather(*(leg.tallied for leg in legs))))
+
+    def close(self, legs: Sequence[LegHandle]) -> None:
+        """Close the transports' sockets."""
+        self._tell("close", legs=[leg.number for leg in legs])
+        for leg in legs:
+            leg.cancel()
+            self._legs.pop(leg.number, None)
+
+    async def count(self) -> None:
+        """Renew `totals` now."""
+        self._require_running()
+        self._counted.clear()
+        self._tell("count")
+        await _answered(self._counted.wait())
+        self._require_running()
+
+    def _tell(self, command: str, **arguments: Any) -> None:
+        if self._process.stdin is not None and not self._gone:
+            self._process.stdin.write(json.dumps({"do": command, **arguments}).encode() + b"\n")
+
+    def _require_running(self) -> None:
+        if self._gone:
+            raise GeneratorGone("the generator of the media has ended")
+
+    async def _listen(self) -> None:
+        assert self._process.stdout is not None  # noqa: S101  it is a pipe
+        async for line in self._process.stdout:
+            self._take(json.loads(line))
+        self._gone = True
+        self._ready.set()
+        self._counted.set()
+        for leg in self._legs.values():
+            leg.fail(GeneratorGone("the generator of the media has ended"))
+
+    def _take(self, news: dict[str, Any]) -> None:
+        match news:
+            case {"news": "ready", "fingerprint": fingerprint}:
+                self.fingerprint = Fingerprint(*fingerprint)
+                self._ready.set()
+            case {"news": "totals", "packets": packets, "forwarded": forwarded, "behind": behind}:
+                self.totals = Totals(Counter(packets), Counter(dict(forwarded)), Counter(dict(behind)))
+                if "asked" in news:
+                    self._counted.set()
+            case {"leg": number} if number in self._legs:
+                self._tell_leg(self._legs[number], news)
+
+    def _tell_leg(self, leg: LegHandle, news: dict[str, Any]) -> None:
+        match news:
+            case {"news": "open"} if not leg.opened.done():
+                leg.opened.set_result(None)
+            case {"news": "heard", "ms": ms} if not leg.heard.done():
+                leg.heard.set_result(ms)
+            case {"news": "tally", "tally": tally} if not leg.tallied.done():
+                leg.tallied.set_result(Tally(*tally))
+            case {"news": "failed", "why": why}:
+                leg.fail(LegFailed(why))
+
+    async def _stop(self) -> None:
+        """Its stdin ends, and so does it; what does not go by itself is killed."""
+        assert self._process.stdin is not None  # noqa: S101  it is a pipe
+        self._process.stdin.close()
+        try:
+            async with asyncio.timeout(GOES_WITHIN_S):
+                await self._process.wait()
+        except TimeoutError:
+            self._process.kill()
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                await self._process.wait()
+
+
+async def _answered(answer: Awaitable[Result]) -> Result:
+    """:raises GeneratorGone: it takes too long."""
+    try:
+        async with asyncio.timeout(ANSWERS_WITHIN_S):
+            return await answer
+    except TimeoutError as error:
+        raise GeneratorGone(f"the generator of the media did not answer within {ANSWERS_WITHIN_S:.0f} s") from error

@@ -1,0 +1,53 @@
+"""Kills the server's native workers, one at a time, to see what becomes of calls. Only what is surely one of them.
+
+A process is killed if the server names it in `GET /admin/workers` and it is a child of the process that listens on the
+server's port, on this machine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+
+from voiceplane.client.api import Api
+from voiceplane.client.errors import Refused
+from voiceplane.loadtest.errors import LoadTestError
+from voiceplane.loadtest.node import Node
+
+
+class Killer:
+    """`kills` are the moments, by the loop's clock."""
+
+    def __init__(self, admin: Api, node: Node, every_s: float, say: Callable[[str], None]) -> None:
+        self.kills: list[float] = []
+        self._admin = admin
+        self._node = node
+        self._every_s = every_s
+        self._say = say
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            await asyncio.sleep(self._every_s)
+            for pid in (await self.targets())[:1]:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+                self.kills.append(asyncio.get_running_loop().time())
+                self._say(f"killed worker {pid}")
+
+    async def targets(self) -> list[int]:
+        """Whom it may kill, the oldest first.
+
+        :raises LoadTestError: where the server does not say which workers it has, or we may not see them.
+        """
+        try:
+            answer = await self._admin.request("GET", "/admin/workers")
+        except Refused as error:
+            raise LoadTestError(f"workers can't be killed: the server does not name them ({error})") from error
+        if self._node.pid is None:
+            raise LoadTestError("workers can't be killed: the server's process is not ours to look into")
+        named = [worker["pid"] for worker in answer["workers"] if worker.get("pid")]
+        return sorted(set(named) & set(self._node.workers()))

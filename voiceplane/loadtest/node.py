@@ -1,0 +1,56 @@
+"""The server under test as a few processes: its control plane, its workers, and what each has cost so far."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+from voiceplane.loadtest import processes
+
+WORKER = "mediasoup-worke"  # what the system keeps of the name
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """CPU seconds and packets that found a worker's socket full, since each process began; bytes of memory held now."""
+
+    worker_cpu_s: float = 0.0
+    plane_cpu_s: float = 0.0
+    worker_bytes: int = 0
+    plane_bytes: int = 0
+    worker_drops: int = 0
+
+
+class Node:
+    """The processes of a server on this machine. `pid` is None where we may not look into them: then costs are 0."""
+
+    def __init__(self, pid: int | None) -> None:
+        self.pid = pid
+        self._cpu_of_workers: dict[int, float] = {}  # those that have ended keep their last reading
+        self._drops_of_workers: dict[int, int] = {}
+        self._plane_cpu_s = 0.0
+
+    @classmethod
+    def listening_on(cls, port: int) -> Self:
+        return cls(processes.listener(port))
+
+    def workers(self) -> list[int]:
+        """The native workers that run now."""
+        own = processes.children(self.pid) if self.pid is not None else []
+        return [pid for pid in own if processes.name(pid) == WORKER]
+
+    def cost(self) -> Cost:
+        if self.pid is None:
+            return Cost()
+        workers = self.workers()
+        self._plane_cpu_s = max(self._plane_cpu_s, processes.cpu_seconds(self.pid))
+        for pid in workers:
+            self._cpu_of_workers[pid] = processes.cpu_seconds(pid)
+            self._drops_of_workers[pid] = processes.udp_drops(pid)
+        return Cost(
+            sum(self._cpu_of_workers.values()),
+            self._plane_cpu_s,
+            sum(map(processes.resident_bytes, workers)),
+            processes.resident_bytes(self.pid),
+            sum(self._drops_of_workers.values()),
+        )

@@ -1,0 +1,61 @@
+"""What a load test is asked for, and what it refuses."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from voiceplane.loadtest.errors import NotLocal
+
+MOST_CALLS = 2000
+MOST_PER_SECOND = 100.0
+LONGEST_S = 3600.0
+MOST_WITNESSES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """``ramp`` is calls a second; ``duration_s`` counts from when all calls are there. ``price`` is in points a unit.
+
+    ``unit_s`` has to be the server's own: what ought to have been charged is reckoned with it.
+    """
+
+    base: str
+    calls: int
+    ramp: float
+    duration_s: float
+    price: int = 1
+    unit_s: float = 60.0
+    witnesses: int = 2
+    kill_every_s: float | None = None
+    limits: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def ramp_s(self) -> float:
+        return self.calls / self.ramp
+
+    @property
+    def port(self) -> int:
+        parts = urlsplit(self.base)
+        return parts.port or (443 if parts.scheme == "https" else 80)
+
+
+def loopback_address(host: str, what: str, family: socket.AddressFamily = socket.AF_UNSPEC) -> str:
+    """The address of ``host``, a name or an address. :raises NotLocal: where that is not this machine's loopback."""
+    try:
+        found = [str(info[4][0]) for info in socket.getaddrinfo(host, None, family, socket.SOCK_DGRAM)]
+    except OSError:
+        found = []
+    if not found or not all(ipaddress.ip_address(one).is_loopback for one in found):
+        raise NotLocal(
+            f"{what} is at {host or 'nowhere'}, and a load test is for a server on this machine's loopback alone"
+        )
+    return found[0]
+
+
+def require_local_base(base: str) -> None:
+    """:raises NotLocal: as ``loopback_address``."""
+    loopback_address(urlsplit(base).hostname or "", "the server")

@@ -1,0 +1,177 @@
+"""What was found, as one JSON object: every figure of a load test. `summary.py` tells it, `limits.py` judges it."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from schemas.base import camel_case
+from voiceplane.loadtest import processes
+from voiceplane.loadtest.figures import binned_percentile, percentile, rounded
+from voiceplane.loadtest.options import Options
+from voiceplane.loadtest.outcome import Outcome
+from voiceplane.loadtest.pace import BEHIND_BIN_S
+from voiceplane.loadtest.sampler import Reading, Sample
+from voiceplane.loadtest.sink import BIN_NS
+from voiceplane.loadtest.witnesses import Testimony
+
+LATE_MS = 20.0  # a whole frame
+FAULTS_SHOWN = 5
+
+Json = dict[str, Any]
+
+
+@dataclass
+class Findings:
+    """What a run left. The hold is the time in which all calls were there: from its first reading to its last."""
+
+    options: Options
+    outcomes: Sequence[Outcome]
+    empty: Reading  # before the first call
+    hold_from: Reading
+    hold_until: Reading
+    last: Reading  # after the last call
+    samples: Sequence[Sample] = ()
+    testimonies: Sequence[Testimony] = ()
+    kills: Sequence[float] = field(default_factory=list)
+
+    @property
+    def cut(self) -> list[Outcome]:
+        return [one for one in self.outcomes if one.was_cut(self.kills)]
+
+    @property
+    def failed(self) -> list[Outcome]:
+        return [one for one in self.outcomes if not one.completed and not one.was_cut(self.kills)]
+
+
+def report(found: Findings) -> Json:
+    """Every figure; milliseconds, bytes and percent stand in the names."""
+    return {
+        "machine": {"cores": os.cpu_count(), "model": processes.cpu_model()},
+        "asked": {
+            "calls": found.options.calls,
+            "rampPerSecond": found.options.ramp,
+            "durationSeconds": found.options.duration_s,
+        },
+        "calls": _calls(found),
+        "setupMs": _spread([one.setup_ms for one in found.outcomes]),
+        "firstRtpMs": _spread([one.first_rtp_ms for one in found.outcomes]),
+        "connectedMs": _spread([one.connected_ms for one in found.outcomes]),
+        "packets": _packets(found),
+        "forwardingMs": _forwarding(found),
+        "cpu": _cpu(found),
+        "memory": _memory(found),
+        "billing": _billing(found),
+        "witnesses": {
+            "asked": found.options.witnesses,
+            "bad": sum(not one.good for one in found.testimonies),
+            "heard": [one.fault or one.heard for one in found.testimonies],
+        },
+        "samples": [{camel_case(name): value for name, value in asdict(one).items()} for one in found.samples],
+    }
+
+
+def _calls(found: Findings) -> Json:
+    return {
+        "opened": len(found.outcomes),
+        "completed": sum(one.completed for one in found.outcomes),
+        "failed": len(found.failed),
+        "cut": len(found.cut),
+        "kills": len(found.kills),
+        "endReasons": dict(Counter(one.end_reason or "none" for one in found.outcomes)),
+        "faults": [f"{one.call_id}: {one.fault or one.end_reason}" for one in found.failed[:FAULTS_SHOWN]],
+    }
+
+
+def _packets(found: Findings) -> Json:
+    whole = _sum(one for one in found.outcomes if one.completed)
+    cut = _sum(found.cut)
+    everything = _sum(found.outcomes)
+    return {
+        **everything,
+        "lost": whole["sent"] - whole["received"],
+        "lossPercent": rounded((whole["sent"] - whole["received"]) / whole["sent"] * 100, 4) if whole["sent"] else None,
+        "heldLossPercent": _held_loss(found),
+        "lostWithWorkers": cut["sent"] - cut["received"],
+        "droppedAtServer": found.last.cost.worker_drops - found.empty.cost.worker_drops,
+        "droppedAtGenerator": found.last.totals.packets["dropped"],
+        "unsent": found.last.totals.packets["refused"],  # the generator's own fault, or a dead worker's port
+    }
+
+
+def _held_loss(found: Findings) -> float | None:
+    """In percent, while all calls were there, without what their coming and going cost the others."""
+    first, last = found.hold_from.totals.packets, found.hold_until.totals.packets
+    sent = last["sent"] - first["sent"]
+    return rounded(max(0, last["missing"] - first["missing"]) / sent * 100, 4) if sent else None
+
+
+def _sum(outcomes: Iterable[Outcome]) -> Counter[str]:
+    total: Counter[str] = Counter(dict.fromkeys(("sent", "received", "repeated", "strange", "forged"), 0))
+    for one in outcomes:
+        for tally in one.tallies:
+            total.update(tally._asdict())
+    return total
+
+
+def _forwarding(found: Findings) -> Json:
+    """During the hold: from just before a packet was sent to when the kernel had it back."""
+    bins = found.hold_until.totals.forwarded - found.hold_from.totals.forwarded
+    bin_ms = BIN_NS / 1e6
+    found_ms: Json = {}
+    for name, percent in (("p50", 50), ("p99", 99), ("max", 100)):
+        number = binned_percentile(bins, percent)
+        found_ms[name] = None if number is None else rounded((number + 1) * bin_ms)
+    late = sum(count for number, count in bins.items() if number * bin_ms >= LATE_MS)
+    behind = binned_percentile(found.hold_until.totals.behind - found.hold_from.totals.behind, 99)
+    return found_ms | {"late": late, "generatorBehindP99": rounded((behind or 0) * BEHIND_BIN_S * 1000)}
+
+
+def _cpu(found: Findings) -> Json:
+    """During the hold."""
+    first, last = found.hold_from, found.hold_until
+    seconds = max(last.at - first.at, 1e-9)
+    worker_s = last.cost.worker_cpu_s - first.cost.worker_cpu_s
+    held = [one for one in found.samples if first.at < found.empty.at + one.at_s <= last.at + 1e-6]
+    call_seconds = sum(one.talking for one in held) / len(held) * seconds if held else 0.0
+    of_a_call = worker_s / call_seconds if call_seconds and worker_s else None
+    return {
+        "workerCores": rounded(worker_s / seconds, 3),
+        "controlPlaneCores": rounded((last.cost.plane_cpu_s - first.cost.plane_cpu_s) / seconds, 3),
+        "generatorCores": rounded((last.generator_cpu_s - first.generator_cpu_s) / seconds, 3),
+        "driverCores": rounded((last.driver_cpu_s - first.driver_cpu_s) / seconds, 3),
+        "workerMsPerCallSecond": rounded(of_a_call and of_a_call * 1000, 3),
+        "callsPerWorkerCore": of_a_call and int(1 / of_a_call),
+    }
+
+
+def _memory(found: Findings) -> Json:
+    calls = max(1, found.hold_until.talking)
+    plane = max(0, found.hold_until.cost.plane_bytes - found.empty.cost.plane_bytes)
+    worker = max(0, found.hold_until.cost.worker_bytes - found.empty.cost.worker_bytes)
+    return {
+        "planeKibPerCall": rounded(plane / calls / 1024),
+        "workerKibPerCall": rounded(worker / calls / 1024),
+        "planeBytes": found.hold_until.cost.plane_bytes,
+        "workerBytes": found.hold_until.cost.worker_bytes,
+    }
+
+
+def _billing(found: Findings) -> Json:
+    unit_s = found.options.unit_s
+    lived = [one.units_lived(unit_s) for one in found.outcomes]
+    return {
+        "unitSeconds": unit_s,
+        "chargedUnits": sum(one.units_charged for one in found.outcomes),
+        "livedUnits": [sum(least for least, _ in lived), sum(most for _, most in lived)],
+        "errorUnits": sum(one.units_wrong(unit_s) for one in found.outcomes) if found.options.price else 0,
+    }
+
+
+def _spread(values: Sequence[float | None]) -> Json:
+    known = [value for value in values if value is not None]
+    wanted = (("p50", 50), ("p95", 95), ("p99", 99), ("max", 100))
+    return {name: rounded(percentile(known, percent)) for name, percent in wanted}

@@ -1,0 +1,189 @@
+"""The whole of a load test, in its order: look at the server, bring up the calls, hold them, end them.
+
+Whatever happens on the way, a Ctrl-C included, calls are ended, sockets closed, points taken back and the generator
+stopped before this returns.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import Any
+
+import aiohttp
+
+from app.access.tokens import issue_token
+from app.settings import Settings
+from voiceplane.client.api import Api
+from voiceplane.client.errors import ClientError
+from voiceplane.loadtest import processes, wallets
+from voiceplane.loadtest.engine import Engine
+from voiceplane.loadtest.errors import LoadTestError
+from voiceplane.loadtest.killer import Killer
+from voiceplane.loadtest.line import Line, Stage, now
+from voiceplane.loadtest.node import Node
+from voiceplane.loadtest.options import Options, require_local_base
+from voiceplane.loadtest.outcome import Outcome
+from voiceplane.loadtest.party import Party
+from voiceplane.loadtest.report import Findings
+from voiceplane.loadtest.sampler import Sample, Sampler
+from voiceplane.loadtest.witnesses import Testimony, prepare, testimonies
+
+TOKEN_TTL_S = 3 * 3600.0  # longer than the longest test
+FILES_PER_CALL = 4  # the generator's sockets
+SPARE_FILES = 200
+SPARE_S = 300.0  # of talk beyond ramp and hold, for which points are given too
+
+Say = Callable[[str], None]
+
+
+async def run(options: Options, settings: Settings, say: Say, show: Callable[[Sample], None]) -> Findings:
+    """Make the calls and return what was found.
+
+    :param settings: those whose secret signs the tokens, which the server has to trust.
+    :param say: is told each step, and `show` each second.
+    :raises LoadTestError, ClientError: where there can't be a test at all; a call that fails is a finding.
+    """
+    require_local_base(options.base)
+    files = options.calls * FILES_PER_CALL + SPARE_FILES
+    if not processes.allow_open_files(files):
+        raise LoadTestError(f"{options.calls} calls need {files} open files, and fewer are allowed: see ulimit -n")
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http, Engine.running() as engine:
+        admin = Api(http, options.base, issue_token(settings, "loadtest", "admin", TOKEN_TTL_S))
+        stage = Stage(options, admin, engine, await admin.capabilities())
+        return await LoadTest(stage, http, settings, say, show).held()
+
+
+class LoadTest:
+    """One test, with everything ready to begin."""
+
+    def __init__(
+        self, stage: Stage, http: aiohttp.ClientSession, settings: Settings, say: Say, show: Callable[[Sample], None]
+    ) -> None:
+        self._stage = stage
+        self._http = http
+        self._settings = settings
+        self._say = say
+        self._run_id = f"load-{secrets.token_hex(3)}"
+        self._node = Node.listening_on(stage.options.port)
+        self._killer = Killer(stage.admin, self._node, stage.options.kill_every_s or 0.0, say)
+        self._sampler = Sampler(stage, self._node, show)
+
+    async def held(self) -> Findings:
+        await self._look_first()
+        async with _meanwhile(self._sampler.run()), _together() as calling:
+            await self._ramp(calling)
+            heard = await self._witnesses()
+            hold_from = await self._sampler.read_now()
+            await self._hold(calling)
+            hold_until = await self._sampler.read_now()
+            self._say("ending the calls")
+            self._stage.over.set()
+        samples, kills = self._sampler.samples, self._killer.kills
+        readings = (self._sampler.empty, hold_from, hold_until, await self._sampler.read_now())
+        return Findings(self._stage.options, self._stage.outcomes, *readings, samples, heard, kills)
+
+    async def _look_first(self) -> None:
+        """Whatever is going to be missing is told before there is a single call."""
+        if self._node.pid is None:
+            self._say("the server's process is not ours to look into: there will be no figures of CPU and memory")
+        if self._stage.options.witnesses:
+            prepare()
+        if self._stage.options.kill_every_s is not None:
+            await self._killer.targets()
+
+    async def _ramp(self, calling: list[asyncio.Task[None]]) -> None:
+        """Open one line after another; returns when each talks, or has failed to."""
+        options, began_at = self._stage.options, now()
+        self._say(f"opening {options.calls} calls, {options.ramp:g} a second")
+        all_ready = []
+        for number in range(options.calls):
+            await asyncio.sleep(began_at + number / options.ramp - now())
+            ready = asyncio.Event()
+            calling.append(asyncio.create_task(self._line(number, ready), name=f"line {number}"))
+            all_ready.append(ready)
+        for ready in all_ready:
+            await ready.wait()
+        if not self._stage.talking:
+            raise LoadTestError(f"no call came up: {self._stage.outcomes[0].fault}")
+
+    async def _witnesses(self) -> list[Testimony]:
+        """Under the full load, but before it is measured: what they cost is not the calls'."""
+        options = self._stage.options
+        if not options.witnesses:
+            return []
+        self._say(f"{len(self._stage.talking)} calls talk; {options.witnesses} witnesses listen")
+        return await testimonies(options.base, self._settings, options.witnesses, self._say)
+
+    async def _hold(self, calling: list[asyncio.Task[None]]) -> None:
+        """Let them talk, as long as there is anybody; kill workers, where that is asked for."""
+        options = self._stage.options
+        self._say(f"{len(self._stage.talking)} calls talk; holding them for {options.duration_s:g} s")
+        killing = self._killer.run() if options.kill_every_s is not None else asyncio.sleep(0)
+        async with _meanwhile(killing):
+            _, left = await asyncio.wait(calling, timeout=options.duration_s)
+        if not left:
+            self._say("no call is left")
+
+    async def _line(self, number: int, ready: asyncio.Event) -> None:
+        """One line from its users' log-in to their log-out. What fails is a finding, and ends nobody else's."""
+        name = f"{self._run_id}-{number}"
+        try:
+            async with self._users(name) as (user, otomo):
+                await Line(name, self._stage, user, otomo, ready).run()
+        except (ClientError, LoadTestError) as error:
+            self._stage.outcomes.append(Outcome(name, fault=str(error), opened_at=now(), ended_at=now()))
+        finally:
+            ready.set()
+
+    @asynccontextmanager
+    async def _users(self, name: str) -> AsyncIterator[tuple[Party, Party]]:
+        """A user with points and an otomo, both online."""
+        options = self._stage.options
+        async with AsyncExitStack() as stack:
+            user, otomo = [
+                await stack.enter_async_context(
+                    Party.online(self._http, options.base, f"{name}-{role}", self._token(f"{name}-{role}", role))
+                )
+                for role in ("user", "otomo")
+            ]
+            if options.price:
+                points = wallets.points_needed(options, options.ramp_s + options.duration_s + SPARE_S)
+                stack.push_async_callback(self._take_back, user)
+                await wallets.give(self._stage.admin, user.user_id, points)
+            yield user, otomo
+
+    async def _take_back(self, user: Party) -> None:
+        with suppress(ClientError):  # a server that is gone; the wallet is one that nobody will use again
+            await wallets.take_back(self._stage.admin, user.api, user.user_id)
+
+    def _token(self, user_id: str, role: str) -> str:
+        return issue_token(self._settings, user_id, role, TOKEN_TTL_S)
+
+
+@asynccontextmanager
+async def _meanwhile(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Run `work` until the block is left; if it failed by then, so does the block."""
+    task = asyncio.create_task(work, name="meanwhile")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+    if not task.cancelled():
+        task.result()
+
+
+@asynccontextmanager
+async def _together() -> AsyncIterator[list[asyncio.Task[None]]]:
+    """Tasks that come to their end before the block is left: by themselves, or cut short if the block fails."""
+    tasks: list[asyncio.Task[None]] = []
+    try:
+        yield tasks
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,93 @@
+"""One party in one call: its two transports, from RTC-02 to RTC-06. Leaving the stack closes their sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from contextlib import AsyncExitStack
+from typing import Literal
+
+from voiceplane.client.api import TransportAnswer
+from voiceplane.loadtest import offer
+from voiceplane.loadtest.dtls import Fingerprint
+from voiceplane.loadtest.engine import Engine, LegHandle
+from voiceplane.loadtest.errors import NotLocal
+from voiceplane.loadtest.leg import Address, Credentials
+from voiceplane.loadtest.options import loopback_address
+from voiceplane.loadtest.party import Party
+from voiceplane.loadtest.voice import Stream
+
+
+class Side:
+    """`send` first; then, once the other side has sent, `hear`."""
+
+    def __init__(
+        self, party: Party, call_id: str, engine: Engine, capabilities: offer.Wire, stack: AsyncExitStack
+    ) -> None:
+        self.mouth: LegHandle | None = None
+        self.producer_id = ""
+        self._party = party
+        self._call_id = call_id
+        self._engine = engine
+        self._capabilities = capabilities
+        self._stack = stack
+        self._receiving: TransportAnswer | None = None
+
+    async def send(self) -> None:
+        """Both transports are signalled, and the one that sends is up."""
+        stream = offer.stream(self._capabilities)
+        sending, self._receiving = await self._signalled("send"), await self._signalled("recv")
+        self.mouth = self._leg(sending, stream=stream)
+        parameters = offer.rtp_parameters(stream, self._party.user_id)
+        self.producer_id = await self._party.api.produce(self._call_id, sending.transport_id, "audio", parameters)
+        await self.mouth.opened
+
+    async def hear(self, other: Side) -> LegHandle:
+        """The transport that receives is up, and its consumer resumed."""
+        assert self._receiving is not None  # noqa: S101  `send` comes first
+        ear = self._leg(self._receiving, hears=other.mouth)
+        consumer = await self._party.api.consume(
+            self._call_id, self._receiving.transport_id, other.producer_id, self._capabilities
+        )
+        await ear.opened
+        await self._party.api.resume_consumer(consumer.consumer_id)
+        return ear
+
+    async def _signalled(self, direction: Literal["send", "recv"]) -> TransportAnswer:
+        """RTC-02 and RTC-03: we are the client of its handshake."""
+        answer = await self._party.api.create_transport(self._call_id, direction)
+        fingerprint = self._engine.fingerprint._asdict()
+        await self._party.api.connect_transport(answer.transport_id, {"role": "client", "fingerprints": [fingerprint]})
+        return answer
+
+    def _leg(
+        self, answer: TransportAnswer, *, stream: Stream | None = None, hears: LegHandle | None = None
+    ) -> LegHandle:
+        leg = self._engine.open(
+            udp_address(answer),
+            Credentials(answer.ice_parameters["usernameFragment"], answer.ice_parameters["password"]),
+            [Fingerprint(one["algorithm"], one["value"]) for one in answer.dtls_parameters["fingerprints"]],
+            stream=stream,
+            hears=hears,
+        )
+        self._stack.callback(self._engine.close, [leg])
+        return leg
+
+
+def udp_address(answer: TransportAnswer) -> Address:
+    """Where the server's media is. :raises NotLocal: nowhere on IPv4's loopback by UDP."""
+    refusal = NotLocal("the server offers no UDP candidate")
+    for candidate in answer.ice_candidates:
+        if candidate["protocol"] == "udp":
+            host = candidate.get("address") or candidate["ip"]
+            try:
+                return Address(loopback_address(host, "the server's media", socket.AF_INET), candidate["port"])
+            except NotLocal as elsewhere:  # it may listen on loopback as well
+                refusal = elsewhere
+    raise refusal
+
+
+async def both(first: Side, second: Side) -> list[LegHandle]:
+    """Set both sides of a call up, at the same time. Returns the two legs that hear."""
+    await asyncio.gather(first.send(), second.send())
+    return list(await asyncio.gather(first.hear(second), second.hear(first)))

@@ -1,0 +1,69 @@
+"""The report of a load test in a few sentences, for people. A dash is what could not be measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from voiceplane.loadtest.report import LATE_MS, Json
+
+SPREADS = (("setupMs", "set-up"), ("firstRtpMs", "first RTP"), ("connectedMs", "call_connected told"))
+
+
+def lines(report: Json) -> Iterator[str]:
+    """:param report: as `report.report` makes it."""
+    for part in (_calls, _times, _packets, _costs, _charging):
+        yield from (line.replace("None", "-") for line in part(report))
+
+
+def _calls(report: Json) -> Iterator[str]:
+    calls = report["calls"]
+    ends = ", ".join(f"{number} {reason}" for reason, number in calls["endReasons"].items()) or "none"
+    yield (
+        f"calls: {calls['opened']} opened, {calls['completed']} completed, {calls['failed']} failed, "
+        f"{calls['cut']} cut by {calls['kills']} killed workers; ends: {ends}"
+    )
+    yield from (f"  {fault}" for fault in calls["faults"])
+
+
+def _times(report: Json) -> Iterator[str]:
+    for name, what in SPREADS:
+        spread = report[name]
+        yield f"{what}: p50 {spread['p50']} ms, p95 {spread['p95']} ms, p99 {spread['p99']} ms"
+    under_way = report["forwardingMs"]
+    yield (
+        f"under way through the server: p50 {under_way['p50']} ms, p99 {under_way['p99']} ms, "
+        f"{under_way['late']} packets late by more than {LATE_MS:g} ms"
+    )
+    behind = under_way["generatorBehindP99"]
+    if behind > LATE_MS:
+        yield f"the generator itself was {behind} ms behind (p99): less was asked of the server than it says here"
+
+
+def _packets(report: Json) -> Iterator[str]:
+    packets = report["packets"]
+    yield (
+        f"packets: {packets['sent']} sent, {packets['received']} received, {packets['lost']} lost "
+        f"({packets['lossPercent']} %; {packets['heldLossPercent']} % while all calls were there), "
+        f"{packets['lostWithWorkers']} lost with workers, {packets['forged']} forged"
+    )
+    yield (
+        f"dropped by full sockets: {packets['droppedAtServer']} at the server, "
+        f"{packets['droppedAtGenerator']} at the generator"
+    )
+
+
+def _costs(report: Json) -> Iterator[str]:
+    cpu, memory = report["cpu"], report["memory"]
+    yield (
+        f"CPU in cores: workers {cpu['workerCores']}, control plane {cpu['controlPlaneCores']}, "
+        f"generator {cpu['generatorCores']}, driver {cpu['driverCores']}; "
+        f"{cpu['workerMsPerCallSecond']} ms of worker a call-second, which is {cpu['callsPerWorkerCore']} calls a core"
+    )
+    yield f"memory a call: control plane {memory['planeKibPerCall']} KiB, worker {memory['workerKibPerCall']} KiB"
+
+
+def _charging(report: Json) -> Iterator[str]:
+    billing = report["billing"]
+    least, most = billing["livedUnits"]
+    yield f"billing: {billing['chargedUnits']} units charged, {least} to {most} lived, {billing['errorUnits']} wrong"
+    yield from (f"witness: {heard}" for heard in report["witnesses"]["heard"])

@@ -1,0 +1,50 @@
+"""A few real calls among the many: pymediasoup parties who send a tone through the loaded server, and listen."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from app.settings import Settings
+from voiceplane.client.call import Identity, run_call
+from voiceplane.client.errors import ClientError
+
+SECONDS = 4.0  # of counted sound
+PATIENCE_S = 30.0  # the machine is busy
+
+
+@dataclass(frozen=True, slots=True)
+class Testimony:
+    """What both heard, in a sentence; and what was wrong with it, if anything."""
+
+    heard: str
+    fault: str | None
+
+    @property
+    def good(self) -> bool:
+        return self.fault is None
+
+
+def prepare() -> None:
+    """Load the media libraries now: it takes a while, in which nothing else would be looked at."""
+    import voiceplane.client.conversation  # noqa: F401
+
+
+async def testimonies(base: str, settings: Settings, count: int, say: Callable[[str], None]) -> list[Testimony]:
+    """As many calls as `count`, at the same time, each judged as `voiceplane call` does."""
+    logging.getLogger("aioice").setLevel(logging.WARNING)  # it tells every check at info
+    found = list(await asyncio.gather(*(_testimony(base, settings) for _ in range(count))))
+    for number, one in enumerate(found, 1):
+        say(f"witness {number}: {one.heard}" if one.good else f"witness {number} is not content: {one.fault}")
+    return found
+
+
+async def _testimony(base: str, settings: Settings) -> Testimony:
+    admin, user, otomo = (Identity.signed(who, settings) for who in ("admin", "user", "otomo"))
+    try:
+        report = await run_call(base, admin.token, user, otomo, seconds=SECONDS, patience_s=PATIENCE_S)
+    except ClientError as error:
+        return Testimony("nothing", str(error))
+    return Testimony(f"{report.to_otomo}; {report.to_user}", report.fault())
