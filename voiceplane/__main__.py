@@ -1,4 +1,4 @@
-"""``python -m app`` is ``voiceplane``."""
+"""``python -m voiceplane`` is the command ``voiceplane``."""
 
 from __future__ import annotations
 
