@@ -65,7 +65,7 @@ def voiceplane(*, root: Path = ROOT, **changed: str) -> Iterator[Server]:
             "VOICEPLANE_LOG_LEVEL": "info",
             **{f"VOICEPLANE_{name.upper()}": value for name, value in changed.items()},
         }
-        with running([sys.executable, "-m", "app", "serve"], root, environment, "listening on", port) as server:
+        with running([sys.executable, "-m", "voiceplane", "serve"], root, environment, "listening on", port) as server:
             yield server
 
 
