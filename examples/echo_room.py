@@ -14,6 +14,7 @@ import re
 import socket
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from aiohttp import web
 
@@ -139,13 +140,15 @@ class EchoRoom:
     async def _watch(self, transport: WebRtcTransport) -> None:
         """Returns when the visitor has left, or never came."""
         connected = transport.wait_for("dtlsstatechange", lambda state: state == "connected")
-        left = transport.wait_for("dtlsstatechange", lambda state: state in ("closed", "failed"))
-        lost = transport.wait_for("icestatechange", lambda state: state == "disconnected")
+        leaving: list[asyncio.Future[Any]] = [
+            transport.wait_for("dtlsstatechange", lambda state: state in ("closed", "failed")),
+            transport.wait_for("icestatechange", lambda state: state == "disconnected"),
+        ]
         try:
             async with asyncio.timeout(PATIENCE_S):
                 await connected
             print(f"visitor {transport.id} is here", flush=True)
-            await asyncio.wait([left, lost], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(leaving, return_when=asyncio.FIRST_COMPLETED)
             print(f"visitor {transport.id} has left", flush=True)
         except (TimeoutError, ResourceClosed) as why:
             print(f"visitor {transport.id} did not come: {why!r}", flush=True)

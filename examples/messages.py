@@ -12,7 +12,7 @@ import argparse
 import asyncio
 from contextlib import suppress
 
-from worker_bridge import EventStream, Worker
+from worker_bridge import EventStream, Message, Worker
 
 LOBBY, STAFF = 1, 2  # subchannels: any numbers below 65,536
 
@@ -41,7 +41,7 @@ async def main() -> None:
             await asyncio.gather(*readers)
 
 
-async def read(name: str, messages: EventStream) -> None:
+async def read(name: str, messages: EventStream[Message]) -> None:
     async for message in messages:
         print(f"{name}: {message.text if message.is_text else message.payload.hex()}", flush=True)
 

@@ -18,6 +18,20 @@ from worker_bridge.consumer import Consumer, ConsumerLayers, ConsumerScore
 from worker_bridge.data_consumer import DataConsumer
 from worker_bridge.data_producer import DataProducer
 from worker_bridge.direct_transport import DirectTransport
+from worker_bridge.dump_shapes import (
+    ConsumerDump,
+    DataConsumerDump,
+    DataProducerDump,
+    PipeTransportDump,
+    PlainTransportDump,
+    ProducerDump,
+    ResourceUsage,
+    RouterDump,
+    TransportDump,
+    WebRtcServerDump,
+    WebRtcTransportDump,
+    WorkerDump,
+)
 from worker_bridge.errors import (
     BridgeError,
     InvalidMessage,
@@ -35,8 +49,8 @@ from worker_bridge.errors import (
     WorkerGone,
     WrongSettings,
 )
+from worker_bridge.event_stream import EventStream
 from worker_bridge.mediasoup_json import from_json, to_json
-from worker_bridge.observable import EventStream
 from worker_bridge.pipe_transport import PipeTransport
 from worker_bridge.piping import PipedDataProducer, PipedProducer, PipeOptions
 from worker_bridge.plain_transport import PlainTransport
@@ -79,11 +93,14 @@ __all__ = [
     "BridgeError",
     "CloseReason",
     "Consumer",
+    "ConsumerDump",
     "ConsumerLayers",
     "ConsumerScore",
     "DataConsumer",
+    "DataConsumerDump",
     "DataConsumerStats",
     "DataProducer",
+    "DataProducerDump",
     "DataProducerStats",
     "DirectTransport",
     "DtlsFingerprint",
@@ -104,17 +121,22 @@ __all__ = [
     "NotFound",
     "PipeOptions",
     "PipeTransport",
+    "PipeTransportDump",
     "PipedDataProducer",
     "PipedProducer",
     "PlainTransport",
+    "PlainTransportDump",
     "Pool",
     "PoolSettings",
     "Producer",
+    "ProducerDump",
     "ProducerScore",
     "RequestRefused",
     "Resource",
     "ResourceClosed",
+    "ResourceUsage",
     "Router",
+    "RouterDump",
     "RtcpFeedback",
     "RtcpParameters",
     "RtpCapabilities",
@@ -134,6 +156,7 @@ __all__ = [
     "SrtpParameters",
     "Trace",
     "Transport",
+    "TransportDump",
     "TransportStats",
     "TransportTuple",
     "TupleStats",
@@ -142,8 +165,11 @@ __all__ = [
     "VideoOrientation",
     "Volume",
     "WebRtcServer",
+    "WebRtcServerDump",
     "WebRtcTransport",
+    "WebRtcTransportDump",
     "Worker",
+    "WorkerDump",
     "WorkerGone",
     "WorkerSettings",
     "WrongSettings",

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from worker_bridge.channel import Body, Channel
 from worker_bridge.checks import instance, integer
+from worker_bridge.dump_shapes import ConsumerDump
 from worker_bridge.dumps import consumer_dump
 from worker_bridge.event_names import ConsumerEvent, names_of
 from worker_bridge.flow import Pausable, SourceBound
@@ -98,7 +99,7 @@ class Consumer(SourceBound[ConsumerEvent]):
         """Trace ``rtp``, ``keyframe``, ``nack``, ``pli`` or ``fir`` from now on, and nothing else."""
         await self._request("CONSUMER_ENABLE_TRACE_EVENT", {"events": trace_types(types, CONSUMER_TRACES)})
 
-    async def dump(self) -> Body:
+    async def dump(self) -> ConsumerDump:
         """Everything that the worker knows of it: parameters, layers, what is paused, which traces are on."""
         return consumer_dump(await self._request("CONSUMER_DUMP"))
 

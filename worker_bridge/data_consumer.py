@@ -8,6 +8,7 @@ from typing import cast
 from worker_bridge.channel import Body, Channel
 from worker_bridge.checks import items
 from worker_bridge.data_producer import DataProducer, DataType
+from worker_bridge.dump_shapes import DataConsumerDump
 from worker_bridge.dumps import data_dump
 from worker_bridge.event_names import DataConsumerEvent, names_of
 from worker_bridge.flow import Pausable, SourceBound
@@ -86,9 +87,9 @@ class DataConsumer(SourceBound[DataConsumerEvent]):
         """Be in this one no longer; does nothing if it was not."""
         await self._change_subchannels("DATACONSUMER_REMOVE_SUBCHANNEL", {"subchannel": subchannel})
 
-    async def dump(self) -> Body:
+    async def dump(self) -> DataConsumerDump:
         """Everything that the worker knows of it: stream, label, subchannels, what is paused."""
-        return data_dump(await self._request("DATACONSUMER_DUMP"))
+        return cast(DataConsumerDump, data_dump(await self._request("DATACONSUMER_DUMP")))
 
     async def get_stats(self) -> list[DataConsumerStats]:
         """One entry: messages and bytes sent, and what waits."""

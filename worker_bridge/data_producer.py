@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, cast
 
-from worker_bridge.channel import Body, Channel
+from worker_bridge.channel import Channel
+from worker_bridge.dump_shapes import DataProducerDump
 from worker_bridge.dumps import data_dump
 from worker_bridge.event_names import DataProducerEvent, names_of
 from worker_bridge.flow import Pausable
@@ -67,9 +68,9 @@ class DataProducer(Pausable[DataProducerEvent]):
         body["ignored_subchannel"] = ignored_subchannel
         self._channel.notify("DATAPRODUCER_SEND", self.id, body)
 
-    async def dump(self) -> Body:
+    async def dump(self) -> DataProducerDump:
         """Everything that the worker knows of it: stream, label and protocol, whether it is paused."""
-        return data_dump(await self._request("DATAPRODUCER_DUMP"))
+        return cast(DataProducerDump, data_dump(await self._request("DATAPRODUCER_DUMP")))
 
     async def get_stats(self) -> list[DataProducerStats]:
         """One entry: messages and bytes received."""

@@ -5,11 +5,12 @@ What the worker says of itself is for diagnosis: its shape may change with the w
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from worker_bridge import rtp_fbs
 from worker_bridge.channel import Body
 from worker_bridge.connectivity_fbs import ALGORITHMS
+from worker_bridge.dump_shapes import ConsumerDump, ProducerDump, RouterDump, TransportDump
 from worker_bridge.sctp import SctpStreamParameters
 from worker_bridge.stats import ENUM_KEYS, tuple_to_stats
 
@@ -17,11 +18,12 @@ CODES = ENUM_KEYS | {"type", "role", "tcp_type", "trace_event_types"}
 """Keys whose values are enum names in the schema."""
 
 
-def router_dump(body: Body) -> Body:
-    return {name: _pairs(value) if name.startswith("map_") else value for name, value in body.items()}
+def router_dump(body: Body) -> RouterDump:
+    dump = {name: _pairs(value) if name.startswith("map_") else value for name, value in body.items()}
+    return cast(RouterDump, dump)
 
 
-def transport_dump(body: Body) -> Body:
+def transport_dump(body: Body) -> TransportDump:
     dump = {**body.pop("base"), **body}
     for name in ("ice_selected_tuple", "tuple", "rtcp_tuple"):
         if dump.get(name):
@@ -34,20 +36,21 @@ def transport_dump(body: Body) -> Body:
     if "dtls_parameters" in dump:
         for fingerprint in dump["dtls_parameters"]["fingerprints"]:
             fingerprint["algorithm"] = ALGORITHMS[fingerprint["algorithm"]]
-    return _readable_dict(dump)
+    return cast(TransportDump, _readable_dict(dump))
 
 
-def producer_dump(body: Body) -> Body:
-    return _readable_dict({**body, "rtp_parameters": rtp_fbs.parameters_from_fbs(body["rtp_parameters"])})
+def producer_dump(body: Body) -> ProducerDump:
+    dump = {**body, "rtp_parameters": rtp_fbs.parameters_from_fbs(body["rtp_parameters"])}
+    return cast(ProducerDump, _readable_dict(dump))
 
 
-def consumer_dump(body: Body) -> Body:
+def consumer_dump(body: Body) -> ConsumerDump:
     """Layers are left out where the worker says -1: none of them is wanted, or sent."""
     data = body["data"]
     dump = {**data.pop("base"), **data}
     dump["rtp_parameters"] = rtp_fbs.parameters_from_fbs(dump["rtp_parameters"])
     layers = {name: None if value == -1 else value for name, value in dump.items() if name.endswith("_layer")}
-    return _readable_dict({**dump, **layers})
+    return cast(ConsumerDump, _readable_dict({**dump, **layers}))
 
 
 def data_dump(body: Body) -> Body:

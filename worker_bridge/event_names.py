@@ -20,44 +20,64 @@ else:
         return typing.TypeVar(name)
 
 
-ResourceEvent = Literal["close"]
-PausableEvent = Literal[ResourceEvent, "pause", "resume"]
-CarriedEvent = Literal[PausableEvent, "transportclose"]
-WorkerEvent = Literal["close", "died", "newrouter", "newwebrtcserver", "subprocessclose"]
+# Names that come together wherever they come, and bring the same.
+Close = Literal["close"]
+Pausing = Literal["pause", "resume"]
+Tracing = Literal["trace"]
+WorkerClose = Literal["workerclose"]
+RouterClose = Literal["routerclose"]
+TransportClose = Literal["transportclose"]
+ListenServerClose = Literal["listenserverclose"]
+SubprocessClose = Literal["subprocessclose"]
+Died = Literal["died"]
+NewRouter = Literal["newrouter"]
+NewWebRtcServer = Literal["newwebrtcserver"]
+NewTransport = Literal["newtransport"]
+NewRtpObserver = Literal["newrtpobserver"]
+NewProducer = Literal["newproducer"]
+NewConsumer = Literal["newconsumer"]
+NewDataProducer = Literal["newdataproducer"]
+NewDataConsumer = Literal["newdataconsumer"]
+Handling = Literal["webrtctransporthandled", "webrtctransportunhandled"]
+IceChange = Literal["icestatechange"]
+DtlsChange = Literal["dtlsstatechange"]
+SctpChange = Literal["sctpstatechange"]
+SelectedTuple = Literal["iceselectedtuplechange"]
+Tuples = Literal["rtcptuple", "tuple"]
+Rtcp = Literal["rtcp"]
+Rtp = Literal["rtp"]
+Score = Literal["score"]
+Orientation = Literal["videoorientationchange"]
+LayersChange = Literal["layerschange"]
+SourceChange = Literal["producerclose", "producerpause", "producerresume"]
+DataSourceChange = Literal["dataproducerclose", "dataproducerpause", "dataproducerresume"]
+SendBufferFull = Literal["sctpsendbufferfull"]
+AmountLow = Literal["bufferedamountlow"]
+MessageEvent = Literal["message"]
+Observing = Literal["addproducer", "removeproducer"]
+Dominant = Literal["dominantspeaker"]
+Volumes = Literal["volumes"]
+Silence = Literal["silence"]
+
+ResourceEvent = Close
+PausableEvent = Literal[ResourceEvent, Pausing]
+CarriedEvent = Literal[PausableEvent, TransportClose]
+WorkerEvent = Literal[Close, Died, NewRouter, NewWebRtcServer, SubprocessClose]
 BridgeEvent = Literal["newworker"]
-WebRtcServerEvent = Literal[ResourceEvent, "webrtctransporthandled", "webrtctransportunhandled", "workerclose"]
-RouterEvent = Literal[ResourceEvent, "newrtpobserver", "newtransport", "workerclose"]
-TransportEvent = Literal[
-    ResourceEvent,
-    "listenserverclose",
-    "newconsumer",
-    "newdataconsumer",
-    "newdataproducer",
-    "newproducer",
-    "routerclose",
-    "sctpstatechange",
-    "trace",
-]
-DirectTransportEvent = Literal[TransportEvent, "rtcp"]
-PlainTransportEvent = Literal[TransportEvent, "rtcptuple", "tuple"]
-WebRtcTransportEvent = Literal[TransportEvent, "dtlsstatechange", "iceselectedtuplechange", "icestatechange"]
-ProducerEvent = Literal[CarriedEvent, "score", "trace", "videoorientationchange"]
-ConsumerEvent = Literal[
-    CarriedEvent, "layerschange", "producerclose", "producerpause", "producerresume", "rtp", "score", "trace"
-]
+WebRtcServerEvent = Literal[ResourceEvent, Handling, WorkerClose]
+RouterEvent = Literal[ResourceEvent, NewRtpObserver, NewTransport, WorkerClose]
+NewOnTransport = Literal[NewConsumer, NewDataConsumer, NewDataProducer, NewProducer]
+TransportEvent = Literal[ResourceEvent, ListenServerClose, NewOnTransport, RouterClose, SctpChange, Tracing]
+DirectTransportEvent = Literal[TransportEvent, Rtcp]
+PlainTransportEvent = Literal[TransportEvent, Tuples]
+WebRtcTransportEvent = Literal[TransportEvent, DtlsChange, SelectedTuple, IceChange]
+ProducerEvent = Literal[CarriedEvent, Score, Tracing, Orientation]
+ConsumerEvent = Literal[CarriedEvent, LayersChange, SourceChange, Rtp, Score, Tracing]
 DataProducerEvent = CarriedEvent
-DataConsumerEvent = Literal[
-    CarriedEvent,
-    "bufferedamountlow",
-    "dataproducerclose",
-    "dataproducerpause",
-    "dataproducerresume",
-    "message",
-    "sctpsendbufferfull",
-]
-RtpObserverEvent = Literal[PausableEvent, "addproducer", "removeproducer", "routerclose"]
-ActiveSpeakerObserverEvent = Literal[RtpObserverEvent, "dominantspeaker"]
-AudioLevelObserverEvent = Literal[RtpObserverEvent, "silence", "volumes"]
+DataConsumerEvent = Literal[CarriedEvent, AmountLow, DataSourceChange, MessageEvent, SendBufferFull]
+RtpObserverEvent = Literal[PausableEvent, Observing, RouterClose]
+ActiveSpeakerObserverEvent = Literal[RtpObserverEvent, Dominant]
+AudioLevelObserverEvent = Literal[RtpObserverEvent, Silence, Volumes]
 
 AnyEvent = TypeVar("AnyEvent", bound=str, contravariant=True, default=ResourceEvent)
 AnyPausableEvent = TypeVar("AnyPausableEvent", bound=str, contravariant=True, default=PausableEvent)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import secrets
+from typing import cast
 
 from worker_bridge import ortc
 from worker_bridge.channel import Body
 from worker_bridge.connectivity import SrtpParameters, TransportTuple
 from worker_bridge.connectivity_fbs import srtp_from_fbs, srtp_to_fbs, tuple_from_fbs
 from worker_bridge.consumer import Consumer
+from worker_bridge.dump_shapes import PipeTransportDump
 from worker_bridge.resource import AppData
 from worker_bridge.rtp import RtcpParameters, RtpParameters
 from worker_bridge.transport import Transport
@@ -40,6 +42,9 @@ class PipeTransport(Transport):
     def _rtcp_of(self, parameters: RtpParameters) -> RtcpParameters:
         """The streams of a pipe come from many sources, which keep their own CNAMEs (RFC 3550 §6.5.1)."""
         return parameters.rtcp if parameters.rtcp.cname else RtcpParameters(secrets.token_hex(4))
+
+    async def dump(self) -> PipeTransportDump:
+        return cast(PipeTransportDump, await super().dump())
 
     def _created(self, dump: Body) -> None:
         super()._created(dump)

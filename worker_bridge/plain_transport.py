@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from worker_bridge.channel import Body
 from worker_bridge.connectivity import SrtpParameters, TransportTuple
 from worker_bridge.connectivity_fbs import srtp_from_fbs, srtp_to_fbs, tuple_from_fbs
+from worker_bridge.dump_shapes import PlainTransportDump
 from worker_bridge.event_names import PlainTransportEvent, names_of
 from worker_bridge.transport import EndpointTransport
 
@@ -38,6 +41,9 @@ class PlainTransport(EndpointTransport[PlainTransportEvent]):
             self.rtcp_tuple = tuple_from_fbs(answer["rtcp_tuple"])
         if answer.get("srtp_parameters"):
             self.srtp_parameters = srtp_from_fbs(answer["srtp_parameters"])
+
+    async def dump(self) -> PlainTransportDump:
+        return cast(PlainTransportDump, await super().dump())
 
     def _created(self, dump: Body) -> None:
         super()._created(dump)

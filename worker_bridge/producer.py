@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from worker_bridge.channel import Body, Channel
 from worker_bridge.checks import octets
+from worker_bridge.dump_shapes import ProducerDump
 from worker_bridge.dumps import producer_dump
 from worker_bridge.event_names import ProducerEvent, names_of
 from worker_bridge.flow import Pausable
@@ -92,7 +93,7 @@ class Producer(Pausable[ProducerEvent]):
             method, body = tracing()
             self._channel.post(method, self.id, body)
 
-    async def dump(self) -> Body:
+    async def dump(self) -> ProducerDump:
         """Everything that the worker knows of it: parameters, their mapping, streams received, which traces are on."""
         return producer_dump(await self._request("PRODUCER_DUMP"))
 

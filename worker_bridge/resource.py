@@ -19,7 +19,7 @@ from worker_bridge.channel import Body, Channel
 from worker_bridge.checks import instance
 from worker_bridge.errors import InvalidParameters, ResourceClosed
 from worker_bridge.event_names import AnyEvent, ResourceEvent, names_of
-from worker_bridge.observable import Observable
+from worker_bridge.event_values import Listenable
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ def new_id() -> str:
     return str(uuid.uuid4())
 
 
-class Resource(Observable[AnyEvent]):
+class Resource(Listenable[AnyEvent]):
     """An object that lives in the worker, and a context manager that closes it.
 
     Events: ``close(reason)`` on all, and before it the event of what took it along (see ``CASCADE``); more on each

@@ -13,6 +13,7 @@ from worker_bridge.connectivity import ListenInfo, SrtpCryptoSuite
 from worker_bridge.connectivity_fbs import listen_info_to_fbs, transport_options_to_fbs
 from worker_bridge.data_producer import DataProducer
 from worker_bridge.direct_transport import DirectTransport
+from worker_bridge.dump_shapes import RouterDump
 from worker_bridge.dumps import router_dump
 from worker_bridge.errors import InvalidParameters, Misuse, NotFound
 from worker_bridge.event_names import RouterEvent, names_of
@@ -266,7 +267,7 @@ class Router(Resource[RouterEvent]):
             logger.debug("%r: capabilities refused: %s", self, error)
             return False
 
-    async def dump(self) -> Body:
+    async def dump(self) -> RouterDump:
         """Ids of what it holds, and who consumes what: maps as dicts."""
         return router_dump(await self._request("ROUTER_DUMP"))
 

@@ -17,6 +17,7 @@ from worker_bridge.checks import instance, integer, items, refuse, short_text, t
 from worker_bridge.consumer import Consumer, ConsumerLayers, layers_to_fbs
 from worker_bridge.data_consumer import DataConsumer
 from worker_bridge.data_producer import DataProducer
+from worker_bridge.dump_shapes import TransportDump
 from worker_bridge.dumps import transport_dump
 from worker_bridge.errors import InvalidParameters, NotFound, RequestRefused
 from worker_bridge.event_names import AnyTransportEvent, TransportEvent, names_of
@@ -225,7 +226,7 @@ class Transport(Resource[AnyTransportEvent]):
         self._emit("newdataconsumer", data_consumer)
         return data_consumer
 
-    async def dump(self) -> Body:
+    async def dump(self) -> TransportDump:
         """Everything that the worker knows of it, flat; maps as dicts, codes in lower case, nothing absent."""
         return transport_dump(await self._request("TRANSPORT_DUMP"))
 

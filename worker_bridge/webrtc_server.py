@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from worker_bridge.channel import Body, Channel
+from typing import cast
+
+from worker_bridge.channel import Channel
+from worker_bridge.dump_shapes import WebRtcServerDump
 from worker_bridge.event_names import WebRtcServerEvent, names_of
 from worker_bridge.resource import Resource
 
@@ -28,6 +31,6 @@ class WebRtcServer(Resource[WebRtcServerEvent]):
     def _let_go(self, transport: Resource) -> None:
         self._emit("webrtctransportunhandled", transport)
 
-    async def dump(self) -> Body:
+    async def dump(self) -> WebRtcServerDump:
         """Sockets, transports, and the ICE user name fragments by which packets find their transport."""
-        return await self._request("WEBRTCSERVER_DUMP")
+        return cast(WebRtcServerDump, await self._request("WEBRTCSERVER_DUMP"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, cast
 
 from worker_bridge.channel import Body, Channel
 from worker_bridge.connectivity import (
@@ -20,6 +20,7 @@ from worker_bridge.connectivity_fbs import (
     ice_parameters_from_fbs,
     tuple_from_fbs,
 )
+from worker_bridge.dump_shapes import WebRtcTransportDump
 from worker_bridge.event_names import WebRtcTransportEvent, names_of
 from worker_bridge.resource import CloseReason
 from worker_bridge.transport import EndpointTransport, RouterContext
@@ -64,6 +65,9 @@ class WebRtcTransport(EndpointTransport[WebRtcTransportEvent]):
         """New ICE credentials; the old ones end when the far end uses these (RFC 8445 §2.4)."""
         self.ice_parameters = ice_parameters_from_fbs(await self._request("TRANSPORT_RESTART_ICE"))
         return self.ice_parameters
+
+    async def dump(self) -> WebRtcTransportDump:
+        return cast(WebRtcTransportDump, await super().dump())
 
     def _created(self, dump: Body) -> None:
         super()._created(dump)

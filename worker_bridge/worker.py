@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import lru_cache
-from typing import Self
+from typing import Self, cast
 
 from worker_bridge import ortc
 from worker_bridge.channel import Body, Channel
@@ -22,11 +22,13 @@ from worker_bridge.checks import instance, items
 from worker_bridge.codec import MessageCodec
 from worker_bridge.connectivity import ListenInfo
 from worker_bridge.connectivity_fbs import listen_info_to_fbs
+from worker_bridge.dump_shapes import ResourceUsage, WorkerDump
 from worker_bridge.emitter import Emitter
 from worker_bridge.errors import NativeError, WorkerGone, WrongSettings
 from worker_bridge.event_names import BridgeEvent, WorkerEvent, names_of
+from worker_bridge.event_values import Listenable
 from worker_bridge.native import NativeWorker, locate
-from worker_bridge.observable import Events, Observable
+from worker_bridge.observable import Events
 from worker_bridge.process import WorkerProcess
 from worker_bridge.resource import CASCADE, AppData, CloseReason, Resource, new_id
 from worker_bridge.router import Router
@@ -76,7 +78,7 @@ class _Root(Resource):
         return sorted(super()._owned(), key=lambda child: CASCADE["worker"].closes.index(child.resource_kind))
 
 
-class Worker(Observable[WorkerEvent]):
+class Worker(Listenable[WorkerEvent]):
     """One running worker.
 
     Events: ``newrouter(router)``, ``newwebrtcserver(server)``, ``died(failure)`` when it ends without having been asked
@@ -87,7 +89,7 @@ class Worker(Observable[WorkerEvent]):
 
     def __init__(self, codec: MessageCodec, settings: WorkerSettings) -> None:
         self.app_data: AppData = {}
-        self.resource_usage: Body = {}  # of the last heartbeat, and when that was in monotonic seconds
+        self.resource_usage: ResourceUsage = {}  # of the last heartbeat, and when that was in monotonic seconds
         self.usage_at = 0.0
         self.started_at = time.monotonic()
         self.failure: Exception | None = None
@@ -233,13 +235,13 @@ class Worker(Observable[WorkerEvent]):
         self._emit("newrouter", router)
         return router
 
-    async def dump(self) -> Body:
+    async def dump(self) -> WorkerDump:
         """Ids of what is in it, and of everything that can be asked or notified: ``channel_message_handlers``."""
-        return await self._channel.request("WORKER_DUMP")
+        return cast(WorkerDump, await self._channel.request("WORKER_DUMP"))
 
-    async def get_resource_usage(self) -> Body:
+    async def get_resource_usage(self) -> ResourceUsage:
         """``getrusage(2)`` of the process: times in milliseconds, ``ru_maxrss`` in KiB."""
-        return await self._channel.request("WORKER_GET_RESOURCE_USAGE")
+        return cast(ResourceUsage, await self._channel.request("WORKER_GET_RESOURCE_USAGE"))
 
     async def update_settings(self, log_level: LogLevel | None = None, log_tags: Sequence[str] | None = None) -> None:
         """Log otherwise from now on. What is not given stays; ``log_tags=()`` silences them all."""
@@ -307,7 +309,7 @@ class Worker(Observable[WorkerEvent]):
         a question that says nothing of the worker.
         """
         overdue = 0
-        asked: asyncio.Future[Body] | None = None
+        asked: asyncio.Future[ResourceUsage] | None = None
         while True:
             if asked is None or asked.done():
                 asked = asyncio.ensure_future(self.get_resource_usage())
@@ -325,7 +327,7 @@ class Worker(Observable[WorkerEvent]):
                 waited = f"no answer to {oldest[1]} for {now - oldest[2]:.1f} s"
                 self._alarm(WorkerGone(f"worker {self.pid} hangs: {waited}"))
 
-    def _note_usage(self, answer: asyncio.Future[Body]) -> None:
+    def _note_usage(self, answer: asyncio.Future[ResourceUsage]) -> None:
         if not answer.cancelled() and answer.exception() is None:
             self.resource_usage, self.usage_at = answer.result(), time.monotonic()
 

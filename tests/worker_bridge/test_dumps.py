@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, get_type_hints
 
+import msgspec
 import pytest
 
-from tests.worker_bridge.rtp_peer import LOOPBACK
-from tests.worker_bridge.rtp_samples import camera, changed, simulcast
+from tests.worker_bridge.rtp_peer import LOOPBACK, RtpPeer
+from tests.worker_bridge.rtp_samples import camera, changed, microphone, simulcast
 from worker_bridge.connectivity import ListenInfo
 from worker_bridge.consumer import ConsumerLayers
+from worker_bridge.dump_shapes import ProducerDump, ResourceUsage
 from worker_bridge.resource import Resource
 from worker_bridge.router import Router
 from worker_bridge.sctp import SctpOptions, SctpStreamParameters
+from worker_bridge.worker import Worker
 
 
 def strings(value: Any) -> Iterator[str]:
@@ -95,3 +98,27 @@ async def test_data_keeps_its_labels_as_they_are(made: dict[str, Resource]) -> N
     assert dump["sctp_stream_parameters"] == SctpStreamParameters(0, ordered=False, max_retransmits=2)
     router = await made["router"].dump()  # type: ignore[attr-defined]
     assert router["map_data_consumer_id_data_producer_id"] == {made["data_consumer"].id: made["data_producer"].id}
+
+
+async def test_every_key_that_comes_is_declared_and_of_its_type(worker: Worker, made: dict[str, Resource]) -> None:
+    """msgspec reads a dump by its declaration, and drops what that does not name."""
+    server = await worker.create_webrtc_server([LOOPBACK])
+    for asked in (worker, server, *made.values()):
+        shape = get_type_hints(asked.dump)["return"]  # type: ignore[union-attr]
+        dump = await asked.dump()  # type: ignore[union-attr]
+        assert msgspec.convert(dump, shape) == dump, asked
+    usage = await worker.get_resource_usage()
+    assert usage.keys() == ResourceUsage.__annotations__.keys()
+    assert msgspec.convert(usage, ResourceUsage) == usage
+
+
+async def test_a_stream_that_came_is_declared_too(router: Router, peers: Callable[[], RtpPeer]) -> None:
+    plain = await router.create_plain_transport(LOOPBACK, comedia=True)
+    producer = await plain.produce("audio", microphone())
+    heard = producer.wait_for("score")
+    [codec], [encoding] = producer.rtp_parameters.codecs, producer.rtp_parameters.encodings
+    peers().send(plain.tuple, ssrc=encoding.ssrc or 0, payload_type=codec.payload_type)
+    await heard
+    dump = await producer.dump()
+    assert [stream["params"]["ssrc"] for stream in dump["rtp_streams"]] == [encoding.ssrc]
+    assert msgspec.convert(dump, ProducerDump) == dump

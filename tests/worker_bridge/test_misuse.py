@@ -12,7 +12,7 @@ from tests.worker_bridge.rtp_peer import LOOPBACK
 from tests.worker_bridge.rtp_samples import OPUS, ROUTER, microphone
 from worker_bridge.consumer import ConsumerLayers
 from worker_bridge.errors import BridgeError, InvalidParameters
-from worker_bridge.observable import EventStream
+from worker_bridge.event_stream import EventStream
 from worker_bridge.plain_transport import PlainTransport
 from worker_bridge.resource import Resource
 from worker_bridge.router import Router
