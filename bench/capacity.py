@@ -79,7 +79,7 @@ def step(calls: int, hold_s: int) -> Json:
     with voiceplane(unit_seconds=str(UNIT_S)) as server:
         done = subprocess.run(
             [
-                *(sys.executable, "-m", "app", "loadtest", "--base", server.base, "--token-secret", SECRET),
+                *(sys.executable, "-m", "voiceplane", "loadtest", "--base", server.base, "--token-secret", SECRET),
                 *("--calls", str(calls), "--ramp", str(RAMP), "--duration", str(hold_s), "--json", "-"),
                 *("--witnesses", "1", "--max-loss", str(MAX_LOSS)),
             ],

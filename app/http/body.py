@@ -87,13 +87,13 @@ async def read_up_to_limit(content: StreamReader, within_s: float) -> bytes:
 
 
 def refuse_announced_size(request: web.Request) -> None:
-    """:raises PayloadTooLarge: where ``Content-Length`` is over the limit already."""
+    """Raises PayloadTooLarge where ``Content-Length`` is over the limit already."""
     if (request.content_length or 0) > MAX_BODY_BYTES:
         raise PayloadTooLarge
 
 
 def refuse_other_types(request: web.Request) -> None:
-    """:raises UnsupportedMediaType: for all but plain UTF-8 JSON; a missing type is another type (RFC 9110 §8.3)."""
+    """Raises UnsupportedMediaType for all but plain UTF-8 JSON; a missing type is another type (RFC 9110 §8.3)."""
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise UnsupportedMediaType
     if request.headers.get("Content-Type") in _COMMON_TYPES:

@@ -97,7 +97,7 @@ async def refuse_what_names_no_resource(request: web.Request) -> None:
     """Of what no route has: the forms that are no path (RFC 9112 §3.2.3, §3.2.4), which a token makes no better, and
     a public path with a slash too many, which is led to the one without.
 
-    :raises HTTPException: for these. Whatever else has no route goes on, so that a stranger learns no path.
+    Raises HTTPException for these. Whatever else has no route goes on, so that a stranger learns no path.
     """
     target = request.rel_url.raw_path
     if request.method == hdrs.METH_CONNECT or not target.startswith("/"):
@@ -118,7 +118,7 @@ def recalled(app: web.Application, request: web.Request) -> Claims | None:
 
 
 async def identify(app: web.Application, request: web.Request, route: str) -> Claims:
-    """The claims of the request's token. :raises Unauthorized: where it has no good one."""
+    """The claims of the request's token. Raises Unauthorized where it has no good one."""
     authorization = request.headers.get(hdrs.AUTHORIZATION)
     if route == WEBSOCKET_ROUTE:
         token = offered_token(authorization, request.headers.get(hdrs.SEC_WEBSOCKET_PROTOCOL))

@@ -104,7 +104,7 @@ async def started(settings: Settings, *, ready: bool = True) -> AsyncIterator[No
     log = settings.data_dir / f"run-{number}.log"
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "app", "serve"),
+            *(sys.executable, "-m", "voiceplane", "serve"),
             cwd=settings.data_dir,
             env=environment_of(settings),
             stdin=DEVNULL,

@@ -12,7 +12,7 @@ from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 
 from tests.examples.programs import Running, started
 from voiceplane.client.handler import _gather_on_loopback
-from voiceplane.client.tone import FRAMES_PER_SECOND, Ear, Tone
+from voiceplane.client.tone import FRAMES_PER_SECOND, Tone, ToneReceiver
 
 PRINT = ":".join(["AB"] * 32)  # of a certificate
 
@@ -30,11 +30,11 @@ async def url_of(room: Running) -> str:
 
 async def test_a_visitor_hears_itself(room: Running):
     url = await url_of(room)
-    async with visitor(url, hz=500) as ear:
-        await ear.heard(FRAMES_PER_SECOND)
-        ear.forget()
-        await ear.heard(2 * FRAMES_PER_SECOND)
-        assert ear.dominant_hz() == pytest.approx(500, abs=5)
+    async with visitor(url, hz=500) as receiver:
+        await receiver.heard(FRAMES_PER_SECOND)
+        receiver.forget()
+        await receiver.heard(2 * FRAMES_PER_SECOND)
+        assert receiver.dominant_hz() == pytest.approx(500, abs=5)
         await room.says("visitor")
     assert (await room.says("visitor")).endswith("has left")
 
@@ -52,19 +52,19 @@ async def test_an_offer_that_can_not_be_is_refused_with_a_reason(room: Running, 
 
 
 @asynccontextmanager
-async def visitor(url: str, hz: float) -> AsyncIterator[Ear]:
+async def visitor(url: str, hz: float) -> AsyncIterator[ToneReceiver]:
     """Sings to the room, and listens."""
-    peer, tone, ear = RTCPeerConnection(RTCConfiguration(iceServers=[])), Tone(hz), Ear()
+    peer, tone, receiver = RTCPeerConnection(RTCConfiguration(iceServers=[])), Tone(hz), ToneReceiver()
     sender = peer.addTrack(tone)
     _gather_on_loopback(sender.transport.transport._connection)
     listening: list[asyncio.Task[None]] = []
-    peer.on("track", lambda track: listening.append(asyncio.create_task(ear.listen(track), name="ear")))
+    peer.on("track", lambda track: listening.append(asyncio.create_task(receiver.listen(track), name="receiver")))
     try:
         await peer.setLocalDescription(await peer.createOffer())
         async with aiohttp.ClientSession() as http, http.post(f"{url}/offer", data=peer.localDescription.sdp) as answer:
             assert answer.status == 200, await answer.text()
             await peer.setRemoteDescription(RTCSessionDescription(await answer.text(), "answer"))
-        yield ear
+        yield receiver
     finally:
         tone.stop()
         await peer.close()

@@ -78,7 +78,7 @@ async def test_a_call_that_the_server_ends_is_told_at_once(server):
 async def command(server, folder, *options, **environment):
     """The exit code, stdout and stderr of a call for one second."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "app", "call", "--base", server.base, "--seconds", "1", *options),
+        *(sys.executable, "-m", "voiceplane", "call", "--base", server.base, "--seconds", "1", *options),
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(REPOSITORY), "VOICEPLANE_JWT_SECRET": SECRET, **environment},
         stdout=PIPE,

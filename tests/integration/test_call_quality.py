@@ -201,8 +201,8 @@ async def test_who_mutes_itself_is_neither_dead_nor_unheard(call):
     async with conversation(call.user, call.otomo, call.call_id) as talk:
         await talk.heard()
         await call.user.pause_producer(talk.user_voice.producer_id)
-        await talk.otomo_hearing.ear.count(1, within_s=0.1)
-        await talk.user_hearing.heard(talk.user_hearing.ear.frames + 8 * FRAMES_PER_SECOND)
+        await talk.otomo_hearing.receiver.count(1, within_s=0.1)
+        await talk.user_hearing.heard(talk.user_hearing.receiver.frames + 8 * FRAMES_PER_SECOND)
         assert await flagged(call) == set()
         assert (await record_of(call))["flags"] == []
 

@@ -23,8 +23,9 @@ async def test_media_flows_in_both_directions_with_the_worker_as_dtls(call, ours
         roles = [role for party in (talk.user, talk.otomo) for role in party.dtls_roles()]
         assert roles == [ours] * 4, f"the worker was to be DTLS {workers} on all four transports"
         arrived = await asyncio.gather(
-            talk.otomo_hearing.ear.count(FRAMES, within_s=10), talk.user_hearing.ear.count(FRAMES, within_s=10)
+            talk.otomo_hearing.receiver.count(FRAMES, within_s=10),
+            talk.user_hearing.receiver.count(FRAMES, within_s=10),
         )
         assert min(arrived) >= 0.95 * FRAMES
-        assert talk.otomo_hearing.ear.dominant_hz() == pytest.approx(USER_HZ, abs=5)
-        assert talk.user_hearing.ear.dominant_hz() == pytest.approx(OTOMO_HZ, abs=5)
+        assert talk.otomo_hearing.receiver.dominant_hz() == pytest.approx(USER_HZ, abs=5)
+        assert talk.user_hearing.receiver.dominant_hz() == pytest.approx(OTOMO_HZ, abs=5)

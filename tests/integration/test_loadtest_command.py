@@ -27,7 +27,7 @@ async def short_units(settings_with):
         yield server
 
 
-async def test_five_calls_lose_nothing_and_are_charged_what_they_lived(short_units, tmp_path):
+async def test_five_calls_lose_nothing_and_are_charged_for_as_long_as_they_lasted(short_units, tmp_path):
     code, out, err = await loadtest(
         short_units, "--calls", "5", "--ramp", "10/s", "--duration", "3s", "--witnesses", "1"
     )
@@ -153,7 +153,7 @@ async def started(server: Server, *options: str) -> Process:
 
 async def spawned(folder: Path, *options: str, **environment: str) -> Process:
     return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "app", "loadtest", *options),
+        *(sys.executable, "-m", "voiceplane", "loadtest", *options),
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(REPOSITORY), "VOICEPLANE_JWT_SECRET": SECRET, **environment},
         stdout=PIPE,

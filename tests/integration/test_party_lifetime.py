@@ -17,7 +17,7 @@ NOBODYS_PRODUCER = "00000000-0000-4000-8000-000000000000"
 
 
 def media_tasks() -> list[str]:
-    """What aiortc, aioice and our ears still do."""
+    """What aiortc, aioice and our tone receivers still do."""
     ours = ("aiortc", "aioice", "pymediasoup", "voiceplane/client")
     coros = [task.get_coro() for task in asyncio.all_tasks()]
     return [coro.__qualname__ for coro in coros if any(name in coro.cr_code.co_filename for name in ours)]

@@ -20,13 +20,13 @@ async def test_each_party_hears_the_others_tone(call):
     async with conversation(call.user, call.otomo, call.call_id) as talk:
         await talk.heard()
         to_otomo, to_user = await asyncio.gather(
-            talk.otomo_hearing.ear.count(FRAMES, within_s=LATE_S),
-            talk.user_hearing.ear.count(FRAMES, within_s=LATE_S),
+            talk.otomo_hearing.receiver.count(FRAMES, within_s=LATE_S),
+            talk.user_hearing.receiver.count(FRAMES, within_s=LATE_S),
         )
         assert to_otomo >= ENOUGH
         assert to_user >= ENOUGH
-        assert talk.otomo_hearing.ear.dominant_hz() == pytest.approx(USER_HZ, abs=2)
-        assert talk.user_hearing.ear.dominant_hz() == pytest.approx(OTOMO_HZ, abs=2)
+        assert talk.otomo_hearing.receiver.dominant_hz() == pytest.approx(USER_HZ, abs=2)
+        assert talk.user_hearing.receiver.dominant_hz() == pytest.approx(OTOMO_HZ, abs=2)
         released = await call.user.cleanup(call.call_id)
     assert (released.transports, released.producers, released.consumers) == (4, 2, 2)
 
@@ -34,19 +34,19 @@ async def test_each_party_hears_the_others_tone(call):
 async def test_a_muted_party_is_not_heard_until_it_is_unmuted(call):
     async with conversation(call.user, call.otomo, call.call_id) as talk:
         await talk.heard(FRAMES_PER_SECOND)
-        ear, other_ear = talk.otomo_hearing.ear, talk.user_hearing.ear
+        receiver, other_receiver = talk.otomo_hearing.receiver, talk.user_hearing.receiver
 
         await call.user.pause_producer(talk.user_voice.producer_id)
         await talk.user_voice.tone.sent(talk.user_voice.tone.frames + UNDER_WAY)
-        muted_at, other_at = ear.frames, other_ear.frames
+        muted_at, other_at = receiver.frames, other_receiver.frames
         await talk.user_voice.tone.sent(talk.user_voice.tone.frames + FRAMES_PER_SECOND)
-        assert ear.frames == muted_at
-        assert other_ear.frames >= other_at + 0.8 * FRAMES_PER_SECOND  # the other direction goes on
+        assert receiver.frames == muted_at
+        assert other_receiver.frames >= other_at + 0.8 * FRAMES_PER_SECOND  # the other direction goes on
 
         await call.user.resume_producer(talk.user_voice.producer_id)
-        ear.forget()
+        receiver.forget()
         await talk.otomo_hearing.heard(muted_at + FRAMES_PER_SECOND)
-        assert ear.dominant_hz() == pytest.approx(USER_HZ, abs=2)
+        assert receiver.dominant_hz() == pytest.approx(USER_HZ, abs=2)
 
 
 async def test_a_paused_consumer_gets_no_sound(call):
@@ -55,7 +55,7 @@ async def test_a_paused_consumer_gets_no_sound(call):
         await talk.heard(FRAMES_PER_SECOND)
         await call.otomo.request("POST", f"/rtc/consumers/{talk.otomo_hearing.consumer_id}/pause")
         await talk.user_voice.tone.sent(talk.user_voice.tone.frames + UNDER_WAY)
-        arrived = talk.otomo_hearing.ear.frames
+        arrived = talk.otomo_hearing.receiver.frames
         with pytest.raises(NoMedia, match="ICE completed, DTLS connected"):
             await talk.otomo_hearing.heard(arrived + 1, within_s=1.0)
 
@@ -65,6 +65,6 @@ async def test_a_party_that_stops_sending_still_hears(call):
         await talk.heard(FRAMES_PER_SECOND)
         talk.user.stop_sending()
         await talk.otomo_voice.tone.sent(talk.otomo_voice.tone.frames + UNDER_WAY)
-        arrived = talk.otomo_hearing.ear.frames
-        assert await talk.user_hearing.ear.count(FRAMES_PER_SECOND, within_s=LATE_S) >= 0.95 * FRAMES_PER_SECOND
-        assert talk.otomo_hearing.ear.frames == arrived
+        arrived = talk.otomo_hearing.receiver.frames
+        assert await talk.user_hearing.receiver.count(FRAMES_PER_SECOND, within_s=LATE_S) >= 0.95 * FRAMES_PER_SECOND
+        assert talk.otomo_hearing.receiver.frames == arrived

@@ -34,15 +34,15 @@ async def test_a_killed_process_takes_nobody_with_it(call, server):
         async with stranger(server.base, token, call.call_id, voice.producer_id) as otomo:
             hearing = await user.receive(await line(otomo))
             await hearing.heard(FRAMES_PER_SECOND)
-            assert hearing.ear.dominant_hz() == pytest.approx(OTOMO_HZ, abs=5)
+            assert hearing.receiver.dominant_hz() == pytest.approx(OTOMO_HZ, abs=5)
             assert await line(otomo) == "hears"
 
             otomo.kill()
             await otomo.wait()
             await voice.tone.sent(voice.tone.frames + UNDER_WAY)
-            arrived = hearing.ear.frames
+            arrived = hearing.receiver.frames
             await voice.tone.sent(voice.tone.frames + FRAMES_PER_SECOND)
-            assert hearing.ear.frames == arrived, "a dead process does not speak"
+            assert hearing.receiver.frames == arrived, "a dead process does not speak"
 
         await is_intact(call, user)
         assert await call.user.cleanup(call.call_id) == Released(transports=4, producers=2, consumers=2)
@@ -54,9 +54,9 @@ async def test_a_party_whose_network_is_gone_takes_nobody_with_it(call, server):
         await talk.heard(FRAMES_PER_SECOND)
         talk.otomo.vanish()
         await talk.user_voice.tone.sent(talk.user_voice.tone.frames + UNDER_WAY)
-        arrived = talk.user_hearing.ear.frames
+        arrived = talk.user_hearing.receiver.frames
         await talk.user_voice.tone.sent(talk.user_voice.tone.frames + FRAMES_PER_SECOND)
-        assert talk.user_hearing.ear.frames == arrived
+        assert talk.user_hearing.receiver.frames == arrived
 
         await is_intact(call, talk.user)
         assert await call.user.cleanup(call.call_id) == Released(transports=4, producers=2, consumers=2)
@@ -94,7 +94,7 @@ async def test_a_party_that_leaves_in_order_can_come_back(call, server):
             assert new.producer_id != old.producer_id
             came_back = await otomo.receive(voice.producer_id)
             await came_back.heard(FRAMES_PER_SECOND)
-            assert came_back.ear.dominant_hz() == pytest.approx(440.0, abs=5)
+            assert came_back.receiver.dominant_hz() == pytest.approx(440.0, abs=5)
             # Both parties' two transports, both producers, and the one consumer whose producer is still there.
             assert await call.user.cleanup(call.call_id) == Released(transports=4, producers=2, consumers=1)
     await worker_holds_nothing(server)

@@ -44,7 +44,7 @@ async def test_a_call_ends_with_its_worker_and_the_next_one_has_sound(call, open
     next_call = await open_call()
     async with conversation(next_call.user, next_call.otomo, next_call.call_id) as talk:
         await talk.heard(FRAMES_PER_SECOND)
-        assert talk.otomo_hearing.ear.dominant_hz() == pytest.approx(USER_HZ, abs=5)
-        assert talk.user_hearing.ear.dominant_hz() == pytest.approx(OTOMO_HZ, abs=5)
+        assert talk.otomo_hearing.receiver.dominant_hz() == pytest.approx(USER_HZ, abs=5)
+        assert talk.user_hearing.receiver.dominant_hz() == pytest.approx(OTOMO_HZ, abs=5)
     assert slot.restarts == 1
     assert len((await server.worker_dump())["router_ids"]) == 1, "only the second call has a room"

@@ -154,17 +154,17 @@ async def run_call(
 
 
 async def _measure(sender: str, receiver: str, voice: Voice, hearing: Hearing, seconds: float) -> Direction:
-    ear, frames = hearing.ear, round(seconds * FRAMES_PER_SECOND)
-    received = await ear.count(frames, within_s=seconds + LATE_S)
+    tone, frames = hearing.receiver, round(seconds * FRAMES_PER_SECOND)
+    received = await tone.count(frames, within_s=seconds + LATE_S)
     return Direction(
         sender=sender,
         receiver=receiver,
         sent_hz=voice.tone.hz,
-        heard_hz=ear.dominant_hz(),
+        heard_hz=tone.dominant_hz(),
         frames_sent=frames,
         frames_received=received,
         packets_lost=await hearing.packets_lost(),
-        first_sound_ms=((ear.first_frame_at or voice.produced_at) - voice.produced_at) * 1000,
+        first_sound_ms=((tone.first_frame_at or voice.produced_at) - voice.produced_at) * 1000,
     )
 
 

@@ -21,7 +21,7 @@ from pymediasoup.transport import Transport
 from voiceplane.client.api import Api
 from voiceplane.client.errors import NoMedia
 from voiceplane.client.handler import DtlsRole, PartyHandler
-from voiceplane.client.tone import Ear, Tone
+from voiceplane.client.tone import Tone, ToneReceiver
 
 FIRST_SOUND_TIMEOUT_S = 15.0  # ICE, DTLS and the first frames
 
@@ -38,9 +38,9 @@ class Voice:
 class Hearing:
     """What this party receives from one producer."""
 
-    def __init__(self, consumer_id: str, ear: Ear, handler: PartyHandler) -> None:
+    def __init__(self, consumer_id: str, receiver: ToneReceiver, handler: PartyHandler) -> None:
         self.consumer_id = consumer_id
-        self.ear = ear
+        self.receiver = receiver
         self._handler = handler
 
     async def heard(self, frames: int, within_s: float = FIRST_SOUND_TIMEOUT_S) -> None:
@@ -50,11 +50,10 @@ class Hearing:
         """
         try:
             async with asyncio.timeout(within_s):
-                await self.ear.heard(frames)
+                await self.receiver.heard(frames)
         except TimeoutError as error:
-            raise NoMedia(
-                f"{self.ear.frames} of {frames} audio frames arrived within {within_s:g} s ({self._handler.state()})"
-            ) from error
+            arrived = f"{self.receiver.frames} of {frames} audio frames arrived within {within_s:g} s"
+            raise NoMedia(f"{arrived} ({self._handler.state()})") from error
 
     async def packets_lost(self) -> int:
         """RTP packets missing so far, by their sequence numbers."""
@@ -117,12 +116,12 @@ class Party:
             kind=answer.kind,
             rtpParameters=RtpParameters.model_validate(answer.rtp_parameters),
         )
-        ear = Ear()
+        receiver = ToneReceiver()
         if consumer.track is not None:
-            task = asyncio.create_task(ear.listen(consumer.track), name=f"ear of {answer.consumer_id}")
+            task = asyncio.create_task(receiver.listen(consumer.track), name=f"receiver of {answer.consumer_id}")
             self._stack.push_async_callback(_cancelled, task)
         await self.api.resume_consumer(answer.consumer_id)
-        return Hearing(answer.consumer_id, ear, self._handlers[-1])
+        return Hearing(answer.consumer_id, receiver, self._handlers[-1])
 
     def stop_sending(self) -> None:
         """End the tone: no RTP leaves any more, while the transport stays connected."""

@@ -1,4 +1,4 @@
-"""A tone that can be sent, and an ear that says what arrived. Knows audio frames, nothing of the network."""
+"""A tone that can be sent, and a receiver that measures what arrives. Knows audio frames, nothing of the network."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SAMPLE_RATE = 48_000  # Hz, Opus' only RTP clock (RFC 7587 §4.1)
 FRAME_SAMPLES = 960  # 20 ms
 FRAMES_PER_SECOND = SAMPLE_RATE // FRAME_SAMPLES
 AMPLITUDE = 0.3  # of full scale: loud enough to find, far from clipping
-EAR_FRAMES = FRAMES_PER_SECOND  # the last second is analysed, so one FFT bin is 1 Hz wide
+REMEMBERED_FRAMES = FRAMES_PER_SECOND  # the last second is analysed, so one FFT bin is 1 Hz wide
 SILENCE = 0.01  # of full scale, RMS; Opus' comfort noise lies well below
 
 
@@ -59,14 +59,14 @@ class Tone(MediaStreamTrack):
             await self._sent.wait_for(lambda: self.frames >= frames)
 
 
-class Ear:
+class ToneReceiver:
     """Takes every frame off a received track: counts it, and keeps the last second to be analysed."""
 
     def __init__(self) -> None:
         self.frames = 0
         self.first_frame_at: float | None = None  # the loop's clock, seconds
         self._last_pts = 0  # of the last frame, in samples of the sender's clock since the first
-        self._recent: deque[npt.NDArray[np.float64]] = deque(maxlen=EAR_FRAMES)
+        self._recent: deque[npt.NDArray[np.float64]] = deque(maxlen=REMEMBERED_FRAMES)
         self._windows: list[_Window] = []
         self._heard = asyncio.Condition()
 

@@ -70,9 +70,9 @@ class Handshake:
         self._connection.set_connect_state()
 
     def advance(self, datagram: bytes | None = None) -> bytes:
-        """Take what came, or begin; return what is to be sent, if anything.
+        """Take a datagram that came, or begin the handshake. Returns what is to be sent, which may be nothing.
 
-        :raises LegFailed: the peer broke off, or is not who signalling said.
+        Raises LegFailed where the peer breaks off, or its certificate is not the one that signalling named.
         """
         if datagram is not None:
             self._connection.bio_write(datagram)

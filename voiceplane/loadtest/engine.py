@@ -1,4 +1,4 @@
-"""The driver's handle of the generator: starts it, opens legs in it, and hears what became of them."""
+"""The driver's side of the generator process: starts it, opens legs in it, and receives what becomes of them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any, Self, TypeVar
 from voiceplane.loadtest.dtls import Fingerprint
 from voiceplane.loadtest.errors import GeneratorGone, LegFailed
 from voiceplane.loadtest.leg import Address, Credentials
-from voiceplane.loadtest.sink import Tally
+from voiceplane.loadtest.sink import PacketCounts
 from voiceplane.loadtest.voice import Stream
 from worker_bridge.environment import for_program
 
@@ -29,8 +29,8 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Since the beginning. `forwarded`: packets by tenths of a millisecond under way; `behind`: the generator's slots
-    by tenths of a millisecond of delay."""
+    """Counted since the beginning. `forwarded`: packets by the time that they were under way; `behind`: the generator's
+    slots by how late they were; both in tenths of a millisecond."""
 
     packets: Counter[str] = field(default_factory=Counter)
     forwarded: Counter[int] = field(default_factory=Counter)
@@ -38,23 +38,23 @@ class Totals:
 
 
 class LegHandle:
-    """One transport in the generator, and what is to be heard of it: a future for each piece of news."""
+    """One transport in the generator, with a future for each event that is still to come of it."""
 
     def __init__(self, number: int) -> None:
         loop = asyncio.get_running_loop()
         self.number = number
         self.opened: asyncio.Future[None] = loop.create_future()
         self.heard: asyncio.Future[float] = loop.create_future()  # milliseconds from `talk` to the first packet
-        self.tallied: asyncio.Future[Tally] = loop.create_future()
+        self.packets_counted: asyncio.Future[PacketCounts] = loop.create_future()
 
     def fail(self, error: Exception) -> None:
-        for one in (self.opened, self.heard, self.tallied):
+        for one in (self.opened, self.heard, self.packets_counted):
             if not one.done():
                 one.set_exception(error)
                 one.exception()  # whether anybody waits for it or not
 
     def cancel(self) -> None:
-        for one in (self.opened, self.heard, self.tallied):
+        for one in (self.opened, self.heard, self.packets_counted):
             one.cancel()
 
 
@@ -75,7 +75,7 @@ class Engine:
     @classmethod
     @asynccontextmanager
     async def running(cls) -> AsyncIterator[Self]:
-        """A generator that is up, and that is gone when the block ends. :raises GeneratorGone: it does not start."""
+        """A generator that runs until the block is left. Raises GeneratorGone where it does not start."""
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "voiceplane.loadtest.generator"),
             stdin=PIPE,
@@ -84,13 +84,13 @@ class Engine:
             env=for_program(),
         )
         engine = cls(process)
-        listening = asyncio.create_task(engine._listen(), name="generator's news")
+        listening = asyncio.create_task(engine._listen(), name="generator's events")
         try:
             await _answered(engine._ready.wait())
             engine._require_running()
             yield engine
         finally:
-            await engine._stop()
+            await engine._end_process()
             await listening
 
     def open(
@@ -102,11 +102,11 @@ class Engine:
         stream: Stream | None = None,
         hears: LegHandle | None = None,
     ) -> LegHandle:
-        """Begin ICE and DTLS of one transport; its `opened` says when they are through, or fails with LegFailed."""
+        """Begin ICE and DTLS of one transport; its `opened` is done when they are through, or fails with LegFailed."""
         self._require_running()
         self._next += 1
         leg = self._legs[self._next] = LegHandle(self._next)
-        self._tell(
+        self._command(
             "open",
             leg=leg.number,
             address=address,
@@ -118,17 +118,17 @@ class Engine:
         return leg
 
     def talk(self, legs: Sequence[LegHandle]) -> None:
-        """Let the voices that these legs hear begin."""
-        self._tell("talk", legs=[leg.number for leg in legs])
+        """Let these legs' senders begin."""
+        self._command("talk", legs=[leg.number for leg in legs])
 
-    async def hush(self, legs: Sequence[LegHandle]) -> list[Tally]:
-        """End the voices that these legs hear. Returns what each has come to, once nothing is under way any more."""
-        self._tell("hush", legs=[leg.number for leg in legs])
-        return list(await _answered(asyncio.gather(*(leg.tallied for leg in legs))))
+    async def stop(self, legs: Sequence[LegHandle]) -> list[PacketCounts]:
+        """Stop these legs' senders. Returns each direction's packets, once none is under way any more."""
+        self._command("stop", legs=[leg.number for leg in legs])
+        return list(await _answered(asyncio.gather(*(leg.packets_counted for leg in legs))))
 
     def close(self, legs: Sequence[LegHandle]) -> None:
         """Close the transports' sockets."""
-        self._tell("close", legs=[leg.number for leg in legs])
+        self._command("close", legs=[leg.number for leg in legs])
         for leg in legs:
             leg.cancel()
             self._legs.pop(leg.number, None)
@@ -137,11 +137,11 @@ class Engine:
         """Renew `totals` now."""
         self._require_running()
         self._counted.clear()
-        self._tell("count")
+        self._command("count")
         await _answered(self._counted.wait())
         self._require_running()
 
-    def _tell(self, command: str, **arguments: Any) -> None:
+    def _command(self, command: str, **arguments: Any) -> None:
         if self._process.stdin is not None and not self._gone:
             self._process.stdin.write(json.dumps({"do": command, **arguments}).encode() + b"\n")
 
@@ -152,38 +152,38 @@ class Engine:
     async def _listen(self) -> None:
         assert self._process.stdout is not None  # noqa: S101  it is a pipe
         async for line in self._process.stdout:
-            self._take(json.loads(line))
+            self._handle(json.loads(line))
         self._gone = True
         self._ready.set()
         self._counted.set()
         for leg in self._legs.values():
             leg.fail(GeneratorGone("the generator of the media has ended"))
 
-    def _take(self, news: dict[str, Any]) -> None:
-        match news:
-            case {"news": "ready", "fingerprint": fingerprint}:
+    def _handle(self, event: dict[str, Any]) -> None:
+        match event:
+            case {"event": "ready", "fingerprint": fingerprint}:
                 self.fingerprint = Fingerprint(*fingerprint)
                 self._ready.set()
-            case {"news": "totals", "packets": packets, "forwarded": forwarded, "behind": behind}:
+            case {"event": "totals", "packets": packets, "forwarded": forwarded, "behind": behind}:
                 self.totals = Totals(Counter(packets), Counter(dict(forwarded)), Counter(dict(behind)))
-                if "asked" in news:
+                if "asked" in event:
                     self._counted.set()
             case {"leg": number} if number in self._legs:
-                self._tell_leg(self._legs[number], news)
+                self._update_leg(self._legs[number], event)
 
-    def _tell_leg(self, leg: LegHandle, news: dict[str, Any]) -> None:
-        match news:
-            case {"news": "open"} if not leg.opened.done():
+    def _update_leg(self, leg: LegHandle, event: dict[str, Any]) -> None:
+        match event:
+            case {"event": "open"} if not leg.opened.done():
                 leg.opened.set_result(None)
-            case {"news": "heard", "ms": ms} if not leg.heard.done():
+            case {"event": "heard", "ms": ms} if not leg.heard.done():
                 leg.heard.set_result(ms)
-            case {"news": "tally", "tally": tally} if not leg.tallied.done():
-                leg.tallied.set_result(Tally(*tally))
-            case {"news": "failed", "why": why}:
+            case {"event": "counts", "counts": counts} if not leg.packets_counted.done():
+                leg.packets_counted.set_result(PacketCounts(*counts))
+            case {"event": "failed", "why": why}:
                 leg.fail(LegFailed(why))
 
-    async def _stop(self) -> None:
-        """Its stdin ends, and so does it; what does not go by itself is killed."""
+    async def _end_process(self) -> None:
+        """Close its stdin, which ends it; kill it where it does not end in time."""
         assert self._process.stdin is not None  # noqa: S101  it is a pipe
         self._process.stdin.close()
         try:
@@ -197,7 +197,7 @@ class Engine:
 
 
 async def _answered(answer: Awaitable[Result]) -> Result:
-    """:raises GeneratorGone: it takes too long."""
+    """Raises GeneratorGone where the answer takes too long."""
     try:
         async with asyncio.timeout(ANSWERS_WITHIN_S):
             return await answer

@@ -1,6 +1,6 @@
-"""The process that makes the media of all calls: `python -m voiceplane.loadtest.generator`. `engine.py` drives it.
+"""The process that makes the media of all calls: `python -m voiceplane.loadtest.generator`, driven by `engine.py`.
 
-Commands come as JSON lines on stdin, news go out as JSON lines on stdout. One thread and no event loop: a thousand
+Commands come as JSON lines on stdin, events go out as JSON lines on stdout. One thread and no event loop: a thousand
 times a second it sends what is due, and takes what has come. Python pays 1.4 µs for libsrtp and 4 µs for the two system
 calls of a packet; a second media server in its place would pay what the first one does.
 
@@ -36,15 +36,15 @@ Message = dict[str, Any]
 
 
 class Generator:
-    """All legs by number; a leg that hears knows the one that it hears."""
+    """All legs by number; a leg that receives knows the leg that sends to it."""
 
     def __init__(self, say: Callable[[Message], None]) -> None:
         self.identity = Identity()
         self._say = say
         self._legs: dict[int, Leg] = {}
         self._by_descriptor: dict[int, Leg] = {}
-        self._silent: dict[Leg, int] = {}  # who has heard nothing yet: since when, by the wall clock
-        self._settling: dict[Leg, float] = {}  # whose voice is silent again: since when
+        self._silent: dict[Leg, int] = {}  # receivers without a packet yet: since when, in ns of the wall clock
+        self._settling: dict[Leg, float] = {}  # receivers whose sender has stopped: since when
         self._forwarded: Counter[int] = Counter()
         self._ended: Counter[str] = Counter()  # what legs that are closed had counted
         self._poll = select.epoll()
@@ -64,7 +64,7 @@ class Generator:
                 leg.speak()
             if not self._take_what_came(commands):
                 return
-            self._look_around(time.monotonic())
+            self._do_due_work(time.monotonic())
 
     def _take_what_came(self, commands: int) -> bool:
         """As much as there is until the next voice is due. False at the end of the commands."""
@@ -105,7 +105,7 @@ class Generator:
         try:
             made = Leg(leg, Address(*address), Credentials(*credentials), prints, self.identity)
         except OSError as error:
-            self._say({"news": "failed", "leg": leg, "why": f"no socket can be had: {error.strerror}"})
+            self._say({"event": "failed", "leg": leg, "why": f"no socket can be had: {error.strerror}"})
             return
         made.stream = Stream(*stream) if stream is not None else None
         made.hears = self._legs.get(hears) if hears is not None else None
@@ -114,17 +114,17 @@ class Generator:
         self._guarded(made, lambda: made.step(time.monotonic()))
 
     def _do_talk(self, legs: list[int]) -> None:
-        """Both ends of each voice are up: let it be heard. `legs` are those that hear."""
-        for ear in self._open(legs):
-            self._silent[ear] = time.time_ns()
-            self._guarded(ear, lambda ear=ear: self._pace.add(ear.listen(self._forwarded)))  # type: ignore[misc]
+        """Let the senders begin: both ends are up. `legs` are those that receive."""
+        for receiver in self._open(legs):
+            self._silent[receiver] = time.time_ns()
+            self._guarded(receiver, lambda receiver=receiver: self._pace.add(receiver.listen(self._forwarded)))  # type: ignore[misc]
 
-    def _do_hush(self, legs: list[int]) -> None:
-        """Let the voices that these legs hear fall silent; each is told of by a `tally` once all has arrived."""
-        for ear in self._open(legs):
-            if ear.hears is not None:
-                self._pace.remove(ear.hears)
-            self._settling[ear] = time.monotonic()
+    def _do_stop(self, legs: list[int]) -> None:
+        """Stop the senders of `legs`; a `counts` event follows for each once all packets have arrived."""
+        for receiver in self._open(legs):
+            if receiver.hears is not None:
+                self._pace.remove(receiver.hears)
+            self._settling[receiver] = time.monotonic()
 
     def _do_close(self, legs: list[int]) -> None:
         for number in legs:
@@ -141,7 +141,7 @@ class Generator:
         if leg is None:
             return
         self._ended.update(counts(leg))
-        self._ended["dropped"] += leg.dropped  # asked once, since it is a system call
+        self._ended["dropped"] += leg.dropped  # read once, since it is a system call
         self._silent.pop(leg, None)
         self._settling.pop(leg, None)
         self._pace.remove(leg)
@@ -153,26 +153,26 @@ class Generator:
         was = leg.state
         self._guarded(leg, leg.read)
         if leg.state is not was and leg.state is State.OPEN:
-            self._say({"news": "open", "leg": leg.number})
+            self._say({"event": "open", "leg": leg.number})
 
     def _guarded(self, leg: Leg, work: Callable[[], None]) -> None:
-        """A leg that fails is told of, and waits to be closed."""
+        """Report a leg that fails; it waits to be closed."""
         try:
             work()
         except LegFailed as error:
             leg.next_step_at = float("inf")
-            self._say({"news": "failed", "leg": leg.number, "why": str(error)})
+            self._say({"event": "failed", "leg": leg.number, "why": str(error)})
 
-    def _look_around(self, now: float) -> None:
-        for ear, since_ns in tuple(self._silent.items()):
-            if ear.sink is not None and ear.sink.received:
-                del self._silent[ear]
-                self._say({"news": "heard", "leg": ear.number, "ms": (ear.sink.first_ns - since_ns) / 1e6})
-        for ear, since in tuple(self._settling.items()):
-            tally = ear.sink.tally() if ear.sink is not None else NOTHING
-            if tally.lost <= 0 or (self._all_taken and now > since + SETTLE_S):
-                del self._settling[ear]
-                self._say({"news": "tally", "leg": ear.number, "tally": tally})
+    def _do_due_work(self, now: float) -> None:
+        for receiver, since_ns in tuple(self._silent.items()):
+            if receiver.sink is not None and receiver.sink.received:
+                del self._silent[receiver]
+                self._say({"event": "heard", "leg": receiver.number, "ms": (receiver.sink.first_ns - since_ns) / 1e6})
+        for receiver, since in tuple(self._settling.items()):
+            counts = receiver.sink.counts() if receiver.sink is not None else NOTHING
+            if counts.lost <= 0 or (self._all_taken and now > since + SETTLE_S):
+                del self._settling[receiver]
+                self._say({"event": "counts", "leg": receiver.number, "counts": counts})
         if now >= self._steps_at:
             self._steps_at = now + STEP_EVERY_S
             for leg in tuple(self._legs.values()):
@@ -188,7 +188,7 @@ class Generator:
         for leg in self._legs.values():
             counted.update(counts(leg))
         return {
-            "news": "totals",
+            "event": "totals",
             "packets": counted,
             "forwarded": list(self._forwarded.items()),
             "behind": list(self._pace.behind.items()),
@@ -198,7 +198,7 @@ class Generator:
 def counts(leg: Leg) -> dict[str, int]:
     if leg.sink is None:
         return {"refused": leg.refused}
-    return {"refused": leg.refused, "missing": leg.sink.missing, **leg.sink.tally()._asdict()}
+    return {"refused": leg.refused, "missing": leg.sink.missing, **leg.sink.counts()._asdict()}
 
 
 def say(message: Message) -> None:
@@ -209,7 +209,7 @@ def say(message: Message) -> None:
 def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the driver, which ends us in its own time
     generator = Generator(say)
-    say({"news": "ready", "fingerprint": generator.identity.fingerprint})
+    say({"event": "ready", "fingerprint": generator.identity.fingerprint})
     gc.freeze()
     gc.set_threshold(50_000, 50, 100)
     try:

@@ -39,9 +39,9 @@ class Killer:
                 self._say(f"killed worker {pid}")
 
     async def targets(self) -> list[int]:
-        """Whom it may kill, the oldest first.
+        """The process ids of the workers that it may kill, sorted.
 
-        :raises LoadTestError: where the server does not say which workers it has, or we may not see them.
+        Raises LoadTestError where the server does not say which workers it has, or we may not see them.
         """
         try:
             answer = await self._admin.request("GET", "/admin/workers")

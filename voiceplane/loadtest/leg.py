@@ -1,7 +1,7 @@
-"""One transport, seen from the client: a UDP socket that does ICE and DTLS, and then carries a voice or a sink.
+"""One client transport: a UDP socket that does ICE and DTLS, and then sends a voice or receives into a sink.
 
 Owns the socket and the order of things: checks until one is answered, the handshake until there are keys, media from
-then on. Every few seconds it sends reports and one more check, or the server would take us for gone.
+then on. Every few seconds it sends RTCP reports and one more check, or the server would take us for gone.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class State(Enum):
 
 
 class Leg:
-    """One transport. `state` only moves forward. It has a `stream` to send, or `hears` the leg that sends one."""
+    """One transport. `state` only moves forward. It has a `stream` to send, or receives from the leg `hears`."""
 
     def __init__(
         self,
@@ -93,7 +93,7 @@ class Leg:
         return drops
 
     def step(self, now: float) -> None:
-        """Whatever is due: a check, a repeated handshake message. :raises LegFailed: it took too long."""
+        """Send what is due: a check, a repeated handshake message. Raises LegFailed where it takes too long."""
         if self.state is not State.OPEN and now > self._began_at + SET_UP_WITHIN_S:
             missing = "check was answered" if self.state is State.CHECKING else "handshake was finished"
             raise LegFailed(f"no {missing} within {SET_UP_WITHIN_S:.0f} s")
@@ -106,16 +106,16 @@ class Leg:
         self.next_step_at = now + (EVERY_S if self.state is State.OPEN else CHECK_AGAIN_S)
 
     def listen(self, forwarded: Counter[int]) -> Leg:
-        """Give voice to the leg that this one hears, and an ear to this one. Returns that leg, which may speak now.
+        """Give the leg `hears` a voice, and this one a sink for it. Returns that leg, which may speak now.
 
-        :raises LegFailed: one of both is not up.
+        Raises LegFailed where one of both is not up.
         """
-        mouth = self.hears
-        if mouth is None or mouth.stream is None:
+        sender = self.hears
+        if sender is None or sender.stream is None:
             raise LegFailed("there is nobody to be heard")
-        mouth.voice = Voice(mouth.stream, mouth._keys().ours)  # noqa: SLF001  the other end of the same wire
-        self.sink = Sink(mouth.voice, self._keys(), forwarded)
-        return mouth
+        sender.voice = Voice(sender.stream, sender._keys().ours)  # noqa: SLF001  the other end of the same wire
+        self.sink = Sink(sender.voice, self._keys(), forwarded)
+        return sender
 
     def speak(self) -> bool:
         """Send the next frame of the voice. Whether it left."""
@@ -126,7 +126,7 @@ class Leg:
         return left
 
     def read(self) -> None:
-        """Take one datagram. :raises LegFailed: as the handshake."""
+        """Take one datagram. Raises LegFailed where the handshake fails."""
         try:
             length, ancillary, _, _ = self._socket.recvmsg_into([self._buffer], TIMESTAMP_SPACE)
         except OSError:  # nothing there after all, or news of a packet that could not be delivered

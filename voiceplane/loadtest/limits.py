@@ -21,7 +21,9 @@ class Limit:
 LIMITS = (
     Limit("max-loss", "packets.lossPercent", "packets lost of those sent in calls that ended as asked", "%", 0.1),
     Limit("max-failed", "calls.failed", "calls that failed, other than by a worker that was killed", "", 0),
-    Limit("max-billing-error", "billing.errorUnits", "units charged and not lived, or lived and not charged", "", 0),
+    Limit(
+        "max-billing-error", "billing.errorUnits", "units charged and not billable, or billable and not charged", "", 0
+    ),
     Limit("max-bad-witnesses", "witnesses.bad", "witnesses who did not hear the other's tone", "", 0),
     Limit("max-forged", "packets.forged", "packets that failed authentication", "", 0),
     Limit("max-setup-p95-ms", "setupMs.p95", "from a call's first request until both may talk", "ms"),

@@ -20,7 +20,7 @@ MOST_WITNESSES = 8
 class Options:
     """``ramp`` is calls a second; ``duration_s`` counts from when all calls are there. ``price`` is in points a unit.
 
-    ``unit_s`` has to be the server's own: what ought to have been charged is reckoned with it.
+    ``unit_s`` is the length of the server's billing unit: what ought to have been charged is worked out from it.
     """
 
     base: str
@@ -44,7 +44,7 @@ class Options:
 
 
 def loopback_address(host: str, what: str, family: socket.AddressFamily = socket.AF_UNSPEC) -> str:
-    """The address of ``host``, a name or an address. :raises NotLocal: where that is not this machine's loopback."""
+    """The address of ``host``, a name or an address. Raises NotLocal where that is not this machine's loopback."""
     try:
         found = [str(info[4][0]) for info in socket.getaddrinfo(host, None, family, socket.SOCK_DGRAM)]
     except OSError:
@@ -57,5 +57,5 @@ def loopback_address(host: str, what: str, family: socket.AddressFamily = socket
 
 
 def require_local_base(base: str) -> None:
-    """:raises NotLocal: as ``loopback_address``."""
+    """Raises NotLocal where the host of the URL ``base`` is not this machine's loopback."""
     loopback_address(urlsplit(base).hostname or "", "the server")

@@ -1,11 +1,11 @@
-"""What became of one call, and whether it was charged what it was worth."""
+"""What became of one call, and whether it was charged for as many units as it lasted."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from voiceplane.loadtest.sink import Tally
+from voiceplane.loadtest.sink import PacketCounts
 
 ASKED_FOR = "manual"  # the end reason of a party that hung up
 DIED = "worker_died"
@@ -23,13 +23,13 @@ class Outcome:
     connected_ms: float | None = None  # from there to `call_connected` on both sockets
     opened_at: float = 0.0  # just before the first request
     began_at: float = 0.0  # just before the first packet
-    connected_at: float = 0.0  # when the first of both was told
+    connected_at: float = 0.0  # when the first of both got `call_connected`
     hung_up_at: float = 0.0
     over_at: float = 0.0  # when hanging up was answered
     ended_at: float = 0.0  # when `call_end` came, or it failed
     end_reason: str | None = None
     fault: str | None = None  # one sentence
-    tallies: list[Tally] = field(default_factory=list)
+    packet_counts: list[PacketCounts] = field(default_factory=list)
     units_charged: int = 0
 
     @property
@@ -44,8 +44,8 @@ class Outcome:
         unlucky = any(self.opened_at - RECOVERY_S <= kill <= self.ended_at for kill in kills)
         return self.end_reason == DIED or (self.fault is not None and unlucky)
 
-    def units_lived(self, unit_s: float) -> tuple[int, int]:
-        """Whole units that were talked, at least and at most: the server's moments lie between two of ours."""
+    def billable_units(self, unit_s: float) -> tuple[int, int]:
+        """The call's billable units, at least and at most: the server's moments lie between two of ours."""
         if not self.connected_at or self.end_reason is None:
             return 0, 0
         surely_ended_at = self.hung_up_at if self.end_reason == ASKED_FOR else self.ended_at - UNPROVEN_S
@@ -54,6 +54,6 @@ class Outcome:
         return least, int((perhaps_ended_at - self.began_at) / unit_s)
 
     def units_wrong(self, unit_s: float) -> int:
-        """Units that were charged and not lived, or lived and not charged."""
-        least, most = self.units_lived(unit_s)
+        """Units charged and not billable, or billable and not charged."""
+        least, most = self.billable_units(unit_s)
         return max(least - self.units_charged, self.units_charged - most, 0)

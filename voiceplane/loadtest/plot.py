@@ -20,7 +20,7 @@ DPI = 120
 
 
 def require_matplotlib() -> None:
-    """:raises LoadTestError: it is not installed."""
+    """Raises LoadTestError where matplotlib is not installed."""
     logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it tells of its fonts when it is imported
     try:
         import matplotlib.figure  # noqa: F401

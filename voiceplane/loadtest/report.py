@@ -1,4 +1,4 @@
-"""What was found, as one JSON object: every figure of a load test. `summary.py` tells it, `limits.py` judges it."""
+"""The report of a load test: one JSON object with every figure. `summary.py` words it, `limits.py` judges it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from voiceplane.loadtest.outcome import Outcome
 from voiceplane.loadtest.pace import BEHIND_BIN_S
 from voiceplane.loadtest.sampler import Reading, Sample
 from voiceplane.loadtest.sink import BIN_NS
-from voiceplane.loadtest.witnesses import Testimony
+from voiceplane.loadtest.witnesses import ReferenceResult
 
 LATE_MS = 20.0  # a whole frame
 FAULTS_SHOWN = 5
@@ -35,7 +35,7 @@ class Findings:
     hold_until: Reading
     last: Reading  # after the last call
     samples: Sequence[Sample] = ()
-    testimonies: Sequence[Testimony] = ()
+    reference_results: Sequence[ReferenceResult] = ()
     kills: Sequence[float] = field(default_factory=list)
 
     @property
@@ -67,8 +67,8 @@ def report(found: Findings) -> Json:
         "billing": _billing(found),
         "witnesses": {
             "asked": found.options.witnesses,
-            "bad": sum(not one.good for one in found.testimonies),
-            "heard": [one.fault or one.heard for one in found.testimonies],
+            "bad": sum(not one.good for one in found.reference_results),
+            "heard": [one.fault or one.heard for one in found.reference_results],
         },
         "samples": [{camel_case(name): value for name, value in asdict(one).items()} for one in found.samples],
     }
@@ -112,8 +112,8 @@ def _held_loss(found: Findings) -> float | None:
 def _sum(outcomes: Iterable[Outcome]) -> Counter[str]:
     total: Counter[str] = Counter(dict.fromkeys(("sent", "received", "repeated", "strange", "forged"), 0))
     for one in outcomes:
-        for tally in one.tallies:
-            total.update(tally._asdict())
+        for counts in one.packet_counts:
+            total.update(counts._asdict())
     return total
 
 
@@ -162,11 +162,11 @@ def _memory(found: Findings) -> Json:
 
 def _billing(found: Findings) -> Json:
     unit_s = found.options.unit_s
-    lived = [one.units_lived(unit_s) for one in found.outcomes]
+    billable = [one.billable_units(unit_s) for one in found.outcomes]
     return {
         "unitSeconds": unit_s,
         "chargedUnits": sum(one.units_charged for one in found.outcomes),
-        "livedUnits": [sum(least for least, _ in lived), sum(most for _, most in lived)],
+        "billableUnits": [sum(least for least, _ in billable), sum(most for _, most in billable)],
         "errorUnits": sum(one.units_wrong(unit_s) for one in found.outcomes) if found.options.price else 0,
     }
 

@@ -19,17 +19,17 @@ from app.settings import Settings
 from voiceplane.client.api import Api
 from voiceplane.client.errors import ClientError
 from voiceplane.loadtest import processes, wallets
+from voiceplane.loadtest.call_loop import CallLoop, LoadContext, now
 from voiceplane.loadtest.engine import Engine
 from voiceplane.loadtest.errors import LoadTestError
 from voiceplane.loadtest.killer import Killer
-from voiceplane.loadtest.line import Line, Stage, now
 from voiceplane.loadtest.node import Node
+from voiceplane.loadtest.online_party import OnlineParty
 from voiceplane.loadtest.options import Options, require_local_base
 from voiceplane.loadtest.outcome import Outcome
-from voiceplane.loadtest.party import Party
 from voiceplane.loadtest.report import Findings
 from voiceplane.loadtest.sampler import Sample, Sampler
-from voiceplane.loadtest.witnesses import Testimony, prepare, testimonies
+from voiceplane.loadtest.witnesses import ReferenceResult, make_reference_calls, prepare
 
 TOKEN_TTL_S = 3 * 3600.0  # longer than the longest test
 FILES_PER_CALL = 4  # the generator's sockets
@@ -44,7 +44,7 @@ async def run(options: Options, settings: Settings, say: Say, show: Callable[[Sa
 
     :param settings: those whose secret signs the tokens, which the server has to trust.
     :param say: is told each step, and `show` each second.
-    :raises LoadTestError, ClientError: where there can't be a test at all; a call that fails is a finding.
+    Raises LoadTestError or ClientError where there can't be a test at all; a call that fails is a finding.
     """
     require_local_base(options.base)
     files = options.calls * FILES_PER_CALL + SPARE_FILES
@@ -52,27 +52,32 @@ async def run(options: Options, settings: Settings, say: Say, show: Callable[[Sa
         raise LoadTestError(f"{options.calls} calls need {files} open files, and fewer are allowed: see ulimit -n")
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http, Engine.running() as engine:
         admin = Api(http, options.base, issue_token(settings, "loadtest", "admin", TOKEN_TTL_S))
-        stage = Stage(options, admin, engine, await admin.capabilities())
-        return await LoadTest(stage, http, settings, say, show).held()
+        context = LoadContext(options, admin, engine, await admin.capabilities())
+        return await LoadTest(context, http, settings, say, show).held()
 
 
 class LoadTest:
     """One test, with everything ready to begin."""
 
     def __init__(
-        self, stage: Stage, http: aiohttp.ClientSession, settings: Settings, say: Say, show: Callable[[Sample], None]
+        self,
+        context: LoadContext,
+        http: aiohttp.ClientSession,
+        settings: Settings,
+        say: Say,
+        show: Callable[[Sample], None],
     ) -> None:
-        self._stage = stage
+        self._context = context
         self._http = http
         self._settings = settings
         self._say = say
         self._run_id = f"load-{secrets.token_hex(3)}"
-        self._node = Node.listening_on(stage.options.port)
-        self._killer = Killer(stage.admin, self._node, stage.options.kill_every_s or 0.0, say)
-        self._sampler = Sampler(stage, self._node, show)
+        self._node = Node.listening_on(context.options.port)
+        self._killer = Killer(context.admin, self._node, context.options.kill_every_s or 0.0, say)
+        self._sampler = Sampler(context, self._node, show)
 
     async def held(self) -> Findings:
-        await self._look_first()
+        await self._check_first()
         async with _meanwhile(self._sampler.run()), _together() as calling:
             await self._ramp(calling)
             heard = await self._witnesses()
@@ -80,84 +85,84 @@ class LoadTest:
             await self._hold(calling)
             hold_until = await self._sampler.read_now()
             self._say("ending the calls")
-            self._stage.over.set()
+            self._context.over.set()
         samples, kills = self._sampler.samples, self._killer.kills
         readings = (self._sampler.empty, hold_from, hold_until, await self._sampler.read_now())
-        return Findings(self._stage.options, self._stage.outcomes, *readings, samples, heard, kills)
+        return Findings(self._context.options, self._context.outcomes, *readings, samples, heard, kills)
 
-    async def _look_first(self) -> None:
-        """Whatever is going to be missing is told before there is a single call."""
+    async def _check_first(self) -> None:
+        """Say what is going to be missing before there is a single call."""
         if self._node.pid is None:
             self._say("the server's process is not ours to look into: there will be no figures of CPU and memory")
-        if self._stage.options.witnesses:
+        if self._context.options.witnesses:
             prepare()
-        if self._stage.options.kill_every_s is not None:
+        if self._context.options.kill_every_s is not None:
             await self._killer.targets()
 
     async def _ramp(self, calling: list[asyncio.Task[None]]) -> None:
-        """Open one line after another; returns when each talks, or has failed to."""
-        options, began_at = self._stage.options, now()
+        """Start one call loop after another. Returns once each has a call that talks, or has failed."""
+        options, began_at = self._context.options, now()
         self._say(f"opening {options.calls} calls, {options.ramp:g} a second")
         all_ready = []
         for number in range(options.calls):
             await asyncio.sleep(began_at + number / options.ramp - now())
             ready = asyncio.Event()
-            calling.append(asyncio.create_task(self._line(number, ready), name=f"line {number}"))
+            calling.append(asyncio.create_task(self._run_calls(number, ready), name=f"calls {number}"))
             all_ready.append(ready)
         for ready in all_ready:
             await ready.wait()
-        if not self._stage.talking:
-            raise LoadTestError(f"no call came up: {self._stage.outcomes[0].fault}")
+        if not self._context.talking:
+            raise LoadTestError(f"no call came up: {self._context.outcomes[0].fault}")
 
-    async def _witnesses(self) -> list[Testimony]:
-        """Under the full load, but before it is measured: what they cost is not the calls'."""
-        options = self._stage.options
+    async def _witnesses(self) -> list[ReferenceResult]:
+        """Make the reference calls under the full load, but before it is measured: what they cost is not counted."""
+        options = self._context.options
         if not options.witnesses:
             return []
-        self._say(f"{len(self._stage.talking)} calls talk; {options.witnesses} witnesses listen")
-        return await testimonies(options.base, self._settings, options.witnesses, self._say)
+        self._say(f"{len(self._context.talking)} calls talk; {options.witnesses} witnesses listen")
+        return await make_reference_calls(options.base, self._settings, options.witnesses, self._say)
 
     async def _hold(self, calling: list[asyncio.Task[None]]) -> None:
         """Let them talk, as long as there is anybody; kill workers, where that is asked for."""
-        options = self._stage.options
-        self._say(f"{len(self._stage.talking)} calls talk; holding them for {options.duration_s:g} s")
+        options = self._context.options
+        self._say(f"{len(self._context.talking)} calls talk; holding them for {options.duration_s:g} s")
         killing = self._killer.run() if options.kill_every_s is not None else asyncio.sleep(0)
         async with _meanwhile(killing):
             _, left = await asyncio.wait(calling, timeout=options.duration_s)
         if not left:
             self._say("no call is left")
 
-    async def _line(self, number: int, ready: asyncio.Event) -> None:
-        """One line from its users' log-in to their log-out. What fails is a finding, and ends nobody else's."""
+    async def _run_calls(self, number: int, ready: asyncio.Event) -> None:
+        """One call loop, from its users' log-in to their log-out. A failure is a finding, and ends no other loop."""
         name = f"{self._run_id}-{number}"
         try:
             async with self._users(name) as (user, otomo):
-                await Line(name, self._stage, user, otomo, ready).run()
+                await CallLoop(name, self._context, user, otomo, ready).run()
         except (ClientError, LoadTestError) as error:
-            self._stage.outcomes.append(Outcome(name, fault=str(error), opened_at=now(), ended_at=now()))
+            self._context.outcomes.append(Outcome(name, fault=str(error), opened_at=now(), ended_at=now()))
         finally:
             ready.set()
 
     @asynccontextmanager
-    async def _users(self, name: str) -> AsyncIterator[tuple[Party, Party]]:
+    async def _users(self, name: str) -> AsyncIterator[tuple[OnlineParty, OnlineParty]]:
         """A user with points and an otomo, both online."""
-        options = self._stage.options
+        options = self._context.options
         async with AsyncExitStack() as stack:
             user, otomo = [
                 await stack.enter_async_context(
-                    Party.online(self._http, options.base, f"{name}-{role}", self._token(f"{name}-{role}", role))
+                    OnlineParty.online(self._http, options.base, f"{name}-{role}", self._token(f"{name}-{role}", role))
                 )
                 for role in ("user", "otomo")
             ]
             if options.price:
                 points = wallets.points_needed(options, options.ramp_s + options.duration_s + SPARE_S)
                 stack.push_async_callback(self._take_back, user)
-                await wallets.give(self._stage.admin, user.user_id, points)
+                await wallets.give(self._context.admin, user.user_id, points)
             yield user, otomo
 
-    async def _take_back(self, user: Party) -> None:
+    async def _take_back(self, user: OnlineParty) -> None:
         with suppress(ClientError):  # a server that is gone; the wallet is one that nobody will use again
-            await wallets.take_back(self._stage.admin, user.api, user.user_id)
+            await wallets.take_back(self._context.admin, user.api, user.user_id)
 
     def _token(self, user_id: str, role: str) -> str:
         return issue_token(self._settings, user_id, role, TOKEN_TTL_S)

@@ -1,4 +1,4 @@
-"""Looks at everything once a second: calls, packets, and what the processes cost."""
+"""Takes a sample once a second: calls, packets, and what the processes cost."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from voiceplane.loadtest import processes
+from voiceplane.loadtest.call_loop import LoadContext
 from voiceplane.loadtest.engine import Totals
-from voiceplane.loadtest.line import Stage
 from voiceplane.loadtest.node import Cost, Node
 
 EVERY_S = 1.0
@@ -71,8 +71,8 @@ class Sample:
 class Sampler:
     """`samples` grow by one a second, of which `show` is told; `empty` is the reading before all of them."""
 
-    def __init__(self, stage: Stage, node: Node, show: Callable[[Sample], None]) -> None:
-        self._stage = stage
+    def __init__(self, context: LoadContext, node: Node, show: Callable[[Sample], None]) -> None:
+        self._context = context
         self._node = node
         self._show = show
         self.empty = self._latest = self.read()
@@ -87,17 +87,17 @@ class Sampler:
             self._show(self.samples[-1])
 
     async def read_now(self) -> Reading:
-        """With the packets of this very moment; else they are as old as the generator's last news, a second at most."""
-        await self._stage.engine.count()
+        """Read with the generator's counts of this moment; those that `read` takes are up to a second old."""
+        await self._context.engine.count()
         return self.read()
 
     def read(self) -> Reading:
         return Reading(
             asyncio.get_running_loop().time(),
-            len(self._stage.live),
-            len(self._stage.talking),
+            len(self._context.live),
+            len(self._context.talking),
             self._node.cost(),
-            processes.cpu_seconds(self._stage.engine.pid),
+            processes.cpu_seconds(self._context.engine.pid),
             processes.cpu_seconds(os.getpid()),
-            self._stage.engine.totals,
+            self._context.engine.totals,
         )

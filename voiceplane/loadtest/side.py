@@ -1,4 +1,4 @@
-"""One party in one call: its two transports, from RTC-02 to RTC-06. Leaving the stack closes their sockets."""
+"""One party's media in one call: two transports, set up by RTC-02 to RTC-06. The exit stack closes their sockets."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from voiceplane.loadtest.dtls import Fingerprint
 from voiceplane.loadtest.engine import Engine, LegHandle
 from voiceplane.loadtest.errors import NotLocal
 from voiceplane.loadtest.leg import Address, Credentials
+from voiceplane.loadtest.online_party import OnlineParty
 from voiceplane.loadtest.options import loopback_address
-from voiceplane.loadtest.party import Party
 from voiceplane.loadtest.voice import Stream
 
 
 class Side:
-    """`send` first; then, once the other side has sent, `hear`."""
+    """Call `send` first; then, once the other side has sent, `receive`."""
 
     def __init__(
-        self, party: Party, call_id: str, engine: Engine, capabilities: offer.Wire, stack: AsyncExitStack
+        self, party: OnlineParty, call_id: str, engine: Engine, capabilities: offer.Wire, stack: AsyncExitStack
     ) -> None:
-        self.mouth: LegHandle | None = None
+        self.sender: LegHandle | None = None
         self.producer_id = ""
         self._party = party
         self._call_id = call_id
@@ -34,27 +34,27 @@ class Side:
         self._receiving: TransportAnswer | None = None
 
     async def send(self) -> None:
-        """Both transports are signalled, and the one that sends is up."""
+        """Create and connect both transports, and produce. Returns once the one that sends is up."""
         stream = offer.stream(self._capabilities)
-        sending, self._receiving = await self._signalled("send"), await self._signalled("recv")
-        self.mouth = self._leg(sending, stream=stream)
+        sending, self._receiving = await self._create_transport("send"), await self._create_transport("recv")
+        self.sender = self._leg(sending, stream=stream)
         parameters = offer.rtp_parameters(stream, self._party.user_id)
         self.producer_id = await self._party.api.produce(self._call_id, sending.transport_id, "audio", parameters)
-        await self.mouth.opened
+        await self.sender.opened
 
-    async def hear(self, other: Side) -> LegHandle:
-        """The transport that receives is up, and its consumer resumed."""
+    async def receive(self, other: Side) -> LegHandle:
+        """Consume what `other` produces. Returns once the transport that receives is up and its consumer resumed."""
         assert self._receiving is not None  # noqa: S101  `send` comes first
-        ear = self._leg(self._receiving, hears=other.mouth)
+        receiver = self._leg(self._receiving, hears=other.sender)
         consumer = await self._party.api.consume(
             self._call_id, self._receiving.transport_id, other.producer_id, self._capabilities
         )
-        await ear.opened
+        await receiver.opened
         await self._party.api.resume_consumer(consumer.consumer_id)
-        return ear
+        return receiver
 
-    async def _signalled(self, direction: Literal["send", "recv"]) -> TransportAnswer:
-        """RTC-02 and RTC-03: we are the client of its handshake."""
+    async def _create_transport(self, direction: Literal["send", "recv"]) -> TransportAnswer:
+        """RTC-02 and RTC-03; we are the client of the DTLS handshake."""
         answer = await self._party.api.create_transport(self._call_id, direction)
         fingerprint = self._engine.fingerprint._asdict()
         await self._party.api.connect_transport(answer.transport_id, {"role": "client", "fingerprints": [fingerprint]})
@@ -75,7 +75,7 @@ class Side:
 
 
 def udp_address(answer: TransportAnswer) -> Address:
-    """Where the server's media is. :raises NotLocal: nowhere on IPv4's loopback by UDP."""
+    """Where the server's media is. Raises NotLocal where that is not UDP on IPv4's loopback."""
     refusal = NotLocal("the server offers no UDP candidate")
     for candidate in answer.ice_candidates:
         if candidate["protocol"] == "udp":
@@ -88,6 +88,6 @@ def udp_address(answer: TransportAnswer) -> Address:
 
 
 async def both(first: Side, second: Side) -> list[LegHandle]:
-    """Set both sides of a call up, at the same time. Returns the two legs that hear."""
+    """Set up both sides of a call at the same time. Returns the two legs that receive."""
     await asyncio.gather(first.send(), second.send())
-    return list(await asyncio.gather(first.hear(second), second.hear(first)))
+    return list(await asyncio.gather(first.receive(second), second.receive(first)))

@@ -26,7 +26,7 @@ BIN_NS = 100_000  # forwarding times are counted in steps of 0.1 ms
 _RTP = struct.Struct("!xxHII")  # sequence number, timestamp, SSRC: RFC 3550 §5.1
 
 
-class Tally(NamedTuple):
+class PacketCounts(NamedTuple):
     """One direction, from its first packet to its last. `forged` failed authentication, `strange` nobody sent."""
 
     sent: int
@@ -40,7 +40,7 @@ class Tally(NamedTuple):
         return self.sent - self.received
 
 
-NOTHING = Tally(0, 0, 0, 0, 0)
+NOTHING = PacketCounts(0, 0, 0, 0, 0)
 
 
 class Sink:
@@ -91,8 +91,8 @@ class Sink:
         """Packets that later ones have overtaken: lost, most likely."""
         return self._expected - self.received
 
-    def tally(self) -> Tally:
-        return Tally(self._voice.sent, self.received, self.repeated, self.strange, self.forged)
+    def counts(self) -> PacketCounts:
+        return PacketCounts(self._voice.sent, self.received, self.repeated, self.strange, self.forged)
 
     def _is_new(self, number: int) -> bool:
         seen = self._seen

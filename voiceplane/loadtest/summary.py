@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 from voiceplane.loadtest.report import LATE_MS, Json
 
-SPREADS = (("setupMs", "set-up"), ("firstRtpMs", "first RTP"), ("connectedMs", "call_connected told"))
+SPREADS = (("setupMs", "set-up"), ("firstRtpMs", "first RTP"), ("connectedMs", "to call_connected"))
 
 
 def lines(report: Json) -> Iterator[str]:
-    """:param report: as `report.report` makes it."""
+    """The lines to print. :param report: as `report.report` makes it."""
     for part in (_calls, _times, _packets, _costs, _charging):
         yield from (line.replace("None", "-") for line in part(report))
 
@@ -64,6 +64,6 @@ def _costs(report: Json) -> Iterator[str]:
 
 def _charging(report: Json) -> Iterator[str]:
     billing = report["billing"]
-    least, most = billing["livedUnits"]
-    yield f"billing: {billing['chargedUnits']} units charged, {least} to {most} lived, {billing['errorUnits']} wrong"
+    least, most = billing["billableUnits"]
+    yield f"billing: {billing['chargedUnits']} units charged, {least} to {most} billable, {billing['errorUnits']} wrong"
     yield from (f"witness: {heard}" for heard in report["witnesses"]["heard"])

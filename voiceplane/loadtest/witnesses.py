@@ -1,4 +1,4 @@
-"""A few real calls among the many: pymediasoup parties who send a tone through the loaded server, and listen."""
+"""The witnesses: a few real calls among the many, whose pymediasoup parties send a tone each and judge what arrives."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ PATIENCE_S = 30.0  # the machine is busy
 
 
 @dataclass(frozen=True, slots=True)
-class Testimony:
-    """What both heard, in a sentence; and what was wrong with it, if anything."""
+class ReferenceResult:
+    """One reference call: what both parties heard, in a sentence, and what was wrong with it, if anything."""
 
     heard: str
     fault: str | None
@@ -28,23 +28,25 @@ class Testimony:
 
 
 def prepare() -> None:
-    """Load the media libraries now: it takes a while, in which nothing else would be looked at."""
+    """Load the media libraries now: it takes a while, and would hold up the event loop under load."""
     import voiceplane.client.conversation  # noqa: F401
 
 
-async def testimonies(base: str, settings: Settings, count: int, say: Callable[[str], None]) -> list[Testimony]:
-    """As many calls as `count`, at the same time, each judged as `voiceplane call` does."""
+async def make_reference_calls(
+    base: str, settings: Settings, count: int, say: Callable[[str], None]
+) -> list[ReferenceResult]:
+    """As many calls as `count`, at the same time, each judged as `voiceplane call` judges its own."""
     logging.getLogger("aioice").setLevel(logging.WARNING)  # it tells every check at info
-    found = list(await asyncio.gather(*(_testimony(base, settings) for _ in range(count))))
+    found = list(await asyncio.gather(*(_reference_call(base, settings) for _ in range(count))))
     for number, one in enumerate(found, 1):
         say(f"witness {number}: {one.heard}" if one.good else f"witness {number} is not content: {one.fault}")
     return found
 
 
-async def _testimony(base: str, settings: Settings) -> Testimony:
+async def _reference_call(base: str, settings: Settings) -> ReferenceResult:
     admin, user, otomo = (Identity.signed(who, settings) for who in ("admin", "user", "otomo"))
     try:
         report = await run_call(base, admin.token, user, otomo, seconds=SECONDS, patience_s=PATIENCE_S)
     except ClientError as error:
-        return Testimony("nothing", str(error))
-    return Testimony(f"{report.to_otomo}; {report.to_user}", report.fault())
+        return ReferenceResult("nothing", str(error))
+    return ReferenceResult(f"{report.to_otomo}; {report.to_user}", report.fault())

@@ -27,8 +27,8 @@ async def test_chromium_and_pymediasoup_hear_each_other(call, server, open_page,
         await page.evaluate("id => party.receive(id)", voice.producer_id)
 
         await hearing.heard(1)
-        assert await hearing.ear.count(FRAMES, within_s=10) >= 0.95 * FRAMES
-        assert hearing.ear.dominant_hz() == pytest.approx(microphone_hz, abs=5)
+        assert await hearing.receiver.count(FRAMES, within_s=10) >= 0.95 * FRAMES
+        assert hearing.receiver.dominant_hz() == pytest.approx(microphone_hz, abs=5)
         await hears(page, 440.0)
         await receives(page, FRAMES)
         released = await call.user.cleanup(call.call_id)

@@ -244,7 +244,7 @@ def test_a_worker_that_is_there_is_not_built_again(
 
 def test_a_database_is_brought_up_once(tmp_path: Path) -> None:
     def run(*options: str) -> str:
-        command = [sys.executable, "-m", "app", "db", "upgrade", *options]
+        command = [sys.executable, "-m", "voiceplane", "db", "upgrade", *options]
         env = {**os.environ, "PYTHONPATH": str(ROOT)}
         return subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=True).stdout
 
@@ -254,7 +254,7 @@ def test_a_database_is_brought_up_once(tmp_path: Path) -> None:
 
 
 def test_a_reader_that_leaves_early_is_no_failure_to_tell() -> None:
-    command = [sys.executable, "-m", "app", "serve", "--help"]
+    command = [sys.executable, "-m", "voiceplane", "serve", "--help"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stderr is not None
@@ -405,5 +405,7 @@ async def test_a_port_in_use_is_one_sentence() -> None:
 
 
 def test_python_m_app_is_the_command() -> None:
-    done = subprocess.run([sys.executable, "-m", "app", "--help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "voiceplane", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     assert done.stdout.startswith("Usage: voiceplane")

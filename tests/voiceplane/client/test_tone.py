@@ -1,4 +1,4 @@
-"""The ear tells tones, silence and gaps apart: what the verdict of a call rests on."""
+"""The receiver tells tones, silence and gaps apart: what the verdict of a call rests on."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from aiortc import MediaStreamTrack
 from aiortc.mediastreams import MediaStreamError
 from av import AudioFrame
 
-from voiceplane.client.tone import FRAME_SAMPLES, FRAMES_PER_SECOND, SAMPLE_RATE, Ear, Tone
+from voiceplane.client.tone import FRAME_SAMPLES, FRAMES_PER_SECOND, SAMPLE_RATE, Tone, ToneReceiver
 
 
 class Tape(MediaStreamTrack):
@@ -41,44 +41,44 @@ class Tape(MediaStreamTrack):
 
 @pytest.mark.parametrize("hz", [100.0, 440.0, 1000.0, 7040.0])
 async def test_the_ear_names_the_tone_to_one_hertz(hz):
-    ear = Ear()
-    await ear.listen(Tape(hz, FRAMES_PER_SECOND))
-    assert ear.frames == FRAMES_PER_SECOND
-    assert ear.dominant_hz() == pytest.approx(hz, abs=1)
-    assert ear.loudness() == pytest.approx(0.3 / np.sqrt(2), rel=0.01)
+    receiver = ToneReceiver()
+    await receiver.listen(Tape(hz, FRAMES_PER_SECOND))
+    assert receiver.frames == FRAMES_PER_SECOND
+    assert receiver.dominant_hz() == pytest.approx(hz, abs=1)
+    assert receiver.loudness() == pytest.approx(0.3 / np.sqrt(2), rel=0.01)
 
 
 async def test_silence_has_no_tone():
-    ear = Ear()
-    assert (ear.dominant_hz(), ear.loudness()) == (0.0, 0.0)
-    await ear.listen(Tape(440.0, FRAMES_PER_SECOND, level=0.001))
-    assert ear.dominant_hz() == 0.0
+    receiver = ToneReceiver()
+    assert (receiver.dominant_hz(), receiver.loudness()) == (0.0, 0.0)
+    await receiver.listen(Tape(440.0, FRAMES_PER_SECOND, level=0.001))
+    assert receiver.dominant_hz() == 0.0
 
 
 async def test_what_was_forgotten_is_not_heard_again():
-    ear = Ear()
-    await ear.listen(Tape(440.0, FRAMES_PER_SECOND))
-    ear.forget()
-    await ear.listen(Tape(1000.0, 10))
-    assert ear.dominant_hz() == pytest.approx(1000.0, abs=10)
+    receiver = ToneReceiver()
+    await receiver.listen(Tape(440.0, FRAMES_PER_SECOND))
+    receiver.forget()
+    await receiver.listen(Tape(1000.0, 10))
+    assert receiver.dominant_hz() == pytest.approx(1000.0, abs=10)
 
 
 async def test_a_gap_counts_as_lost_though_more_frames_come_later():
-    ear = Ear()
+    receiver = ToneReceiver()
     async with asyncio.TaskGroup() as tasks:
-        counted = tasks.create_task(ear.count(100, within_s=5))
+        counted = tasks.create_task(receiver.count(100, within_s=5))
         await asyncio.sleep(0)  # the count begins before the first frame
-        tasks.create_task(ear.listen(Tape(440.0, 200, without=range(20, 50))))
+        tasks.create_task(receiver.listen(Tape(440.0, 200, without=range(20, 50))))
     assert counted.result() == 70
-    assert ear.frames == 170
+    assert receiver.frames == 170
 
 
 async def test_counting_ends_when_a_sender_falls_silent():
-    ear = Ear()
+    receiver = ToneReceiver()
     async with asyncio.TaskGroup() as tasks:
-        counted = tasks.create_task(ear.count(100, within_s=0.2))
+        counted = tasks.create_task(receiver.count(100, within_s=0.2))
         await asyncio.sleep(0)
-        tasks.create_task(ear.listen(Tape(440.0, 31)))
+        tasks.create_task(receiver.listen(Tape(440.0, 31)))
     assert counted.result() == 30  # the first frame is where the count starts from
 
 

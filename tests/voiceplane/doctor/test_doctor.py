@@ -294,7 +294,7 @@ def test_too_few_descriptors_fail_the_command(tmp_path):
     env = {**os.environ, "PYTHONPATH": str(ROOT), "VOICEPLANE_WORKERS": "1", "VOICEPLANE_PORT": str(free_ports(1))}
     env |= {"VOICEPLANE_RTC_PORT": str(free_ports(1)), "VOICEPLANE_JWT_SECRET": SECRET}
     env |= {"VOICEPLANE_RTC_LISTEN_IP": "127.0.0.1"}
-    command = [sys.executable, "-m", "app", "doctor", "--json"]
+    command = [sys.executable, "-m", "voiceplane", "doctor", "--json"]
     done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, preexec_fn=few)
     assert (done.returncode, done.stderr) == (1, "")
     told = by_check(Finding(**one) for one in json.loads(done.stdout)["checks"])

@@ -70,24 +70,24 @@ def talked(seconds: float, *, ended: str = "manual", charged: int = 0) -> Outcom
 
 
 @pytest.mark.parametrize(
-    ("seconds", "lived"), [(59.9, (0, 0)), (59.99, (0, 1)), (60.0, (0, 1)), (60.02, (1, 1)), (150.0, (2, 2))]
+    ("seconds", "billable"), [(59.9, (0, 0)), (59.99, (0, 1)), (60.0, (0, 1)), (60.02, (1, 1)), (150.0, (2, 2))]
 )
-def test_a_unit_counts_once_it_is_surely_over(seconds, lived):
-    assert talked(seconds).units_lived(UNIT_S) == lived
+def test_a_unit_counts_once_it_is_surely_over(seconds, billable):
+    assert talked(seconds).billable_units(UNIT_S) == billable
 
 
-def test_units_that_are_neither_lived_nor_charged_are_right_and_all_else_is_wrong():
+def test_units_that_are_neither_billable_nor_charged_are_right_and_all_else_is_wrong():
     assert [talked(150.0, charged=charged).units_wrong(UNIT_S) for charged in range(5)] == [2, 1, 0, 1, 2]
     assert [talked(60.0, charged=charged).units_wrong(UNIT_S) for charged in range(3)] == [0, 0, 1]
 
 
 def test_the_last_moments_before_a_worker_died_may_be_unproven():
-    assert talked(61.0, ended="worker_died").units_lived(UNIT_S) == (0, 1)
-    assert talked(63.0, ended="worker_died").units_lived(UNIT_S) == (1, 1)
+    assert talked(61.0, ended="worker_died").billable_units(UNIT_S) == (0, 1)
+    assert talked(63.0, ended="worker_died").billable_units(UNIT_S) == (1, 1)
 
 
 def test_a_call_that_never_connected_is_worth_nothing():
-    assert Outcome("call", fault="no").units_lived(UNIT_S) == (0, 0)
+    assert Outcome("call", fault="no").billable_units(UNIT_S) == (0, 0)
 
 
 def test_a_call_is_cut_if_its_worker_died_or_it_failed_around_a_kill():

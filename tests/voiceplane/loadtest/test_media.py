@@ -43,34 +43,34 @@ def test_only_a_success_is_an_answer():
     assert not is_success(b"\x01\x01")
 
 
-class Mouth:
+class Sender:
     """Stands for a leg where only its identity matters."""
 
 
-def spoken(pace: Pace, until: float) -> list[tuple[float, Mouth]]:
+def spoken(pace: Pace, until: float) -> list[tuple[float, Sender]]:
     """Who was due when, for somebody who is always on time."""
     found = []
     while pace.next_at <= until:
         at = pace.next_at
-        found += [(at, mouth) for mouth in pace.due(at)]
+        found += [(at, sender) for sender in pace.due(at)]
     return found
 
 
 def test_voices_are_spread_evenly_and_each_speaks_every_20_ms():
-    pace, mouths = Pace(0.0), [Mouth() for _ in range(2 * SLOTS)]
-    for mouth in mouths:
-        pace.add(mouth)
+    pace, senders = Pace(0.0), [Sender() for _ in range(2 * SLOTS)]
+    for sender in senders:
+        pace.add(sender)
     found = spoken(pace, 10 * FRAME_S - SLOT_S / 2)
-    assert len(found) == 10 * len(mouths)
+    assert len(found) == 10 * len(senders)
     assert set(Counter(round(at / SLOT_S) for at, _ in found).values()) == {2}
-    moments = [at for at, mouth in found if mouth is mouths[0]]
+    moments = [at for at, sender in found if sender is senders[0]]
     assert [later - earlier for earlier, later in pairwise(moments)] == pytest.approx([FRAME_S] * 9)
 
 
 def test_who_was_held_up_makes_up_for_it_gradually():
-    pace, mouths = Pace(0.0), [Mouth() for _ in range(SLOTS)]
-    for mouth in mouths:
-        pace.add(mouth)
+    pace, senders = Pace(0.0), [Sender() for _ in range(SLOTS)]
+    for sender in senders:
+        pace.add(sender)
     held_up_s = 5 * FRAME_S
     assert len(list(pace.due(held_up_s))) == SLOTS  # a frame of each, and not five
     missed = spoken(pace, 3 * held_up_s)
@@ -80,9 +80,9 @@ def test_who_was_held_up_makes_up_for_it_gradually():
 
 
 def test_a_voice_that_left_is_not_asked_again():
-    pace, mouth = Pace(0.0), Mouth()
-    pace.add(mouth)
-    pace.remove(mouth)
+    pace, sender = Pace(0.0), Sender()
+    pace.add(sender)
+    pace.remove(sender)
     assert spoken(pace, FRAME_S) == []
 
 
@@ -110,7 +110,7 @@ def test_what_arrives_is_counted_and_timed():
         at_ns = number * 20 * MS
         sink.take(memoryview(voice.next_packet(at_ns)), at_ns + 3 * MS)
         voice.sent += 1
-    assert sink.tally()._asdict() == {"sent": 200, "received": 200, "repeated": 0, "strange": 0, "forged": 0}
+    assert sink.counts()._asdict() == {"sent": 200, "received": 200, "repeated": 0, "strange": 0, "forged": 0}
     assert forwarded == {30: 200}
 
 
@@ -120,8 +120,8 @@ def test_what_is_missing_or_comes_twice_is_told_apart():
     voice.sent = 100
     for number in (*range(90), 0, 1, 99):
         sink.take(memoryview(packets[number]), 0)
-    tally = sink.tally()
-    assert (tally.received, tally.lost, tally.repeated, sink.missing) == (91, 9, 2, 9)
+    counts = sink.counts()
+    assert (counts.received, counts.lost, counts.repeated, sink.missing) == (91, 9, 2, 9)
 
 
 def test_what_nobody_sent_is_strange():
@@ -129,7 +129,7 @@ def test_what_nobody_sent_is_strange():
     another = Voice(STREAM, KEY)
     sink.take(memoryview(voice.next_packet(0)), 0)
     sink.take(memoryview(another.next_packet(0)), 0)
-    assert (sink.tally().strange, forwarded.total()) == (1, 1)
+    assert (sink.counts().strange, forwarded.total()) == (1, 1)
 
 
 def test_a_key_that_is_not_the_senders_is_seen():
@@ -137,7 +137,7 @@ def test_a_key_that_is_not_the_senders_is_seen():
     sink = Sink(voice, SrtpKeys(KEY, OTHER_KEY), Counter())
     for _ in range(100):
         sink.take(memoryview(voice.next_packet(0)), 0)
-    assert sink.tally().forged == 2  # one packet a second is decrypted
+    assert sink.counts().forged == 2  # one packet a second is decrypted
 
 
 def test_reports_are_what_another_stack_reads():

@@ -1,4 +1,4 @@
-"""One party of a call: a user with a token, an open WebSocket, and what was told over it."""
+"""One party of a call: its user id, its REST client, its open WebSocket, and the events that came over it."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from voiceplane.loadtest.errors import LoadTestError
 AWAITED = ("call_connected", "call_end")
 
 
-class Told(NamedTuple):
+class ReceivedEvent(NamedTuple):
     """One event: when it came, by the loop's clock, and its payload."""
 
     at: float
     payload: dict[str, Any]
 
 
-class Party:
-    """Online from `online` on. Remembers of each call the events that are `AWAITED`, until it is forgotten."""
+class OnlineParty:
+    """Made by `online`. Keeps the events of each call that are `AWAITED`, until `forget`."""
 
     def __init__(self, user_id: str, api: Api, socket: aiohttp.ClientWebSocketResponse) -> None:
         self.user_id = user_id
         self.api = api
         self._socket = socket
-        self._told: dict[tuple[str, str], asyncio.Future[Told]] = {}
+        self._events: dict[tuple[str, str], asyncio.Future[ReceivedEvent]] = {}
         self._closed: LoadTestError | None = None
 
     @classmethod
     @asynccontextmanager
     async def online(cls, http: aiohttp.ClientSession, base: str, user_id: str, token: str) -> AsyncIterator[Self]:
-        """A party whose socket is open until the block is left. :raises Unreachable: it can't be opened."""
+        """A party whose socket is open until the block is left. Raises Unreachable where it can't be opened."""
         headers = {"Authorization": f"Bearer {token}"}
         try:
             socket = await http.ws_connect(f"{base}/ws", headers=headers, max_msg_size=0)
@@ -50,31 +50,31 @@ class Party:
             await socket.close()
             await listening
 
-    def told(self, event: str, call_id: str) -> asyncio.Future[Told]:
-        """When that event of that call comes, or has come. Fails with LoadTestError if the socket closes first."""
-        future = self._told.setdefault((event, call_id), asyncio.get_running_loop().create_future())
+    def event(self, event_type: str, call_id: str) -> asyncio.Future[ReceivedEvent]:
+        """The event of that type of that call. Fails with LoadTestError where the socket closes before it comes."""
+        future = self._events.setdefault((event_type, call_id), asyncio.get_running_loop().create_future())
         if self._closed is not None:
             _fail(future, self._closed)
         return future
 
     def forget(self, call_id: str) -> None:
         for event in AWAITED:
-            if future := self._told.pop((event, call_id), None):
+            if future := self._events.pop((event, call_id), None):
                 future.cancel()
 
     async def _listen(self) -> None:
         async for message in self._socket:
             event = message.json()
             if event["type"] in AWAITED:
-                future = self.told(event["type"], event["payload"]["callId"])
+                future = self.event(event["type"], event["payload"]["callId"])
                 if not future.done():
-                    future.set_result(Told(asyncio.get_running_loop().time(), event["payload"]))
+                    future.set_result(ReceivedEvent(asyncio.get_running_loop().time(), event["payload"]))
         self._closed = LoadTestError(f"{self.user_id}'s WebSocket was closed with {self._socket.close_code}")
-        for future in self._told.values():
+        for future in self._events.values():
             _fail(future, self._closed)
 
 
-def _fail(future: asyncio.Future[Told], error: Exception) -> None:
+def _fail(future: asyncio.Future[ReceivedEvent], error: Exception) -> None:
     if not future.done():
         future.set_exception(error)
         future.exception()  # whether anybody waits for it or not
