@@ -10,7 +10,7 @@ from voiceplane.cli.command import Group, WithExamples, as_json, put_json, read_
 from voiceplane.cli.progress import steps
 
 if TYPE_CHECKING:
-    from worker_bridge.native import NativeWorker
+    from worker_bridge.native.commands import Answer
 
 
 @click.group(cls=Group, examples=["voiceplane worker build", "voiceplane worker check --json"])
@@ -32,18 +32,20 @@ def build(*, force: bool, as_json: bool) -> None:
     So a security fix of one of these is had with --force. The steps are told on stderr.
     """
     read_settings()
-    from worker_bridge import native
+    from worker_bridge.native import commands
 
     with steps() as step:
-        built = native.build(step, force=force)
-    show(built, as_json=as_json)
+        put(commands.build_worker(step, force=force), as_json=as_json)
 
 
 @worker.command(cls=WithExamples, examples=["voiceplane worker path", "voiceplane worker path --json"])
 @as_json
 def path(*, as_json: bool) -> None:
     """Print which worker binary would be run."""
-    show(find(), as_json=as_json)
+    binary = given_binary()
+    from worker_bridge.native import commands
+
+    put(commands.worker_path(binary), as_json=as_json)
 
 
 @worker.command(
@@ -54,37 +56,20 @@ def path(*, as_json: bool) -> None:
 @as_json
 def check(*, as_json: bool) -> None:
     """Start the worker once, and see that it is at work and of our release."""
-    from worker_bridge import native
+    binary = given_binary()
+    from worker_bridge.native import commands
 
-    found = find()
-    report = native.check(found)
+    put(commands.check_worker(binary), as_json=as_json)
+
+
+def given_binary() -> str | None:
+    """The one that a node with these settings would run, where they name one."""
+    binary = read_settings().worker_bin
+    return None if binary is None else str(binary)
+
+
+def put(answer: Answer, *, as_json: bool) -> None:
     if as_json:
-        put_json(described(found) | {"openssl": report.openssl, "answeredAfterMs": round(report.milliseconds, 1)})
+        put_json(answer.described)
     else:
-        openssl = f"OpenSSL {report.openssl} in it" if report.openssl else "the system's OpenSSL"
-        what = f"{report.path} is mediasoup {report.version} ({report.origin}) with {openssl}"
-        click.echo(f"{what}, and answered {report.milliseconds:.0f} ms after its start")
-
-
-def find() -> NativeWorker:
-    """The worker that a node with these settings would run."""
-    settings = read_settings()
-    from worker_bridge import native
-
-    return native.locate(str(settings.worker_bin) if settings.worker_bin is not None else None)
-
-
-def show(found: NativeWorker, *, as_json: bool) -> None:
-    if as_json:
-        put_json(described(found))
-    else:
-        click.echo(found.binary)
-
-
-def described(found: NativeWorker) -> dict[str, object]:
-    return {
-        "path": str(found.binary),
-        "schema": str(found.schema),
-        "version": found.version,
-        "origin": found.origin,
-    }
+        click.echo(answer.text)

@@ -1,6 +1,6 @@
 """``python -m worker_bridge.native.bundle FOLDER``: a worker, its schema and their licenses, to be carried by a wheel.
 
-Had as ``voiceplane worker build`` has it, and laid out as in the cache, so that one reader serves for both.
+Had as ``python -m worker_bridge.native build`` has it, and laid out as in the cache: one reader serves for both.
 """
 
 from __future__ import annotations

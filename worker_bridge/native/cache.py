@@ -31,8 +31,8 @@ SCHEMA: Final = "message.bfbs"
 SCHEMA_TEXT: Final = "fbs"  # the folder of what it was made from; a wheel leaves it out
 MANIFEST: Final = "manifest.json"
 PACKAGED: Final = Path(__file__).with_name("packaged")  # in a wheel; a checkout has none
-BUILD_COMMAND: Final = "`voiceplane worker build`"
-REBUILD_COMMAND: Final = "`voiceplane worker build --force`"
+BUILD_COMMAND: Final = "`python -m worker_bridge.native build`"
+REBUILD_COMMAND: Final = "`python -m worker_bridge.native build --force`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +172,7 @@ def remedy(worker: NativeWorker) -> str:
     if worker.origin == "given":
         return f"set {VARIABLES[0]} to a worker of mediasoup {worker_version()}, or unset it and run {BUILD_COMMAND}"
     if worker.origin == "packaged":
-        return f"install voiceplane again (pip install --force-reinstall), or set {VARIABLES[0]} to a binary"
+        return f"install it again (pip install --force-reinstall), or set {VARIABLES[0]} to a binary"
     return f"run {REBUILD_COMMAND}"
 
 

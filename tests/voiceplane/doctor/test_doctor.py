@@ -148,7 +148,7 @@ async def test_a_worker_that_begins_no_handshake_is_a_failure(settings_with, mon
     finding = await media.worker(settings_with())
     assert finding.state == "fail"
     assert "begins no DTLS handshake" in finding.found
-    assert "voiceplane worker build --force" in finding.mend
+    assert "worker_bridge.native build --force" in finding.mend
 
 
 @pytest.mark.parametrize(

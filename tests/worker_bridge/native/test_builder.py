@@ -75,7 +75,7 @@ def test_a_worker_is_built_proven_and_cached(real_binary: Path, no_cache: Path, 
 
 def test_what_was_built_and_does_not_work_is_not_kept(no_cache: Path, registry: Path, tmp_path: Path) -> None:
     make_compilers(registry, write_executable(tmp_path / "stand-in", RUNS))
-    with pytest.raises(NativeError, match="ended: run `voiceplane worker build --force`"):
+    with pytest.raises(NativeError, match=r"ended: run `python -m worker_bridge.native build --force`"):
         build(lambda _: None)
     assert left_in(no_cache) == []
 

@@ -41,7 +41,7 @@ def test_what_is_no_worker_is_told(schema_path: Path, tmp_path: Path, script: st
         check(worker)
     assert str(caught.value).startswith(f"{binary} {what}")
     assert "set VOICEPLANE_WORKER_BIN to a worker of mediasoup" in str(caught.value)
-    with pytest.raises(NativeError, match=r"run `voiceplane worker build --force`$"):
+    with pytest.raises(NativeError, match=r"run `python -m worker_bridge.native build --force`$"):
         check(replace(worker, origin="built"))
 
 
@@ -53,7 +53,9 @@ def test_what_cannot_be_started_is_told(schema_path: Path, tmp_path: Path) -> No
 
 def test_a_schema_that_is_none_is_told(tmp_path: Path) -> None:
     (tmp_path / "message.bfbs").write_bytes(b"nonsense")
-    with pytest.raises(NativeError, match=r"is no use \(not a binary schema\): run `voiceplane worker build --force`"):
+    with pytest.raises(
+        NativeError, match=r"is no use \(not a binary schema\): run `python -m worker_bridge.native build --force`"
+    ):
         check(replace(locate(), schema=tmp_path / "message.bfbs"))
 
 

@@ -16,7 +16,7 @@ VERSION = cache.worker_version()
 
 
 def test_an_empty_cache_says_how_to_fill_it(no_cache: Path) -> None:
-    with pytest.raises(NativeError, match="run `voiceplane worker build`, or set VOICEPLANE_WORKER_BIN"):
+    with pytest.raises(NativeError, match=r"run `python -m worker_bridge.native build`, or set VOICEPLANE_WORKER_BIN"):
         locate()
     assert not no_cache.exists()  # looking leaves no trace
 
@@ -30,7 +30,9 @@ def test_the_cached_worker_is_found(filled_cache: Path) -> None:
 
 def test_a_cached_binary_that_was_changed_is_refused(filled_cache: Path) -> None:
     (filled_cache / cache.BINARY).write_text(RUNS + "#")
-    with pytest.raises(NativeError, match=r"is not the one that was put there: run `voiceplane worker build --force`"):
+    with pytest.raises(
+        NativeError, match=r"is not the one that was put there: run `python -m worker_bridge.native build --force`"
+    ):
         locate()
 
 
@@ -79,7 +81,7 @@ def test_a_worker_of_a_wheel_is_not_built_again(no_cache: Path, no_tools: Path, 
 @pytest.mark.parametrize("lost", [cache.BINARY, cache.SCHEMA])
 def test_a_wheels_worker_that_was_changed_is_refused(filled_cache: Path, packaged: Path, lost: str) -> None:
     (packaged / lost).unlink()
-    with pytest.raises(NativeError, match=r"is not the one that was installed: install voiceplane again"):
+    with pytest.raises(NativeError, match=r"is not the one that was installed: install it again"):
         locate()
 
 
@@ -89,7 +91,7 @@ def test_an_empty_variable_is_as_good_as_none(filled_cache: Path, monkeypatch: p
 
 
 def test_a_given_binary_without_a_schema_says_how_to_get_one(no_cache: Path, tmp_path: Path) -> None:
-    with pytest.raises(NativeError, match=r"the schema .* is missing: run `voiceplane worker build`"):
+    with pytest.raises(NativeError, match=r"the schema .* is missing: run `python -m worker_bridge.native build`"):
         locate(str(write_executable(tmp_path / "worker", RUNS)))
 
 
