@@ -55,7 +55,7 @@ test-debug: setup-test ## Run the bridge's tests on a worker that logs everythin
 	WORKER_LOG=debug $(BIN)/python -m pytest tests/worker_bridge
 
 test-openapi: setup-test ## Ask a running node for much that its OpenAPI document promises or forbids
-	OPENAPI_EXAMPLES=200 OPENAPI_SEED=$$(date +%s) $(BIN)/python -m pytest -s $(NO_HURRY) tests/app/openapi/test_fuzz.py
+	OPENAPI_EXAMPLES=200 OPENAPI_SEED=$$(date +%s) $(BIN)/python -m pytest -s $(NO_HURRY) tests/app/openapi/test_document_fuzz.py
 
 test-sanitize: setup-test ## Fuzz the native extensions under the address and undefined-behaviour sanitizers
 	$(BIN)/python -m tests.sanitize

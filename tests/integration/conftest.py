@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from tests.integration.stage import Stage, staged
 from voiceplane.client.api import Api
 
 
@@ -54,6 +55,12 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
 @pytest.fixture
 def open_call(server: Any, http: aiohttp.ClientSession) -> OpenCallFactory:
     return partial(open_call_on, server, http)
+
+
+@pytest.fixture
+async def stage(settings_with) -> AsyncIterator[Stage]:
+    async with staged(settings_with(rate_limit=0, call_attempts_per_minute=0, call_attempts_per_pair=0)) as made:
+        yield made
 
 
 @pytest.fixture

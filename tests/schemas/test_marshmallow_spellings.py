@@ -14,7 +14,7 @@ from schemas.problem import InvalidBody
 from schemas.producer import ProduceRequest
 from schemas.signaling import Envelope
 from tests.schemas.sample_bodies import EVERY_RTP_FIELD, GOOD
-from tests.schemas.test_body_sweep import Path, at, dotted, paths, removed, replaced
+from tests.schemas.test_problem import Path, at, dotted, paths, removed, replaced
 from worker_bridge.connectivity import IceCandidate, IceParameters
 from worker_bridge.rtp import RtpParameters
 

@@ -17,7 +17,7 @@ from app.calls.call import EndReason
 from app.calls.flags import FlagType
 from app.keys import METRICS
 
-DOCS = Path(__file__).parents[3] / "docs"
+DOCS = Path(__file__).parents[1] / "docs"
 NAME = re.compile(r"\b(?:voiceplane|process)_[a-z_]+\b")
 SELECTOR = re.compile(r"\b(voiceplane_[a-z_]+)\{([^}]*)\}")
 OF_PROMETHEUS = {"instance", "job"}  # labels that it adds to each target
