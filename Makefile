@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 # Nothing but what the lock files name, byte for byte. Bytecode is made of what is imported, when it is.
 PIP_INSTALL := $(BIN)/python -m pip install -q --disable-pip-version-check --no-compile --no-deps
 LOCKED := $(PIP_INSTALL) --require-hashes
+WHEEL := $(BIN)/python -m pip wheel --disable-pip-version-check --no-build-isolation --no-deps -w dist
 
 # Debian's names, and the programs to look for where there is no dpkg.
 SYSTEM := g++ make pkg-config libabsl-dev libflatbuffers-dev flatbuffers-compiler libuv1-dev libssl-dev dpkg-dev
@@ -24,7 +25,7 @@ LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-ha
   --custom-compile-command 'make lock'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test run test lint types test-debug test-openapi test-sanitize bench docs demo wheel wheel-check lock clean
+.PHONY: help setup setup-test run test lint types test-debug test-openapi test-sanitize bench docs demo wheel wheel-bridge wheel-check lock clean
 
 help: ## Show what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,11 +67,15 @@ bench: setup-test ## Measure; prints JSON
 docs: setup-test ## Make the bridge's reference from its docstrings, in build/docs/
 	$(BIN)/python -m pdoc worker_bridge --output-directory build/docs
 
-wheel: setup ## Make a wheel that brings its worker, in dist/
-	rm -rf dist
-	$(BIN)/python -m pip wheel --disable-pip-version-check --no-build-isolation --no-deps -w dist .
+wheel: setup ## Make the server's wheel, which brings its worker, in dist/
+	rm -f dist/voiceplane-*
+	$(WHEEL) .
 
-wheel-check: setup-test ## Make a wheel, install it elsewhere, and talk through it
+wheel-bridge: setup ## Make a wheel of worker_bridge alone, worker inside, in dist/
+	rm -f dist/voiceplane_worker_bridge-*
+	$(WHEEL) wheels/bridge
+
+wheel-check: setup-test ## Make both wheels, install them elsewhere, and talk through them
 	$(BIN)/python -m pytest tests/shipping
 
 demo: setup ## Start a server, and let two parties talk through it
@@ -84,10 +89,10 @@ lock: $(VENV)/.ready-test ## Renew the lock files, of what pyproject.toml allows
 	$(LOCK) --upgrade --group npm -o worker_bridge/native/npm.txt
 
 clean: ## Remove what was built in this folder; data/ stays, and so does the worker in the per-user cache
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis */_*.so app/web/built
+	rm -rf $(VENV) build dist *.egg-info wheels/bridge/build wheels/bridge/*.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis */_*.so app/web/built
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
-$(VENV)/.ready: pyproject.toml setup.py requirements/build.txt requirements/node.txt $(wildcard worker_bridge/native/codec/*)
+$(VENV)/.ready: pyproject.toml setup.py wheels/native_wheel.py requirements/build.txt requirements/node.txt $(wildcard worker_bridge/native/codec/*)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	  || { echo "$(PYTHON) is not Python 3.11 or newer: install one, or name one with make PYTHON=..." >&2; exit 1; }
 	@$(call install_system,,,$(missing_venv))

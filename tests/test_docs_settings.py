@@ -48,5 +48,5 @@ def test_the_variables_that_a_document_sets_are_read(name: str):
 
 
 def test_what_builds_read_is_read():
-    sources = [ROOT / "setup.py", *(ROOT / "worker_bridge" / "native").glob("*.py")]
+    sources = [ROOT / "wheels" / "native_wheel.py", *(ROOT / "worker_bridge" / "native").glob("*.py")]
     assert all(any(f"{PREFIX}{name}" in path.read_text(encoding="utf-8") for path in sources) for name in OF_BUILDS)

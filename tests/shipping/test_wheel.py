@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import urllib.request
@@ -17,9 +16,9 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import free_ports
+from tests.shipping.building import ROOT, apart, run, wheel_of
 from worker_bridge.native import NativeWorker
 
-ROOT = Path(__file__).parents[2]
 PACKAGED = "worker_bridge/native/packaged"
 LICENSES = ("mediasoup", "openssl", "libuv", "libsrtp", "flatbuffers", "gcc-runtime", "apache-2.0")
 
@@ -31,41 +30,9 @@ PAGES = (
 pytestmark = pytest.mark.timeout(600)  # pip builds, and fetches what is needed for it
 
 
-def run(*command: object, folder: Path, **environment: str) -> str:
-    """What a program wrote to stdout; it must not fail, and what it wrote is in the failure if it does."""
-    env = {**os.environ, **environment}
-    done = subprocess.run([str(one) for one in command], cwd=folder, env=env, capture_output=True, text=True)
-    assert done.returncode == 0, f"{command} failed: {done.stdout} {done.stderr}"
-    return done.stdout
-
-
-def wheel_of(checkout: Path, target: Path, **environment: str) -> Path:
-    command = [sys.executable, "-m", "pip", "wheel", "--no-build-isolation", "--no-deps", "-w", target, "."]
-    run(*command, folder=checkout, **environment)
-    (made,) = target.glob("*.whl")
-    return made
-
-
-@pytest.fixture(scope="module")
-def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The sources as they would be committed, and nothing that was built from them."""
-    folder = tmp_path_factory.mktemp("checkout")
-    for name in run("git", "ls-files", "-co", "--exclude-standard", folder=ROOT).splitlines():
-        if (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, folder / name)
-    return folder
-
-
 @pytest.fixture(scope="module")
 def wheel(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return wheel_of(checkout, tmp_path_factory.mktemp("wheel"))
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home folder without caches or settings."""
-    return tmp_path_factory.mktemp("home")
 
 
 @pytest.fixture(scope="module")
@@ -77,11 +44,6 @@ def command(wheel: Path, home: Path, tmp_path_factory: pytest.TempPathFactory) -
     run(*install, "--require-hashes", "-r", ROOT / "requirements" / "call.txt", folder=home, **apart(home))
     run(*install, wheel, folder=home, **apart(home))
     return folder / "bin" / "voiceplane"
-
-
-def apart(home: Path) -> dict[str, str]:
-    """An environment in which no cache and no checkout helps."""
-    return {"HOME": str(home), "XDG_CACHE_HOME": "", "PYTHONPATH": ""}
 
 
 def test_the_wheel_holds_worker_schema_licenses_and_pages(wheel: Path) -> None:
