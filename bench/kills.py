@@ -13,26 +13,17 @@ import json
 import random
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from app.settings import Settings
-from tests.conftest import SECRET, free_ports
+from bench.flips import settings_of
 from tests.crash.rounds import UNIT_S, Crowd, Survived
 
 
-def settings_of(folder: Path, url: str) -> Settings:
-    return Settings(
-        port=free_ports(1),
-        rtc_port=free_ports(1),
-        rtc_listen_ip=("127.0.0.1",),
-        workers=1,
-        data_dir=folder,
-        database_url=url,
-        jwt_secret=SECRET,
-        unit_seconds=UNIT_S,
-        rate_limit=0,
-        log_format="json",
-    )
+def busy(settings: Settings) -> Settings:
+    """Units so short that there is something to charge, and nobody who is asked to slow down."""
+    return replace(settings, unit_seconds=UNIT_S, rate_limit=0)
 
 
 def report(survived: list[Survived]) -> dict[str, object]:
@@ -66,7 +57,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="voiceplane-kills-") as folder:
-        survived = asyncio.run(survive(settings_of(Path(folder), args.url), args.kills, args.seed))
+        survived = asyncio.run(survive(busy(settings_of(Path(folder), args.url)), args.kills, args.seed))
     found = report(survived)
     print(json.dumps(found))
     return int(bool(found["discrepancies"]))

@@ -5,8 +5,8 @@ Order of refusals: the body, the room, whether the caller is a party, the object
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from aiohttp import web
 from msgspec import UNSET
@@ -31,6 +31,7 @@ from app.http.body import body
 from app.http.responses import created, json_response
 from app.keys import CALLS, CAPABILITIES, ICE_SERVERS, REGISTRY, SETTINGS, claims
 from app.ledger.errors import LedgerUnavailable
+from app.media.party_objects import PartyConsumer, PartyProducer, PartyTransport
 from app.media.room import Room, unless_gone
 from app.openapi.declaration import answers
 from app.person import PartyRole
@@ -62,6 +63,8 @@ from schemas.transport import (
 
 OF_AN_OBJECT = (Forbidden, InvalidCallState, WorkerUnavailable)  # its call may end, and its worker die, meanwhile
 IN_A_ROOM = (RoomNotFound, *OF_AN_OBJECT)
+
+Owned = TypeVar("Owned", PartyTransport, PartyProducer, PartyConsumer)
 
 routes = web.RouteTableDef()
 
@@ -238,10 +241,7 @@ async def restart_ice(request: web.Request) -> web.Response:
 async def get_transport_stats(request: web.Request) -> web.Response:
     """A transport's statistics, for its owner and for admins."""
     transport_id = request.match_info["transport_id"]
-    room = room_with(request, transport_id, TransportNotFound(transport_id))
-    transport = room.transports.get(transport_id)
-    if transport is None or not may_read(request, room, transport.party):
-        raise TransportNotFound(transport_id)
+    transport = readable(request, transport_id, lambda room: room.transports, TransportNotFound(transport_id))
     return stats_response(await transport.transport.get_stats())
 
 
@@ -250,10 +250,7 @@ async def get_transport_stats(request: web.Request) -> web.Response:
 async def get_producer_stats(request: web.Request) -> web.Response:
     """A producer's statistics, one entry for each RTP stream; none before its first packet."""
     producer_id = request.match_info["producer_id"]
-    room = room_with(request, producer_id, ProducerNotFound(producer_id))
-    producer = room.producers.get(producer_id)
-    if producer is None or not may_read(request, room, producer.party):
-        raise ProducerNotFound(producer_id)
+    producer = readable(request, producer_id, lambda room: room.producers, ProducerNotFound(producer_id))
     return stats_response(await producer.producer.get_stats())
 
 
@@ -262,10 +259,7 @@ async def get_producer_stats(request: web.Request) -> web.Response:
 async def get_consumer_stats(request: web.Request) -> web.Response:
     """A consumer's statistics: its own stream, and then the producer's."""
     consumer_id = request.match_info["consumer_id"]
-    room = room_with(request, consumer_id, ConsumerNotFound(consumer_id))
-    consumer = room.consumers.get(consumer_id)
-    if consumer is None or not may_read(request, room, consumer.party):
-        raise ConsumerNotFound(consumer_id)
+    consumer = readable(request, consumer_id, lambda room: room.consumers, ConsumerNotFound(consumer_id))
     with unless_gone(consumer_id):
         return stats_response(await consumer.consumer.get_stats())
 
@@ -295,11 +289,18 @@ async def set_producer_paused(request: web.Request, *, paused: bool) -> None:
     await room.set_producer_paused(room.role_of(claims(request).person), producer_id, paused)
 
 
-def may_read(request: web.Request, room: Room, owner: PartyRole) -> bool:
-    """Statistics are for the owner and for admins; a stranger to the call is Forbidden."""
-    if claims(request).is_admin:
-        return True
-    return room.role_of(claims(request).person) == owner
+def readable(
+    request: web.Request, object_id: str, among: Callable[[Room], Mapping[str, Owned]], missing: CallError
+) -> Owned:
+    """An object of a party's, for that party and for admins.
+
+    Raises ``missing`` where there is none or it is the other party's, Forbidden for strangers to the call.
+    """
+    room = room_with(request, object_id, missing)
+    found = among(room).get(object_id)
+    if found is None or not (claims(request).is_admin or room.role_of(claims(request).person) == found.party):
+        raise missing
+    return found
 
 
 def stats_response(stats: Sequence[Mapping[str, Any]]) -> web.Response:

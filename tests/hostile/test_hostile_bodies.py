@@ -12,7 +12,8 @@ import pytest
 
 from app.http.body import MAX_BODY_BYTES
 from tests.hostile.attacker import GOOD_AUDIO, GOOD_DTLS, Answer, Attacker, Json, Media, Scene, Victim
-from tests.hostile.wrong_bodies import (
+from tests.schemas.sample_bodies import CAPABILITIES
+from tests.schemas.wrong_bodies import (
     NO_OBJECTS,
     dotted,
     of_no_json,
@@ -21,7 +22,6 @@ from tests.hostile.wrong_bodies import (
     removed,
     replaced,
 )
-from tests.schemas.sample_bodies import CAPABILITIES
 
 
 @dataclass(frozen=True)

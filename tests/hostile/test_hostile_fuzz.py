@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from app.media import party_objects
 from tests.hostile.attacker import GOOD_AUDIO, GOOD_DTLS, PATIENT, Answer, Json, Media, Scene, Victim
 from tests.hostile.test_hostile_media import H264, RTX, VIDEO, VP8
-from tests.hostile.wrong_bodies import Path, at, places
 from tests.schemas.sample_bodies import CAPABILITIES, CHROME_SIMULCAST, opus
+from tests.schemas.wrong_bodies import Path, at, places
 
 EXAMPLES = 250
 NAMES = (

@@ -13,7 +13,7 @@ import pytest
 from aiohttp import WSMsgType
 
 from tests.hostile.attacker import STATUS_OF, Json, Scene, Victim
-from tests.hostile.wrong_bodies import NO_OBJECTS, of_no_json, of_wrong_types, places, removed
+from tests.schemas.wrong_bodies import NO_OBJECTS, of_no_json, of_wrong_types, places, removed
 
 LIMIT = 64 * 1024
 

@@ -14,7 +14,7 @@ from schemas.problem import InvalidBody
 from schemas.producer import ProduceRequest
 from schemas.signaling import Envelope
 from tests.schemas.sample_bodies import EVERY_RTP_FIELD, GOOD
-from tests.schemas.test_problem import Path, at, dotted, paths, removed, replaced
+from tests.schemas.wrong_bodies import Path, at, dotted, places, removed, replaced
 from worker_bridge.connectivity import IceCandidate, IceParameters
 from worker_bridge.rtp import RtpParameters
 
@@ -24,7 +24,7 @@ NUMBERED = GOOD | {Envelope: {"type": "ping", "payload": {}, "requestId": 17}}
 WHOLE_NUMBERS = [
     pytest.param(schema, path, id=f"{schema.__name__}-{dotted(path)}")
     for schema in NUMBERED
-    for path in paths(NUMBERED[schema])
+    for path in places(NUMBERED[schema])
     if type(at(NUMBERED[schema], path)) is int
 ]
 UNSET_TEXTS = [("mid",), ("msid",), ("encodings", 0, "rid"), ("encodings", 0, "scalabilityMode"), ("rtcp", "cname")]

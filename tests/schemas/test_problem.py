@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import copy
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -20,8 +18,8 @@ from schemas.producer import ProduceRequest
 from schemas.signaling import CallCommand, Envelope
 from schemas.transport import ConnectTransportRequest
 from tests.schemas.sample_bodies import GOOD
+from tests.schemas.wrong_bodies import Path, at, dotted, is_parameter, places, removed, replaced
 
-Path = tuple[str | int, ...]
 Body = type[Any]
 
 OF_EACH_TYPE: tuple[Any, ...] = (None, True, False, 0, 1, 0.5, 2.5, "1", "true", [], [1], {}, {"a": 1})
@@ -51,40 +49,6 @@ EMPTY_TEXT |= {"mid", "msid", "rid", "scalabilityMode", "cname"}  # and here tha
 EMPTY_LIST = {"encodings", "headerExtensions", "rtcpFeedback"}
 
 
-def paths(value: Any, path: Path = ()) -> Iterator[Path]:
-    if path:
-        yield path
-    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, item in inner:
-        yield from paths(item, (*path, key))
-
-
-def at(body: Any, path: Path) -> Any:
-    for key in path:
-        body = body[key]
-    return body
-
-
-def replaced(body: Any, path: Path, value: Any) -> Any:
-    changed = copy.deepcopy(body)
-    at(changed, path[:-1])[path[-1]] = value
-    return changed
-
-
-def removed(body: Any, path: Path) -> Any:
-    changed = copy.deepcopy(body)
-    del at(changed, path[:-1])[path[-1]]
-    return changed
-
-
-def dotted(path: Path) -> str:
-    return ".".join(map(str, path))
-
-
-def is_parameter(path: Path) -> bool:
-    return len(path) > 1 and path[-2] == "parameters"
-
-
 def takes_null(path: Path) -> bool:
     return path[-1] in NULLABLE or path in NULLABLE_IN_RTP_ONLY or is_parameter(path)
 
@@ -103,7 +67,7 @@ def allowed_there(body: Any, path: Path, value: Any) -> bool:
 CASES = [
     pytest.param(schema, path, id=f"{schema.__name__}-{dotted(path)}")
     for schema in GOOD
-    for path in paths(GOOD[schema])
+    for path in places(GOOD[schema])
 ]
 
 
@@ -193,8 +157,7 @@ def test_of_a_field_that_comes_twice_the_last_counts(schema: Body, path: Path) -
 @pytest.mark.parametrize("schema", GOOD, ids=lambda schema: schema.__name__)
 def test_unknown_fields_are_refused_outside_of_webrtc_dictionaries_and_dropped_inside(schema: Body) -> None:
     expected = parse(schema, msgspec.json.encode(GOOD[schema]))
-    places = [(), *paths(GOOD[schema])]
-    for path in places:
+    for path in [(), *places(GOOD[schema])]:
         if not isinstance(at(GOOD[schema], path), dict) or path == ("payload",) or path[-1:] == ("parameters",):
             continue
         body = replaced(GOOD[schema], (*path, "addedByABrowser"), {"deep": [None]})
