@@ -292,7 +292,7 @@ def replayer(ledger: Ledger) -> Replay:
 
 
 def told(event: StoredEvent) -> Event:
-    return Event(event.seq, event.to, event.type, dict(event.payload))
+    return Event(event.seq, event.to, event.type, event.payload)
 
 
 @answers({101: None}, BadRequest, UPGRADE_REQUIRED, Draining, query=(SINCE,))

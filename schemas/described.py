@@ -32,7 +32,9 @@ def components(*kinds: type[msgspec.Struct]) -> dict[str, Json]:
     _, found = msgspec.json.schema_components(
         structs.values(), schema_hook=_described_hook, ref_template="#/components/schemas/{name}"
     )
-    return {name: _portable(_completed(structs[name], shape)) for name, shape in sorted(found.items())}
+    for name, kind in structs.items():
+        _complete(kind, found[name])
+    return {name: _portable(shape) for name, shape in sorted(found.items())}
 
 
 def _described_hook(_kind: type) -> Json:
@@ -40,7 +42,7 @@ def _described_hook(_kind: type) -> Json:
     return msgspec.json.schema(ParameterMap)
 
 
-def _completed(kind: type[msgspec.Struct], shape: Json) -> Json:
+def _complete(kind: type[msgspec.Struct], shape: Json) -> None:
     for field in msgspec.structs.fields(kind):
         inner = shape["properties"][field.encode_name]
         if issubclass(kind, Answer):
@@ -50,7 +52,6 @@ def _completed(kind: type[msgspec.Struct], shape: Json) -> Json:
     if issubclass(kind, Answer):
         always = [one.encode_name for one in msgspec.structs.fields(kind) if one.default is not msgspec.UNSET]
         shape["required"] = always
-    return shape
 
 
 def _or_null(shape: Json, field: msgspec.structs.FieldInfo) -> Json:

@@ -172,6 +172,11 @@ def _choice(info: Any, _extra: Extra) -> Judge:
     return _one_of((str,), info.values, "must be " + " or ".join(f'"{word}"' for word in info.values))
 
 
+def _member(info: Any, _extra: Extra) -> Judge:
+    word = _one_of((str,), tuple(info.cls), "must be " + " or ".join(f'"{one}"' for one in info.cls))
+    return lambda value: info.cls(word(value))
+
+
 def _items(info: Any, _extra: Extra) -> Judge:
     item = _judge(info.item_type)
 
@@ -226,6 +231,7 @@ JUDGES: Final[Mapping[type[inspect.Type], Callable[[Any, Extra], Judge]]] = {
     inspect.StrType: _text,
     inspect.BoolType: lambda _info, _extra: _one_of((bool,), (True, False), "must be true or false"),
     inspect.LiteralType: _choice,
+    inspect.EnumType: _member,
     inspect.VarTupleType: _items,
     inspect.DictType: _entries,
     inspect.CustomType: lambda _info, _extra: lambda value: parameters_of(judge_of(ParameterMap)(value)),

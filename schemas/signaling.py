@@ -6,33 +6,43 @@ Every message is ``{"type", "payload"}``. A command may carry ``requestId``, whi
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
+from enum import StrEnum
 from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal
 
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import UNSET, Meta, Raw, UnsetType
 
 from schemas.base import Answer, Body
 from schemas.call import CallRequest
 from schemas.quality import PartyRole
-from schemas.types import MAX_SAFE, CallId, Count, Name, Points, Price, Prose, Reason, Timestamp, Uuid, Word
+from schemas.types import MAX_SAFE, CallId, Count, Name, Points, Price, Prose, Reason, Seq, Timestamp, Uuid, Word
 from worker_bridge.rtp import MediaKind
 
 CommandType = Literal["call_request", "call_accept", "call_reject", "call_cancel", "call_end", "ping"]
+AnswerType = Literal["call_accepted", "call_rejected", "call_cancelled"]
+ProducerChange = Literal["producer_added", "producer_paused", "producer_resumed", "producer_removed"]
 EventType = Literal[
-    "incoming_call", "call_accepted", "call_rejected", "call_cancelled",
-    "producer_added", "producer_paused", "producer_resumed", "producer_removed",
-    "call_connected", "call_tick", "wallet_update", "call_end", "otomo_status",
-    "node_draining",
+    AnswerType, ProducerChange,
+    "incoming_call", "call_connected", "call_tick", "wallet_update", "call_end", "otomo_status", "node_draining",
 ]  # fmt: skip
 PauseReason = Literal["flood"]
+"""Why the node paused a producer, where its party has not."""
 OtomoStatusWord = Literal["online", "busy", "offline"]
-TickStatus = Literal["ok", "low_balance", "ended"]
 WalletReason = Literal["call_tick", "adjustment"]
 RequestId = Name | Annotated[int, Meta(ge=-MAX_SAFE, le=MAX_SAFE)]
 """What a client numbers its commands with: up to 128 printable characters, or a whole number."""
 
 MAX_SEQ: Final = MAX_SAFE
+
+
+class TickStatus(StrEnum):
+    """How much a wallet has left after a unit: enough for another, less than one, nothing."""
+
+    OK = "ok"
+    LOW_BALANCE = "low_balance"
+    ENDED = "ended"
 
 
 # Commands
@@ -67,6 +77,14 @@ class Failure(Answer, frozen=True):
     code: Word
     message: Prose
     context: dict[str, Any]
+
+
+class EventMessage(Answer, frozen=True):
+    """An event as it goes out. ``payload`` is JSON text that was written before."""
+
+    type: Word
+    payload: Raw
+    seq: Seq
 
 
 class Reply(Answer, frozen=True):
@@ -197,7 +215,12 @@ EVENTS: Final[Mapping[EventType, type[Answer]]] = MappingProxyType(
 )
 """The payload of every event."""
 
-Event = (
+TYPE_OF: Final[Mapping[type[Answer], EventType]] = MappingProxyType(
+    {payload: type_ for type_, payload in EVENTS.items() if Counter(EVENTS.values())[payload] == 1}
+)
+"""The type of each event whose payload no other has."""
+
+EventPayload = (
     IncomingCall
     | CallAnswered
     | ProducerEvent

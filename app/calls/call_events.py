@@ -1,69 +1,85 @@
-"""What parties are told about a call's course, as it goes over the wire. Ticks and ends are the ledger's to tell."""
+"""What parties are told about a call's course. Ticks and ends are the ledger's to tell."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+
+from msgspec import UNSET
 
 from app.calls.call import LiveCall
 from app.clock import Moment
 from app.ledger.values import NewEvent
 from app.person import PartyRole
+from schemas.signaling import (
+    AnswerType,
+    CallAnswered,
+    CallConnected,
+    IncomingCall,
+    NodeDraining,
+    OtomoStatus,
+    OtomoStatusWord,
+    PauseReason,
+    ProducerChange,
+    ProducerEvent,
+)
 from schemas.types import iso
 from worker_bridge.producer import Producer
 
 
 def incoming_call(call: LiveCall, ring_s: float) -> NewEvent:
-    payload = {
-        "callId": call.id,
-        "userId": call.user_id,
-        "createdAt": call.created_at.iso,
-        "expiresAt": iso(call.created_at.utc_ms + round(ring_s * 1000)),
-        "pricePerMinute": call.price_per_minute,
-    }
-    return NewEvent("incoming_call", payload, call.parties.otomo, call.id)
+    payload = IncomingCall(
+        call_id=call.id,
+        user_id=call.user_id,
+        created_at=call.created_at.iso,
+        expires_at=iso(call.created_at.utc_ms + round(ring_s * 1000)),
+        price_per_minute=call.price_per_minute,
+    )
+    return NewEvent.of(payload, call.parties.otomo, call.id)
 
 
-def answered(event_type: str, call: LiveCall, at: Moment, reason: str | None = None) -> list[NewEvent]:
-    """``call_accepted``, ``call_rejected`` or ``call_cancelled``, to both: other devices of the otomo stop to ring."""
-    payload: dict[str, Any] = {"callId": call.id, "userId": call.user_id, "otomoId": call.otomo_id, "at": at.iso}
-    if reason is not None:
-        payload["reason"] = reason
-    return [NewEvent(event_type, payload, party, call.id) for party in call.parties]
+def answered(type_: AnswerType, call: LiveCall, at: Moment, reason: str | None = None) -> list[NewEvent]:
+    """To both: other devices of the otomo stop to ring."""
+    payload = CallAnswered(
+        call_id=call.id,
+        user_id=call.user_id,
+        otomo_id=call.otomo_id,
+        at=at.iso,
+        reason=UNSET if reason is None else reason,
+    )
+    return NewEvent.to_each(call.parties, payload, call.id, type_)
 
 
 def connected(call: LiveCall, at: Moment) -> list[NewEvent]:
-    payload = {
-        "callId": call.id,
-        "userId": call.user_id,
-        "otomoId": call.otomo_id,
-        "connectedAt": at.iso,
-        "method": "sfu_rtp_detected",
-    }
-    return [NewEvent("call_connected", payload, party, call.id) for party in call.parties]
+    payload = CallConnected(call_id=call.id, user_id=call.user_id, otomo_id=call.otomo_id, connected_at=at.iso)
+    return NewEvent.to_each(call.parties, payload, call.id)
 
 
 def producer_event(
-    event_type: str, call: LiveCall, party: PartyRole, producer: Producer, told: PartyRole, reason: str | None = None
-) -> NewEvent:
+    change: ProducerChange,
+    call: LiveCall,
+    party: PartyRole,
+    producer: Producer,
+    told: Iterable[PartyRole],
+    reason: PauseReason | None = None,
+) -> list[NewEvent]:
     """About a producer of ``party``, with its role because both parties may have one id; ``reason`` is the node's."""
-    payload: dict[str, Any] = {
-        "callId": call.id,
-        "producerId": producer.id,
-        "userId": call.parties.person(party).id,
-        "role": party,
-        "kind": producer.kind,
-    }
-    if reason is not None:
-        payload["reason"] = reason
-    return NewEvent(event_type, payload, call.parties.person(told), call.id)
+    payload = ProducerEvent(
+        call_id=call.id,
+        producer_id=producer.id,
+        user_id=call.parties.person(party).id,
+        role=party,
+        kind=producer.kind,
+        reason=UNSET if reason is None else reason,
+    )
+    return NewEvent.to_each(map(call.parties.person, told), payload, call.id, change)
 
 
-def otomo_status(otomo_id: str, status: str, at: Moment) -> NewEvent:
+def otomo_status(otomo_id: str, status: OtomoStatusWord, at: Moment) -> NewEvent:
     """To all users."""
-    return NewEvent("otomo_status", {"otomoId": otomo_id, "status": status, "timestamp": at.iso})
+    return NewEvent.of(OtomoStatus(otomo_id=otomo_id, status=status, timestamp=at.iso))
 
 
 def node_draining(call: LiveCall, deadline: Moment | None) -> list[NewEvent]:
     """The node will end the call at the deadline; or, where that is None, it will not any more."""
-    payload = {"callId": call.id, "deadlineAt": None if deadline is None else deadline.iso}
-    return [NewEvent("node_draining", payload, party, call.id) for party in call.parties]
+    payload = NodeDraining(call_id=call.id, deadline_at=None if deadline is None else deadline.iso)
+    return NewEvent.to_each(call.parties, payload, call.id)

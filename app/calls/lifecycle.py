@@ -21,9 +21,9 @@ from app.clock import Moment, now, shifted
 from app.ledger.errors import LedgerUnavailable, StaleState, UnknownCall
 from app.ledger.values import CallState, DeferredStep, EndedBy, NewEvent
 from app.media.room import Released, Room
-from app.media.watcher import PauseReason, ProducerChange
 from app.person import OTHER, PartyRole
 from app.tasks import Tasks
+from schemas.signaling import PauseReason, ProducerChange
 from worker_bridge.producer import Producer
 from worker_bridge.resource import CloseReason
 
@@ -98,8 +98,9 @@ class Lifecycle:
         self, call: LiveCall, change: ProducerChange, party: PartyRole, producer: Producer, reason: PauseReason | None
     ) -> None:
         """Tell the other party; where the node itself did it, tell both."""
-        for told in (OTHER[party],) if reason is None else (party, OTHER[party]):
-            self._journal.append(call_events.producer_event(change, call, party, producer, told, reason))
+        told = (OTHER[party],) if reason is None else (party, OTHER[party])
+        for event in call_events.producer_event(change, call, party, producer, told, reason):
+            self._journal.append(event)
 
     def set_up(self, call: LiveCall) -> None:
         """There is a transport; the first of a call makes it ``connecting``."""

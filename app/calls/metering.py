@@ -17,7 +17,8 @@ from app.calls.call import EndReason, LiveCall, both_alive
 from app.calls.journal import Journal
 from app.clock import Moment, now
 from app.ledger.errors import LedgerUnavailable
-from app.ledger.values import CallState, Charged, ChargeResult, PointsGone, TickStatus, UnitDue, UnitRefused
+from app.ledger.values import CallState, Charged, ChargeResult, PointsGone, UnitDue, UnitRefused
+from schemas.signaling import TickStatus
 
 RETRY_EVERY_S = 0.5
 LEDGER_GRACE_S = 30.0  # how long a call goes on while its units can't be stored

@@ -12,15 +12,14 @@ from __future__ import annotations
 import asyncio
 import math
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 from app.calls import call_events
 from app.calls.journal import Journal
 from app.calls.registry import Registry
 from app.clock import now
 from app.person import Person
-
-Status = Literal["online", "busy", "offline"]
+from schemas.signaling import OtomoStatusWord
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +34,12 @@ class Pace:
 class Line:
     """What users know of one otomo, and when they are to hear more."""
 
-    told: Status = "offline"
+    told: OtomoStatusWord = "offline"
     told_at: float = -math.inf
     left_at: float = -math.inf
     next_check: asyncio.TimerHandle | None = None
 
-    def due(self, status: Status, pace: Pace) -> float:
+    def due(self, status: OtomoStatusWord, pace: Pace) -> float:
         """When this may be told."""
         due = self.told_at + pace.at_most_every_s
         return max(due, self.left_at + pace.offline_after_s) if status == "offline" else due
@@ -64,7 +63,7 @@ class Presence:
         self._lines: dict[str, Line] = {}  # of otomos who are there, or were a moment ago
         registry.on_busy(self._busy_changed)
 
-    def status(self, otomo_id: str) -> Status:
+    def status(self, otomo_id: str) -> OtomoStatusWord:
         """As it is now, whatever users were told."""
         otomo = Person("otomo", otomo_id)
         if not self.online(otomo):
@@ -111,7 +110,7 @@ class Presence:
         elif status == "offline":
             del self._lines[otomo_id]
 
-    def _announce(self, otomo_id: str, line: Line, status: Status) -> None:
+    def _announce(self, otomo_id: str, line: Line, status: OtomoStatusWord) -> None:
         line.told, line.told_at = status, self._loop.time()
         self._journal.append(call_events.otomo_status(otomo_id, status, now()))
         if status == "offline":  # to be forgotten

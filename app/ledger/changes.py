@@ -18,7 +18,7 @@ from app.ledger import billing_events, calls, events, parties
 from app.ledger.bulk import BulkInsert
 from app.ledger.calls import COLUMNS, RECORD
 from app.ledger.errors import CallExists, StaleState, UnknownCall
-from app.ledger.tables import call_records, call_transitions, call_units
+from app.ledger.tables import call_records, call_transitions, call_units, storable
 from app.ledger.tables import calls as call_table
 from app.ledger.values import Call, CallState, Changed, DeferredStep, Ended, Event, NewCall, NewEvent, Record
 
@@ -203,7 +203,7 @@ class ChangeBatch:
                 call,
                 state=CallState.ENDED,
                 ended_at_ms=end.ended_at_ms,
-                end_reason=end.reason,
+                end_reason=storable(end.reason),
                 duration_seconds=end.duration_seconds,
                 billed_units=units,
                 billed_points=points,

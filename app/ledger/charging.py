@@ -24,12 +24,12 @@ from app.ledger.values import (
     ChargeResult,
     Event,
     PointsGone,
-    TickStatus,
     Unit,
     UnitDue,
     UnitRefused,
     Wallet,
 )
+from schemas.signaling import TickStatus
 
 MAX_BATCH = 500  # units in one transaction: other writers wait some tens of milliseconds for it
 REASON = "unit"  # on the wallet's statement

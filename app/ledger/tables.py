@@ -7,6 +7,7 @@ test compares the two.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import (
@@ -15,6 +16,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    ColumnElement,
     Connection,
     Dialect,
     Float,
@@ -26,7 +28,9 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    cast,
     text,
+    type_coerce,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
@@ -48,6 +52,22 @@ class Id(TypeDecorator[str]):
         if value is not None and value != storable(value):
             raise Unstorable(f"the id {value!r} can't be stored")
         return value
+
+
+class JsonText(TypeDecorator[bytes]):
+    """JSON that was encoded before, kept and read as the text that it is."""
+
+    impl = JSON
+    cache_ok = True
+
+    def bind_processor(self, dialect: Dialect) -> Callable[[bytes | None], str | None]:
+        return lambda value: value if value is None else value.decode()
+
+    def column_expression(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
+        return type_coerce(cast(column, Text), self)  # else asyncpg decodes it
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[str | None], bytes | None]:
+        return lambda value: value if value is None else value.encode()
 
 
 class Words(TypeDecorator[str]):
@@ -201,7 +221,7 @@ events = Table(
     Column("call_id", Id),
     Column("unit_index", Integer),  # finds a unit's events again when its charge is tried a second time
     Column("type", Text, nullable=False),
-    Column("payload", JSON, nullable=False),
+    Column("payload", JsonText, nullable=False),
     Column("at_ms", Millis, nullable=False),
     Index("ix_events_person", "user_id", "role", "seq", sqlite_where=TO_ONE, postgresql_where=TO_ONE),
     Index("ix_events_to_all", "seq", sqlite_where=TO_ALL, postgresql_where=TO_ALL),

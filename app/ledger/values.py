@@ -5,12 +5,14 @@ Times are UTC in whole milliseconds since 1970 (``_ms``), durations whole second
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from app.person import Parties, Person
+from schemas.base import encode
+from schemas.signaling import TYPE_OF, EventPayload, EventType, TickStatus
 
 MAX_POINTS = 10**15  # what a wallet can hold: far inside 64 bits and inside a JSON number's 2^53
 
@@ -35,21 +37,26 @@ _ORDER = {state: rank for rank, state in enumerate(CallState)}
 LIVE_STATES = tuple(state for state in CallState if state is not CallState.ENDED)
 
 
-class TickStatus(StrEnum):
-    """How much a wallet has left after a unit: enough for another, less than one, nothing."""
-
-    OK = "ok"
-    LOW_BALANCE = "low_balance"
-    ENDED = "ended"
-
-
 class NewEvent(NamedTuple):
-    """Something to be told. ``to`` None tells all users; ``payload`` is JSON as it goes over the wire."""
+    """Something to be told. ``to`` None tells all users; ``payload`` is the JSON text that is stored and sent."""
 
     type: str
-    payload: Mapping[str, Any]
+    payload: bytes
     to: Person | None = None
     call_id: str | None = None
+
+    @classmethod
+    def of(cls, payload: EventPayload, to: Person | None = None, call_id: str | None = None) -> NewEvent:
+        """``payload`` for one person, or for all users. Its type is the one that has such a payload."""
+        return cls(TYPE_OF[type(payload)], encode(payload), to, call_id)
+
+    @classmethod
+    def to_each(
+        cls, people: Iterable[Person], payload: EventPayload, call_id: str, type_: EventType | None = None
+    ) -> list[NewEvent]:
+        """``payload`` for several people, encoded once; ``type_`` where several types have such a payload."""
+        word, text = type_ or TYPE_OF[type(payload)], encode(payload)
+        return [cls(word, text, person, call_id) for person in people]
 
 
 class Event(NamedTuple):
@@ -57,7 +64,7 @@ class Event(NamedTuple):
 
     seq: int
     type: str
-    payload: Mapping[str, Any]
+    payload: bytes
     to: Person | None
     call_id: str | None
     at_ms: int

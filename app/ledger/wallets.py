@@ -18,8 +18,6 @@ COLUMNS = tuple(one.name for one in fields(Wallet))
 LOCK = BulkLock(wallets, COLUMNS)
 PUT = BulkUpdate(wallets, COLUMNS)
 
-ADJUSTMENT = "adjustment"
-
 
 def adjust(tx: Connection, user_id: str, amount: int, reason: str, key: str, at_ms: int) -> Adjusted:
     new = {"user_id": user_id, "balance": 0, "updated_at_ms": at_ms}
@@ -46,7 +44,7 @@ def adjust(tx: Connection, user_id: str, amount: int, reason: str, key: str, at_
     stored = insert_unless_there(tx.dialect, point_transactions).returning(point_transactions.c.id)
     if tx.scalar(stored, row) is None:
         raise KeyReused(key)  # by another user's adjustment, that was committed since we looked
-    told = [billing_events.wallet_changed(user_id, balance, ADJUSTMENT, at_ms)]
+    told = [billing_events.wallet_changed(user_id, balance, "adjustment", at_ms)]
     return Adjusted(changed, events.append(tx, events.drafts(told, at_ms)))
 
 

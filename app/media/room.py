@@ -27,10 +27,11 @@ from app.errors import (
 )
 from app.media.microphones import Microphones
 from app.media.party_objects import Direction, PartyConsumer, PartyProducer, PartySide, PartyTransport, RetryKey
-from app.media.watcher import PauseReason, ProducerChange, RoomWatcher
+from app.media.watcher import RoomWatcher
 from app.person import Parties, PartyRole, Person
 from schemas.consumer import ConsumeRequest
 from schemas.producer import ProduceRequest
+from schemas.signaling import PauseReason, ProducerChange
 from worker_bridge.channel import Body, Channel
 from worker_bridge.connectivity import DtlsParameters, IceParameters
 from worker_bridge.consumer import Consumer

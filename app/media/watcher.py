@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from typing import Protocol
 
 from app.clock import Moment
 from app.person import PartyRole
+from schemas.signaling import PauseReason, ProducerChange
 from worker_bridge.producer import Producer
 from worker_bridge.resource import CloseReason
-
-ProducerChange = Literal["producer_added", "producer_removed", "producer_paused", "producer_resumed"]
-PauseReason = Literal["flood"]
-"""Why the node paused a producer, where its party has not."""
 
 
 class RoomWatcher(Protocol):

@@ -9,13 +9,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
-import msgspec
+from msgspec import Raw
 
 from app.access.tokens import Claims
 from app.person import Person, Role
 from app.signaling.limits import SOCKETS_PER_USER, CloseCode
+from schemas.base import encode
+from schemas.signaling import EventMessage
 
 PresenceListener = Callable[[Person, bool], None]
 PublishListener = Callable[[str, int], None]
@@ -26,16 +28,16 @@ _log = logging.getLogger(__name__)
 @dataclass(frozen=True, slots=True)
 class Event:
     """Something that one person is told, or, where ``to`` is None, all users. ``seq`` rises for each of them;
-    ``payload`` is JSON-able, in the wire's spelling."""
+    ``payload`` is JSON text."""
 
     seq: int
     to: Person | None
     type: str
-    payload: dict[str, Any]
+    payload: bytes
 
     def encode(self) -> bytes:
         """The message as it goes out."""
-        return msgspec.json.encode({"type": self.type, "payload": self.payload, "seq": self.seq})
+        return encode(EventMessage(self.type, Raw(self.payload), self.seq))
 
 
 class Socket(Protocol):
@@ -100,8 +102,6 @@ class Hub:
         """Hand an event to all sockets of whom it is for, encoded once. Never waits; one that can't take it closes.
 
         Events for one person must come in the order of their ``seq``: a client that reconnects names the last it saw.
-
-        Raises TypeError for a payload that is no JSON, before anybody got it.
         """
         self.published = max(self.published, event.seq)
         receivers = self._receivers(event)

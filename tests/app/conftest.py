@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import json
 
 from app.calls.call import LiveCall
 from app.calls.journal import Journal
@@ -44,7 +45,7 @@ class Audience:
 
     def payloads(self, event_type: str, person: Person | None = None) -> list[dict[str, Any]]:
         found = [event for event in self.events if event.type == event_type]
-        return [dict(event.payload) for event in found if person in (None, event.to)]
+        return [json.decode(event.payload) for event in found if person in (None, event.to)]
 
     def numbers(self) -> list[int]:
         return [event.seq for event in self.events]

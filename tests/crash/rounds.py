@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
 import aiohttp
+from msgspec import json
 
 from app.person import Person as Someone
 from app.settings import Settings
@@ -195,7 +196,7 @@ class Crowd:
         for person in self._people.values():
             for message in person.heard:
                 event = stored.get(message["seq"])
-                if event is None or (event.type, event.payload) != (message["type"], message["payload"]):
+                if event is None or (event.type, json.decode(event.payload)) != (message["type"], message["payload"]):
                     yield f"{person.user_id} was told {message}, but stored is {event}"
 
     async def _said_wrongly(self, node: Node, http: aiohttp.ClientSession, death: Death) -> list[str]:

@@ -15,6 +15,7 @@ from app.ledger import Ledger
 from app.ledger.errors import LedgerUnavailable
 from app.ledger.values import CallState, NewEvent
 from app.person import Person
+from schemas.base import encode
 from tests.app.ledger.postgres_cluster import Cluster, running_cluster
 from tests.conftest import eventually
 from tests.crash.books import SQLITE
@@ -56,7 +57,8 @@ async def pragma(ledger: Ledger, words: str) -> int:
 
 async def fits(ledger: Ledger, size: int) -> bool:
     try:
-        await ledger.append_events([NewEvent("filling", {"text": "x" * size}, Person("user", "nobody"))], at_ms=0)
+        filling = NewEvent("filling", encode({"text": "x" * size}), Person("user", "nobody"))
+        await ledger.append_events([filling], at_ms=0)
     except LedgerUnavailable as error:
         if "full" not in str(error):
             raise

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 import pytest
 from hypothesis import HealthCheck, settings, strategies
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from msgspec import json
 
 from app import clock
 from app.access.tokens import Claims
@@ -401,8 +402,9 @@ class CallMachine(RuleBasedStateMachine):
             self.wallets_changed_by_what_was_charged()
             self.a_call_ends_at_most_once()
             self.rig.told.update(event.type for event in self.world.told)
-            self.rig.ends.update(event.payload["reason"] for event in self.world.told if event.type == "call_end")
-            ended = {event.call_id for event in self.world.told if event.type == "call_end"}
+            ends = [event for event in self.world.told if event.type == "call_end"]
+            self.rig.ends.update(json.decode(event.payload)["reason"] for event in ends)
+            ended = {event.call_id for event in ends}
             assert ended == set(self.model), "an end was not told"
         finally:
             self.run(self.world.close())

@@ -38,7 +38,7 @@ from schemas.base import dump, parse
 from schemas.marshmallow import judged
 from schemas.problem import InvalidBody
 from schemas.rtp import ParameterMap, read_hook
-from schemas.signaling import Reply
+from schemas.signaling import EventMessage, Reply
 from tests.schemas.sample_bodies import GOOD, SHA_256, TRANSPORT_ID
 from worker_bridge import connectivity, rtp
 
@@ -46,7 +46,7 @@ MODULES = (
     *(admin, call, consumer, demo, error, health, live, node, producer, quality, signaling, stats, transport, wallet),
     *(connectivity, rtp),
 )
-NOT_READ = {Reply, error.ErrorBody, connectivity.SrtpParameters, connectivity.ListenInfo}
+NOT_READ = {EventMessage, Reply, error.ErrorBody, connectivity.SrtpParameters, connectivity.ListenInfo}
 Body = type[msgspec.Struct]
 BODIES: list[Body] = sorted(
     {
@@ -116,6 +116,7 @@ STRATEGIES: dict[type[Any], Callable[[Any], st.SearchStrategy[Any]]] = {
     inspect.FloatType: lambda info: st.floats(info.ge, info.le, allow_nan=False, allow_infinity=False),
     inspect.BoolType: lambda _: st.booleans(),
     inspect.LiteralType: lambda info: st.sampled_from(info.values),
+    inspect.EnumType: lambda info: st.sampled_from([one.value for one in info.cls]),
     inspect.VarTupleType: lambda info: st.lists(good(info.item_type), min_size=info.min_length or 0, max_size=3),
     inspect.DictType: lambda info: st.dictionaries(good(info.key_type), good(info.value_type), max_size=3),
     inspect.AnyType: lambda _: junk,

@@ -13,6 +13,7 @@ from app.ledger import Ledger
 from app.ledger.values import NewEvent, UnitDue
 from app.person import Person
 from app.tasks import Tasks
+from schemas.base import encode
 from tests.app.conftest import Desk
 from tests.conftest import eventually
 
@@ -21,7 +22,7 @@ SOON_MS = 1_800_000_000_000
 
 
 def event(name: str, user_id: str = "user") -> NewEvent:
-    return NewEvent(name, {"name": name}, Person("user", user_id))
+    return NewEvent(name, encode({"name": name}), Person("user", user_id))
 
 
 def has_not_failed(caplog):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from msgspec import json
 
 from app.calls import call_events
 from app.calls import lifecycle as lifecycle_module
@@ -38,7 +39,7 @@ async def test_of_many_reasons_at_once_one_counts(desk):
         assert [task is not None for task in tasks] == [True, False, False, False]
         await ended(call)
         assert (await desk.ledger.call(call.id)).end_reason == reasons[0]
-        told = [event.payload["reason"] for event in desk.audience.events if event.call_id == call.id]
+        told = [json.decode(event.payload)["reason"] for event in desk.audience.events if event.call_id == call.id]
         assert told == [reasons[0], reasons[0]], "one call_end to each party"
     assert len(desk.registry) == 0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from msgspec import json
 
 from app.calls.call import CallEvent, EndReason, LiveCall
 from app.calls.lifecycle import last_proof
@@ -311,8 +312,8 @@ async def test_a_call_that_ends_while_it_ticks_is_told_every_unit_before_its_end
             assert [event.type for event in told[-2:]] == ["call_end", "call_end"]
             ticks = [event for event in told if event.type == "call_tick" and event.to == call.parties.user]
             stored = await units(desk, call)
-            assert [tick.payload["tickNumber"] for tick in ticks] == [index for index, _, _ in stored]
-            assert told[-1].payload["totalChargedPoints"] == PRICE * len(stored)
+            assert [json.decode(tick.payload)["tickNumber"] for tick in ticks] == [index for index, _, _ in stored]
+            assert json.decode(told[-1].payload)["totalChargedPoints"] == PRICE * len(stored)
             assert await desk.balance(call.user_id) == (10 - len(stored)) * PRICE
             charged += len(stored)
         assert charged, "no call has come to its first unit: this test saw nothing"

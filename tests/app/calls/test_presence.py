@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import pytest
+from msgspec import json
 
 from app.access.tokens import Claims, Role
 from app.calls.call import LiveCall
@@ -55,7 +56,7 @@ class Stage:
     async def told(self, *expected: str) -> None:
         """All that was told of the otomo since the beginning is this."""
         marks = self.desk.audience.types().count("mark")
-        self.desk.journal.append(NewEvent("mark", {}))
+        self.desk.journal.append(NewEvent("mark", b"{}"))
         await eventually(lambda: self.desk.audience.types().count("mark") == marks and "the mark was not told")
         statuses = self.desk.audience.payloads("otomo_status")
         assert [one["status"] for one in statuses] == list(expected)
@@ -122,7 +123,7 @@ async def test_the_status_is_told_to_all_users_and_says_when(stage):
     await stage.told("online")
     [event] = [one for one in stage.desk.audience.events if one.type == "otomo_status"]
     assert event.to is None
-    assert before.iso <= event.payload["timestamp"] <= now().iso
+    assert before.iso <= json.decode(event.payload)["timestamp"] <= now().iso
 
 
 async def test_a_socket_during_the_call_is_remembered_for_its_owner_alone(stage):

@@ -3,11 +3,13 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from msgspec import json
 from sqlalchemy import insert
 
 from app.ledger import Ledger, charging
 from app.ledger.tables import call_units
-from app.ledger.values import CallState, Charged, PointsGone, TickStatus, Unit, UnitDue, UnitRefused
+from app.ledger.values import CallState, Charged, PointsGone, Unit, UnitDue, UnitRefused
+from schemas.signaling import TickStatus
 from tests.app.ledger.ledger_samples import (
     CONNECTED,
     OTOMO,
@@ -64,7 +66,7 @@ async def test_both_parties_hear_of_a_unit_and_only_the_user_of_the_balance(ledg
         "timestamp": "2027-01-15T08:02:05.000Z",
         "status": "ok",
     }
-    assert [(event.to, event.type, event.payload) for event in result.events] == [
+    assert [(event.to, event.type, json.decode(event.payload)) for event in result.events] == [
         (USER, "call_tick", {**tick, "userBalance": 100}),
         (OTOMO, "call_tick", tick),
         (USER, "wallet_update", {"balance": 100, "reason": "call_tick", "timestamp": "2027-01-15T08:02:05.000Z"}),

@@ -132,7 +132,7 @@ async def test_a_row_that_somebody_holds_makes_only_its_own_charge_wait(cluster:
 async def test_a_node_that_stands_still_before_its_commit_holds_up_nobody_for_long(cluster: Cluster) -> None:
     """It has drawn event numbers, which every writer needs. Its session is ended long before a writer gives up."""
     url = cluster.new_database()
-    stands_still = NewEvent("never", {}, USER)
+    stands_still = NewEvent("never", b"{}", USER)
     async with (
         Ledger.open(url) as ledger,
         open_database(url, BRIEF_S) as other,
@@ -141,7 +141,7 @@ async def test_a_node_that_stands_still_before_its_commit_holds_up_nobody_for_lo
         await tx.begin()
         drawn = await tx.run_sync(lambda sync: events.append(sync, events.drafts([stands_still], START)))
         async with asyncio.timeout(BRIEF_S):
-            stored = await ledger.append_events([NewEvent("stored", {}, USER)], at_ms=START)
+            stored = await ledger.append_events([NewEvent("stored", b"{}", USER)], at_ms=START)
         assert [event.seq for event in stored] == [event.seq for event in drawn]
         assert await ledger.tail(0) == stored
         await tx.invalidate()
@@ -153,7 +153,7 @@ async def test_work_that_was_cut_off_for_standing_still_is_done_again_once(clust
     def work(tx: Connection) -> None:
         nonlocal tries
         tries += 1
-        events.append(tx, events.drafts([NewEvent("stored", {}, USER)], START))
+        events.append(tx, events.drafts([NewEvent("stored", b"{}", USER)], START))
         if tries == 1:
             tx.execute(text("SET LOCAL idle_in_transaction_session_timeout = 1"))
             time.sleep(0.1)  # the process stands still

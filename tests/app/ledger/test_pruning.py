@@ -9,6 +9,7 @@ from app.ledger import Ledger, pruning
 from app.ledger.errors import UnknownCall
 from app.ledger.tables import metadata
 from app.ledger.values import EndedBy, NewEvent, Record
+from schemas.base import encode
 from tests.app.ledger.ledger_samples import (
     CONNECTED,
     START,
@@ -33,7 +34,7 @@ async def rows(ledger: Ledger) -> dict[str, int]:
 
 
 async def cancelled(ledger: Ledger, call_id: str = "call", ended_at_ms: int = CONNECTED) -> None:
-    told = [NewEvent("incoming_call", {"callId": call_id}, None, call_id)]
+    told = [NewEvent("incoming_call", encode({"callId": call_id}), None, call_id)]
     await ledger.open_call(new_call(call_id), told)
     await ledger.end_call(call_id, reason="cancelled", ended_at_ms=ended_at_ms, duration_seconds=0, record=A_RECORD)
 
@@ -75,7 +76,7 @@ async def test_many_are_forgotten_in_batches_of_which_none_is_left(
     ledger.observe_writes(lambda name, _seconds, _took: commits.append(name))
     for number in range(7):
         await cancelled(ledger, f"call {number}")
-    await ledger.append_events([NewEvent("old", {}, None)] * 9, at_ms=START)
+    await ledger.append_events([NewEvent("old", b"{}", None)] * 9, at_ms=START)
     commits.clear()
     assert await ledger.prune_calls(before_ms=LATER) == 7
     assert commits == ["unconnected_before"] * 3

@@ -17,6 +17,7 @@ from app.ledger import Ledger, claimed
 from app.ledger.errors import BalanceTooLow, CallExists, LedgerUnavailable, PartyBusy
 from app.ledger.sqlite import SqliteDatabase
 from app.ledger.values import CallState, Changed, DeferredStep, NewEvent
+from schemas.base import encode
 from tests.app.ledger.ledger_samples import (
     CONNECTED,
     START,
@@ -125,7 +126,7 @@ async def test_a_full_disk_is_unavailable_and_leaves_nothing_half_done(ledger: L
     await talking(ledger)
     pages = int(pragma(ledger, "page_count").strip("(,)"))
     pragma(ledger, f"max_page_count = {pages}")
-    long = NewEvent("long", {"text": "x" * 10_000}, USER)
+    long = NewEvent("long", encode({"text": "x" * 10_000}), USER)
     failed = 0
     index = 0
     while not failed and index < 500:  # small rows still find room in the pages that are there
@@ -147,7 +148,7 @@ async def test_one_that_finds_no_room_does_not_keep_the_others_from_being_stored
     await credit(ledger, 1000)
     pages = int(pragma(ledger, "page_count").strip("(,)"))
     pragma(ledger, f"max_page_count = {pages + 10}")
-    too_long = NewEvent("long", {"text": "x" * 1_000_000}, USER)
+    too_long = NewEvent("long", encode({"text": "x" * 1_000_000}), USER)
     results = await asyncio.gather(
         credit(ledger, 1, key="a"),
         ledger.append_events([too_long], at_ms=START),

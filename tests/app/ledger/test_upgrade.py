@@ -183,5 +183,5 @@ def old_events(tx: Connection) -> None:
     call = {"id": "call", "user_id": "ann", "otomo_id": "kyo", "state": "matched", "node": "main", "exclusive": True}
     tx.execute(insert(calls).values(call | {"price_per_minute": 100, "created_at_ms": 0}))
     for seq, (type_, user_id, call_id, _) in enumerate(OLD_EVENTS, start=1):
-        row = {"seq": seq, "user_id": user_id, "call_id": call_id, "type": type_, "payload": {}, "at_ms": 0}
+        row = {"seq": seq, "user_id": user_id, "call_id": call_id, "type": type_, "payload": b"{}", "at_ms": 0}
         tx.execute(insert(events).values(row))

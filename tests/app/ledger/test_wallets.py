@@ -3,10 +3,12 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from msgspec import json
 
 from app.ledger import Ledger
 from app.ledger.errors import BalanceTooHigh, BalanceTooLow, KeyReused
-from app.ledger.values import MAX_POINTS, TickStatus, Wallet
+from app.ledger.values import MAX_POINTS, Wallet
+from schemas.signaling import TickStatus
 from tests.app.ledger.ledger_samples import START, USER, balance, charged, credit, talking, unit
 
 
@@ -16,7 +18,12 @@ async def test_an_adjustment_makes_the_wallet_and_tells_its_owner(ledger: Ledger
     assert adjusted.wallet == Wallet("user", 500, START) == await ledger.balance("user")
     [event] = adjusted.events
     assert (event.to, event.type) == (USER, "wallet_update")
-    assert event.payload == {"balance": 500, "reason": "adjustment", "timestamp": "2027-01-15T08:00:00.000Z"}
+    said = {
+        "balance": 500,
+        "reason": "adjustment",
+        "timestamp": "2027-01-15T08:00:00.000Z",
+    }
+    assert json.decode(event.payload) == said
     assert await ledger.events_since(USER, 0) == (event,)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from app.person import Person
 from app.signaling.hub import Event
+from schemas.base import encode
 
 KEEP_S = 300.0  # seconds; how long a client may have been away
 KEEP_PER_USER = 1000  # events; a call makes a few at either end and one a minute between
@@ -35,7 +36,7 @@ class RecentEvents:
         """Number an event and keep it. It is then to be published, with no await between the two."""
         now = self._clock()
         self._forget_users(now)
-        event = Event(self._next_seq, person, type_, payload)
+        event = Event(self._next_seq, person, type_, encode(payload))
         self._next_seq += 1
         kept = self._kept.setdefault(person, deque(maxlen=KEEP_PER_USER))
         while kept and kept[0][0] <= now - KEEP_S:

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from aiohttp import WSMsgType
+from msgspec import json
 
 from app.person import Person
 from app.signaling.connection import Replay
@@ -20,6 +21,7 @@ from tests.app.signaling.recent_events import RecentEvents
 from tests.app.signaling.signaling_node import Node, RawClient, ask, close_code, next_message, serving
 from tests.conftest import eventually
 
+FILLING = json.encode({"filling": "x" * 1000})
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 
 
@@ -33,7 +35,8 @@ async def test_every_socket_of_the_user_gets_every_event_and_nobody_else_does(no
     sent = [node.tell("ann", number=number) for number in range(10)]
     for socket in of_ann:
         got = [await next_message(socket) for _ in sent]
-        assert got == [{"type": "otomo_status", "payload": event.payload, "seq": event.seq} for event in sent]
+        assert got == [json.decode(event.encode()) for event in sent]
+        assert [message["payload"]["number"] for message in got] == list(range(10))
         assert [message["seq"] for message in got] == sorted({event.seq for event in sent})
     assert (await ask(of_bob, "ping"))["type"] == "pong"
     for socket in (*of_ann, of_bob):
@@ -164,7 +167,7 @@ class Endless:
             self.begun.set()
             await asyncio.sleep(0)
             seqs = range(since + 1, since + 1 + self.PAGE)
-            return [Event(seq, person, "otomo_status", {"filling": "x" * 1000}) for seq in seqs]
+            return [Event(seq, person, "otomo_status", FILLING) for seq in seqs]
 
         return replay
 

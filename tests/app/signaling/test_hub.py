@@ -40,7 +40,7 @@ async def test_who_is_connected_is_online_at_once(node: Node) -> None:
 async def test_a_user_and_an_otomo_with_one_id_have_their_own_events(node: Node) -> None:
     user, otomo = await node.connect("17", "user"), await node.connect("17", "otomo")
     assert node.hub.user_count == 2
-    node.hub.publish(Event(1, Person("otomo", "17"), "call_end", {}))
+    node.hub.publish(Event(1, Person("otomo", "17"), "call_end", b"{}"))
     assert (await ask(user, "ping"))["type"] == "pong", "of the other's event nothing came before it"
     assert (await next_message(otomo))["seq"] == 1
     await user.close()
@@ -80,15 +80,6 @@ async def test_close_all_says_the_code_that_it_is_given(node: Node) -> None:
     assert [await close_code(socket) for socket in sockets] == [1012, 1012]
 
 
-async def test_an_event_that_is_no_json_raises_and_is_sent_to_nobody(node: Node) -> None:
-    socket = await node.connect()
-    with pytest.raises(TypeError):
-        node.hub.publish(Event(1, ANN, "call_end", {"at": object()}))
-    event = node.tell()
-    assert (await next_message(socket))["seq"] == event.seq
-    await socket.close()
-
-
 class Listening:
     """A socket that keeps what it is handed."""
 
@@ -111,9 +102,9 @@ def test_an_event_is_encoded_once_for_all_sockets_of_its_user() -> None:
     sockets = [Listening(hub, "ann") for _ in range(3)]
     for socket in sockets:
         hub.join(socket)
-    hub.publish(Event(5, ANN, "call_end", {"callId": "c"}))
+    hub.publish(Event(5, ANN, "call_end", b'{"callId": "c"}'))
     (_, message), *others = [socket.got[0] for socket in sockets]
-    assert message == b'{"type":"call_end","payload":{"callId":"c"},"seq":5}'
+    assert message == b'{"type":"call_end","payload":{"callId": "c"},"seq":5}'
     assert all(other is message for _, other in others)
 
 
@@ -127,7 +118,7 @@ def test_a_socket_that_leaves_while_an_event_is_handed_out_hides_it_from_nobody(
     sockets = [Leaving(hub, "ann") for _ in range(3)]
     for socket in sockets:
         hub.join(socket)
-    hub.publish(Event(1, ANN, "call_end", {}))
+    hub.publish(Event(1, ANN, "call_end", b"{}"))
     assert [len(socket.got) for socket in sockets] == [1, 1, 1]
     assert not hub.online(ANN)
 
@@ -155,7 +146,7 @@ async def test_what_all_users_are_told_is_encoded_once_and_reaches_each_of_their
 
     users = [await node.connect(user_id, "user") for user_id in ("ann", "ann", "bob", "cid")]
     otomo = await node.connect("dan", "otomo")
-    node.hub.publish(Counted(7, None, "otomo_status", {"otomoId": "dan", "status": "online"}))
+    node.hub.publish(Counted(7, None, "otomo_status", b'{"otomoId":"dan","status":"online"}'))
     for socket in users:
         assert await next_message(socket) == {
             "type": "otomo_status", "payload": {"otomoId": "dan", "status": "online"}, "seq": 7
