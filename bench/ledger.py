@@ -18,7 +18,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from app.ledger import Ledger
-from app.ledger.values import CallState, Charged, NewCall, UnitDue
+from app.ledger.values import Charged, NewCall, UnitDue
+from schemas.call import CallState
 
 CALLS = 1000
 SINGLE = 200  # charges one after another

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Final, Literal
+from enum import StrEnum
+from typing import Annotated, ClassVar, Final
 
 from msgspec import UNSET, Meta, UnsetType
 
@@ -11,11 +12,35 @@ from schemas.own_media import OwnMedia
 from schemas.quality import FlagLine, ProtocolLine, QualityLine
 from schemas.types import CallId, Count, Cursor, Mos, Name, Points, Price, Reason, Timestamp, Word
 
-CallState = Literal["requesting", "ringing", "matched", "connecting", "talking", "ending", "ended"]
-EndedBy = Literal["user", "otomo", "admin", "node"]
-
 MAX_TIMELINE: Final = 100_000
 MAX_UNITS: Final = 1_000_000
+
+
+class CallState(StrEnum):
+    """The states of a call, in the only order in which they come."""
+
+    REQUESTING = "requesting"
+    RINGING = "ringing"
+    MATCHED = "matched"
+    CONNECTING = "connecting"
+    TALKING = "talking"
+    ENDING = "ending"
+    ENDED = "ended"
+
+    def precedes(self, other: CallState) -> bool:
+        return _ORDER[self] < _ORDER[other]
+
+
+_ORDER = {state: rank for rank, state in enumerate(CallState)}
+
+
+class EndedBy(StrEnum):
+    """Who ended a call: a party, an admin, or the node by its own rules."""
+
+    USER = "user"
+    OTOMO = "otomo"
+    ADMIN = "admin"
+    NODE = "node"
 
 
 class CallRequest(Body, frozen=True):

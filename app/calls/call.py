@@ -12,10 +12,11 @@ from enum import StrEnum
 from app.calls.flags import Flags
 from app.clock import Moment
 from app.errors import Forbidden, InvalidCallState
-from app.ledger.values import CallState, EndedBy
 from app.media.quality import CallQuality
 from app.media.room import Room
-from app.person import Parties, PartyRole, Person
+from app.person import Parties, Person
+from schemas.call import CallState, EndedBy
+from schemas.types import PartyRole
 
 
 class CallEvent(StrEnum):

@@ -9,7 +9,6 @@ from msgspec import UNSET
 from app.calls.call import LiveCall
 from app.clock import Moment
 from app.ledger.values import NewEvent
-from app.person import PartyRole
 from schemas.signaling import (
     AnswerType,
     CallAnswered,
@@ -22,7 +21,7 @@ from schemas.signaling import (
     ProducerChange,
     ProducerEvent,
 )
-from schemas.types import iso
+from schemas.types import PartyRole, iso
 from worker_bridge.producer import Producer
 
 

@@ -17,7 +17,6 @@ from app.ledger import Ledger
 from app.ledger.errors import LedgerUnavailable
 from app.ledger.values import (
     Adjusted,
-    CallState,
     Changed,
     Charged,
     ChargeResult,
@@ -29,6 +28,7 @@ from app.ledger.values import (
     Record,
     UnitDue,
 )
+from schemas.call import CallState
 
 Publish = Callable[[Sequence[Event]], None]
 ChargeListener = Callable[[Charged], None]

@@ -19,11 +19,13 @@ from app.calls.record import record_of
 from app.calls.registry import Registry
 from app.clock import Moment, now, shifted
 from app.ledger.errors import LedgerUnavailable, StaleState, UnknownCall
-from app.ledger.values import CallState, DeferredStep, EndedBy, NewEvent
+from app.ledger.values import DeferredStep, NewEvent
 from app.media.room import Released, Room
-from app.person import OTHER, PartyRole
+from app.person import OTHER
 from app.tasks import Tasks
+from schemas.call import CallState, EndedBy
 from schemas.signaling import PauseReason, ProducerChange
+from schemas.types import PartyRole
 from worker_bridge.producer import Producer
 from worker_bridge.resource import CloseReason
 

@@ -17,7 +17,8 @@ from app.calls.call import EndReason, LiveCall, both_alive
 from app.calls.journal import Journal
 from app.clock import Moment, now
 from app.ledger.errors import LedgerUnavailable
-from app.ledger.values import CallState, Charged, ChargeResult, PointsGone, UnitDue, UnitRefused
+from app.ledger.values import Charged, ChargeResult, PointsGone, UnitDue, UnitRefused
+from schemas.call import CallState
 from schemas.signaling import TickStatus
 
 RETRY_EVERY_S = 0.5

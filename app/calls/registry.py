@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 
 from app.calls.call import LiveCall
 from app.errors import CallNotFound, RoomNotFound
-from app.ledger.values import CallState
 from app.media.room import Room
 from app.person import Person
+from schemas.call import CallState
 
 BusyListener = Callable[[Person, bool], None]
 

@@ -15,18 +15,9 @@ from sqlalchemy import Connection, RowMapping, select
 from app.ledger.bulk import BulkLock, BulkUpdate, Row
 from app.ledger.paging import page
 from app.ledger.tables import LIVE, call_records, call_transitions, call_units, calls
-from app.ledger.values import (
-    LIVE_STATES,
-    Billing,
-    Call,
-    CallState,
-    EndedBy,
-    Page,
-    Record,
-    Transition,
-    Unit,
-)
+from app.ledger.values import LIVE_STATES, Billing, Call, Page, Record, Transition, Unit
 from app.person import Person
+from schemas.call import CallState, EndedBy
 
 COLUMNS = tuple(one.name for one in fields(Call))
 LOCK = BulkLock(calls, COLUMNS)

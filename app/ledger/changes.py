@@ -20,7 +20,8 @@ from app.ledger.calls import COLUMNS, RECORD
 from app.ledger.errors import CallExists, StaleState, UnknownCall
 from app.ledger.tables import call_records, call_transitions, call_units, storable
 from app.ledger.tables import calls as call_table
-from app.ledger.values import Call, CallState, Changed, DeferredStep, Ended, Event, NewCall, NewEvent, Record
+from app.ledger.values import Call, Changed, DeferredStep, Ended, Event, NewCall, NewEvent, Record
+from schemas.call import CallState
 
 STEP = ("call_id", "state", "cause", "at_ms")
 ADD = BulkInsert(call_table, COLUMNS, unless_there=True)

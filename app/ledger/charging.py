@@ -17,18 +17,8 @@ from sqlalchemy import Connection, select
 from app.ledger import billing_events, calls, events, wallets
 from app.ledger.bulk import BulkInsert
 from app.ledger.tables import call_units, point_transactions
-from app.ledger.values import (
-    Call,
-    CallState,
-    Charged,
-    ChargeResult,
-    Event,
-    PointsGone,
-    Unit,
-    UnitDue,
-    UnitRefused,
-    Wallet,
-)
+from app.ledger.values import Call, Charged, ChargeResult, Event, PointsGone, Unit, UnitDue, UnitRefused, Wallet
+from schemas.call import CallState
 from schemas.signaling import TickStatus
 
 MAX_BATCH = 500  # units in one transaction: other writers wait some tens of milliseconds for it

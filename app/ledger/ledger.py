@@ -30,7 +30,6 @@ from app.ledger.values import (
     Adjusted,
     Billing,
     Call,
-    CallState,
     Changed,
     ChargeResult,
     DeferredStep,
@@ -49,6 +48,7 @@ from app.ledger.values import (
     Wallet,
 )
 from app.person import Person
+from schemas.call import CallState
 
 NODE = "main"
 PAGE = 50  # lines

@@ -14,7 +14,8 @@ from sqlalchemy import Connection, bindparam, func, insert, or_, select, update
 from app.ledger import billing_events, changes, events
 from app.ledger import calls as call_rows
 from app.ledger.tables import call_units, calls, recovery_log
-from app.ledger.values import Call, CallState, Recovered, Recovery
+from app.ledger.values import Call, Recovered, Recovery
+from schemas.call import CallState
 
 REASON = "system_error"
 CAUSE = "restart"

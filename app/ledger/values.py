@@ -7,32 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from app.person import Parties, Person
 from schemas.base import encode
+from schemas.call import CallState, EndedBy
 from schemas.signaling import TYPE_OF, EventPayload, EventType, TickStatus
 
 MAX_POINTS = 10**15  # what a wallet can hold: far inside 64 bits and inside a JSON number's 2^53
 
-
-class CallState(StrEnum):
-    """The states of a call, in the only order in which they come."""
-
-    REQUESTING = "requesting"
-    RINGING = "ringing"
-    MATCHED = "matched"
-    CONNECTING = "connecting"
-    TALKING = "talking"
-    ENDING = "ending"
-    ENDED = "ended"
-
-    def precedes(self, other: CallState) -> bool:
-        return _ORDER[self] < _ORDER[other]
-
-
-_ORDER = {state: rank for rank, state in enumerate(CallState)}
 
 LIVE_STATES = tuple(state for state in CallState if state is not CallState.ENDED)
 
@@ -116,15 +99,6 @@ class Call:
     @property
     def parties(self) -> Parties:
         return Parties.of(self.user_id, self.otomo_id)
-
-
-class EndedBy(StrEnum):
-    """Who ended a call: a party, an admin, or the node by its own rules."""
-
-    USER = "user"
-    OTOMO = "otomo"
-    ADMIN = "admin"
-    NODE = "node"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 from app.ledger import Ledger
-from app.ledger.values import Adjusted, Call, CallState, Charged, ChargeResult, NewCall, UnitDue
+from app.ledger.values import Adjusted, Call, Charged, ChargeResult, NewCall, UnitDue
 from app.person import Person
+from schemas.call import CallState
 
 USER, OTOMO = Person("user", "user"), Person("otomo", "otomo")
 START = 1_800_000_000_000  # when the samples are made
