@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, Final, Literal, NamedTuple
 
 from msgspec import field
-from msgspec.structs import asdict, replace
+from msgspec.structs import asdict, force_setattr, replace
 
 from worker_bridge.checks import UINT16_MAX, UINT32_MAX, encoded, instance, integer, octets, refuse
 from worker_bridge.value import Value
@@ -37,7 +37,8 @@ class SctpOptions(Value, frozen=True):
 
 class SctpParameters(Value, frozen=True):
     """An association as the far end has to know it; sizes in bytes. ``os`` and ``mis`` are the numbers of outgoing and
-    incoming streams that clients ask for (RFC 8841 names the port and ``max_message_size``)."""
+    incoming streams that clients ask for; of a message that the far end sends us, ``max_message_size`` is the limit
+    (RFC 8841 §6), which is that of what we receive."""
 
     port: int
     max_send_message_size: int
@@ -48,11 +49,11 @@ class SctpParameters(Value, frozen=True):
     is_data_channel: bool
     os: int = field(default_factory=lambda: STREAMS_MAX, name="OS")
     mis: int = field(default_factory=lambda: STREAMS_MAX, name="MIS")
+    max_message_size: int = 0
 
-    @property
-    def max_message_size(self) -> int:
-        """Bytes of a message that the far end may send us (RFC 8841 §6)."""
-        return self.max_receive_message_size
+    def __post_init__(self) -> None:
+        if not self.max_message_size:
+            force_setattr(self, "max_message_size", self.max_receive_message_size)
 
 
 class SctpNegotiatedCapabilities(Value, frozen=True):

@@ -20,6 +20,7 @@ from worker_bridge.rtp import (
     parameters,
 )
 from worker_bridge.sctp import SctpParameters
+from worker_bridge.stats import RtpStreamStats
 
 CODEC = {"mimeType": "audio/PCMU", "payloadType": 0, "clockRate": 8000}
 
@@ -96,3 +97,17 @@ def test_what_is_null_or_unknown_is_as_not_given() -> None:
     }
     codec = RtpCodecParameters("audio/PCMU", 0, 8000)
     assert from_json(RtpParameters, body) == RtpParameters((codec,), encodings=(RtpEncodingParameters(1),))
+
+
+def test_statistics_are_renamed_whatever_they_hold() -> None:
+    stats = {"packet_count": 1, "bitrate_by_layer": {"0.1": 7}, "tuple": {"local_port": 5, "remote_ip": None}}
+    written = {"packetCount": 1, "bitrateByLayer": {"0.1": 7}, "tuple": {"localPort": 5}}
+    assert to_json([stats]) == [written]
+    assert from_json(RtpStreamStats, to_json(stats)) == {"packet_count": 1, "bitrate_by_layer": {"0.1": 7}}
+    with pytest.raises(InvalidParameters, match=r"^packet_count: expected int, got str$"):
+        from_json(RtpStreamStats, {"packetCount": "1"})
+
+
+def test_the_limit_of_a_message_is_written_for_clients() -> None:
+    parameters = SctpParameters(5000, 1, 2, 3, 4, 5, is_data_channel=True)
+    assert (parameters.max_message_size, to_json(parameters)["maxMessageSize"]) == (2, 2)
