@@ -1,5 +1,4 @@
-"""create_app: the only place that wires the parts together. Whatever is open as long as the application is opened and
-closed here, in order."""
+"""create_app: the only place that wires. What lives as long as the application is opened and closed here, in order."""
 
 from __future__ import annotations
 
@@ -16,6 +15,7 @@ from app.access.ratelimit import RateLimiter
 from app.access.tokens import Authenticator
 from app.access.turn import ice_servers
 from app.calls.attempts import Attempts
+from app.calls.continuity import Continuity
 from app.calls.journal import Journal, Publish
 from app.calls.lifecycle import CallTimers, Lifecycle
 from app.calls.metering import Meter
@@ -34,6 +34,7 @@ from app.keys import (
     CALLS,
     CAPABILITIES,
     CONNECTIONS,
+    CONTINUITY,
     DEMO_LIMITER,
     DRAIN,
     FORWARDING_PROBE,
@@ -58,6 +59,7 @@ from app.keys import (
 from app.ledger import Ledger, claimed
 from app.ledger.errors import LedgerUnavailable
 from app.ledger.values import Event as StoredEvent
+from app.ledger.values import Recovery
 from app.media.codecs import capabilities_of, codecs_of
 from app.media.room import RoomLimits
 from app.media.rooms import Rooms
@@ -82,7 +84,7 @@ from app.signaling.limits import PATH as SOCKET_PATH
 from app.signaling.limits import SOCKET_BURST
 from app.signaling.limits import Limits as SocketLimits
 from app.tasks import Tasks
-from app.watch.liveness import LivenessLimits
+from app.watch.sweeper import Sweeper
 from app.watch.watch import Watch
 from app.web import pages
 from schemas.base import encode
@@ -90,14 +92,16 @@ from schemas.consumer import Capabilities
 from worker_bridge import native
 from worker_bridge.pool import ListenAddress, Pool, PoolSettings
 
-END_CALLS_WITHIN_S = 8.0  # at shutdown; a supervisor kills not much later
-EVENTS_KEPT_MS = 60 * 60 * 1000  # how far back a client that reconnects can catch up
-REPLAYED_AT_ONCE = 200  # events of a page: the next one is read once a reconnecting client has taken the last
+HAND_OVER_WITHIN_S = 2.0  # at shutdown; what is not stored then was stored two seconds ago
+END_CALLS_WITHIN_S = 6.0  # at shutdown; a supervisor kills not much later
+EVENTS_KEPT_MS = 60 * 60 * 1000  # what a client that reconnects can be told again
+REPLAYED_AT_ONCE = 200  # events that are read for a client that reconnects before it has read those before them
 DAY_MS = 24 * 60 * 60 * 1000
 PRUNE_EVERY_S = 600.0
 COLLECT_EVERY_S = 60.0
 
 ENDPOINT = web.AppKey("endpoint", Endpoint)
+RECOVERED = web.AppKey("recovered", Recovery)
 
 logger = logging.getLogger(__name__)
 
@@ -147,16 +151,14 @@ async def authenticator(app: web.Application) -> AsyncIterator[None]:
 
 
 async def ledger(app: web.Application) -> AsyncIterator[None]:
-    """The ledger. Calls that a crash left open are ended before anything else begins."""
+    """The ledger, with the calls ended that a crash left open."""
     url = app[SETTINGS].database_url
     async with claimed(url) as claim, Ledger.open(url, guard=claim) as app[LEDGER]:
         app[METRICS].watch_ledger(app[LEDGER])
-        recovered = await app[LEDGER].recover(now_ms=now().utc_ms)
-        for line in recovered.calls:
-            units = line.billed_units
-            logger.warning(
-                "call %s was open when the node crashed: ended now, with %d units charged", line.call_id, units
-            )
+        window_ms = round(1000 * app[SETTINGS].reconnect_window_s)
+        recovery = app[RECOVERED] = await app[LEDGER].recover(now_ms=now().utc_ms, window_ms=window_ms)
+        for line in recovery.ended:
+            logger.warning("call %s was open when the node ended: ended with %d units", line.call_id, line.billed_units)
         app[JOURNAL] = Journal(app[LEDGER], publisher(app[HUB]), await app[LEDGER].latest_seq())
         yield
 
@@ -173,26 +175,29 @@ async def workers(app: web.Application) -> AsyncIterator[None]:
     async with Pool.running(worker, pool_settings) as app[POOL]:
         app[METRICS].watch_workers(app[POOL])
         app[FORWARDING_PROBE] = ForwardingProbe(app[POOL])
-        await app[FORWARDING_PROBE].probe_due()  # before any client is served
+        await app[FORWARDING_PROBE].probe_due()  # before anybody is served
         yield
 
 
 async def live_calls(app: web.Application) -> AsyncIterator[None]:
-    """The live calls, what watches and charges them, and the WebSockets that carry their events."""
+    """The calls, what watches and charges them, and the sockets by which clients hear of them."""
     settings, registry, journal, hub = app[SETTINGS], app[REGISTRY], app[JOURNAL], app[HUB]
-    timers = CallTimers(settings.ring_timeout_s, settings.setup_timeout_s)
+    timers = CallTimers(
+        settings.ring_timeout_s, settings.setup_timeout_s, settings.interrupted_after_s, settings.reconnect_window_s
+    )
     limits = RoomLimits(settings.max_transports_per_direction, settings.max_producers_per_party)
     app[RATES] = Rates(app[LEDGER], settings.price_per_minute)
     presence = app[PRESENCE] = Presence(hub, registry, journal)
     lifecycle = app[LIFECYCLE] = Lifecycle(registry, journal, timers)
     meter = lifecycle.meter = Meter(
-        journal, lifecycle.end_for, settings.unit_seconds, settings.rtp_stopped_after_s, timers.ledger_grace_s
+        journal, lifecycle.end_for, lifecycle.lose, settings.unit_seconds, timers.ledger_grace_s
     )
-    liveness_limits = LivenessLimits(settings.rtp_stopped_after_s, grace_s=settings.rtp_grace_s)
-    watch = Watch(registry, lifecycle, journal, hub.online, liveness_limits, settings.max_packets_per_second)
     background = Tasks()
-    admission, placement = operate(app, watch, background)
+    sweeper = Sweeper(settings.max_packets_per_second)
+    admission, placement = operate(app, sweeper, background)
     rooms = Rooms(placement.place, codecs_of(settings.media_kinds), limits, registry.rooms_by_object)
+    continuity = lifecycle.continuity = app[CONTINUITY] = Continuity(registry, lifecycle, journal, rooms, timers)
+    watch = Watch(sweeper, registry, lifecycle, continuity, journal, hub.online, timers)
     attempts = Attempts(settings.call_attempts_per_minute, settings.call_attempts_per_pair)
     app[CALLS] = CallService(
         registry, lifecycle, rooms, journal, presence, timers, app[RATES], attempts, admission.check
@@ -205,7 +210,7 @@ async def live_calls(app: web.Application) -> AsyncIterator[None]:
         SocketLimits(),
         RateLimiter(settings.socket_rate, burst=SOCKET_BURST),
     )
-    missing_callers = MissingCallers(registry, lifecycle, settings.rtp_grace_s)
+    missing_callers = MissingCallers(registry, lifecycle, settings.interrupted_after_s)
     hub.on_presence(presence.socket_changed)
     hub.on_presence(missing_callers.socket_changed)
     app[METRICS].watch_calls(lifecycle, journal, watch)
@@ -216,18 +221,21 @@ async def live_calls(app: web.Application) -> AsyncIterator[None]:
     background.keep(watch.run, "watch")
     background.keep(partial(prune, app[LEDGER], settings.never_connected_days), "prune")
     background.keep(partial(collect_when_idle, registry), "collector")
+    for adopted in app[RECOVERED].adopted:
+        continuity.adopt(adopted)
     yield
     deaf()
     presence.close()
     missing_callers.close()
     await app[DRAIN].close()
     await background.close()
+    await continuity.close()
 
 
-def operate(app: web.Application, watch: Watch, background: Tasks) -> tuple[Admission, Placement]:
-    """What measures the node; returns what decides whether a call may begin, and on which worker."""
+def operate(app: web.Application, sweeper: Sweeper, background: Tasks) -> tuple[Admission, Placement]:
+    """What looks after the node, and so decides whether a call may begin, and where."""
     pool, hub, forwarding = app[POOL], app[HUB], app[FORWARDING_PROBE]
-    sampler = app[SAMPLER] = Sampler(pool, app[REGISTRY], watch.traffic_of, lambda: hub.socket_count)
+    sampler = app[SAMPLER] = Sampler(pool, app[REGISTRY], sweeper.traffic_of, lambda: hub.socket_count)
     app[HTTP_OBSERVERS].append(sampler.request_answered)
     drain = app[DRAIN] = Drain(app[REGISTRY], app[LIFECYCLE], app[JOURNAL])
     admission = Admission(drain, sampler, pool, app[SETTINGS].stress_limit)
@@ -245,19 +253,22 @@ def operate(app: web.Application, watch: Watch, background: Tasks) -> tuple[Admi
 
 
 async def stop_calls(app: web.Application) -> None:
-    """End all calls before the sockets close, so that their parties are told; no new call begins meanwhile."""
+    """Calls end before the sockets close, so that their parties hear of it; and no new one begins meanwhile. Where the
+    node makes room for the next process, that one goes on with the calls that are connected."""
     app[DRAIN].refuse_calls()
+    if app[DRAIN].leaving:
+        await app[CONTINUITY].hand_over(HAND_OVER_WITHIN_S)
     await app[LIFECYCLE].close(END_CALLS_WITHIN_S)
     await app[ENDPOINT].shut_down()
 
 
 def recheck_sockets(app: web.Application, background: Tasks) -> None:
-    """The keys that sign tokens have changed: close the sockets whose tokens they do not verify."""
+    """Other keys sign tokens than before: an open socket must not outlive the key that opened it."""
     background.start(app[ENDPOINT].recheck_tokens(app[AUTHENTICATOR].still_accepts), "sockets after a change of keys")
 
 
 async def prune(ledger: Ledger, never_connected_days: int) -> None:
-    """Delete old events, and old calls that never connected, again and again until cancelled."""
+    """Forget old events, and old calls that never connected; until cancelled."""
     while True:
         await asyncio.sleep(PRUNE_EVERY_S)
         try:
@@ -265,11 +276,11 @@ async def prune(ledger: Ledger, never_connected_days: int) -> None:
             if never_connected_days:
                 await ledger.prune_calls(before_ms=now().utc_ms - never_connected_days * DAY_MS)
         except LedgerUnavailable as error:
-            logger.warning("old events and calls could not be deleted now: %s", error)
+            logger.warning("what is old is kept for now: %s", error)
 
 
 async def collect_when_idle(registry: Registry) -> None:
-    """Collect garbage whenever no call is live, until cancelled. A precaution: calls leave no reference cycles."""
+    """Collect garbage while no call is live; until cancelled. A precaution: calls leave no cycles."""
     while True:
         await asyncio.sleep(COLLECT_EVERY_S)
         if not len(registry):
@@ -277,7 +288,7 @@ async def collect_when_idle(registry: Registry) -> None:
 
 
 def publisher(hub: Hub) -> Publish:
-    """Publishes stored events to the open sockets. Clients that are away get them from the ledger, by ``since``."""
+    """Stored events to sockets. Whoever is not there gets them from the ledger, by ``since``."""
 
     def publish(events: Sequence[StoredEvent]) -> None:
         for event in events:
@@ -287,7 +298,7 @@ def publisher(hub: Hub) -> Publish:
 
 
 def replayer(ledger: Ledger) -> Replay:
-    """Reads from the ledger what was published to a person after an event's number."""
+    """What somebody was told after a number."""
 
     async def replay(person: Person, since: int) -> list[Event]:
         return [told(event) for event in await ledger.events_since(person, since, limit=REPLAYED_AT_ONCE)]
@@ -304,6 +315,6 @@ async def serve_socket(request: web.Request) -> web.StreamResponse:
     """Commands from clients, and events about their calls, on a WebSocket.
 
     A browser gives its token as the second of two subprotocols, `bearer` and the JWT. Every user may have several
-    sockets; each gets every event. Its messages are described in AsyncAPI 3.0: [asyncapi.json](asyncapi.json).
+    sockets; each gets every event. What is said on them is described by AsyncAPI 3.0: [asyncapi.json](asyncapi.json).
     """
     return await request.app[ENDPOINT].handle(request)

@@ -5,7 +5,7 @@ AppError
 │   ├── BadRequest, Unauthorized
 │   ├── PayloadTooLarge, UnsupportedMediaType
 │   └── RateLimited
-├── CallError                 the rules of calls and rooms say no
+├── CallError                 the domain says no
 │   ├── InsufficientPoints
 │   ├── Forbidden
 │   ├── RoomNotFound, TransportNotFound, ProducerNotFound, ConsumerNotFound
@@ -29,6 +29,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
+from typing import Literal
 
 from msgspec import UNSET
 
@@ -42,11 +43,10 @@ from app.ledger.errors import (
     Unstorable,
 )
 from schemas.error import ErrorBody, InvalidBody, Problem
-from schemas.own_media import Direction
 from worker_bridge.errors import InvalidMessage, InvalidParameters, ResourceClosed, Unsupported, WorkerGone
 
 RETRY_AFTER_S = 5  # a dead worker is back within seconds, and a draining node is replaced by another
-LEADING_PATH = re.compile(r"([A-Za-z][^:\s]*): ")  # how messages of ``worker_bridge`` begin
+LEADING_PATH = re.compile(r"([A-Za-z][^:\s]*): ")  # the bridge names what is wrong first, as the wire spells it
 
 
 class AppError(Exception):
@@ -54,11 +54,11 @@ class AppError(Exception):
 
 
 class EdgeError(AppError):
-    """The request itself is refused, whatever it asks for."""
+    """The request is refused as a request."""
 
 
 class CallError(AppError):
-    """The rules of calls and rooms refuse what was asked."""
+    """The domain refuses what was asked."""
 
 
 class NodeError(AppError):
@@ -79,13 +79,13 @@ class BadRequest(EdgeError):
 
     @classmethod
     def within(cls, path: str, misuse: Exception) -> BadRequest:
-        """What ``worker_bridge`` refused in the object at ``path``; its message begins with the path in there."""
+        """What the bridge refused about the object at ``path``; its own words begin with the path in there."""
         inner = problem_of(misuse)
         return cls((Problem(f"{path}.{inner.path}" if inner.path else path, inner.problem),))
 
 
 class Unauthorized(EdgeError):
-    """No token, or one that is not accepted. Only ``token_given`` tells a client which of the two (RFC 6750 §3.1)."""
+    """No token, or one that is not accepted. ``token_given`` tells the two apart (RFC 6750 §3.1), nothing else does."""
 
     def __init__(self, reason: str = "no token", *, token_given: bool = False) -> None:
         super().__init__(reason)
@@ -123,13 +123,13 @@ class RoomNotFound(CallError):
 class TransportNotFound(CallError):
     """There is no such transport of this party; ``which`` is the direction that was needed, where one was."""
 
-    def __init__(self, transport_id: str = "", *, which: Direction | None = None) -> None:
+    def __init__(self, transport_id: str = "", *, which: Literal["send", "recv"] | None = None) -> None:
         super().__init__(transport_id)
         self.which = which
 
 
 class ProducerNotFound(CallError):
-    """There is no such producer that this party may refer to."""
+    """There is no such producer that this party could mean."""
 
 
 class ConsumerNotFound(CallError):
@@ -137,7 +137,7 @@ class ConsumerNotFound(CallError):
 
 
 class CallNotFound(CallError):
-    """There is no such call."""
+    """There is no such call that this user may know of."""
 
 
 class OtomoNotFound(CallError):
@@ -157,7 +157,7 @@ class AlreadyResumed(CallError):
 
 
 class ProducerAlreadyExists(CallError):
-    """The party already sends media of that kind, with other parameters."""
+    """The party sends that kind already, with other parameters."""
 
 
 class TransportLimitExceeded(CallError):
@@ -169,7 +169,7 @@ class CannotConsume(CallError):
 
 
 class InvalidCallState(CallError):
-    """The call is not in a state in which this can be done."""
+    """The call is past, or not yet at, the state that this needs."""
 
 
 class OtomoOffline(CallError):
@@ -201,7 +201,7 @@ class Draining(NodeError):
 
 
 class Overloaded(NodeError):
-    """The node is too full for another call; the text names what it is short of."""
+    """The node is too full for another call; the text says of what."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +237,7 @@ ANSWERS: Mapping[type[Exception], Answer] = MappingProxyType(
         BadRequest: BAD_REQUEST,
         InvalidBody: BAD_REQUEST,
         InvalidParameters: BAD_REQUEST,
-        InvalidMessage: INTERNAL_ERROR,  # what clients send was checked before: the mistake is ours
+        InvalidMessage: INTERNAL_ERROR,  # what clients may say was checked before: the mistake is ours
         Unsupported: BAD_REQUEST,
         BadCursor: BAD_REQUEST,
         BalanceTooHigh: BAD_REQUEST,
@@ -276,7 +276,7 @@ ANSWERS: Mapping[type[Exception], Answer] = MappingProxyType(
         Overloaded: Answer("OVERLOADED", 503, "サーバーが混み合っています。", _RETRY),
     }
 )
-"""The answer to each failure. A type in this table answers for its subclasses too."""
+"""What each failure is answered with. A type that stands here answers for its subclasses too."""
 
 _TRANSPORT_MESSAGES = {"send": "送信用Transportが存在しません。", "recv": "受信用Transportが存在しません。"}
 _INVALID_TOKEN = (("WWW-Authenticate", 'Bearer error="invalid_token"'),)

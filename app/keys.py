@@ -1,4 +1,4 @@
-"""The typed keys under which the application keeps what handlers need, and a request what was found out about it."""
+"""The typed keys under which the application keeps what its handlers need, and a request what was found out of it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from aiohttp import web
 from app.access.ratelimit import RateLimiter
 from app.access.tokens import Authenticator, Claims
 from app.access.turn import IceServersFor
+from app.calls.continuity import Continuity
 from app.calls.journal import Journal
 from app.calls.lifecycle import Lifecycle
 from app.calls.presence import Presence
@@ -37,6 +38,7 @@ DEMO_LIMITER = web.AppKey("demo_limiter", RateLimiter)
 LEDGER = web.AppKey("ledger", Ledger)
 JOURNAL = web.AppKey("journal", Journal)
 REGISTRY = web.AppKey("registry", Registry)
+CONTINUITY = web.AppKey("continuity", Continuity)
 LIFECYCLE = web.AppKey("lifecycle", Lifecycle)
 PRESENCE = web.AppKey("presence", Presence)
 RATES = web.AppKey("rates", Rates)
@@ -58,5 +60,5 @@ CLAIMS = web.RequestKey("claims", Claims)
 
 
 def claims(request: web.Request) -> Claims:
-    """The claims of the request's token. There for every handler, except public ones."""
+    """Who asks. Every handler may rely on it but those of the public pages."""
     return request[CLAIMS]

@@ -1,16 +1,17 @@
-"""A person is a role and an id: user 17 and otomo 17 are two people. Knows no tokens and no calls."""
+"""Who is meant: a role and an id, because user 17 and otomo 17 are two people. Knows no tokens and no calls."""
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
-from schemas.types import PartyRole, Role
+Role = Literal["user", "otomo", "admin"]
+PartyRole = Literal["user", "otomo"]
 
 OTHER: Final[dict[PartyRole, PartyRole]] = {"user": "otomo", "otomo": "user"}
 
 
 class Person(NamedTuple):
-    """Somebody, by role and id."""
+    """Somebody, wherever that is not decided by a call."""
 
     role: Role
     id: str
@@ -20,7 +21,7 @@ class Person(NamedTuple):
 
 
 class Parties(NamedTuple):
-    """The two people of one call. Within it, a role says which of them is meant."""
+    """The two people of one call. Within it each is known by the role alone."""
 
     user: Person
     otomo: Person
@@ -30,7 +31,7 @@ class Parties(NamedTuple):
         return cls(Person("user", user_id), Person("otomo", otomo_id))
 
     def role_of(self, person: Person) -> PartyRole | None:
-        """The role that a person has in the call; None for strangers and admins."""
+        """As which of the two somebody takes part; None for whoever does not, as every admin."""
         if person == self.user:
             return "user"
         return "otomo" if person == self.otomo else None

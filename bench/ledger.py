@@ -18,8 +18,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from app.ledger import Ledger
-from app.ledger.values import Charged, NewCall, UnitDue
-from schemas.call import CallState
+from app.ledger.values import CallState, Charged, NewCall, UnitDue
 
 CALLS = 1000
 SINGLE = 200  # charges one after another

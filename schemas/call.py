@@ -2,45 +2,22 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import Annotated, ClassVar, Final
+from typing import Annotated, ClassVar, Final, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
 from schemas.base import Answer, Body
 from schemas.own_media import OwnMedia
-from schemas.quality import FlagLine, ProtocolLine, QualityLine
+from schemas.quality import FlagLine, PartyRole, ProtocolLine, QualityLine
 from schemas.types import CallId, Count, Cursor, Mos, Name, Points, Price, Reason, Timestamp, Word
+
+CallState = Literal["requesting", "ringing", "matched", "connecting", "talking", "interrupted", "ending", "ended"]
+InterruptionReason = Literal["no_rtp", "worker_died", "node_lost", "moved"]
+MoveReason = Literal["worker_died", "node_lost", "node_draining"]
+EndedBy = Literal["user", "otomo", "admin", "node"]
 
 MAX_TIMELINE: Final = 100_000
 MAX_UNITS: Final = 1_000_000
-
-
-class CallState(StrEnum):
-    """The states of a call, in the only order in which they come."""
-
-    REQUESTING = "requesting"
-    RINGING = "ringing"
-    MATCHED = "matched"
-    CONNECTING = "connecting"
-    TALKING = "talking"
-    ENDING = "ending"
-    ENDED = "ended"
-
-    def precedes(self, other: CallState) -> bool:
-        return _ORDER[self] < _ORDER[other]
-
-
-_ORDER = {state: rank for rank, state in enumerate(CallState)}
-
-
-class EndedBy(StrEnum):
-    """Who ended a call: a party, an admin, or the node by its own rules."""
-
-    USER = "user"
-    OTOMO = "otomo"
-    ADMIN = "admin"
-    NODE = "node"
 
 
 class CallRequest(Body, frozen=True):
@@ -98,14 +75,29 @@ class TimelineEntry(Answer, frozen=True, kw_only=True):
     points: Points | UnsetType = UNSET
 
 
-class CallDetail(CallBody, frozen=True, kw_only=True):
-    """A call with everything that happened to it, oldest first: ``{at, type, ...}``, and once it has ended how it went.
+class InterruptionLine(Answer, frozen=True, kw_only=True):
+    """A time in which not both parties were there: who was not, null where the room was lost; ``until`` is null while
+    it lasts."""
 
-    Until then, and for a call that a restart ended, what comes after ``timeline`` is null or empty. ``mos`` is the
-    lowest of ``quality``.
+    reason: InterruptionReason
+    user_id: Name | None
+    role: PartyRole | None
+    since: Timestamp
+    until: Timestamp | None
+
+
+class CallDetail(CallBody, frozen=True, kw_only=True):
+    """A call with everything that happened to it, oldest first: ``{at, type, ...}``, and how it went once it has ended.
+
+    ``media_epoch`` numbers its rooms: a client that knows a lower one has to make its media anew. Until the end, and
+    for a call that a restart ended, what comes after ``interrupted_seconds`` is null or empty. ``mos`` is the lowest
+    of ``quality``.
     """
 
+    media_epoch: Count
     timeline: Annotated[tuple[TimelineEntry, ...], Meta(max_length=MAX_TIMELINE)] = ()
+    interruptions: tuple[InterruptionLine, ...] = ()
+    interrupted_seconds: Count = 0
     ended_by: EndedBy | None = None
     billed_seconds: Count | None = None
     worker: Count | None = None

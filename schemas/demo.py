@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
 from schemas.base import Answer, Body
-from schemas.signaling import OtomoStatusWord
-from schemas.types import Count, Name, PartyRole, Points, Price, Seq, Timestamp
+from schemas.types import Count, Name, Points, Price, Seq, Timestamp
 from worker_bridge.value import matching
 
 Pair = Annotated[str, Meta(min_length=8, max_length=32), matching("[a-z0-9]+", "made of a-z 0-9")]
@@ -18,7 +17,7 @@ Token = Annotated[str, Meta(min_length=1, max_length=4096)]
 class DemoSessionRequest(Body, frozen=True):
     """Which party, and of which pair; without one a new pair is made."""
 
-    party: PartyRole
+    party: Literal["user", "otomo"]
     pair: Pair | UnsetType = UNSET
 
 
@@ -30,7 +29,7 @@ class DemoSession(Answer, frozen=True, kw_only=True):
     pair: Pair
     user_id: Name
     otomo_id: Name
-    otomo_status: OtomoStatusWord
+    otomo_status: Literal["online", "busy", "offline"]
     seq: Seq
     price_per_minute: Price
     unit_seconds: Count

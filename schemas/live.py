@@ -7,11 +7,11 @@ from typing import Annotated
 from msgspec import Meta
 
 from schemas.base import Answer
-from schemas.call import CallBody, CallDetail
+from schemas.call import CallBody, CallDetail, MoveReason
 from schemas.own_media import Direction
-from schemas.quality import FlagLine
-from schemas.types import Count, Cursor, Measure, Mos, Name, PartyRole, Points, Text, Timestamp, Uuid
-from worker_bridge.connectivity import DtlsState, IceState, Protocol
+from schemas.quality import FlagLine, PartyRole, Protocol
+from schemas.types import Count, Cursor, Measure, Mos, Name, Points, Text, Timestamp, Uuid
+from worker_bridge.connectivity import DtlsState, IceState
 from worker_bridge.rtp import MediaKind
 
 Level = Annotated[float, Meta(ge=-127)]
@@ -105,7 +105,20 @@ class Live(Answer, frozen=True):
     parties: tuple[LiveParty, ...]
 
 
+class SegmentLine(Answer, frozen=True, kw_only=True):
+    """One of the rooms that a call had, the first of which has no ``reason``; with what was talked before it."""
+
+    media_epoch: Count
+    node: Name
+    worker: Count
+    began_at: Timestamp
+    talked_before_seconds: Count
+    reason: MoveReason | None
+
+
 class LiveCallDetail(CallDetail, frozen=True, kw_only=True):
-    """A call as its parties see it, with what goes on now; ``live`` is null once it has ended."""
+    """A call as its parties see it, with its rooms and what goes on now; ``live`` is null once it has ended."""
+
+    segments: tuple[SegmentLine, ...] = ()
 
     live: Live | None = None

@@ -15,22 +15,9 @@ from typing import Annotated, Any, Final, Literal
 from msgspec import UNSET, Meta, Raw, UnsetType
 
 from schemas.base import Answer, Body
-from schemas.call import CallRequest
-from schemas.types import (
-    MAX_SAFE,
-    CallId,
-    Count,
-    Name,
-    PartyRole,
-    Points,
-    Price,
-    Prose,
-    Reason,
-    Seq,
-    Timestamp,
-    Uuid,
-    Word,
-)
+from schemas.call import CallRequest, InterruptionReason, MoveReason
+from schemas.quality import PartyRole
+from schemas.types import MAX_SAFE, CallId, Count, Name, Points, Price, Prose, Reason, Seq, Timestamp, Uuid, Word
 from worker_bridge.rtp import MediaKind
 
 CommandType = Literal["call_request", "call_accept", "call_reject", "call_cancel", "call_end", "ping"]
@@ -38,7 +25,8 @@ AnswerType = Literal["call_accepted", "call_rejected", "call_cancelled"]
 ProducerChange = Literal["producer_added", "producer_paused", "producer_resumed", "producer_removed"]
 EventType = Literal[
     AnswerType, ProducerChange,
-    "incoming_call", "call_connected", "call_tick", "wallet_update", "call_end", "otomo_status", "node_draining",
+    "incoming_call", "call_connected", "call_interrupted", "call_resumed", "media_moved",
+    "call_tick", "wallet_update", "call_end", "otomo_status", "node_draining",
 ]  # fmt: skip
 PauseReason = Literal["flood"]
 """Why the node paused a producer, where its party has not."""
@@ -153,6 +141,7 @@ class ProducerEvent(Answer, frozen=True, kw_only=True):
     user_id: Name
     role: PartyRole
     kind: MediaKind
+    media_epoch: Count
     reason: PauseReason | UnsetType = UNSET
 
 
@@ -164,6 +153,35 @@ class CallConnected(Answer, frozen=True, kw_only=True):
     otomo_id: Name
     connected_at: Timestamp
     method: Literal["sfu_rtp_detected"] = "sfu_rtp_detected"
+
+
+class CallInterrupted(Answer, frozen=True, kw_only=True):
+    """To both: the clock stands since ``since``, because one is not there, or, where ``user_id`` and ``role`` are null,
+    because the room is lost. Unless both are there again by ``until``, the call ends."""
+
+    call_id: CallId
+    user_id: Name | None
+    role: PartyRole | None
+    reason: InterruptionReason
+    since: Timestamp
+    until: Timestamp
+
+
+class CallResumed(Answer, frozen=True, kw_only=True):
+    """To both: both are there again, after so many seconds that were not talked."""
+
+    call_id: CallId
+    interrupted_seconds: Count
+
+
+class MediaMoved(Answer, frozen=True, kw_only=True):
+    """To both: the call has another room, with this number, in which each has to make its transports, its producer and
+    its consumers anew. The old room forwards until ``old_media_until``; null where it is gone."""
+
+    call_id: CallId
+    media_epoch: Count
+    reason: MoveReason
+    old_media_until: Timestamp | None
 
 
 class CallTick(Answer, frozen=True, kw_only=True):
@@ -219,6 +237,9 @@ EVENTS: Final[Mapping[EventType, type[Answer]]] = MappingProxyType(
         "producer_resumed": ProducerEvent,
         "producer_removed": ProducerEvent,
         "call_connected": CallConnected,
+        "call_interrupted": CallInterrupted,
+        "call_resumed": CallResumed,
+        "media_moved": MediaMoved,
         "call_tick": CallTick,
         "wallet_update": WalletUpdate,
         "call_end": CallEnded,
@@ -238,6 +259,9 @@ EventPayload = (
     | CallAnswered
     | ProducerEvent
     | CallConnected
+    | CallInterrupted
+    | CallResumed
+    | MediaMoved
     | CallTick
     | WalletUpdate
     | CallEnded

@@ -46,12 +46,14 @@ class IceServer(Answer, frozen=True):
 
 
 class TransportCreated(Answer, frozen=True):
-    """What mediasoup-client's ``createSendTransport`` needs, under ``transportId`` instead of ``id``."""
+    """What mediasoup-client's ``createSendTransport`` needs, under ``transportId`` instead of ``id``; and the number of
+    the room that it is in."""
 
     transport_id: Uuid
     ice_parameters: IceParameters
     ice_candidates: tuple[IceCandidate, ...]
     dtls_parameters: DtlsParameters
+    media_epoch: Count
     ice_servers: tuple[IceServer, ...] | UnsetType = UNSET
 
 

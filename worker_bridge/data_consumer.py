@@ -34,8 +34,9 @@ class DataConsumer(SourceBound[DataConsumerEvent]):
         transport_id: str,
         data_producer: DataProducer,
         sctp_stream_parameters: SctpStreamParameters | None,
-        data_producers: Mapping[str, Pausable],
+        *,
         message_limit: int,
+        data_producers: Mapping[str, Pausable],
     ) -> None:
         super().__init__(data_consumer_id, channel, transport_id)
         self.data_producer_id = data_producer.id

@@ -1,4 +1,4 @@
-"""What a live call is: two parties, a price, and a state that only moves forward.
+"""What a live call is: two parties, a price, a clock, and a state that moves forward, but for interruptions.
 
 The table is the whole state machine. Nothing in here waits, sends or stores.
 """
@@ -10,13 +10,15 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from app.calls.flags import Flags
-from app.clock import Moment
+from app.calls.talk_clock import TalkClock
+from app.clock import Moment, shifted
 from app.errors import Forbidden, InvalidCallState
+from app.ledger.steps import FIRST_EPOCH
+from app.ledger.values import CallState, EndedBy
 from app.media.quality import CallQuality
 from app.media.room import Room
-from app.person import Parties, Person
-from schemas.call import CallState, EndedBy
-from schemas.types import PartyRole
+from app.person import Parties, PartyRole, Person
+from schemas.call import InterruptionReason
 
 
 class CallEvent(StrEnum):
@@ -28,6 +30,8 @@ class CallEvent(StrEnum):
     CANCEL = "cancel"
     SET_UP = "set_up"  # a party makes its first transport
     RTP = "rtp"  # the worker received the first packet
+    INTERRUPT = "interrupt"  # a party is not there any more, or the room is lost
+    RESUME = "resume"  # both are there again
     HANG_UP = "hang_up"  # a party ends it
     FAIL = "fail"  # an admin, a timer, the network, the ledger or the node ends it
     STORED = "stored"  # its end is in the ledger
@@ -44,6 +48,7 @@ class EndReason(StrEnum):
     NETWORK_FAILED = "network_failed"
     LOW_BALANCE = "low_balance"
     WORKER_DIED = "worker_died"
+    NODE_LOST = "node_lost"
     SYSTEM_ERROR = "system_error"
 
 
@@ -63,8 +68,12 @@ TRANSITIONS: dict[tuple[CallState, CallEvent], CallState] = {
     (CallState.CONNECTING, CallEvent.RTP): CallState.TALKING,
     (CallState.CONNECTING, CallEvent.HANG_UP): CallState.ENDING,
     (CallState.CONNECTING, CallEvent.FAIL): CallState.ENDING,
+    (CallState.TALKING, CallEvent.INTERRUPT): CallState.INTERRUPTED,
     (CallState.TALKING, CallEvent.HANG_UP): CallState.ENDING,
     (CallState.TALKING, CallEvent.FAIL): CallState.ENDING,
+    (CallState.INTERRUPTED, CallEvent.RESUME): CallState.TALKING,
+    (CallState.INTERRUPTED, CallEvent.HANG_UP): CallState.ENDING,
+    (CallState.INTERRUPTED, CallEvent.FAIL): CallState.ENDING,
     (CallState.ENDING, CallEvent.STORED): CallState.ENDED,
 }
 """Which state follows on a state and an event. What is not here is InvalidCallState."""
@@ -88,10 +97,30 @@ class PartyLiveness:
     unheard_since: float | None = None
     not_listening_since: float | None = None
 
+    def prove(self, at: float) -> None:
+        """It was there at that moment. A proof never goes back."""
+        self.last_proof = at if self.last_proof is None else max(self.last_proof, at)
+
+
+@dataclass(slots=True, eq=False)
+class Interruption:
+    """Why a call is interrupted, and by whom: None where its room is lost. Its clock stands since ``since``; at
+    ``until`` it ends, unless both parties were proven to be there after ``noticed``."""
+
+    reason: InterruptionReason
+    party: PartyRole | None
+    since: Moment
+    noticed: Moment
+    until: Moment
+
 
 @dataclass(slots=True, eq=False)
 class LiveCall:
-    """A call on this node that has not ended. ``lock`` is held over every transition, storing included."""
+    """A call on this node that has not ended. ``lock`` is held over every transition, storing included.
+
+    ``epoch`` numbers its rooms, of which ``worker`` has the last. ``room`` is None before the parties agreed, and while
+    the call has lost one and not got another yet.
+    """
 
     id: str
     user_id: str
@@ -105,9 +134,13 @@ class LiveCall:
     end_reason: EndReason | None = None
     ended_by: EndedBy = EndedBy.NODE
     accepted: bool = False  # by the otomo
-    billable_until: float | None = None  # when the last unit was due at which both parties were there
     room: Room | None = None
+    worker: int | None = None
+    epoch: int = FIRST_EPOCH
+    worker_died_at: float | None = None  # the last one that it was on, in monotonic seconds
+    interruption: Interruption | None = None
     timer: asyncio.TimerHandle | None = None
+    clock: TalkClock = field(default_factory=TalkClock)
     flags: Flags = field(default_factory=Flags)
     quality: CallQuality = field(init=False)
     parties: Parties = field(init=False)
@@ -127,11 +160,23 @@ class LiveCall:
     def live(self) -> bool:
         return self.state not in (CallState.ENDING, CallState.ENDED)
 
-    @property
-    def last_proof(self) -> float | None:
-        """When either party was last proven to be there."""
-        proofs = (party.last_proof for party in self.liveness.values())
-        return max((proof for proof in proofs if proof is not None), default=None)
+    def proven_until(self, present: Moment) -> Moment:
+        """The last moment at which both parties were proven to be there: one that never was counts from the connection,
+        and nothing of a call that has none counts before ``present``."""
+        if self.connected_at is None:
+            return present
+        since = self.connected_at.monotonic
+        proofs = (since if one.last_proof is None else one.last_proof for one in self.liveness.values())
+        return shifted(present, max(since, min(proofs)))
+
+    def is_back(self, at: float, fresh_within_s: float) -> bool:
+        """Whether both parties of an interrupted call were proven to be there since, and a moment ago."""
+        return self.interruption is not None and all(
+            party.last_proof is not None
+            and party.last_proof > self.interruption.noticed.monotonic
+            and at - party.last_proof <= fresh_within_s
+            for party in self.liveness.values()
+        )
 
     def next_state(self, event: CallEvent) -> CallState:
         """The state that ``event`` leads to from here. Raises InvalidCallState where it does not belong."""
@@ -147,19 +192,7 @@ class LiveCall:
             raise Forbidden(f"{person} is no party of call {self.id}")
         return self.liveness[role]
 
-    def seconds_at(self, monotonic: float) -> int:
-        """Whole seconds of sound by then; 0 before the first packet. A float's last bit takes no second away."""
-        return max(0, int(round(monotonic - self.connected_at.monotonic, 6))) if self.connected_at else 0
-
     def stop_timer(self) -> None:
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None
-
-
-def both_alive(call: LiveCall, at: float, within_s: float) -> bool:
-    """Whether each party's last proof is that close to a moment: what a unit is charged for. A proof from long after is
-    none, as when the machine slept in between."""
-    return all(
-        party.last_proof is not None and abs(at - party.last_proof) <= within_s for party in call.liveness.values()
-    )

@@ -6,14 +6,19 @@ from collections.abc import Iterable
 
 from msgspec import UNSET
 
-from app.calls.call import LiveCall
+from app.calls.call import Interruption, LiveCall
 from app.clock import Moment
 from app.ledger.values import NewEvent
+from app.person import PartyRole
+from schemas.call import MoveReason
 from schemas.signaling import (
     AnswerType,
     CallAnswered,
     CallConnected,
+    CallInterrupted,
+    CallResumed,
     IncomingCall,
+    MediaMoved,
     NodeDraining,
     OtomoStatus,
     OtomoStatusWord,
@@ -21,7 +26,7 @@ from schemas.signaling import (
     ProducerChange,
     ProducerEvent,
 )
-from schemas.types import PartyRole, iso
+from schemas.types import iso
 from worker_bridge.producer import Producer
 
 
@@ -68,9 +73,35 @@ def producer_event(
         user_id=call.parties.person(party).id,
         role=party,
         kind=producer.kind,
+        media_epoch=call.epoch,
         reason=UNSET if reason is None else reason,
     )
     return NewEvent.to_each(map(call.parties.person, told), payload, call.id, change)
+
+
+def interrupted(call: LiveCall, interruption: Interruption) -> list[NewEvent]:
+    """To both: who is not there, or that the room is lost, and how long they are waited for."""
+    who = None if interruption.party is None else call.parties.person(interruption.party)
+    payload = CallInterrupted(
+        call_id=call.id,
+        user_id=None if who is None else who.id,
+        role=interruption.party,
+        reason=interruption.reason,
+        since=interruption.since.iso,
+        until=interruption.until.iso,
+    )
+    return NewEvent.to_each(call.parties, payload, call.id)
+
+
+def resumed(call: LiveCall, interruption: Interruption, at: Moment) -> list[NewEvent]:
+    seconds = max(0.0, at.monotonic - interruption.since.monotonic)
+    return NewEvent.to_each(call.parties, CallResumed(call_id=call.id, interrupted_seconds=int(seconds)), call.id)
+
+
+def media_moved(call: LiveCall, epoch: int, reason: MoveReason) -> list[NewEvent]:
+    """To both: their media has to be made anew, in the room with this number."""
+    payload = MediaMoved(call_id=call.id, media_epoch=epoch, reason=reason, old_media_until=None)
+    return NewEvent.to_each(call.parties, payload, call.id)
 
 
 def otomo_status(otomo_id: str, status: OtomoStatusWord, at: Moment) -> NewEvent:

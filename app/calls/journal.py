@@ -9,26 +9,25 @@ import asyncio
 import logging
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 from app.clock import now
 from app.ledger import Ledger
 from app.ledger.errors import LedgerUnavailable
+from app.ledger.recovery import Alive
+from app.ledger.steps import DeferredStep, DeferredSteps, Ending, MediaMove, Moving, Opening
 from app.ledger.values import (
     Adjusted,
     Changed,
     Charged,
     ChargeResult,
-    DeferredStep,
     Ended,
     Event,
-    NewCall,
     NewEvent,
-    Record,
     UnitDue,
 )
-from schemas.call import CallState
 
 Publish = Callable[[Sequence[Event]], None]
 ChargeListener = Callable[[Charged], None]
@@ -62,50 +61,29 @@ class Journal:
         """Call ``listener(charged)`` for each unit once it is stored, and not again when it is found stored already."""
         self._charge_listeners.append(listener)
 
-    async def open_call(self, call: NewCall, events: Iterable[NewEvent] = ()) -> Changed:
+    async def open_call(self, opening: Opening) -> Changed:
         with self._noting_doubt():
-            changed = await self.ledger.open_call(call, events)
+            changed = await self.ledger.open_call(opening)
         await self._publish_in_order(changed.events)
         return changed
 
-    async def move(
-        self,
-        call_id: str,
-        to: CallState,
-        *,
-        cause: str,
-        at_ms: int,
-        events: Iterable[NewEvent] = (),
-    ) -> Changed:
+    async def move(self, moving: Moving) -> Changed:
         with self._noting_doubt():
-            deferred = self._deferred.get(call_id)
-            changed = await self.ledger.move(call_id, to, cause=cause, at_ms=at_ms, events=events, deferred=deferred)
-        self._deferred.pop(call_id, None)
+            changed = await self.ledger.move(replace(moving, deferred=self._deferred.get(moving.call_id)))
+        self._deferred.pop(moving.call_id, None)
         await self._publish_in_order(changed.events)
         return changed
 
-    async def end_call(
-        self,
-        call_id: str,
-        *,
-        reason: str,
-        cause: str,
-        ended_at_ms: int,
-        duration_seconds: int,
-        events: Iterable[NewEvent],
-        record: Record | None = None,
-    ) -> Ended:
-        ended = await self.ledger.end_call(
-            call_id,
-            reason=reason,
-            cause=cause,
-            ended_at_ms=ended_at_ms,
-            duration_seconds=duration_seconds,
-            events=events,
-            deferred=self._deferred.get(call_id),
-            record=record,
-        )
-        self._deferred.pop(call_id, None)
+    async def move_media(self, move: MediaMove) -> Changed:
+        with self._noting_doubt():
+            changed = await self.ledger.move_media(replace(move, deferred=self._deferred.get(move.call_id)))
+        self._deferred.pop(move.call_id, None)
+        await self._publish_in_order(changed.events)
+        return changed
+
+    async def end_call(self, ending: Ending) -> Ended:
+        ended = await self.ledger.end_call(replace(ending, deferred=self._deferred.get(ending.call_id)))
+        self._deferred.pop(ending.call_id, None)
         await self._publish_in_order(ended.events)
         return ended
 
@@ -164,12 +142,13 @@ class Journal:
     async def _store(self, batch: list[NewEvent], deferred: list[DeferredStep]) -> None:
         """Store and publish, until it succeeds. What a try that was cut off may have stored is looked for first."""
         before, at_ms, perhaps_stored = self._published, now().utc_ms, False
+        change = DeferredSteps(tuple(deferred), tuple(batch), at_ms)
         while True:
             try:
                 if perhaps_stored and batch and await self._is_stored(batch[0], at_ms, before):
                     await self._read_on()
                 else:
-                    await self._publish_in_order(await self.ledger.store_deferred(deferred, batch, at_ms=at_ms))
+                    await self._publish_in_order(await self.ledger.store_deferred(change))
             except LedgerUnavailable as error:
                 logger.warning("%d events and %d steps wait for the ledger: %s", len(batch), len(deferred), error)
                 perhaps_stored = perhaps_stored or error.outcome_unknown
@@ -273,9 +252,9 @@ class Journal:
             self._published = ready[-1].seq
             self._publish(ready)
 
-    async def prove_alive(self, last_rtp_ms: Mapping[str, int]) -> None:
+    async def prove_alive(self, alive: Alive) -> None:
         """Best effort: what is not stored now is stored by the next one."""
         try:
-            await self.ledger.prove_alive(last_rtp_ms)
+            await self.ledger.prove_alive(alive)
         except LedgerUnavailable as error:
             logger.warning("proofs of life were not stored: %s", error)

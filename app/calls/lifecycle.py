@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 from app.calls import call_events
 from app.calls.call import CallEvent, EndReason, LiveCall
@@ -17,15 +18,14 @@ from app.calls.journal import RETRY_EVERY_S, Journal
 from app.calls.metering import LEDGER_GRACE_S, Meter
 from app.calls.record import record_of
 from app.calls.registry import Registry
-from app.clock import Moment, now, shifted
-from app.ledger.errors import LedgerUnavailable, StaleState, UnknownCall
-from app.ledger.values import DeferredStep, NewEvent
+from app.clock import Moment, now
+from app.ledger.errors import Fenced, LedgerUnavailable, StaleState, UnknownCall
+from app.ledger.steps import DeferredStep, Ending, Moving
+from app.ledger.values import CallState, EndedBy, NewEvent
 from app.media.room import Released, Room
-from app.person import OTHER
+from app.person import OTHER, PartyRole
 from app.tasks import Tasks
-from schemas.call import CallState, EndedBy
 from schemas.signaling import PauseReason, ProducerChange
-from schemas.types import PartyRole
 from worker_bridge.producer import Producer
 from worker_bridge.resource import CloseReason
 
@@ -38,18 +38,32 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class CallTimers:
-    """Seconds: how long a call may ring, how long it may take from ``matched`` to its first RTP, and how long it goes
-    on while the ledger can't store anything."""
+    """Seconds: how long a call may ring; how long it may take from ``matched`` to its first RTP; after which silence a
+    party is not there; how long an interrupted call waits for both; how long one goes on while the ledger can't store
+    anything."""
 
     ring_s: float = 30.0
     setup_s: float = 30.0
+    interrupted_after_s: float = 5.0
+    reconnect_window_s: float = 20.0
     ledger_grace_s: float = LEDGER_GRACE_S
 
 
+class Interruptions(Protocol):
+    """What of ``continuity.py`` the life of a call needs."""
+
+    def proven(self, call: LiveCall) -> bool:
+        """A party was proven to be there."""
+
+    def room_lost(self, call: LiveCall) -> None:
+        """Its worker died."""
+
+
 class Lifecycle:
-    """The transitions of this node's calls. ``meter`` is set by whoever wires: each needs the other."""
+    """The transitions of this node's calls. ``meter`` and ``continuity``, which need it, are set by who wires."""
 
     meter: Meter
+    continuity: Interruptions
 
     def __init__(self, registry: Registry, journal: Journal, timers: CallTimers) -> None:
         self._registry = registry
@@ -59,11 +73,12 @@ class Lifecycle:
         self._move_listeners: list[MoveListener] = []
 
     def on_move(self, listener: MoveListener) -> None:
-        """Call ``listener(call)`` when a call is now ``matched``, ``connecting``, ``talking`` or ``ended``; it must be
-        quick and raise nothing."""
+        """Call ``listener(call)`` when a call is in another state now, from ``matched`` on; it must be quick and raise
+        nothing."""
         self._move_listeners.append(listener)
 
-    def _moved(self, call: LiveCall, state: CallState) -> None:
+    def moved(self, call: LiveCall, state: CallState) -> None:
+        """It is stored in that state."""
         call.state = state
         for listener in self._move_listeners:
             listener(call)
@@ -74,12 +89,20 @@ class Lifecycle:
         """Start the timer that ends a ringing call which nobody answers. It is stored as ringing already."""
         self._arm(call, self._timers.ring_s, "nobody answered")
 
-    async def match(self, call: LiveCall, room: Room, cause: str, events: Iterable[NewEvent]) -> None:
+    async def match(self, call: LiveCall, room: Room, cause: str, events: tuple[NewEvent, ...]) -> None:
         """Store that both agreed, with the room that is open for them. The lock is the caller's to hold."""
         state = call.next_state(CallEvent.ACCEPT)
-        at = now()
+        moving = Moving(
+            call_id=call.id,
+            epoch=call.epoch,
+            to=state,
+            cause=cause,
+            at_ms=now().utc_ms,
+            told=events,
+            worker=room.worker_index,
+        )
         try:
-            await self._journal.move(call.id, state, cause=cause, at_ms=at.utc_ms, events=events)
+            await self._journal.move(moving)
         except StaleState as error:
             if error.state != state:  # else an earlier try was stored after all
                 raise
@@ -87,14 +110,19 @@ class Lifecycle:
 
     def matched(self, call: LiveCall, room: Room) -> None:
         """It is stored as matched: from here on the room is the call's."""
-        call.room = room
-        room.watcher = CallWatcher(self, call)
-        if call.live:  # an end that came meanwhile waits for the lock, and closes the room
+        if call.live:
             call.matched_at = now()
-            self._moved(call, CallState.MATCHED)
+            self.moved(call, CallState.MATCHED)
             self._arm(call, self._timers.setup_s, "no RTP came")
-            if room.router.close_reason is not None:  # its worker died while the call was being stored
-                self.room_closed(call, room.router.close_reason)
+        self.enter_room(call, room)
+
+    def enter_room(self, call: LiveCall, room: Room) -> None:
+        """It is stored that the call has this room. Of one that ends meanwhile, the end, which waits for the lock,
+        closes it."""
+        call.room, call.worker = room, room.worker_index
+        room.watcher = CallWatcher(self, call)
+        if room.router.close_reason is not None:  # its worker died while that was being stored
+            self.room_closed(call, room.router.close_reason)
 
     def producer_changed(
         self, call: LiveCall, change: ProducerChange, party: PartyRole, producer: Producer, reason: PauseReason | None
@@ -107,29 +135,36 @@ class Lifecycle:
     def set_up(self, call: LiveCall) -> None:
         """There is a transport; the first of a call makes it ``connecting``."""
         if call.state is CallState.MATCHED:
-            self._moved(call, call.next_state(CallEvent.SET_UP))
-            self._journal.defer(DeferredStep(call.id, call.state, "the first transport", now().utc_ms))
+            self.moved(call, call.next_state(CallEvent.SET_UP))
+            self._journal.defer(DeferredStep(call.id, call.epoch, call.state, "the first transport", now().utc_ms))
 
     def first_packet(self, call: LiveCall, party: PartyRole, producer: Producer, at: Moment) -> None:
         """The worker received a producer's first packet; the first of a call is the moment of connection."""
         liveness = call.liveness[party]
-        liveness.last_proof = liveness.last_rtp = at.monotonic
+        liveness.prove(at.monotonic)
+        liveness.last_rtp = at.monotonic
         if call.room is not None:
             self._tasks.start(call.room.microphones.observe(producer), f"call {call.id} listens to the {party}")
         if call.connected_at is None and call.live:
             call.connected_at = at
+            call.clock.start(at.monotonic)
             call.stop_timer()
             self._tasks.start(
                 self._connect(call, at, f"RTP of {call.parties.person(party)}"), f"call {call.id} connects"
             )
+        else:
+            self.continuity.proven(call)
 
     async def _connect(self, call: LiveCall, at: Moment, cause: str) -> None:
         async with call.lock:
             while call.live:
-                state = call.next_state(CallEvent.RTP)
+                state, told = call.next_state(CallEvent.RTP), tuple(call_events.connected(call, at))
                 try:
-                    events = call_events.connected(call, at)
-                    await self._journal.move(call.id, state, cause=cause, at_ms=at.utc_ms, events=events)
+                    await self._journal.move(
+                        Moving(call_id=call.id, epoch=call.epoch, to=state, cause=cause, at_ms=at.utc_ms, told=told)
+                    )
+                except Fenced:
+                    self.lose(call)
                 except StaleState as error:
                     if error.state != state:  # else an earlier try was stored after all
                         raise
@@ -140,15 +175,34 @@ class Lifecycle:
                     await asyncio.sleep(RETRY_EVERY_S)
                     continue
                 if call.live:
-                    self._moved(call, state)
-                    self.meter.start_clock(call)
+                    self.talks(call)
                     logger.info("call %s is connected", call.id)
                 return
+
+    def talks(self, call: LiveCall) -> None:
+        """It is stored that the call talks, for the first time or again."""
+        self.moved(call, CallState.TALKING)
+        self.meter.follow(call)
 
     def room_closed(self, call: LiveCall, reason: CloseReason) -> None:
         """A room whose call nobody has ended closes because its worker died."""
         if call.live and reason is CloseReason.WORKER_DIED:
-            self.end_soon(call, CallEvent.FAIL, EndReason.WORKER_DIED, "its worker died", at=last_proof(call))
+            self.continuity.room_lost(call)
+
+    def lose(self, call: LiveCall) -> None:
+        """The call is another node's by now: nothing more of it is stored here, or told."""
+        call.stop_timer()
+        call.state = CallState.ENDED
+        self.meter.forget(call)
+        self.leave(call)
+        logger.warning("call %s has been taken by another node", call.id)
+
+    def leave(self, call: LiveCall) -> Released:
+        """Nothing of it stays open here."""
+        call.stop_timer()
+        released = call.room.close() if call.room is not None else Released(0, 0, 0)
+        self._registry.remove(call)
+        return released
 
     # the end
 
@@ -209,10 +263,9 @@ class Lifecycle:
         async with call.lock:
             try:
                 await self._store_end(call, reason, cause, at, events)
-                self._moved(call, call.next_state(CallEvent.STORED))
-            finally:  # what can't be stored at all is ended by the next start; nothing of it stays open here
-                released = call.room.close() if call.room is not None else Released(0, 0, 0)
-                self._registry.remove(call)
+                self.moved(call, call.next_state(CallEvent.STORED))
+            finally:  # what can't be stored at all is ended by the next start
+                released = self.leave(call)
             return released
 
     async def _store_end(
@@ -220,23 +273,25 @@ class Lifecycle:
     ) -> None:
         """Store the end, trying until it succeeds. Billable units that wait for the ledger go first."""
         record = record_of(call, self.meter.unit_s)  # before the room closes
-        billable = await self.meter.stop(call)
+        billable = [replace(unit, epoch=call.epoch) for unit in await self.meter.stop(call)]
+        ending = Ending(
+            call_id=call.id,
+            epoch=call.epoch,
+            reason=reason,
+            cause=cause,
+            ended_at_ms=at.utc_ms,
+            talked_ms=call.clock.talked_ms_at(at.monotonic),
+            told=events,
+            record=record,
+        )
         began = now().monotonic
         while True:
             try:
                 if billable:
                     await self._journal.charge_units(billable)
                     billable = []
-                await self._journal.end_call(
-                    call.id,
-                    reason=reason,
-                    cause=cause,
-                    ended_at_ms=at.utc_ms,
-                    duration_seconds=call.seconds_at(at.monotonic),
-                    events=events,
-                    record=record,
-                )
-            except UnknownCall:  # its opening was cut off, and was not stored after all
+                await self._journal.end_call(ending)
+            except (UnknownCall, Fenced):  # its opening was cut off, and not stored after all; or it is another node's
                 return
             except LedgerUnavailable as error:
                 logger.warning("call %s: the end waits for the ledger: %s", call.id, error)
@@ -289,10 +344,3 @@ class CallWatcher:
 
     def closed(self, reason: CloseReason) -> None:
         self._lifecycle.room_closed(self._call, reason)
-
-
-def last_proof(call: LiveCall) -> Moment | None:
-    """The moment of the last RTP of either party, where there was one; not before the last billable unit was due."""
-    if call.last_proof is None:
-        return None
-    return shifted(now(), max(call.last_proof, call.billable_until or call.last_proof))

@@ -1,7 +1,8 @@
 """When a unit is due, and whether it is charged. The ledger does the charging; nothing is counted here.
 
-Unit *n* is due at ``connected_at + n × unit``, by the monotonic clock, and is charged only if both parties were alive
-then. A unit that can't be stored waits, in order, until it can; its call goes on for a grace, and then ends.
+Unit *n* is due when both parties have talked for ``n × unit``, and is charged once both were proven to be there at that
+moment or later: until then it waits for the next sweep, and where the clock is set back it is due again another time.
+A unit that can't be stored waits, in order, until it can; its call goes on for a grace, and then ends.
 """
 
 from __future__ import annotations
@@ -9,69 +10,69 @@ from __future__ import annotations
 import asyncio
 import heapq
 import logging
-from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from app.calls.call import EndReason, LiveCall, both_alive
+from app.calls.call import EndReason, LiveCall
 from app.calls.journal import Journal
-from app.clock import Moment, now
+from app.clock import Moment, now, shifted
 from app.ledger.errors import LedgerUnavailable
-from app.ledger.values import Charged, ChargeResult, PointsGone, UnitDue, UnitRefused
-from schemas.call import CallState
+from app.ledger.values import Charged, ChargeResult, PointsGone, UnitDue, UnitFenced, UnitRefused
 from schemas.signaling import TickStatus
 
 RETRY_EVERY_S = 0.5
+LOOK_AGAIN_S = 0.25  # whether both parties were there when a unit was due: sweeps come once a second
 LEDGER_GRACE_S = 30.0  # how long a call goes on while its units can't be stored
 
 logger = logging.getLogger(__name__)
 
 End = Callable[[LiveCall, EndReason, str], object]
 """Begin to end a call; does not wait."""
+Lose = Callable[[LiveCall], object]
+"""Forget a call that is another node's."""
 
 
 @dataclass(order=True, slots=True)
 class Due:
-    """The next unit of a call, in the order of time."""
+    """When to look at a call's next unit."""
 
     at: float
-    slot: int  # which unit of time since the connection, from 1
+    number: int = field(compare=False)
     call: LiveCall = field(compare=False)
 
 
 @dataclass(slots=True)
 class Waiting:
-    """Billable units of one call that are not stored yet, oldest first; ``since`` is when storing first failed."""
+    """Units of one call that are billable, and not stored yet, oldest first; ``since`` is when storing first failed."""
 
     call: LiveCall
-    moments: list[Moment] = field(default_factory=list)
+    units: list[UnitDue] = field(default_factory=list)
     since: float | None = None
 
 
 class Meter:
     """Charges the units of all talking calls, many in one transaction."""
 
-    def __init__(
-        self, journal: Journal, end: End, unit_s: float, alive_within_s: float, grace_s: float = LEDGER_GRACE_S
-    ) -> None:
+    def __init__(self, journal: Journal, end: End, lose: Lose, unit_s: float, grace_s: float = LEDGER_GRACE_S) -> None:
         self._journal = journal
         self._end = end
+        self._lose = lose
         self.unit_s = unit_s
-        self._alive_within_s = alive_within_s
         self._grace_s = grace_s
         self._due: list[Due] = []
+        self._next: dict[str, int] = {}  # the number of each call's next unit
         self._waiting: dict[str, Waiting] = {}
-        self._charged: defaultdict[str, int] = defaultdict(int)
         self._storing = asyncio.Lock()
         self._wake = asyncio.Event()
 
     @property
     def waiting(self) -> int:
         """How many billable units are not stored yet."""
-        return sum(len(one.moments) for one in self._waiting.values())
+        return sum(len(one.units) for one in self._waiting.values())
 
-    def start_clock(self, call: LiveCall) -> None:
-        self._schedule(call, 1)
+    def follow(self, call: LiveCall, charged: int = 0) -> None:
+        """The call's clock runs: look at its units. ``charged`` is how many an earlier process has charged."""
+        self._schedule(call, self._next.setdefault(call.id, charged + 1))
         self._wake.set()
 
     def decide_due(self, until: Moment) -> None:
@@ -84,9 +85,13 @@ class Meter:
         """Charge no more for a call that is ending. Returns its billable units that are not stored yet."""
         async with self._storing:
             waiting = self._waiting.pop(call.id, None)
-            charged = self._charged.pop(call.id, 0)
-        moments = waiting.moments if waiting else []
-        return [unit_due(call, charged + number, moment) for number, moment in enumerate(moments, start=1)]
+            self._next.pop(call.id, None)
+        return waiting.units if waiting else []
+
+    def forget(self, call: LiveCall) -> None:
+        """Charge no more for a call that is another node's."""
+        self._waiting.pop(call.id, None)
+        self._next.pop(call.id, None)
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -107,55 +112,66 @@ class Meter:
             pass  # a unit is due, or it is time to try again
         self._wake.clear()
 
-    def _schedule(self, call: LiveCall, slot: int) -> None:
-        if call.connected_at is not None:
-            heapq.heappush(self._due, Due(call.connected_at.monotonic + slot * self.unit_s, slot, call))
+    def _schedule(self, call: LiveCall, number: int, not_before: float = 0.0) -> None:
+        at = call.clock.reaches(number * self.unit_s)
+        if at is not None:
+            heapq.heappush(self._due, Due(max(at, not_before), number, call))
 
     def _collect(self, present: Moment) -> None:
-        """Decide every unit that is due: billable, or not. The next one is due a unit later, however late we are."""
+        """Decide every unit that is due: billable, not yet, or, of a clock that stands, not now."""
         while self._due and self._due[0].at <= present.monotonic:
             due = heapq.heappop(self._due)
-            if due.call.state is not CallState.TALKING:
-                continue
-            self._schedule(due.call, due.slot + 1)
-            if both_alive(due.call, due.at, self._alive_within_s):
-                late_ms = round((present.monotonic - due.at) * 1000)
-                moment = Moment(due.at, present.utc_ms - late_ms)
-                self._waiting.setdefault(due.call.id, Waiting(due.call)).moments.append(moment)
-                due.call.billable_until = due.at
+            call, at = due.call, due.call.clock.reaches(due.number * self.unit_s)
+            if not call.live or at is None or self._next.get(call.id) != due.number:
+                continue  # it is followed again when its clock runs
+            if at > present.monotonic:  # it has stood in between
+                self._schedule(call, due.number)
+            elif call.proven_until(present).monotonic >= at:
+                self._take(call, due.number, shifted(present, at))
             else:
-                logger.info("call %s: unit of time %d is free: a party was not there", due.call.id, due.slot)
+                self._schedule(call, due.number, present.monotonic + LOOK_AGAIN_S)
+
+    def _take(self, call: LiveCall, number: int, moment: Moment) -> None:
+        unit = UnitDue(call.id, call.epoch, number, moment.utc_ms, round(1000 * number * self.unit_s))
+        self._waiting.setdefault(call.id, Waiting(call)).units.append(unit)
+        self._next[call.id] = number + 1
+        self._schedule(call, number + 1)
 
     async def _store(self) -> None:
         """One unit of each call that has some, in one go."""
-        batch = [waiting for waiting in self._waiting.values() if waiting.call.state is CallState.TALKING]
+        batch = [waiting for waiting in self._waiting.values() if waiting.call.live]
         if not batch:
             return
-        units = [unit_due(one.call, self._charged[one.call.id] + 1, one.moments[0]) for one in batch]
+        units = [replace(one.units[0], epoch=one.call.epoch) for one in batch]
         try:
             results = await self._journal.charge_units(units)
         except LedgerUnavailable as error:
             logger.warning("%d units wait for the ledger: %s", len(units), error)
             self._lose_patience(batch)
             return
-        for waiting, result in zip(batch, results, strict=True):
+        again = False
+        for waiting, unit, result in zip(batch, units, results, strict=True):
             waiting.since = None
+            if isinstance(result, UnitFenced) and is_moving(waiting.call, unit.epoch):
+                continue  # it is asked again, for the room that the call is in by then
             self._stored(waiting, result)
-        if self._waiting:
+            again = again or bool(waiting.units)
+        if again:
             self._wake.set()
 
     def _stored(self, waiting: Waiting, result: ChargeResult) -> None:
         call = waiting.call
-        waiting.moments.pop(0)
-        if not waiting.moments:
+        waiting.units.pop(0)
+        if not waiting.units:
             self._waiting.pop(call.id, None)
         match result:
             case Charged():
-                self._charged[call.id] = result.unit.index
                 if result.status is TickStatus.ENDED:
                     self._end(call, EndReason.LOW_BALANCE, "the balance is 0")
             case PointsGone():
                 self._end(call, EndReason.LOW_BALANCE, "no points are left")
+            case UnitFenced():
+                self._lose(call)
             case UnitRefused():
                 logger.error("call %s: the ledger refused unit %d: %s", call.id, result.index, result)
                 self._end(call, EndReason.SYSTEM_ERROR, "the ledger refused a unit")
@@ -169,5 +185,6 @@ class Meter:
                 self._end(waiting.call, EndReason.SYSTEM_ERROR, "units could not be stored")
 
 
-def unit_due(call: LiveCall, index: int, moment: Moment) -> UnitDue:
-    return UnitDue(call.id, index, moment.utc_ms, call.seconds_at(moment.monotonic))
+def is_moving(call: LiveCall, epoch: int) -> bool:
+    """Whether a call gets another room, or got one since it was in that one."""
+    return call.epoch != epoch or call.lock.locked()

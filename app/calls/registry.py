@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from app.calls.call import LiveCall
-from app.errors import CallNotFound, RoomNotFound
+from app.errors import CallNotFound, RoomNotFound, WorkerUnavailable
+from app.ledger.values import CONNECTED_STATES, CallState
 from app.media.room import Room
 from app.person import Person
-from schemas.call import CallState
 
 BusyListener = Callable[[Person, bool], None]
 
@@ -36,6 +36,10 @@ class Registry:
 
     def talking(self) -> list[LiveCall]:
         return [call for call in self._calls.values() if call.state is CallState.TALKING]
+
+    def connected(self) -> list[LiveCall]:
+        """Those whose parties talk, or are waited for."""
+        return [call for call in self._calls.values() if call.state in CONNECTED_STATES]
 
     def connecting(self) -> list[LiveCall]:
         """Those whose parties set up their media, and may send already."""
@@ -69,9 +73,12 @@ class Registry:
         return call
 
     def room(self, call_id: str) -> Room:
+        """Raises RoomNotFound where the call has none, WorkerUnavailable where it has lost it and gets another one."""
         call = self._calls.get(call_id)
-        if call is None or call.room is None or not call.live:
+        if call is None or not call.live or call.matched_at is None:
             raise RoomNotFound(call_id)
+        if call.room is None:
+            raise WorkerUnavailable(f"call {call_id} gets another room")
         return call.room
 
     def room_with(self, object_id: str) -> Room | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from app.access.tokens import Claims
@@ -28,11 +28,11 @@ from app.errors import (
     RoomNotFound,
 )
 from app.ledger.errors import CallExists, LedgerUnavailable, PartyBusy, StaleState
-from app.ledger.values import Call, NewCall, NewEvent
+from app.ledger.steps import Opening
+from app.ledger.values import Call, CallState, EndedBy, NewCall, NewEvent
 from app.media.room import Released
 from app.media.rooms import Rooms
 from app.person import Parties, Person
-from schemas.call import CallState, EndedBy
 
 USERS_CALL_ID = "u_"  # how the ids begin that users choose; all others are the back end's
 
@@ -106,12 +106,12 @@ class CallService:
         call = self._new_call(user_id, otomo_id, call_id or new_call_id(), price)
         async with call.lock:
             try:
-                room = await self._rooms.open(call.id, call.parties)
+                room = await self._rooms.open(call.id, call.parties, call.epoch)
             except BaseException:
                 self._registry.remove(call)
                 raise
             try:
-                await self._store(call, (CallState.MATCHED,), "admin", False)
+                await self._store(call, (CallState.MATCHED,), "admin", False, worker=room.worker_index)
             except BaseException:
                 room.close()
                 raise
@@ -127,10 +127,10 @@ class CallService:
             if call.accepted and call.live:
                 return call
             call.next_state(CallEvent.ACCEPT)
-            room = await self._rooms.open(call.id, call.parties)
+            room = await self._rooms.open(call.id, call.parties, call.epoch)
             told = call_events.answered("call_accepted", call, now())
             try:
-                await self._lifecycle.match(call, room, f"accepted by {claims.person}", told)
+                await self._lifecycle.match(call, room, f"accepted by {claims.person}", tuple(told))
             except BaseException as error:
                 room.close()
                 if isinstance(error, StaleState):
@@ -249,7 +249,8 @@ class CallService:
         states: tuple[CallState, ...],
         cause: str,
         exclusive: bool,
-        events: list[NewEvent] | None = None,
+        events: Iterable[NewEvent] = (),
+        worker: int | None = None,
     ) -> None:
         new = NewCall(
             call.id,
@@ -262,7 +263,7 @@ class CallService:
             exclusive=exclusive,
         )
         try:
-            await self._journal.open_call(new, events or ())
+            await self._journal.open_call(Opening(new, tuple(events), worker))
         except LedgerUnavailable as error:
             if error.outcome_unknown:  # it may be stored, and would keep its parties busy
                 self._lifecycle.end_for(call, EndReason.SYSTEM_ERROR, "its opening was cut off")

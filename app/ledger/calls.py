@@ -14,10 +14,29 @@ from sqlalchemy import Connection, RowMapping, select
 
 from app.ledger.bulk import BulkLock, BulkUpdate, Row
 from app.ledger.paging import page
-from app.ledger.tables import LIVE, call_records, call_transitions, call_units, calls
-from app.ledger.values import LIVE_STATES, Billing, Call, Page, Record, Transition, Unit
+from app.ledger.tables import (
+    LIVE,
+    call_interruptions,
+    call_records,
+    call_segments,
+    call_transitions,
+    call_units,
+    calls,
+)
+from app.ledger.values import (
+    LIVE_STATES,
+    Billing,
+    Call,
+    CallState,
+    EndedBy,
+    Interrupted,
+    Page,
+    Record,
+    Segment,
+    Transition,
+    Unit,
+)
 from app.person import Person
-from schemas.call import CallState, EndedBy
 
 COLUMNS = tuple(one.name for one in fields(Call))
 LOCK = BulkLock(calls, COLUMNS)
@@ -58,9 +77,16 @@ def list_calls(
     return page(tx, query, (calls.c.created_at_ms, calls.c.id), call_of, limit=limit, cursor=cursor)
 
 
-def open_calls(tx: Connection, node: str, *, locked: bool = False) -> tuple[Call, ...]:
+def open_calls(tx: Connection, node: str) -> tuple[Call, ...]:
+    """The calls of a node that have not ended."""
     query = select(calls).where(LIVE, calls.c.node == node).order_by(calls.c.id)
-    return tuple(call_of(row) for row in tx.execute(query.with_for_update() if locked else query).mappings())
+    return tuple(map(call_of, tx.execute(query).mappings()))
+
+
+def lock_others(tx: Connection, node: str) -> tuple[Call, ...]:
+    """The calls of all other nodes that have not ended, locked until the commit."""
+    query = select(calls).where(LIVE, calls.c.node != node).order_by(calls.c.id).with_for_update()
+    return tuple(map(call_of, tx.execute(query).mappings()))
 
 
 def timeline(tx: Connection, call_id: str) -> tuple[Transition, ...]:
@@ -68,6 +94,19 @@ def timeline(tx: Connection, call_id: str) -> tuple[Transition, ...]:
     return tuple(
         Transition(CallState(row["state"]), row["cause"], row["at_ms"]) for row in tx.execute(query).mappings()
     )
+
+
+def segments(tx: Connection, call_id: str) -> tuple[Segment, ...]:
+    """The rooms that the call had, in order."""
+    query = select(*(call_segments.c[one.name] for one in fields(Segment)))
+    rows = tx.execute(query.where(call_segments.c.call_id == call_id).order_by(call_segments.c.epoch))
+    return tuple(Segment(*row) for row in rows)
+
+
+def interruptions(tx: Connection, call_id: str) -> tuple[Interrupted, ...]:
+    query = select(*(call_interruptions.c[one.name] for one in fields(Interrupted)))
+    rows = tx.execute(query.where(call_interruptions.c.call_id == call_id).order_by(call_interruptions.c.id))
+    return tuple(Interrupted(*row) for row in rows)
 
 
 def billing(tx: Connection, call_id: str) -> Billing:

@@ -1,43 +1,51 @@
-"""How calls change: opened, moved forward, ended once. All changes that wait for the same commit are made together.
+"""How calls change: opened, moved on, given another room, ended once. All changes that wait for the same commit are
+made together.
 
 New calls are added and the others locked; then each change is applied in memory, in the order in which they were asked
 for, and what came of it is stored table by table. So a commit costs a handful of statements however many calls change
 in it, and however. One that is refused raises: then nothing is stored, and each is made again on its own.
+
+Every change is this node's, of a call in the room that it names: both are compared with the row that is locked anyway.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, bindparam, case, func, select, update
 
 from app.ledger import billing_events, calls, events, parties
 from app.ledger.bulk import BulkInsert
 from app.ledger.calls import COLUMNS, RECORD
-from app.ledger.errors import CallExists, StaleState, UnknownCall
-from app.ledger.tables import call_records, call_transitions, call_units, storable
+from app.ledger.errors import CallExists, Fenced, StaleState, UnknownCall
+from app.ledger.steps import Change, DeferredStep, DeferredSteps, Ending, Interruption, MediaMove, Moving, Opening
+from app.ledger.tables import call_interruptions, call_records, call_segments, call_transitions, call_units, storable
 from app.ledger.tables import calls as call_table
-from app.ledger.values import Call, Changed, DeferredStep, Ended, Event, NewCall, NewEvent, Record
-from schemas.call import CallState
+from app.ledger.values import Call, CallState, Changed, Ended, Event, Record, Segment
 
 STEP = ("call_id", "state", "cause", "at_ms")
 ADD = BulkInsert(call_table, COLUMNS, unless_there=True)
 ADD_STEPS = BulkInsert(call_transitions, STEP)
 ADD_RECORDS = BulkInsert(call_records, ("call_id", *RECORD))
+ADD_SEGMENTS = BulkInsert(call_segments, tuple(column.name for column in call_segments.columns))
+ADD_INTERRUPTIONS = BulkInsert(call_interruptions, ("call_id", "reason", "role", "since_ms"))
 CHANGES = (  # the columns of a call that a change may touch
     "id",
     "state",
+    "node",
     "accepted_at_ms",
     "connected_at_ms",
-    "last_rtp_at_ms",
+    "proven_at_ms",
     "ended_at_ms",
     "end_reason",
     "duration_seconds",
     "billed_units",
     "billed_points",
+    "epoch",
+    "talked_ms",
 )
 
 TIME_OF = {CallState.MATCHED: "accepted_at_ms", CallState.TALKING: "connected_at_ms"}  # which time a state sets
@@ -47,87 +55,34 @@ Answer = Callable[[tuple[Event, ...]], Any]
 """What a change answers, once its events are stored."""
 
 
-@dataclass(frozen=True, slots=True)
-class End:
-    """How a call ends; ``cause`` is for the timeline."""
-
-    reason: str
-    cause: str
-    ended_at_ms: int
-    duration_seconds: int
-
-
-@dataclass(frozen=True, slots=True)
-class Opening:
-    """A call to open, on which node, and what is told about it."""
-
-    node: str
-    new: NewCall
-    told: tuple[NewEvent, ...]
-
-    @property
-    def call(self) -> Call:
-        new = self.new
-        return Call(
-            id=new.id,
-            user_id=new.user_id,
-            otomo_id=new.otomo_id,
-            state=new.states[-1],
-            exclusive=new.exclusive,
-            node=self.node,
-            price_per_minute=new.price_per_minute,
-            created_at_ms=new.created_at_ms,
-            accepted_at_ms=new.created_at_ms if CallState.MATCHED in new.states else None,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Moving:
-    """A call to move forward, and what is told about it. ``deferred`` is not stored yet."""
-
-    call_id: str
-    to: CallState
-    cause: str
-    at_ms: int
-    told: tuple[NewEvent, ...]
-    deferred: DeferredStep | None
-
-
-@dataclass(frozen=True, slots=True)
-class DeferredSteps:
-    """Steps that nobody waits for, and what is told besides."""
-
-    steps: tuple[DeferredStep, ...]
-    told: tuple[NewEvent, ...]
-    at_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """A call to end. ``told`` is stored before the ``call_end`` of both parties; ``deferred`` is not stored yet."""
-
-    call_id: str
-    end: End
-    told: tuple[NewEvent, ...]
-    deferred: DeferredStep | None
-    record: Record | None
-
-
-Change = Opening | Moving | DeferredSteps | Ending
-
-
-def make(tx: Connection, changes: Sequence[Change]) -> list[Any]:
-    """Make all of them, or none. Returns for each a Changed, an Ended, or the events stored with deferred steps."""
-    new = [change.call for change in changes if isinstance(change, Opening)]
+def make(tx: Connection, changes: Sequence[tuple[str, Change]]) -> list[Any]:
+    """Make all of them, each for its node, or none. Returns for each a Changed, an Ended, or the events stored with
+    deferred steps."""
+    new = [new_call(node, change) for node, change in changes if isinstance(change, Opening)]
     _add(tx, new)
-    locked = calls.lock(tx, {call_id for change in changes for call_id in _concerned(change)})
-    ending = {change.call_id for change in changes if isinstance(change, Ending)}
+    locked = calls.lock(tx, {call_id for _, change in changes for call_id in _concerned(change)})
+    ending = {change.call_id for _, change in changes if isinstance(change, Ending)}
     billed = totals(tx, [locked[call_id] for call_id in ending & locked.keys()])
     batch = ChangeBatch({call.id: call for call in new} | locked, billed)
-    applied = [batch.apply(tx, change) for change in changes]
+    applied = [batch.apply(tx, node, change) for node, change in changes]
     batch.write(tx)
     told = events.append_each(tx, [drafts for drafts, _ in applied])
     return [answer(stored) for (_, answer), stored in zip(applied, told, strict=True)]
+
+
+def new_call(node: str, opening: Opening) -> Call:
+    new = opening.call
+    return Call(
+        id=new.id,
+        user_id=new.user_id,
+        otomo_id=new.otomo_id,
+        state=new.states[-1],
+        exclusive=new.exclusive,
+        node=node,
+        price_per_minute=new.price_per_minute,
+        created_at_ms=new.created_at_ms,
+        accepted_at_ms=new.created_at_ms if CallState.MATCHED in new.states else None,
+    )
 
 
 class ChangeBatch:
@@ -139,77 +94,134 @@ class ChangeBatch:
         self._changed: set[str] = set()
         self._steps: list[tuple[str, CallState, str, int]] = []
         self._records: dict[str, Record] = {}
+        self._segments: list[tuple[str, Segment]] = []
+        self._interrupted: list[tuple[str, Interruption]] = []
+        self._resumed: list[tuple[str, int]] = []
 
-    def apply(self, tx: Connection, change: Change) -> tuple[list[events.Draft], Answer]:
+    def apply(self, tx: Connection, node: str, change: Change) -> tuple[list[events.Draft], Answer]:
         """Decide a change, to be written later. Returns what is told about it, and what answers it then."""
         match change:
-            case Opening(new=new):
+            case Opening(call=new):
                 self._steps += ((new.id, state, new.cause, new.created_at_ms) for state in new.states)
-                return events.drafts(change.told, new.created_at_ms), partial(Changed, self._call(new.id))
+                self._begin_segment(self._calls[new.id], change.worker, new.created_at_ms)
+                return events.drafts(change.told, new.created_at_ms), partial(Changed, self._calls[new.id])
             case Moving():
-                return events.drafts(change.told, change.at_ms), partial(Changed, self._move(change))
+                return events.drafts(change.told, change.at_ms), partial(Changed, self._move(node, change))
+            case MediaMove(call_id=call_id):
+                if self._is_moved(node, change):
+                    return [], partial(Changed, self._call(call_id))
+                return events.drafts(change.told, change.at_ms), partial(Changed, self._move_media(node, change))
             case DeferredSteps():
-                self._apply_deferred(change.steps)
-                return events.drafts(change.told, change.at_ms), tuple
-            case Ending(call_id=call_id, end=end):
+                self._apply_deferred(node, change.steps)
+                mine = (event for event in change.told if self._may_tell(node, event.call_id))
+                return events.drafts(mine, change.at_ms), tuple
+            case Ending(call_id=call_id):
                 if self._call(call_id).state is CallState.ENDED:
                     return [], partial(_ended_before, tx, call_id)
-                ended = self._end(change)
+                ended = self._end(node, change)
                 told = [*change.told, *billing_events.call_ended(ended)]
-                return events.drafts(told, end.ended_at_ms), partial(Ended, ended)
+                return events.drafts(told, change.ended_at_ms), partial(Ended, ended)
 
     def _call(self, call_id: str) -> Call:
         if call_id not in self._calls:
             raise UnknownCall(call_id)
         return self._calls[call_id]
 
+    def _own(self, node: str, change: Moving | MediaMove | Ending) -> Call:
+        """The call of a change that its owner asks for. Raises Fenced for anybody else's."""
+        call = self._call(change.call_id)
+        if (call.node, call.epoch) != (node, change.epoch):
+            raise Fenced(call.id)
+        return call
+
+    def _may_tell(self, node: str, call_id: str | None) -> bool:
+        call = self._calls.get(call_id) if call_id is not None else None
+        return call is None or call.node == node
+
     def _change(self, call: Call) -> Call:
         self._changed.add(call.id)
         self._calls[call.id] = call
         return call
 
-    def _move(self, moving: Moving) -> Call:
-        self._apply_deferred([moving.deferred] if moving.deferred else ())
-        call = self._call(moving.call_id)
-        if not call.state.precedes(moving.to):
+    def _move(self, node: str, moving: Moving) -> Call:
+        self._apply_deferred(node, [moving.deferred] if moving.deferred else ())
+        call = self._own(node, moving)
+        if not call.state.may_become(moving.to):
             raise StaleState(call.id, call.state)
         changes: dict[str, Any] = {"state": moving.to}
-        if moving.to in TIME_OF:
+        if moving.to in TIME_OF and call.connected_at_ms is None:
             changes[TIME_OF[moving.to]] = moving.at_ms
-        if moving.to is CallState.TALKING:
-            changes["last_rtp_at_ms"] = moving.at_ms  # the first packet is what connects a call
+        if moving.to is CallState.TALKING:  # by a packet
+            changes["proven_at_ms"] = moving.at_ms
+        if moving.talked is not None:
+            changes |= asdict(moving.talked)
+        if moving.interruption is not None:
+            self._interrupted.append((call.id, moving.interruption))
+        if call.state is CallState.INTERRUPTED:
+            self._resumed.append((call.id, moving.at_ms))
+        self._begin_segment(call, moving.worker, moving.at_ms)
         self._steps.append((call.id, moving.to, moving.cause, moving.at_ms))
         return self._change(replace(call, **changes))
 
-    def _apply_deferred(self, steps: Iterable[DeferredStep]) -> None:
-        """A call that is gone, or past the step already, stays as it is."""
+    def _is_moved(self, node: str, move: MediaMove) -> bool:
+        """Whether an earlier try was stored, and with it what is told."""
+        call = self._call(move.call_id)
+        return (call.node, call.epoch) == (node, move.epoch + 1)
+
+    def _move_media(self, node: str, move: MediaMove) -> Call:
+        self._apply_deferred(node, [move.deferred] if move.deferred else ())
+        moved = replace(self._own(node, move), epoch=move.epoch + 1)
+        self._begin_segment(moved, move.worker, move.at_ms, move)
+        return self._change(moved)
+
+    def _begin_segment(self, call: Call, worker: int | None, at_ms: int, move: MediaMove | None = None) -> None:
+        if worker is not None:
+            reason = None if move is None else move.reason
+            self._segments.append((call.id, Segment(call.epoch, call.node, worker, at_ms, call.talked_ms, reason)))
+
+    def _apply_deferred(self, node: str, steps: Iterable[DeferredStep]) -> None:
+        """A call that is gone, or past the step already, or another's, stays as it is."""
         for one in steps:
             call = self._calls.get(one.call_id)
-            if call is not None and call.state.precedes(one.state):
+            own = call is not None and (call.node, call.epoch) == (node, one.epoch)
+            if call is not None and own and call.state.precedes(one.state):
                 self._steps.append((call.id, one.state, one.cause, one.at_ms))
                 self._change(replace(call, state=one.state))
 
-    def _end(self, ending: Ending) -> Call:
-        self._apply_deferred([ending.deferred] if ending.deferred else ())
+    def _end(self, node: str, ending: Ending) -> Call:
+        self._apply_deferred(node, [ending.deferred] if ending.deferred else ())
+        call = self._own(node, ending)
         if ending.record is not None:
             self._records[ending.call_id] = ending.record
-        return self.end(self._call(ending.call_id), ending.end)
+        return self.end(call, ending)
 
-    def end(self, call: Call, end: End) -> Call:
+    def end(self, call: Call, ending: Ending) -> Call:
         """End a call that has not ended. The totals are the sums of the stored units; nobody is told yet."""
         units, points = self._billed.get(call.id, (0, 0))
-        self._steps += ((call.id, step, end.cause, end.ended_at_ms) for step in (CallState.ENDING, CallState.ENDED))
+        steps = (CallState.ENDING, CallState.ENDED)
+        self._steps += ((call.id, step, ending.cause, ending.ended_at_ms) for step in steps)
+        if call.state is CallState.INTERRUPTED:
+            self._resumed.append((call.id, ending.ended_at_ms))
+        talked_ms = max(call.talked_ms, ending.talked_ms)
         return self._change(
             replace(
                 call,
                 state=CallState.ENDED,
-                ended_at_ms=end.ended_at_ms,
-                end_reason=storable(end.reason),
-                duration_seconds=end.duration_seconds,
+                ended_at_ms=ending.ended_at_ms,
+                end_reason=storable(ending.reason),
+                duration_seconds=talked_ms // 1000,
+                talked_ms=talked_ms,
                 billed_units=units,
                 billed_points=points,
             )
         )
+
+    def take(self, call: Call, node: str, interruption: Interruption | None, cause: str, at_ms: int) -> Call:
+        """Make a call that was another's this node's; it is interrupted, and has no room yet."""
+        if interruption is not None:
+            self._interrupted.append((call.id, interruption))
+            self._steps.append((call.id, CallState.INTERRUPTED, cause, at_ms))
+        return self._change(replace(call, node=node, state=CallState.INTERRUPTED))
 
     def write(self, tx: Connection) -> None:
         """Store all that was decided."""
@@ -219,6 +231,19 @@ class ChangeBatch:
         records = self._records.items()
         ADD_RECORDS(tx, [{"call_id": key} | {name: getattr(one, name) for name in RECORD} for key, one in records])
         ADD_STEPS(tx, [dict(zip(STEP, step, strict=True)) for step in self._steps])
+        ADD_SEGMENTS(tx, [{"call_id": call_id} | asdict(segment) for call_id, segment in self._segments])
+        ADD_INTERRUPTIONS(tx, [{"call_id": call_id} | asdict(one) for call_id, one in self._interrupted])
+        if self._resumed:
+            tx.execute(CLOSE_INTERRUPTION, [{"of_call": call_id, "at_ms": at} for call_id, at in self._resumed])
+
+
+AT = bindparam("at_ms", type_=call_interruptions.c.since_ms.type)
+# An interruption is over when both are there again, or when its call ends; an end may date back to before it began.
+CLOSE_INTERRUPTION = (
+    update(call_interruptions)
+    .where(call_interruptions.c.call_id == bindparam("of_call"), call_interruptions.c.until_ms.is_(None))
+    .values(until_ms=case((call_interruptions.c.since_ms > AT, call_interruptions.c.since_ms), else_=AT))
+)
 
 
 def totals(tx: Connection, ending: Collection[Call]) -> Totals:
@@ -235,9 +260,10 @@ def _concerned(change: Change) -> Collection[str]:
     match change:
         case Opening():
             return ()
-        case DeferredSteps(steps=steps):
-            return [one.call_id for one in steps]
-        case Moving(call_id=call_id) | Ending(call_id=call_id):
+        case DeferredSteps(steps=steps, told=told):
+            told_of = (event.call_id for event in told if event.call_id is not None)
+            return {*(one.call_id for one in steps), *told_of}
+        case Moving(call_id=call_id) | MediaMove(call_id=call_id) | Ending(call_id=call_id):
             return (call_id,)
 
 

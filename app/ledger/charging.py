@@ -17,8 +17,19 @@ from sqlalchemy import Connection, select
 from app.ledger import billing_events, calls, events, wallets
 from app.ledger.bulk import BulkInsert
 from app.ledger.tables import call_units, point_transactions
-from app.ledger.values import Call, Charged, ChargeResult, Event, PointsGone, Unit, UnitDue, UnitRefused, Wallet
-from schemas.call import CallState
+from app.ledger.values import (
+    CONNECTED_STATES,
+    Call,
+    Charged,
+    ChargeResult,
+    Event,
+    PointsGone,
+    Unit,
+    UnitDue,
+    UnitFenced,
+    UnitRefused,
+    Wallet,
+)
 from schemas.signaling import TickStatus
 
 MAX_BATCH = 500  # units in one transaction: other writers wait some tens of milliseconds for it
@@ -28,10 +39,10 @@ ADD_UNITS = BulkInsert(call_units, tuple(column.name for column in call_units.co
 ADD_DEBITS = BulkInsert(point_transactions, DEBIT)
 
 
-def charge_units(tx: Connection, due: Sequence[UnitDue]) -> list[ChargeResult]:
-    """One result per unit, in the order given."""
+def charge_units(tx: Connection, node: str, due: Sequence[UnitDue]) -> list[ChargeResult]:
+    """One result per unit, in the order given. The calls are that node's."""
     locked = calls.lock(tx, {unit.call_id for unit in due})
-    batch = ChargeBatch(locked, wallets.lock(tx, {call.user_id for call in locked.values()}))
+    batch = ChargeBatch(node, locked, wallets.lock(tx, {call.user_id for call in locked.values()}))
     applied = [batch.apply(unit) for unit in due]
     told = batch.write(tx)
     results: list[ChargeResult] = []
@@ -56,7 +67,8 @@ def status_after(balance: int | None, price: int) -> TickStatus:
 class ChargeBatch:
     """The calls and wallets of a batch, all locked, and what is to be written about them."""
 
-    def __init__(self, locked_calls: dict[str, Call], locked_wallets: dict[str, Wallet]) -> None:
+    def __init__(self, node: str, locked_calls: dict[str, Call], locked_wallets: dict[str, Wallet]) -> None:
+        self._node = node
         self._calls = locked_calls
         self._wallets = locked_wallets
         self._units: list[Unit] = []
@@ -67,9 +79,11 @@ class ChargeBatch:
         call = self._calls.get(due.call_id)
         if call is None:
             return UnitRefused(due.call_id, due.index, None, None)
+        if (call.node, call.epoch) != (self._node, due.epoch):
+            return UnitFenced(call.id)
         if 1 <= due.index <= call.billed_units:
             return None
-        if call.state is not CallState.TALKING or due.index != call.billed_units + 1:
+        if call.state not in CONNECTED_STATES or due.index != call.billed_units + 1:
             return UnitRefused(due.call_id, due.index, call.state, call.billed_units + 1)
         wallet = self._wallets.get(call.user_id)
         balance = wallet.balance if wallet else None
@@ -83,9 +97,10 @@ class ChargeBatch:
             balance -= points
             self._wallets[call.user_id] = Wallet(call.user_id, balance, due.at_ms)
         total = call.billed_points + points
-        unit = Unit(call.id, due.index, points, total, balance, due.duration_seconds, due.at_ms)
+        unit = Unit(call.id, due.index, points, total, balance, due.talked_ms // 1000, due.at_ms)
         status = status_after(balance, call.price_per_minute)
-        self._calls[call.id] = replace(call, billed_units=due.index, billed_points=total)
+        talked_ms = max(call.talked_ms, due.talked_ms)
+        self._calls[call.id] = replace(call, billed_units=due.index, billed_points=total, talked_ms=talked_ms)
         self._units.append(unit)
         told = billing_events.unit_charged(call, unit, status)
         self._drafts += (events.Draft(event, due.at_ms, due.index) for event in told)
@@ -103,7 +118,7 @@ class ChargeBatch:
             wallets.put(tx, [self._wallets[payer] for payer in payers])
             ADD_DEBITS(tx, [self._debit(unit) for unit in charged])
         touched = {unit.call_id: self._calls[unit.call_id] for unit in self._units}
-        totals = ("id", "billed_units", "billed_points")
+        totals = ("id", "billed_units", "billed_points", "talked_ms")
         calls.update_many(tx, [{name: getattr(call, name) for name in totals} for call in touched.values()])
         stored = events.append(tx, self._drafts)
         for draft, event in zip(self._drafts, stored, strict=True):

@@ -9,6 +9,7 @@ LedgerError
 ├── PartyBusy           a party of an exclusive call is in another exclusive call
 ├── UnknownCall         there is no such call
 ├── StaleState          the call is already at, or past, the state that was asked for
+├── Fenced              the call is another node's by now, or in another room
 ├── BalanceTooLow       a wallet would go below zero
 ├── BalanceTooHigh      a wallet would go above MAX_POINTS
 ├── KeyReused           an idempotency key comes again with another user, amount or reason
@@ -18,7 +19,7 @@ LedgerError
 
 from __future__ import annotations
 
-from schemas.types import PartyRole
+from typing import Literal
 
 
 class LedgerError(Exception):
@@ -60,7 +61,7 @@ class CallExists(LedgerError):
 class PartyBusy(LedgerError):
     """``party`` (``user_id`` is its id) is in the live exclusive call ``call_id``."""
 
-    def __init__(self, party: PartyRole, user_id: str, call_id: str) -> None:
+    def __init__(self, party: Literal["user", "otomo"], user_id: str, call_id: str) -> None:
         super().__init__(f"{party} {user_id} is in call {call_id}")
         self.party = party
         self.user_id = user_id
@@ -82,6 +83,15 @@ class StaleState(LedgerError):
         super().__init__(f"call {call_id} is {state}")
         self.call_id = call_id
         self.state = state
+
+
+class Fenced(LedgerError):
+    """The call is not in the room, or not on the node, for which the change was asked: whoever asked has lost it, and
+    has nothing more to write or to tell of it."""
+
+    def __init__(self, call_id: str) -> None:
+        super().__init__(f"call {call_id} has moved on")
+        self.call_id = call_id
 
 
 class BalanceTooLow(LedgerError):

@@ -14,7 +14,9 @@ Knows no clock: times (``_ms``: UTC, milliseconds since 1970) and durations come
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+import secrets
+import socket
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
 
 from sqlalchemy import Connection, text
@@ -24,23 +26,25 @@ from app.ledger import calls, changes, charging, events, pruning, rates, recover
 from app.ledger.audit import audit
 from app.ledger.backend import open_database
 from app.ledger.database import TIMEOUT_S, Database, Guard, Observer
+from app.ledger.steps import DeferredSteps, Ending, MediaMove, Moving, Opening
 from app.ledger.upgrade import upgrade
 from app.ledger.values import (
     MAX_POINTS,
     Adjusted,
     Billing,
     Call,
+    CallState,
     Changed,
     ChargeResult,
-    DeferredStep,
     Ended,
     Event,
-    NewCall,
+    Interrupted,
     NewEvent,
     Page,
     Record,
     Recovered,
     Recovery,
+    Segment,
     Transition,
     UnitDue,
     UnitRefused,
@@ -48,86 +52,67 @@ from app.ledger.values import (
     Wallet,
 )
 from app.person import Person
-from schemas.call import CallState
 
-NODE = "main"
 PAGE = 50  # lines
 
 log = logging.getLogger(__name__)
 
 
 class Ledger:
-    """Made by :meth:`open`. ``node`` names the process whose calls these are; :meth:`recover` ends no other's."""
+    """Made by :meth:`open`. ``node`` names the process whose calls it changes: Fenced for any other's."""
 
     def __init__(self, database: Database, node: str) -> None:
         self._database = database
-        self._node = node
+        self.node = node
 
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, url: str, *, node: str = NODE, timeout_s: float = TIMEOUT_S, guard: Guard | None = None
+        cls, url: str, *, node: str | None = None, timeout_s: float = TIMEOUT_S, guard: Guard | None = None
     ) -> AsyncIterator[Ledger]:
         """Open, and where needed make or upgrade, the ledger at ``sqlite:///path`` or ``postgresql://...``.
 
-        ``timeout_s`` limits every transaction with its waiting. ``guard`` is asked before each that writes; it is the
-        claim on the database where there is one. Raises BadDatabaseUrl, SchemaTooNew, LedgerUnavailable.
+        ``node`` must be a name that no process had before; it is made where it is not given. ``timeout_s`` limits every
+        transaction with its waiting. ``guard`` is asked before each that writes; it is the claim on the database where
+        there is one. Raises BadDatabaseUrl, SchemaTooNew, LedgerUnavailable.
         """
         await upgrade(url)
         async with open_database(url, timeout_s) as database:
             database.guard = guard
-            yield cls(database, node)
+            yield cls(database, node or new_incarnation(socket.gethostname()))
 
     # Calls
 
-    async def open_call(self, call: NewCall, events: Iterable[NewEvent] = ()) -> Changed:
+    async def open_call(self, opening: Opening) -> Changed:
         """Store a new call, at most ``matched``. Raises CallExists, and PartyBusy where an exclusive one may not be."""
-        if not call.states or CallState.MATCHED.precedes(call.states[-1]):
+        states = opening.call.states
+        if not states or CallState.MATCHED.precedes(states[-1]):
             raise ValueError("a call begins in requesting, ringing or matched")
-        opening = changes.Opening(self._node, call, tuple(events))
-        return await self._database.write_each("open_call", changes.make, opening)
+        return await self._database.write_each("open_call", changes.make, (self.node, opening))
 
-    async def move(
-        self,
-        call_id: str,
-        to: CallState,
-        *,
-        cause: str,
-        at_ms: int,
-        events: Iterable[NewEvent] = (),
-        deferred: DeferredStep | None = None,
-    ) -> Changed:
-        """Move a call forward, to any state before ``ending``; of several who ask for one state, one succeeds.
+    async def move(self, moving: Moving) -> Changed:
+        """Move a call on, to any state before ``ending``; of several who ask for one state, one succeeds.
 
-        ``matched`` sets ``accepted_at_ms``; ``talking`` sets ``connected_at_ms`` and is the first proof of life.
-        ``deferred`` is a step that waited for this one. Raises UnknownCall, StaleState (which names the state that the
-        call is in).
+        ``matched`` sets ``accepted_at_ms``; the first ``talking`` sets ``connected_at_ms``; each is a proof of life.
+        Raises UnknownCall, Fenced, StaleState (which names the state that the call is in).
         """
-        if to in (CallState.ENDING, CallState.ENDED):
+        if moving.to in (CallState.ENDING, CallState.ENDED):
             raise ValueError("a call is ended by end_call")
-        moving = changes.Moving(call_id, to, cause, at_ms, tuple(events), deferred)
-        return await self._database.write_each("move", changes.make, moving)
+        return await self._database.write_each("move", changes.make, (self.node, moving))
 
-    async def end_call(
-        self,
-        call_id: str,
-        *,
-        reason: str,
-        ended_at_ms: int,
-        duration_seconds: int,
-        cause: str | None = None,
-        events: Iterable[NewEvent] = (),
-        deferred: DeferredStep | None = None,
-        record: Record | None = None,
-    ) -> Ended:
+    async def move_media(self, move: MediaMove) -> Changed:
+        """Store that a call has another room, and number it; the same again changes nothing.
+
+        Raises UnknownCall, Fenced.
+        """
+        return await self._database.write_each("move_media", changes.make, (self.node, move))
+
+    async def end_call(self, ending: Ending) -> Ended:
         """End a call, from whatever state, exactly once: a second end returns what the first one stored.
 
-        ``events`` are stored before the ``call_end`` that both parties get; ``cause`` is for the timeline and is the
-        reason where it is not given; ``record`` is stored with the end. Raises UnknownCall.
+        Raises UnknownCall, Fenced.
         """
-        end = changes.End(reason, cause or reason, ended_at_ms, duration_seconds)
-        ending = changes.Ending(call_id, end, tuple(events), deferred, record)
-        return await self._database.write_each("end_call", changes.make, ending)
+        return await self._database.write_each("end_call", changes.make, (self.node, ending))
 
     async def call(self, call_id: str) -> Call | None:
         return await self._database.read(calls.call, call_id)
@@ -146,6 +131,14 @@ class Ledger:
     async def timeline(self, call_id: str) -> tuple[Transition, ...]:
         """Every state that the call went through, in order; empty where there is no such call."""
         return await self._database.read(calls.timeline, call_id)
+
+    async def segments(self, call_id: str) -> tuple[Segment, ...]:
+        """The rooms that the call had, in order."""
+        return await self._database.read(calls.segments, call_id)
+
+    async def interruptions(self, call_id: str) -> tuple[Interrupted, ...]:
+        """The times in which the call's parties were not both there, in order."""
+        return await self._database.read(calls.interruptions, call_id)
 
     async def record(self, call_id: str) -> Record | None:
         """What was stored with the call's end; None where it has none, or a restart ended it."""
@@ -167,7 +160,7 @@ class Ledger:
 
         Each is stored as a whole (unit, debit, totals, events) or not at all, and none spoils another. A unit that is
         stored already comes back as ``Charged(already=True)`` with its own events; PointsGone means that the call has
-        to end; UnitRefused that it is not talking, or that the index is not the next.
+        to end; UnitRefused that it is not talking, or that the index is not the next; UnitFenced that it is not ours.
         """
         results: list[ChargeResult] = []
         for start in range(0, len(due), charging.MAX_BATCH):
@@ -176,7 +169,7 @@ class Ledger:
 
     async def _charge_batch(self, due: Sequence[UnitDue]) -> list[ChargeResult]:
         try:
-            return await self._database.write(charging.charge_units, due)
+            return await self._database.write(charging.charge_units, self.node, due)
         except IntegrityError:
             if len(due) == 1:
                 log.exception("unit %d of call %s contradicts what is stored", due[0].index, due[0].call_id)
@@ -216,14 +209,14 @@ class Ledger:
 
     async def append_events(self, new: Iterable[NewEvent], *, at_ms: int) -> tuple[Event, ...]:
         """Store what is to be told and belongs to no other change; it may wait a moment for another's commit."""
-        return await self.store_deferred((), new, at_ms=at_ms)
+        return await self.store_deferred(DeferredSteps((), tuple(new), at_ms))
 
-    async def store_deferred(
-        self, steps: Sequence[DeferredStep], events_: Iterable[NewEvent], *, at_ms: int
-    ) -> tuple[Event, ...]:
-        """As :meth:`append_events`, and store the deferred steps of calls that are not past them already."""
-        change = changes.DeferredSteps(tuple(steps), tuple(events_), at_ms)
-        return await self._database.write_each("note", changes.make, change, urgent=False)
+    async def store_deferred(self, change: DeferredSteps) -> tuple[Event, ...]:
+        """As :meth:`append_events`, and store the deferred steps of calls that are not past them already.
+
+        What concerns a call that is another node's by now is left out.
+        """
+        return await self._database.write_each("note", changes.make, (self.node, change), urgent=False)
 
     async def events_since(self, person: Person, seq: int, *, limit: int = events.REPLAY_LIMIT) -> tuple[Event, ...]:
         """What somebody was told after ``seq``, oldest first; with what all users were told, where it is one."""
@@ -258,20 +251,22 @@ class Ledger:
 
     # Restart
 
-    async def prove_alive(self, last_rtp_ms: Mapping[str, int]) -> None:
-        """Store when each talking call's last RTP came: where :meth:`recover` will say that it ended."""
-        await self._database.write(recovery.prove_alive, last_rtp_ms)
+    async def prove_alive(self, alive: recovery.Alive) -> None:
+        """Store for how long the parties of each call, by (id, epoch), have talked, and up to when both were there."""
+        await self._database.write(recovery.prove_alive, self.node, alive)
 
     async def open_calls(self) -> tuple[Call, ...]:
         """The calls of this node that have not ended."""
-        return await self._database.read(calls.open_calls, self._node)
+        return await self._database.read(calls.open_calls, self.node)
 
-    async def recover(self, *, now_ms: int) -> Recovery:
-        """End every open call of this node, as found after a crash: ``system_error``, at its last proven RTP time.
+    async def recover(self, *, now_ms: int, window_ms: int = 0) -> Recovery:
+        """Take over every open call that another process left, as found at a start.
 
-        A call that was never connected ends now, with duration 0. Nothing is charged. Again does nothing.
+        Those in which both parties were proven to talk in the last ``window_ms`` are this node's from now on, and
+        interrupted; the others end: ``system_error``, at their last proof. One that was never connected ends now, with
+        duration 0. Nothing is charged. Again does nothing.
         """
-        return await self._database.write(recovery.recover, self._node, now_ms)
+        return await self._database.write(recovery.recover, self.node, now_ms, window_ms)
 
     async def recovery_log(self, *, limit: int = PAGE) -> tuple[Recovered, ...]:
         """What restarts did, newest first."""
@@ -301,3 +296,8 @@ class Ledger:
 
 def _answer(tx: Connection) -> None:
     tx.execute(text("SELECT 1"))
+
+
+def new_incarnation(name: str) -> str:
+    """A name for a process that no other one ever has."""
+    return f"{name}-{secrets.token_hex(4)}"

@@ -9,7 +9,9 @@ from sqlalchemy import Connection, delete, exists, select
 
 from app.ledger.tables import (
     UNCONNECTED,
+    call_interruptions,
     call_records,
+    call_segments,
     call_transitions,
     call_units,
     calls,
@@ -18,6 +20,7 @@ from app.ledger.tables import (
     recovery_log,
 )
 
+PARTS = (call_transitions, call_segments, call_interruptions, call_records, recovery_log, events, live_parties)
 EVENTS_AT_ONCE = 2000
 CALLS_AT_ONCE = 200  # with some ten rows each
 
@@ -44,7 +47,7 @@ def unconnected_before(tx: Connection, before_ms: int) -> int:
     )
     found = tx.scalars(old).all()
     if found:
-        for part in (call_transitions, call_records, recovery_log, events, live_parties):
+        for part in PARTS:
             tx.execute(delete(part).where(part.c.call_id.in_(found)))
         tx.execute(delete(calls).where(calls.c.id.in_(found)))
     return len(found)

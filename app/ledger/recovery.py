@@ -1,7 +1,8 @@
-"""After a crash: calls that were open are ended, at the last moment at which they were proven to live.
+"""A start finds calls open that a process before it left: those that were proven alive a moment ago go on here, the
+others are ended, at the last moment at which both parties were proven to be there.
 
-The proofs are the RTP times that :func:`prove_alive` stored while the node lived, and the charged units themselves.
-Nothing is charged here: what was billable and not charged when the node died stays free.
+The proofs are what :func:`prove_alive` stored while that process lived. Nothing is charged here: what was billable and
+not charged when it died stays free.
 """
 
 from __future__ import annotations
@@ -13,60 +14,111 @@ from sqlalchemy import Connection, bindparam, func, insert, or_, select, update
 
 from app.ledger import billing_events, changes, events
 from app.ledger import calls as call_rows
-from app.ledger.tables import call_units, calls, recovery_log
-from app.ledger.values import Call, Recovered, Recovery
-from schemas.call import CallState
+from app.ledger.steps import Ending, Interruption, Talked
+from app.ledger.tables import call_interruptions, call_segments, call_units, calls, recovery_log
+from app.ledger.values import CONNECTED_STATES, Adopted, Call, CallState, Recovered, Recovery
 
 REASON = "system_error"
 CAUSE = "restart"
 
+Alive = Mapping[tuple[str, int], Talked]
+"""By (call id, epoch)."""
 
-def prove_alive(tx: Connection, last_rtp_ms: Mapping[str, int]) -> None:
-    """A proof never goes back: an older time than the stored one changes nothing."""
-    proven = bindparam("proven", type_=calls.c.last_rtp_at_ms.type)
-    older = or_(calls.c.last_rtp_at_ms.is_(None), calls.c.last_rtp_at_ms < proven)
-    talking = calls.c.state == CallState.TALKING
-    statement = update(calls).where(calls.c.id == bindparam("row_id"), talking, older).values(last_rtp_at_ms=proven)
-    rows = [{"row_id": call_id, "proven": at_ms} for call_id, at_ms in sorted(last_rtp_ms.items())]
+
+def prove_alive(tx: Connection, node: str, alive: Alive) -> None:
+    """A proof never goes back: an older one than what is stored changes nothing, and neither does another node's."""
+    proven = bindparam("proven", type_=calls.c.proven_at_ms.type)
+    older = or_(calls.c.proven_at_ms.is_(None), calls.c.proven_at_ms < proven)
+    own = (calls.c.id == bindparam("row_id")) & (calls.c.node == node) & (calls.c.epoch == bindparam("in_epoch"))
+    talked = bindparam("talked", type_=calls.c.talked_ms.type)
+    statement = (
+        update(calls)
+        .where(own, calls.c.state.in_(CONNECTED_STATES), older)
+        .values(proven_at_ms=proven, talked_ms=talked)
+    )
+    rows = [
+        {"row_id": call_id, "in_epoch": epoch, "proven": one.proven_at_ms, "talked": one.talked_ms}
+        for (call_id, epoch), one in sorted(alive.items())
+    ]
     if rows:
         tx.execute(statement, rows)
 
 
-def recover(tx: Connection, node: str, now_ms: int) -> Recovery:
-    found = call_rows.open_calls(tx, node, locked=True)
+def recover(tx: Connection, node: str, now_ms: int, window_ms: int) -> Recovery:
+    """Take over every open call of other nodes: see ``Ledger.recover``."""
+    found = call_rows.lock_others(tx, node)
     if not found:
         return Recovery()
-    last_units = _last_units(tx, found)
-    ends = [end_of(call, last_units.get(call.id), now_ms) for call in found]
-    batch = changes.ChangeBatch({}, changes.totals(tx, found))
-    ended = [batch.end(call, end) for call, end in zip(found, ends, strict=True)]
+    alive = [call for call in found if goes_on(call, now_ms - window_ms)]
+    over = [call for call in found if call not in alive]
+    last_units = _last_units(tx, over)
+    batch = changes.ChangeBatch({}, changes.totals(tx, over))
+    adopted = _adopt(tx, batch, alive, node, now_ms)
+    ends = [end_of(call, last_units.get(call.id), now_ms) for call in over]
+    ended = [batch.end(call, end) for call, end in zip(over, ends, strict=True)]
     batch.write(tx)
     log = [
         Recovered(
             call_id=call.id,
-            node=node,
+            node=before.node,
             recovered_at_ms=now_ms,
             state=before.state,
             ended_at_ms=end.ended_at_ms,
-            duration_seconds=end.duration_seconds,
+            duration_seconds=call.duration_seconds or 0,
             billed_units=call.billed_units,
             billed_points=call.billed_points,
         )
-        for before, end, call in zip(found, ends, ended, strict=True)
+        for before, end, call in zip(over, ends, ended, strict=True)
     ]
-    tx.execute(insert(recovery_log), [asdict(line) for line in log])
+    if log:
+        tx.execute(insert(recovery_log), [asdict(line) for line in log])
     told = [draft for call in ended for draft in events.drafts(billing_events.call_ended(call), now_ms)]
-    return Recovery(tuple(log), events.append(tx, told))
+    return Recovery(tuple(log), adopted, events.append(tx, told))
 
 
-def end_of(call: Call, last_unit: tuple[int, int] | None, now_ms: int) -> changes.End:
+def goes_on(call: Call, since_ms: int) -> bool:
+    """Whether both parties were proven to talk in it at that moment or later."""
+    return call.state in CONNECTED_STATES and call.proven_at_ms is not None and call.proven_at_ms >= since_ms
+
+
+def end_of(call: Call, last_unit: tuple[int, int] | None, now_ms: int) -> Ending:
     """How a call that was found open ends; ``last_unit`` is its last unit's (charged_at_ms, duration_seconds)."""
-    if call.connected_at_ms is None:
-        return changes.End(REASON, CAUSE, now_ms, 0)
-    charged_at_ms, billed_seconds = last_unit or (call.connected_at_ms, 0)
-    ended_at_ms = max(call.connected_at_ms, call.last_rtp_at_ms or 0, charged_at_ms)
-    duration = max((ended_at_ms - call.connected_at_ms) // 1000, billed_seconds)
-    return changes.End(REASON, CAUSE, ended_at_ms, duration)
+    ended_at_ms, talked_ms = now_ms, 0
+    if call.connected_at_ms is not None:
+        charged_at_ms, billed_seconds = last_unit or (call.connected_at_ms, 0)
+        ended_at_ms = max(call.connected_at_ms, call.proven_at_ms or 0, charged_at_ms)
+        talked_ms = max(call.talked_ms, 1000 * billed_seconds)
+    return Ending(
+        call_id=call.id, epoch=call.epoch, reason=REASON, cause=CAUSE, ended_at_ms=ended_at_ms, talked_ms=talked_ms
+    )
+
+
+def _adopt(
+    tx: Connection, batch: changes.ChangeBatch, alive: Sequence[Call], node: str, now_ms: int
+) -> tuple[Adopted, ...]:
+    open_ = _open_interruptions(tx, alive)
+    died = _last_deaths(tx, alive)
+    adopted = []
+    for call in alive:
+        lost = Interruption("node_lost", None, call.proven_at_ms or now_ms)
+        before = open_.get(call.id)
+        taken = batch.take(call, node, None if before else lost, CAUSE, now_ms)
+        one = before or lost
+        adopted.append(Adopted(taken, one.since_ms, one.reason, before is None, died.get(call.id)))
+    return tuple(adopted)
+
+
+def _open_interruptions(tx: Connection, found: Sequence[Call]) -> dict[str, Interruption]:
+    row, ids = call_interruptions.c, [call.id for call in found]
+    query = select(row.call_id, row.reason, row.role, row.since_ms).where(row.call_id.in_(ids), row.until_ms.is_(None))
+    return {call_id: Interruption(*rest) for call_id, *rest in tx.execute(query)}
+
+
+def _last_deaths(tx: Connection, found: Sequence[Call]) -> dict[str, int]:
+    row = call_segments.c
+    died = (row.call_id.in_([call.id for call in found]), row.reason == "worker_died")
+    query = select(row.call_id, func.max(row.began_at_ms)).where(*died).group_by(row.call_id)
+    return dict(tx.execute(query).tuples().all())
 
 
 def _last_units(tx: Connection, found: Sequence[Call]) -> dict[str, tuple[int, int]]:

@@ -35,8 +35,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.ledger.errors import Unstorable
-from app.ledger.values import MAX_POINTS
-from schemas.call import CallState
+from app.ledger.values import MAX_POINTS, CallState
 
 metadata = MetaData(
     naming_convention={"ck": "ck_%(table_name)s_%(constraint_name)s", "fk": "fk_%(table_name)s_%(column_0_name)s"}
@@ -110,16 +109,19 @@ calls = Table(
     Column("created_at_ms", Millis, nullable=False),
     Column("accepted_at_ms", Millis),
     Column("connected_at_ms", Millis),
-    Column("last_rtp_at_ms", Millis),
+    Column("proven_at_ms", Millis),
     Column("ended_at_ms", Millis),
     Column("end_reason", Words),
     Column("duration_seconds", Integer),
     Column("billed_units", Integer, nullable=False, server_default="0"),
     Column("billed_points", Points, nullable=False, server_default="0"),
+    Column("epoch", Integer, nullable=False, server_default="1"),
+    Column("talked_ms", Millis, nullable=False, server_default="0"),
     CheckConstraint(f"state IN ({STATES})", name="state"),
     CheckConstraint("(state = 'ended') = (ended_at_ms IS NOT NULL)", name="ended"),
     CheckConstraint(f"price_per_minute BETWEEN 0 AND {MAX_POINTS}", name="price"),
     CheckConstraint("billed_units >= 0 AND billed_points >= 0", name="billed"),
+    CheckConstraint("epoch >= 1 AND talked_ms >= 0", name="talked"),
     Index("ix_calls_created", "created_at_ms", "id"),
     Index("ix_calls_user", "user_id", "created_at_ms", "id"),
     Index("ix_calls_otomo", "otomo_id", "created_at_ms", "id"),
@@ -146,7 +148,33 @@ call_transitions = Table(
     Column("state", Text, nullable=False),
     Column("cause", Words, nullable=False),
     Column("at_ms", Millis, nullable=False),
-    UniqueConstraint("call_id", "state", name="uq_call_transitions_once"),  # forward only: no state comes twice
+    Index("ix_call_transitions_call", "call_id", "id"),
+)
+
+call_segments = Table(  # the rooms that a call had, one after the other
+    "call_segments",
+    metadata,
+    Column("call_id", ForeignKey("calls.id"), primary_key=True),
+    Column("epoch", Integer, primary_key=True, autoincrement=False),
+    Column("node", Id, nullable=False),
+    Column("worker", Integer, nullable=False),
+    Column("began_at_ms", Millis, nullable=False),
+    Column("talked_before_ms", Millis, nullable=False),
+    Column("reason", Text),
+    CheckConstraint("(epoch = 1) = (reason IS NULL)", name="reason"),
+)
+
+call_interruptions = Table(
+    "call_interruptions",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    Column("call_id", ForeignKey("calls.id"), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("role", Text),  # who was not there; NULL where the room was lost
+    Column("since_ms", Millis, nullable=False),
+    Column("until_ms", Millis),
+    CheckConstraint("until_ms >= since_ms", name="until"),
+    Index("ix_call_interruptions_call", "call_id", "id"),
 )
 
 call_units = Table(

@@ -7,16 +7,39 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from app.person import Parties, Person
+from app.person import Parties, PartyRole, Person
 from schemas.base import encode
-from schemas.call import CallState, EndedBy
+from schemas.call import InterruptionReason, MoveReason
 from schemas.signaling import TYPE_OF, EventPayload, EventType, TickStatus
 
 MAX_POINTS = 10**15  # what a wallet can hold: far inside 64 bits and inside a JSON number's 2^53
 
 
+class CallState(StrEnum):
+    """The states of a call, in the order in which they come: only ``interrupted`` leads back, to ``talking``."""
+
+    REQUESTING = "requesting"
+    RINGING = "ringing"
+    MATCHED = "matched"
+    CONNECTING = "connecting"
+    TALKING = "talking"
+    INTERRUPTED = "interrupted"
+    ENDING = "ending"
+    ENDED = "ended"
+
+    def precedes(self, other: CallState) -> bool:
+        return _ORDER[self] < _ORDER[other]
+
+    def may_become(self, other: CallState) -> bool:
+        return self.precedes(other) or (self is CallState.INTERRUPTED and other is CallState.TALKING)
+
+
+_ORDER = {state: rank for rank, state in enumerate(CallState)}
+
+CONNECTED_STATES = (CallState.TALKING, CallState.INTERRUPTED)
 LIVE_STATES = tuple(state for state in CallState if state is not CallState.ENDED)
 
 
@@ -73,7 +96,12 @@ class NewCall:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call as it is stored. What has not happened is None; ``last_rtp_at_ms`` is the last *stored* proof of life."""
+    """A call as it is stored. What has not happened is None.
+
+    ``node`` is the process that it lives in, by a name that no other process ever has; ``epoch`` numbers its rooms.
+    ``talked_ms`` is for how long both parties were proven to be there, ``proven_at_ms`` the last moment at which they
+    were, as far as it is stored.
+    """
 
     id: str
     user_id: str
@@ -85,12 +113,14 @@ class Call:
     created_at_ms: int
     accepted_at_ms: int | None = None
     connected_at_ms: int | None = None
-    last_rtp_at_ms: int | None = None
+    proven_at_ms: int | None = None
     ended_at_ms: int | None = None
     end_reason: str | None = None
     duration_seconds: int | None = None
     billed_units: int = 0
     billed_points: int = 0
+    epoch: int = 1
+    talked_ms: int = 0
 
     @property
     def call_id(self) -> str:
@@ -99,6 +129,15 @@ class Call:
     @property
     def parties(self) -> Parties:
         return Parties.of(self.user_id, self.otomo_id)
+
+
+class EndedBy(StrEnum):
+    """Who ended a call: a party, an admin, or the node by its own rules."""
+
+    USER = "user"
+    OTOMO = "otomo"
+    ADMIN = "admin"
+    NODE = "node"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,13 +167,27 @@ class Transition:
 
 
 @dataclass(frozen=True, slots=True)
-class DeferredStep:
-    """A step that nobody waits for: stored soon, with others, or with the call's next step."""
+class Interrupted:
+    """A time in which the parties were not both there; ``role`` is who was not, None where the room was lost.
+    ``until_ms`` is None while it lasts."""
 
-    call_id: str
-    state: CallState
-    cause: str
-    at_ms: int
+    reason: InterruptionReason
+    role: PartyRole | None
+    since_ms: int
+    until_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One of the rooms that a call had: on which worker of which node, since when, why, and how long the parties had
+    talked before."""
+
+    epoch: int
+    node: str
+    worker: int
+    began_at_ms: int
+    talked_before_ms: int
+    reason: MoveReason | None = None  # of the first one
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,12 +209,13 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class UnitDue:
-    """A billable unit: ``index`` from 1; ``duration_seconds`` of the call so far."""
+    """A billable unit: ``index`` from 1, due after ``talked_ms`` in which both parties were there."""
 
     call_id: str
+    epoch: int
     index: int
     at_ms: int
-    duration_seconds: int
+    talked_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +259,14 @@ class UnitRefused:
     next_index: int | None
 
 
-ChargeResult = Charged | PointsGone | UnitRefused
+@dataclass(frozen=True, slots=True)
+class UnitFenced:
+    """Nothing was stored: the call is another node's by now, or in another room."""
+
+    call_id: str
+
+
+ChargeResult = Charged | PointsGone | UnitRefused | UnitFenced
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,10 +324,23 @@ class Recovered:
 
 
 @dataclass(frozen=True, slots=True)
-class Recovery:
-    """What a restart did, and the events that it stored."""
+class Adopted:
+    """A call that goes on here: it is interrupted since ``since_ms``, for that ``reason``; its parties are not told yet
+    where it ``was_talking``. The last worker of it that died did so at ``worker_died_at_ms``."""
 
-    calls: tuple[Recovered, ...] = ()
+    call: Call
+    since_ms: int
+    reason: InterruptionReason
+    was_talking: bool
+    worker_died_at_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """What a start did to the calls that it found open, and the events that it stored."""
+
+    ended: tuple[Recovered, ...] = ()
+    adopted: tuple[Adopted, ...] = ()
     events: tuple[Event, ...] = field(default=())
 
 

@@ -1,9 +1,8 @@
-"""How well each party hears the other: loss, jitter, round trip, and the E-model's estimate from them.
+"""How well each party hears the other: loss, jitter and the way there and back, and what the E-model makes of them.
 
-Two networks lie between a speaker and a listener. Packets that the first one loses are missed by the worker. The
-listener reports all that it misses (RFC 3550 §6.4), whichever network lost it, because the sequence numbers of
-forwarded packets keep their gaps. So the two losses are not added: the listener's report counts, and until it comes,
-the worker's own count.
+Two networks lie between a mouth and an ear. What the first one loses the worker misses itself; what is missing at the
+end, whichever network lost it, the listener reports (RFC 3550 §6.4), because the numbers of forwarded packets keep
+their gaps. So the two are not added: the report counts, and until it comes, what the worker misses.
 """
 
 from __future__ import annotations
@@ -11,12 +10,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from app.media.emodel import OPUS, OPUS_WITH_FEC, Codec, mos, mouth_to_ear_ms, r_factor
 from app.media.room import Room
 from app.media.stats import StreamStats
-from schemas.types import PartyRole
-from worker_bridge.connectivity import Protocol
+from app.person import PartyRole
 from worker_bridge.producer import Producer
 
 FIRST_LOOK, LOOK_EVERY = 2, 5  # sweeps, which come once a second: listeners report every few seconds
@@ -26,7 +25,7 @@ NOTHING = StreamStats(0, 0, 0.0, None)
 @dataclass(frozen=True, slots=True)
 class Quality:
     """One direction over some time: ``lost`` of the ``expected`` packets; ``round_trip_ms`` is from party to party and
-    back, None while it is not known."""
+    back, None where it is not known yet."""
 
     expected: int
     lost: int
@@ -50,14 +49,14 @@ class Quality:
 
 @dataclass(slots=True)
 class PacketCount:
-    """Packets that one side has counted, over all streams that came and went."""
+    """What one side counted while there was something to hear, whatever streams came and went."""
 
     packets: int = 0
     lost: int = 0
     _last: dict[str, StreamStats] = field(default_factory=dict)
 
     def since(self, stats: Mapping[str, StreamStats]) -> tuple[int, int]:
-        """Packets and losses since the last call; ``add`` is what adds them to the sums."""
+        """Packets and losses since the last time; they are not added yet."""
         packets = lost = 0
         for stream_id, present in stats.items():
             before = self._last.get(stream_id, NOTHING)
@@ -73,7 +72,7 @@ class PacketCount:
 
 @dataclass(slots=True)
 class Mean:
-    """The mean of what was measured each time."""
+    """Of whatever was measured each time."""
 
     total: float = 0.0
     count: int = 0
@@ -127,7 +126,7 @@ class Direction:
 
     @property
     def whole(self) -> Quality | None:
-        """The quality of all the time in which something was heard; None where there was no such time."""
+        """Over the parts of the call so far in which it was heard; None where there was none."""
         jitter_ms = self._jitter.value
         if jitter_ms is None:
             return None
@@ -140,16 +139,16 @@ class CallQuality:
 
     def __init__(self) -> None:
         self.directions = (Direction("user", "otomo"), Direction("otomo", "user"))
-        self.protocols: dict[PartyRole, Protocol] = {}  # by party, as last seen
+        self.protocols: dict[PartyRole, Literal["udp", "tcp"]] = {}  # by party, as last seen
         self._sweeps = 0
 
     def is_due(self) -> bool:
-        """Whether this sweep should read the listeners' reports, too. Calls take turns by their age."""
+        """Asked at every sweep: whether this one also asks what the listeners report. Calls take turns by their age."""
         self._sweeps += 1
         return self._sweeps % LOOK_EVERY == FIRST_LOOK
 
     def measure(self, room: Room) -> Iterator[Quality]:
-        """Take a sweep's statistics. Returns each direction's quality since the last time."""
+        """Take what the sweep has read, and return what each direction was like since the last time."""
         self.note_protocols(room)
         sent: defaultdict[PartyRole, dict[str, StreamStats]] = defaultdict(dict)
         heard: defaultdict[PartyRole, dict[str, StreamStats]] = defaultdict(dict)
@@ -176,14 +175,14 @@ class CallQuality:
 
 
 def losses(received: int, missed: int, reported: int) -> tuple[int, int]:
-    """How many packets the listener should have got, and how many of them are lost: ``missed`` is the worker's count,
-    ``reported`` the listener's."""
+    """How many packets the listener should have got, and how many it has not: ``missed`` by the worker, ``reported`` by
+    the listener."""
     expected = received + max(missed, 0)
     return expected, min(max(missed, reported, 0), expected)
 
 
 def way_ms(stats: Mapping[str, StreamStats]) -> float | None:
-    """The round trip to the party and back, in milliseconds."""
+    """To the party and back."""
     return max((one.round_trip_ms for one in stats.values() if one.round_trip_ms is not None), default=None)
 
 

@@ -26,14 +26,12 @@ from app.errors import (
     TransportNotFound,
 )
 from app.media.microphones import Microphones
-from app.media.party_objects import PartyConsumer, PartyProducer, PartySide, PartyTransport, RetryKey
+from app.media.party_objects import Direction, PartyConsumer, PartyProducer, PartySide, PartyTransport, RetryKey
 from app.media.watcher import RoomWatcher
-from app.person import Parties, Person
+from app.person import Parties, PartyRole, Person
 from schemas.consumer import ConsumeRequest
-from schemas.own_media import Direction
 from schemas.producer import ProduceRequest
 from schemas.signaling import PauseReason, ProducerChange
-from schemas.types import PartyRole
 from worker_bridge.channel import Body, Channel
 from worker_bridge.connectivity import DtlsParameters, IceParameters
 from worker_bridge.consumer import Consumer
@@ -74,13 +72,16 @@ class Room:
         limits: RoomLimits,
         index: MutableMapping[str, Room],
         worker_index: int = 0,
+        epoch: int = 1,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``index`` finds the room by the id of anything in it; ``channel`` and ``worker_index`` are its worker's."""
+        """``index`` finds the room by the id of anything in it; ``channel`` and ``worker_index`` are its worker's;
+        ``epoch`` numbers the rooms of its call."""
         self.call_id = call_id
         self.router = router
         self.channel = channel
         self.worker_index = worker_index
+        self.epoch = epoch
         self.microphones = Microphones(router)
         self.transports: dict[str, PartyTransport] = {}
         self.producers: dict[str, PartyProducer] = {}

@@ -27,8 +27,8 @@ class Rooms:
         self._limits = limits
         self._index = index
 
-    async def open(self, call_id: str, parties: Parties) -> Room:
-        """Raises WorkerUnavailable where no worker can take it."""
+    async def open(self, call_id: str, parties: Parties, epoch: int) -> Room:
+        """``epoch`` numbers the call's rooms. Raises WorkerUnavailable where no worker can take it."""
         try:
             slot = self._place()
             if slot.worker is None or slot.webrtc_server is None:
@@ -37,4 +37,14 @@ class Rooms:
             router = await worker.create_router(self._codecs)
         except (WorkerGone, ResourceClosed) as error:
             raise WorkerUnavailable(str(error)) from error
-        return Room(call_id, parties, router, worker.channel, server, self._limits, self._index, slot.index)
+        return Room(
+            call_id,
+            parties,
+            router,
+            worker.channel,
+            server,
+            self._limits,
+            self._index,
+            worker_index=slot.index,
+            epoch=epoch,
+        )

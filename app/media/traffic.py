@@ -1,4 +1,4 @@
-"""How much a worker forwards, as counted by the sweeps over its talking calls."""
+"""How much a worker forwards, as the sweeps over its talking calls have counted it."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ from schemas.wallet import AdjustRequest, Balance, Rate, RateRequest, Usage
 Json = dict[str, Any]
 
 PROBLEM: Final = {"path": "rtpParameters.codecs.0.payloadType", "problem": "must be 0 to 127"}
-"""A problem in a body that is refused."""
+"""Of a body that is refused."""
 
 _FINGERPRINT = {
     "algorithm": "sha-256",

@@ -1,6 +1,6 @@
-"""Draining: the node takes no new calls, and its live calls end by themselves, at a deadline, or at once.
+"""The node on its way out: no new calls, and those that live end by themselves, at a deadline, or at once.
 
-Parties are told of a deadline as soon as there is one, and when it is taken back.
+Their parties hear of a deadline as soon as there is one, and of it being taken back.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, Literal
 
 from app.calls import call_events
 from app.calls.call import EndReason
@@ -17,30 +17,31 @@ from app.calls.lifecycle import Lifecycle
 from app.calls.registry import Registry
 from app.clock import Moment, now, shifted
 from app.errors import Draining
+from app.ledger.values import CONNECTED_STATES, CallState
 from app.tasks import Tasks
-from schemas.call import CallState
-from schemas.node import DrainMode
 
+Mode = Literal["wait", "end"]
 LOOK_EVERY_S = 0.1
 
 logger = logging.getLogger(__name__)
 
 
 class Drain:
-    """``mode`` is None while the node takes calls. ``wait`` lets every call go on; ``end`` ends at once the calls that
-    are not talking yet, and the others too where there is no deadline. At the deadline, all are ended."""
+    """``mode`` is None while the node takes calls. ``wait`` lets every call go on; ``end`` ends at once those that
+    nobody talks in yet, and the others too where there is no deadline. What is left at the deadline is ended."""
 
     def __init__(self, registry: Registry, lifecycle: Lifecycle, journal: Journal) -> None:
-        self.mode: DrainMode | None = None
+        self.mode: Mode | None = None
         self.deadline: Moment | None = None
         self._registry = registry
         self._lifecycle = lifecycle
         self._journal = journal
+        self.leaving = False  # for another process, which goes on with the calls
         self._final = False
         self._told: dict[str, Moment] = {}  # the deadline that a call's parties know, by call
         self._tasks = Tasks()
         self._running: asyncio.Task[None] | None = None
-        self._freed = asyncio.Event()  # set when somebody's last call has ended
+        self._freed = asyncio.Event()  # somebody is in no call any more
         registry.on_busy(lambda _, busy: None if busy else self._freed.set())
 
     @property
@@ -51,9 +52,8 @@ class Drain:
     def live_calls(self) -> int:
         return len(self._registry)
 
-    def begin(self, mode: DrainMode = "wait", deadline_s: float | None = None, *, final: bool = False) -> None:
-        """Drain, or change the mode and deadline of the drain under way. A ``final`` drain, of a node that stops, can't
-        be changed.
+    def begin(self, mode: Mode = "wait", deadline_s: float | None = None, *, final: bool = False) -> None:
+        """Drain; where it drains already, by these words from now on. A ``final`` drain, of a node that stops, stays.
 
         :param deadline_s: seconds from now.
         Raises Draining where a final one is under way.
@@ -66,20 +66,25 @@ class Drain:
         self._running = self._tasks.start(self._run(mode, self.deadline), "drain")
 
     def take_back(self) -> None:
-        """Take calls again; calls that are ending end all the same. Raises Draining where the drain is final."""
+        """Take calls again; what is ending ends all the same. Raises Draining where the drain is final."""
         self._halt()
         if self.active:
-            logger.info("the drain was taken back: new calls are accepted")
+            logger.info("draining no more: calls are taken again")
         self.mode = self.deadline = None
         self._announce()
 
     def refuse_calls(self) -> None:
-        """Take no calls any more, for good, because the node stops. The caller ends the live ones."""
+        """The node stops: whatever was asked of the drain, no call begins any more. Somebody else ends those that
+        live."""
         self.mode, self._final = self.mode or "end", True
 
-    async def let_calls_end(self, within_s: float, cut_short: Coroutine[Any, Any, object]) -> None:
-        """Drain for good. Returns when no call is left, ``within_s`` is over, or ``cut_short`` is done."""
-        self.begin("wait", within_s, final=True)
+    async def leave(self, within_s: float, cut_short: Coroutine[Any, Any, object]) -> None:
+        """Make room for another process: drain for good; what is left goes on there.
+
+        Returns when no call is left, the time is over, or ``cut_short`` has returned.
+        """
+        self.leaving = True
+        self.begin("wait", final=True)
         waiting = {asyncio.create_task(self.over(), name="drained"), asyncio.create_task(cut_short, name="cut short")}
         await asyncio.wait(waiting, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
         for task in waiting:
@@ -101,7 +106,7 @@ class Drain:
         if self._running is not None:
             self._running.cancel()
 
-    async def _run(self, mode: DrainMode, deadline: Moment | None) -> None:
+    async def _run(self, mode: Mode, deadline: Moment | None) -> None:
         if mode == "end":
             self._end(everybody=deadline is None)
         self._announce()
@@ -114,12 +119,11 @@ class Drain:
 
     def _end(self, *, everybody: bool) -> None:
         for call in self._registry:
-            if everybody or call.state is not CallState.TALKING:
+            if everybody or call.state not in CONNECTED_STATES:
                 self._lifecycle.end_for(call, EndReason.SYSTEM_ERROR, "the node is drained")
 
     def _announce(self) -> None:
-        """Tell the deadline to the parties of all calls that know another one, or none; of a call that is not stored
-        yet, later."""
+        """Tell the deadline to whoever was told another one, or none. A call is told of it once it is stored."""
         told: dict[str, Moment] = {}
         for call in self._registry:
             if call.live and call.state is not CallState.REQUESTING:

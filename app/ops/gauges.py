@@ -1,6 +1,6 @@
-"""Prometheus' gauges: how many calls, sockets and workers there are now, and what the workers use.
+"""What Prometheus is told of the moment: how many calls, sockets and workers there are, and what the workers use.
 
-They are read on the event loop, where nothing changes meanwhile, and given to the thread that writes the text.
+Read on the event loop, where nothing moves meanwhile, and handed out from whatever thread writes the text.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from app.calls.flags import FlagType
 from app.calls.lifecycle import Lifecycle
 from app.calls.registry import Registry
 from app.http.connections import WHY_CUT, Connections
@@ -21,12 +22,11 @@ from app.ops.metrics import PREFIX
 from app.ops.sampler import Sampler
 from app.ops.vitals import cpu_seconds, resident_bytes
 from app.signaling.hub import Hub
-from schemas.quality import FlagType
 from worker_bridge.pool import Pool
 
 
 class Gauges(Collector):
-    """``read`` takes the node's numbers, ``collect`` returns those that were taken last."""
+    """``read`` reads the node, ``collect`` gives out what was read last."""
 
     def __init__(
         self,

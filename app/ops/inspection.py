@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from app.calls.call import LiveCall
 from app.clock import now, shifted
 from app.media.party_objects import PartyConsumer, PartyProducer, PartyTransport
 from app.media.room import Room
-from app.media.stats import StreamKind
+from app.person import PartyRole
 from app.signaling.hub import Hub
 from schemas.live import Live, LiveConsumer, LiveParty, LiveProducer, LiveTransport, SelectedTuple
-from schemas.types import PartyRole
 from worker_bridge.channel import Body
 from worker_bridge.connectivity import TransportTuple
 from worker_bridge.errors import BridgeError
@@ -22,12 +22,12 @@ ANSWER_WITHIN_S = 1.0
 CLOCK_PER_MS = {"AUDIO": 48, "VIDEO": 90}  # RTP time units (RFC 7587 §4.1; RFC 7741 §4.1, RFC 6184 §8.2.1)
 
 Answers = Mapping[str, Body]
-"""The worker's answers by the object's id; objects without an answer are left out."""
+"""What the worker said of each object, by its id; of those that it did not answer for, nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """The numbers of one producer or consumer, all its streams together; None where the worker did not answer."""
+    """The numbers of one producer or consumer, all its streams together. None where the worker said nothing."""
 
     packets: int | None = None
     bytes: int | None = None
@@ -40,8 +40,7 @@ class Stream:
 
 
 async def inspect_call(call: LiveCall, hub: Hub) -> Live:
-    """A live call's room. Fields that the worker knows are None where it does not answer in time; the rest is always
-    there."""
+    """What the worker knows is None where it does not answer in time; what the node knows is always there."""
     room = call.room
     answers = await ask(room) if room is not None else {}
     parties = tuple(party(call, role, hub, answers) for role in call.liveness)
@@ -49,7 +48,7 @@ async def inspect_call(call: LiveCall, hub: Hub) -> Live:
 
 
 async def ask(room: Room) -> Answers:
-    """Ask the worker for the statistics of everything in the room, in one write."""
+    """Of everything in the room, in one write."""
     asked = [
         *(("TRANSPORT_GET_STATS", object_id) for object_id in room.transports),
         *(("PRODUCER_GET_STATS", object_id) for object_id in room.producers),
@@ -141,7 +140,7 @@ def consumer(owned: PartyConsumer, answer: Body | None) -> LiveConsumer:
     )
 
 
-def stream_of(answer: Body | None, stats_type: StreamKind) -> Stream:
+def stream_of(answer: Body | None, stats_type: Literal["RecvStats", "SendStats"]) -> Stream:
     found = [entry["data"] for entry in answer["stats"] if entry["data_type"] == stats_type] if answer else []
     bases = [stats["base"]["data"] for stats in found]
     if not found:

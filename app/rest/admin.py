@@ -102,7 +102,7 @@ def recovered_call(line: Recovered) -> RecoveredCall:
     return RecoveredCall(
         call_id=line.call_id,
         recovered_at=iso(line.recovered_at_ms),
-        state=line.state,
+        state=line.state.value,
         ended_at=iso(line.ended_at_ms),
         duration_seconds=line.duration_seconds,
         billed_units=line.billed_units,

@@ -7,6 +7,7 @@ from typing import Any
 from aiohttp import web
 
 from app.calls.call import LiveCall
+from app.clock import now
 from app.errors import (
     CallerBusy,
     CallLimitExceeded,
@@ -25,7 +26,7 @@ from app.http.body import body
 from app.http.responses import created, json_response
 from app.keys import CALLS, LEDGER, REGISTRY, claims
 from app.ledger.errors import LedgerUnavailable
-from app.ledger.values import Call, Record, Transition, Unit
+from app.ledger.values import Call, CallState, Interrupted, Record, Transition, Unit
 from app.media.party_objects import PartyConsumer, PartyProducer, PartyTransport
 from app.openapi.declaration import answers
 from app.person import Person
@@ -38,7 +39,7 @@ from schemas.call import (
     CallBody,
     CallList,
     CallRequest,
-    CallState,
+    InterruptionLine,
     PartyCallDetail,
     ReasonBody,
     TimelineEntry,
@@ -194,8 +195,31 @@ async def detail_fields(request: web.Request, call: Call) -> dict[str, Any]:
     happened = [(step.at_ms, 0, state_entry(step)) for step in steps]
     happened += [(unit.charged_at_ms, unit.index, unit_entry(unit)) for unit in units.units]
     timeline = tuple(entry for _, _, entry in sorted(happened, key=lambda one: one[:2]))
+    interruptions = await ledger.interruptions(call.id)
     record = await ledger.record(call.id)
-    return {**body_fields(call), "timeline": timeline, **(record_fields(call, record) if record else {})}
+    return {
+        **body_fields(call),
+        "media_epoch": call.epoch,
+        "timeline": timeline,
+        "interruptions": tuple(interruption_line(call, one) for one in interruptions),
+        "interrupted_seconds": sum(lasted_ms(one) for one in interruptions) // 1000,
+        **(record_fields(call, record) if record else {}),
+    }
+
+
+def interruption_line(call: Call, one: Interrupted) -> InterruptionLine:
+    return InterruptionLine(
+        reason=one.reason,
+        user_id=None if one.role is None else call.parties.person(one.role).id,
+        role=one.role,
+        since=iso(one.since_ms),
+        until=iso_or_none(one.until_ms),
+    )
+
+
+def lasted_ms(one: Interrupted) -> int:
+    """So far, where it still lasts."""
+    return max(0, (now().utc_ms if one.until_ms is None else one.until_ms) - one.since_ms)
 
 
 def state_entry(step: Transition) -> TimelineEntry:
@@ -207,7 +231,7 @@ def unit_entry(unit: Unit) -> TimelineEntry:
 
 
 def ack(call: LiveCall | Call) -> CallAck:
-    return CallAck(call.id, call.state)
+    return CallAck(call.id, call.state.value)
 
 
 def call_body(call: Call) -> CallBody:
@@ -219,7 +243,7 @@ def body_fields(call: Call) -> dict[str, Any]:
         "call_id": call.id,
         "user_id": call.user_id,
         "otomo_id": call.otomo_id,
-        "state": call.state,
+        "state": call.state.value,
         "price_per_minute": call.price_per_minute,
         "created_at": iso(call.created_at_ms),
         "accepted_at": iso_or_none(call.accepted_at_ms),
@@ -234,7 +258,7 @@ def body_fields(call: Call) -> dict[str, Any]:
 
 def record_fields(call: Call, record: Record) -> dict[str, Any]:
     return {
-        "ended_by": record.ended_by,
+        "ended_by": record.ended_by.value,
         "billed_seconds": round(call.billed_units * record.unit_seconds),
         "worker": record.worker,
         "mos": record.mos,

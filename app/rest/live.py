@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Literal
 
 from aiohttp import web
-from msgspec import Meta
 
 from app.calls.call import LiveCall
 from app.calls.record import flag_line, latest_quality, lowest_mos
@@ -15,19 +14,16 @@ from app.http.middleware import admin_only
 from app.http.responses import json_response
 from app.keys import HUB, LEDGER, REGISTRY
 from app.ledger.errors import LedgerUnavailable
-from app.ledger.values import LIVE_STATES, Call
+from app.ledger.values import LIVE_STATES, Call, CallState, Segment
 from app.openapi.declaration import Parameter, answers
 from app.ops import inspection
 from app.rest.calls import body_fields, detail_fields, stored_call
 from app.rest.pages import PAGE, page_query
-from schemas.call import CallState
-from schemas.live import LiveCallDetail, LiveCallLine, LiveCallList
+from schemas.live import LiveCallDetail, LiveCallLine, LiveCallList, SegmentLine
+from schemas.types import iso
 
-STATE = Parameter(
-    "state",
-    Annotated[str, Meta(extra_json_schema={"enum": LIVE_STATES})],
-    "one of the states of live calls; all of them where none is given",
-)
+LiveState = Literal["requesting", "ringing", "matched", "connecting", "talking", "interrupted", "ending"]
+STATE = Parameter("state", LiveState, "one of the states of live calls; all of them where none is given")
 
 routes = web.RouteTableDef()
 
@@ -56,7 +52,19 @@ async def inspect_call(request: web.Request) -> web.Response:
         quality = latest_quality(call)
         flags = tuple(flag_line(call, flag) for flag in call.flags.all)
         fields |= {"live": live, "quality": quality, "mos": lowest_mos(quality), "flags": flags, "worker": live.worker}
-    return json_response(LiveCallDetail(**fields))
+    segments = tuple(map(segment_line, await request.app[LEDGER].segments(stored.id)))
+    return json_response(LiveCallDetail(**fields, segments=segments))
+
+
+def segment_line(segment: Segment) -> SegmentLine:
+    return SegmentLine(
+        media_epoch=segment.epoch,
+        node=segment.node,
+        worker=segment.worker,
+        began_at=iso(segment.began_at_ms),
+        talked_before_seconds=segment.talked_before_ms // 1000,
+        reason=segment.reason,
+    )
 
 
 def states_of(request: web.Request) -> tuple[CallState, ...]:
@@ -74,7 +82,7 @@ def line_of(stored: Call, call: LiveCall | None) -> LiveCallLine:
     return LiveCallLine(
         **body_fields(stored),
         worker=call.room.worker_index if call is not None and call.room is not None else None,
-        talk_seconds=call.seconds_at(now().monotonic) if call is not None else 0,
+        talk_seconds=int(call.clock.talked_at(now().monotonic)) if call is not None else 0,
         flags=tuple(flag_line(call, flag) for flag in call.flags.standing) if call is not None else (),
         mos=lowest_mos(latest_quality(call)) if call is not None else None,
     )

@@ -34,6 +34,7 @@ from app.ledger.errors import LedgerUnavailable
 from app.media.party_objects import PartyConsumer, PartyProducer, PartyTransport
 from app.media.room import Room, unless_gone
 from app.openapi.declaration import answers
+from app.person import PartyRole
 from schemas.base import camel_case, given
 from schemas.consumer import (
     Capabilities,
@@ -59,7 +60,6 @@ from schemas.transport import (
     TransportConnected,
     TransportCreated,
 )
-from schemas.types import PartyRole
 
 OF_AN_OBJECT = (Forbidden, InvalidCallState, WorkerUnavailable)  # its call may end, and its worker die, meanwhile
 IN_A_ROOM = (RoomNotFound, *OF_AN_OBJECT)
@@ -93,6 +93,7 @@ async def create_transport(request: web.Request, body: CreateTransportRequest) -
             transport.ice_parameters,
             transport.ice_candidates,
             transport.dtls_parameters,
+            room.epoch,
             request.app[ICE_SERVERS](claims(request).person) or UNSET,
         )
     )

@@ -2,51 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 
-from app.calls.call import EndReason, PartyLiveness
-from app.person import Person
+from app.calls.call import EndReason, LiveCall, PartyLiveness
+from app.person import OTHER, PartyRole, Person
 
-NEVER_SENT_AFTER_S = 30.0  # how long a party may take to its first packet once the other one talks
+ROOM_LOST = {"worker_died": EndReason.WORKER_DIED, "node_lost": EndReason.NODE_LOST, "moved": EndReason.NODE_LOST}
 
 
-@dataclass(frozen=True, slots=True)
-class LivenessLimits:
-    """Seconds. ``grace_s`` is for a party whose socket or network is gone; the first two are for any party."""
+def silent_party(call: LiveCall, at: float, after_s: float) -> PartyRole | None:
+    """The party that has been silent longest, where that is longer than ``after_s``."""
+    silent = {role: silent_for(call, party, at) for role, party in call.liveness.items()}
+    longest = max(silent, key=silent.__getitem__)
+    return longest if silent[longest] > after_s else None
 
-    rtp_stopped_after_s: float = 10.0
-    never_sent_after_s: float = NEVER_SENT_AFTER_S
-    grace_s: float = 5.0
+
+def silent_for(call: LiveCall, party: PartyLiveness, at: float) -> float:
+    """Seconds since the party's last proof, or since the connection where it never had one."""
+    connected_at = call.connected_at.monotonic if call.connected_at is not None else at
+    return at - (connected_at if party.last_proof is None else party.last_proof)
 
 
 def end_reason_of(
-    parties: Collection[PartyLiveness],
-    connected_at: float,
-    now: float,
-    online: Callable[[Person], bool],
-    limits: LivenessLimits,
-) -> tuple[EndReason, Person] | None:
-    """Why a talking call has to end now, and by whom; None while it need not. The first rule that holds wins.
+    call: LiveCall, at: float, online: Callable[[Person], bool], after_s: float
+) -> tuple[EndReason, Person | None]:
+    """Why an interrupted call ends whose parties did not both come back, and by whom. The first rule that holds wins.
 
-    1. a party's last proof is too old, or it never had one: ``rtp_stopped``
-    2. it has no socket, had one, and its last proof is older than the grace: ``disconnect``
-    3. its DTLS or ICE has been down for the grace, and its last proof is as old: ``network_failed``
+    1. its room was lost: ``worker_died``, ``node_lost``
+    2. a silent party has no WebSocket, and had one: ``disconnect``
+    3. a silent party's DTLS is failed or closed, or its ICE disconnected: ``network_failed``
+    4. else: ``rtp_stopped``
     """
-    for party in parties:
-        limit = limits.never_sent_after_s if party.last_proof is None else limits.rtp_stopped_after_s
-        if silent_for(party, connected_at, now) > limit:
-            return EndReason.RTP_STOPPED, party.person
-    quiet = [party for party in parties if silent_for(party, connected_at, now) > limits.grace_s]
-    for party in quiet:
+    if call.interruption is not None and call.interruption.reason in ROOM_LOST:
+        return ROOM_LOST[call.interruption.reason], None
+    silent = list(silent_parties(call, at, after_s))
+    for party in silent:
         if party.had_socket and not online(party.person):
             return EndReason.DISCONNECT, party.person
-    for party in quiet:
-        if party.bad_since is not None and now - party.bad_since >= limits.grace_s:
+    for party in silent:
+        if party.bad_since is not None:
             return EndReason.NETWORK_FAILED, party.person
-    return None
+    return EndReason.RTP_STOPPED, silent[0].person if silent else None
 
 
-def silent_for(party: PartyLiveness, connected_at: float, now: float) -> float:
-    """Seconds since the party's last proof, or since the connection where it never had one."""
-    return now - (connected_at if party.last_proof is None else party.last_proof)
+def silent_parties(call: LiveCall, at: float, after_s: float) -> Iterable[PartyLiveness]:
+    """Those who have been silent for longer, the one that caused the interruption first."""
+    first: PartyRole = (call.interruption and call.interruption.party) or "user"
+    for party in (call.liveness[first], call.liveness[OTHER[first]]):
+        if silent_for(call, party, at) > after_s:
+            yield party

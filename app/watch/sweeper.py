@@ -133,6 +133,7 @@ class Sweeper:
                 request.transports += ((liveness, one) for one in mine)
 
     async def _count(self, channel: Channel, request: SweepRequest) -> None:
+        asked_at = self._clock()
         try:
             answers = channel.request_all(request.messages())
         except BridgeError as error:
@@ -140,8 +141,8 @@ class Sweeper:
             return
         await asyncio.wait(answers)
         traffic, producers, transports = self.traffic_of(channel), len(request.producers), len(request.transports)
-        self._take_counts(request.producers, answers[:producers], traffic)
-        self._take_bytes(request.transports, answers[producers : producers + transports])
+        self._take_counts(request.producers, answers[:producers], traffic, asked_at)
+        self._take_bytes(request.transports, answers[producers : producers + transports], asked_at)
         for listening, answer in zip(request.consumers, answers[producers + transports :], strict=True):
             if answer.exception() is None:  # else it closed meanwhile
                 listening.stats = stream_stats_of(answer.result(), "SendStats")
@@ -149,8 +150,13 @@ class Sweeper:
             self._measure_quality(call, traffic)
 
     def _take_counts(
-        self, producers: Sequence[CountedProducer], answers: Sequence[asyncio.Future[Body]], traffic: Traffic
+        self,
+        producers: Sequence[CountedProducer],
+        answers: Sequence[asyncio.Future[Body]],
+        traffic: Traffic,
+        asked_at: float,
     ) -> None:
+        """What had come by ``asked_at`` is proven, however late the answer."""
         now = traffic.counted_at = self._clock()
         for (liveness, owned, room, listeners, due), answer in zip(producers, answers, strict=True):
             if answer.exception() is not None:  # closed meanwhile
@@ -167,21 +173,24 @@ class Sweeper:
                 if owned.producer.paused and liveness.last_rtp is None:
                     room.heard_while_paused(owned)
                 if owned.packets is not None:  # else it is not known when they came
-                    liveness.last_proof = liveness.last_rtp = owned.last_rtp = now
+                    liveness.prove(asked_at)
+                    liveness.last_rtp = owned.last_rtp = asked_at
             owned.packets = count
             self._check_flood(owned, room, owned.rate.after(count, now), now)
 
     def _take_bytes(
-        self, transports: Sequence[tuple[PartyLiveness, PartyTransport]], answers: Sequence[asyncio.Future[Body]]
+        self,
+        transports: Sequence[tuple[PartyLiveness, PartyTransport]],
+        answers: Sequence[asyncio.Future[Body]],
+        asked_at: float,
     ) -> None:
-        now = self._clock()
         for (liveness, sending), answer in zip(transports, answers, strict=True):
             if answer.exception() is not None:
                 continue
             received = answer.result()["base"]["bytes_received"]
-            if received > sending.bytes_received and now - sending.counted_at < FRESH_S:  # else it came who knows when
-                liveness.last_proof = now
-            sending.bytes_received, sending.counted_at = received, now
+            if received > sending.bytes_received and asked_at - sending.counted_at < FRESH_S:  # else who knows when
+                liveness.prove(asked_at)
+            sending.bytes_received, sending.counted_at = received, asked_at
 
     def _check_flood(self, owned: PartyProducer, room: Room, rate: float | None, now: float) -> None:
         limit = self._max_packets_per_second * (VIDEO_FACTOR if owned.producer.kind == "video" else 1)

@@ -1,4 +1,5 @@
-"""The watch over talking calls: once a second it counts packets and ends the calls whose parties are gone."""
+"""The watch over connected calls: once a second it counts packets, interrupts calls whose parties are not both there,
+has them go on when they are, and ends those that have waited too long."""
 
 from __future__ import annotations
 
@@ -7,21 +8,24 @@ import logging
 from collections.abc import Callable
 
 from app.calls.call import CallEvent, LiveCall
+from app.calls.continuity import Continuity, talked_until
 from app.calls.flags import Flag
 from app.calls.journal import Journal
-from app.calls.lifecycle import Lifecycle
+from app.calls.lifecycle import CallTimers, Lifecycle
 from app.calls.registry import Registry
-from app.clock import now, shifted
+from app.clock import Moment, now
+from app.ledger.recovery import Alive
+from app.ledger.values import CallState
 from app.person import Person
 from app.tasks import Tasks
 from app.watch.audio_faults import faults_of
-from app.watch.liveness import LivenessLimits, end_reason_of
-from app.watch.sweeper import MAX_PACKETS_PER_SECOND, SWEEP_EVERY_S, Sweeper
+from app.watch.liveness import end_reason_of, silent_party
+from app.watch.sweeper import SWEEP_EVERY_S, Sweeper
 
 SweepListener = Callable[[float], None]
 FlagListener = Callable[[LiveCall, Flag], None]
 
-PROVE_EVERY_S = 5.0  # how far the ledger's last proof of life may lag behind, and so what a crash costs an ended_at
+PROVE_EVERY_S = 2.0  # how far the ledger's clock of a call may lag behind, which is what a crash costs the operator
 
 logger = logging.getLogger(__name__)
 
@@ -31,21 +35,22 @@ class Watch:
 
     def __init__(
         self,
+        sweeper: Sweeper,
         registry: Registry,
         lifecycle: Lifecycle,
+        continuity: Continuity,
         journal: Journal,
         online: Callable[[Person], bool],
-        limits: LivenessLimits,
-        max_packets_per_second: float = MAX_PACKETS_PER_SECOND,
+        timers: CallTimers,
     ) -> None:
         self._registry = registry
         self._lifecycle = lifecycle
+        self._continuity = continuity
         self._journal = journal
         self._online = online
-        self._limits = limits
-        self._sweeper = Sweeper(max_packets_per_second)
-        self.traffic_of = self._sweeper.traffic_of
-        self.on_quality = self._sweeper.on_quality
+        self._timers = timers
+        self._sweeper = sweeper
+        self.on_quality = sweeper.on_quality
         self._proving = Tasks()
         self._sweep_listeners: list[SweepListener] = []
         self._flag_listeners: list[FlagListener] = []
@@ -65,10 +70,12 @@ class Watch:
         try:
             while True:
                 began = loop.time()
-                calls = self._registry.talking()
+                calls = self._registry.connected()
+                self._find_silent(calls)  # before the count: where we stood still, nobody was proven to be there
                 await self._sweeper.sweep([*calls, *self._registry.connecting()])
                 if calls:
-                    self._judge(calls)
+                    self._find_silent(calls)
+                    self._judge_interrupted(calls)
                     self._update_flags(calls)
                     for listener in self._sweep_listeners:
                         listener(loop.time() - began)
@@ -80,28 +87,38 @@ class Watch:
             await self._proving.close()
             await self._sweeper.close()
 
-    def _judge(self, calls: list[LiveCall]) -> None:
-        present = now().monotonic
+    def _find_silent(self, calls: list[LiveCall]) -> None:
+        at, after_s = now().monotonic, self._timers.interrupted_after_s
         for call in calls:
-            if call.connected_at is None or not call.live:
+            if call.state is CallState.TALKING and (party := silent_party(call, at, after_s)) is not None:
+                self._continuity.interrupt(call, party)
+
+    def _judge_interrupted(self, calls: list[LiveCall]) -> None:
+        present = now()
+        for call in calls:
+            interruption = call.interruption
+            if call.state is not CallState.INTERRUPTED or interruption is None or self._continuity.proven(call):
                 continue
-            found = end_reason_of(
-                call.liveness.values(), call.connected_at.monotonic, present, self._online, self._limits
-            )
-            if found is not None:
-                reason, person = found
-                self._lifecycle.end_soon(call, CallEvent.FAIL, reason, f"{reason} at {person}")
+            if present.monotonic >= interruption.until.monotonic:
+                self._give_up(call, present)
+
+    def _give_up(self, call: LiveCall, present: Moment) -> None:
+        after_s = self._timers.interrupted_after_s
+        reason, person = end_reason_of(call, present.monotonic, self._online, after_s)
+        cause = f"{reason} at {person}" if person is not None else reason.value
+        self._lifecycle.end_soon(call, CallEvent.FAIL, reason, cause, at=call.proven_until(present))
 
     def _update_flags(self, calls: list[LiveCall]) -> None:
         present = now()
         for call in calls:
-            for flag in call.flags.update(faults_of(call, present.monotonic), present) if call.live else ():
+            talks = call.state is CallState.TALKING
+            for flag in call.flags.update(faults_of(call, present.monotonic), present) if talks else ():
                 logger.info("call %s: %s at %s", call.id, flag.type, flag.party)
                 for listener in self._flag_listeners:
                     listener(call, flag)
 
 
-def proofs(calls: list[LiveCall]) -> dict[str, int]:
-    """When each call's last RTP came, in UTC milliseconds."""
+def proofs(calls: list[LiveCall]) -> Alive:
+    """For how long the parties of each have talked, as far as it is proven."""
     present = now()
-    return {call.id: shifted(present, call.last_proof).utc_ms for call in calls if call.last_proof is not None}
+    return {(call.id, call.epoch): talked_until(call, call.proven_until(present)) for call in calls if call.clock.runs}

@@ -22,10 +22,10 @@ from app.calls.registry import Registry
 from app.clock import Moment, now
 from app.ledger import Ledger
 from app.ledger.errors import LedgerUnavailable
-from app.ledger.values import Event, NewCall
+from app.ledger.values import CallState, Event, NewCall
 from app.person import Person
 from app.tasks import Tasks
-from schemas.call import CallState
+from tests.app.ledger.ledger_samples import move, open_call
 from tests.conftest import eventually
 
 PRICE = 100  # points a unit
@@ -73,8 +73,8 @@ class Desk:
             call.id, call.user_id, call.otomo_id, price, connected_at.utc_ms, (CallState.MATCHED,), "test"
         )
         self.registry.add(call)
-        await self.journal.open_call(matched)
-        await self.journal.move(call.id, CallState.TALKING, cause="test", at_ms=connected_at.utc_ms)
+        await open_call(self.journal, matched)
+        await move(self.journal, call.id, CallState.TALKING, cause="test", at_ms=connected_at.utc_ms)
         call.state, call.connected_at = CallState.TALKING, connected_at
         prove_alive(call)
         return call

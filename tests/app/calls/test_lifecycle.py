@@ -14,10 +14,10 @@ from app.calls.lifecycle import CallTimers
 from app.clock import now, shifted
 from app.errors import InvalidCallState
 from app.ledger.errors import LedgerUnavailable
-from app.ledger.values import NewCall
+from app.ledger.values import CallState, NewCall
 from app.person import Person
-from schemas.call import CallState
 from tests.app.conftest import PRICE, Desk, ended, prove_alive
+from tests.app.ledger.ledger_samples import open_call
 
 IMPATIENT_S = 0.4  # the ledger's timeout, where a test has the database locked
 
@@ -27,7 +27,7 @@ async def ringing(desk: Desk, call_id: str = "call") -> LiveCall:
     desk.registry.add(call)
     states = (CallState.REQUESTING, CallState.RINGING)
     new = NewCall(call.id, "user", "otomo", PRICE, call.created_at.utc_ms, states, "request")
-    await desk.journal.open_call(new)
+    await open_call(desk.journal, new)
     return call
 
 

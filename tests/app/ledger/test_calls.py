@@ -7,10 +7,9 @@ from msgspec import json
 
 from app.ledger import Ledger
 from app.ledger.errors import BadCursor, CallExists, PartyBusy, StaleState, UnknownCall, Unstorable
-from app.ledger.values import Call, NewEvent, Transition
+from app.ledger.values import Call, CallState, NewEvent, Transition
 from app.person import Person
 from schemas.base import encode
-from schemas.call import CallState
 from tests.app.ledger.ledger_samples import (
     CONNECTED,
     OTOMO,
@@ -19,8 +18,11 @@ from tests.app.ledger.ledger_samples import (
     charged,
     credit,
     end,
+    end_call,
     matched_call,
+    move,
     new_call,
+    open_call,
     talking,
     unit,
 )
@@ -30,7 +32,8 @@ FORWARD = [CallState.RINGING, CallState.MATCHED, CallState.CONNECTING, CallState
 
 
 async def test_a_call_is_stored_as_it_was_given(ledger: Ledger) -> None:
-    opened = await ledger.open_call(
+    opened = await open_call(
+        ledger,
         new_call(states=(CallState.REQUESTING, CallState.RINGING), cause="POST /calls"),
         [NewEvent("incoming_call", NOTE, OTOMO, "call")],
     )
@@ -47,7 +50,7 @@ async def test_a_call_is_stored_as_it_was_given(ledger: Ledger) -> None:
 
 
 async def test_a_call_id_is_taken_once_however_many_ask(ledger: Ledger, other: Ledger) -> None:
-    tries = [each.open_call(matched_call("one", f"user-{i}")) for i in range(8) for each in (ledger, other)]
+    tries = [open_call(each, matched_call("one", f"user-{i}")) for i in range(8) for each in (ledger, other)]
     results = await asyncio.gather(*tries, return_exceptions=True)
     assert sum(isinstance(result, CallExists) for result in results) == len(tries) - 1
     assert len((await ledger.calls_of()).items) == 1
@@ -55,7 +58,7 @@ async def test_a_call_id_is_taken_once_however_many_ask(ledger: Ledger, other: L
 
 async def test_of_many_callers_at_once_one_gets_the_otomo(ledger: Ledger, other: Ledger) -> None:
     tries = [
-        each.open_call(new_call(f"{i}-{j}", f"user-{i}-{j}"))
+        open_call(each, new_call(f"{i}-{j}", f"user-{i}-{j}"))
         for i in range(6)
         for j, each in enumerate((ledger, other))
     ]
@@ -67,32 +70,32 @@ async def test_of_many_callers_at_once_one_gets_the_otomo(ledger: Ledger, other:
 
 
 async def test_a_caller_is_in_one_call_at_a_time_and_free_after_its_end(ledger: Ledger) -> None:
-    await ledger.open_call(new_call("first"))
+    await open_call(ledger, new_call("first"))
     with pytest.raises(PartyBusy) as busy:
-        await ledger.open_call(new_call("second", otomo_id="another"))
+        await open_call(ledger, new_call("second", otomo_id="another"))
     assert (busy.value.party, busy.value.user_id, busy.value.call_id) == ("user", "user", "first")
     await end(ledger, "first")
-    await ledger.open_call(new_call("second", otomo_id="another"))
+    await open_call(ledger, new_call("second", otomo_id="another"))
 
 
 async def test_calls_that_another_system_matched_do_not_keep_anybody_busy(ledger: Ledger) -> None:
     for i in range(3):
-        await ledger.open_call(matched_call(f"matched-{i}"))
-    await ledger.open_call(new_call("asked-for"))
-    await ledger.open_call(matched_call("matched-later"))
+        await open_call(ledger, matched_call(f"matched-{i}"))
+    await open_call(ledger, new_call("asked-for"))
+    await open_call(ledger, matched_call("matched-later"))
     assert len(await ledger.open_calls()) == 5
 
 
 @pytest.mark.parametrize("states", [(), (CallState.CONNECTING,), (CallState.RINGING, CallState.ENDED)])
 async def test_a_call_begins_at_its_beginning(ledger: Ledger, states: tuple[CallState, ...]) -> None:
     with pytest.raises(ValueError, match="begins"):
-        await ledger.open_call(new_call(states=states))
+        await open_call(ledger, new_call(states=states))
 
 
 async def test_a_call_moves_forward_and_its_times_are_set(ledger: Ledger) -> None:
-    await ledger.open_call(new_call())
+    await open_call(ledger, new_call())
     for second, state in enumerate(FORWARD, 1):
-        moved = await ledger.move("call", state, cause=f"to {state}", at_ms=START + second * 1000)
+        moved = await move(ledger, "call", state, cause=f"to {state}", at_ms=START + second * 1000)
         assert moved.call == await ledger.call("call")
     assert (moved.call.accepted_at_ms, moved.call.connected_at_ms) == (START + 2000, START + 4000)
     assert moved.call.last_rtp_at_ms == START + 4000
@@ -102,20 +105,20 @@ async def test_a_call_moves_forward_and_its_times_are_set(ledger: Ledger) -> Non
 
 @pytest.mark.parametrize("state", FORWARD[:3])
 async def test_a_call_never_moves_back(ledger: Ledger, state: CallState) -> None:
-    await ledger.open_call(new_call())
-    await ledger.move("call", CallState.CONNECTING, cause="transport", at_ms=START)
+    await open_call(ledger, new_call())
+    await move(ledger, "call", CallState.CONNECTING, cause="transport", at_ms=START)
     with pytest.raises(StaleState) as stale:
-        await ledger.move("call", state, cause="too late", at_ms=START, events=[NewEvent("late", b"{}", USER)])
+        await move(ledger, "call", state, cause="too late", at_ms=START, events=[NewEvent("late", b"{}", USER)])
     assert stale.value.state is CallState.CONNECTING
     assert len(await ledger.timeline("call")) == 2
     assert await ledger.latest_seq() == 0
 
 
 async def test_of_many_who_accept_one_succeeds(ledger: Ledger, other: Ledger) -> None:
-    await ledger.open_call(new_call())
+    await open_call(ledger, new_call())
     event = [NewEvent("call_accepted", b"{}", USER, "call")]
     tries = [
-        each.move("call", CallState.MATCHED, cause="accept", at_ms=START, events=event) for each in (ledger, other) * 5
+        move(each, "call", CallState.MATCHED, cause="accept", at_ms=START, events=event) for each in (ledger, other) * 5
     ]
     results = await asyncio.gather(*tries, return_exceptions=True)
     assert sum(isinstance(result, StaleState) for result in results) == len(tries) - 1
@@ -123,25 +126,26 @@ async def test_of_many_who_accept_one_succeeds(ledger: Ledger, other: Ledger) ->
 
 
 async def test_only_end_call_ends_a_call(ledger: Ledger) -> None:
-    await ledger.open_call(new_call())
+    await open_call(ledger, new_call())
     for state in (CallState.ENDING, CallState.ENDED):
         with pytest.raises(ValueError, match="end_call"):
-            await ledger.move("call", state, cause="", at_ms=START)
+            await move(ledger, "call", state, cause="", at_ms=START)
 
 
 async def test_what_is_not_there_can_not_move_or_end(ledger: Ledger) -> None:
     with pytest.raises(UnknownCall):
-        await ledger.move("call", CallState.MATCHED, cause="", at_ms=START)
+        await move(ledger, "call", CallState.MATCHED, cause="", at_ms=START)
     with pytest.raises(UnknownCall):
         await end(ledger)
 
 
 @pytest.mark.parametrize("state", [CallState.REQUESTING, *FORWARD])
 async def test_a_call_ends_from_any_state(ledger: Ledger, state: CallState) -> None:
-    await ledger.open_call(new_call())
+    await open_call(ledger, new_call())
     if state is not CallState.REQUESTING:
-        await ledger.move("call", state, cause="", at_ms=START)
-    ended = await ledger.end_call(
+        await move(ledger, "call", state, cause="", at_ms=START)
+    ended = await end_call(
+        ledger,
         "call",
         reason="timeout",
         cause="ring timer",
@@ -172,7 +176,7 @@ async def test_both_parties_are_told_the_end_with_its_totals(ledger: Ledger) -> 
     await talking(ledger)
     for index in (1, 2, 3):
         charged(await ledger.charge_unit(unit(index)))
-    ended = await ledger.end_call("call", reason="low_balance", ended_at_ms=CONNECTED + 180_042, duration_seconds=180)
+    ended = await end_call(ledger, "call", reason="low_balance", ended_at_ms=CONNECTED + 180_042, duration_seconds=180)
     assert (ended.call.billed_units, ended.call.billed_points) == (3, 250)
     assert [event.to for event in ended.events] == [USER, OTOMO]
     assert {event.type for event in ended.events} == {"call_end"}
@@ -191,7 +195,7 @@ async def test_both_parties_are_told_the_end_with_its_totals(ledger: Ledger) -> 
 async def test_a_call_ends_once_however_many_end_it(ledger: Ledger, other: Ledger) -> None:
     await talking(ledger)
     tries = [
-        each.end_call("call", reason=f"reason {i}", ended_at_ms=CONNECTED + i, duration_seconds=i)
+        end_call(each, "call", reason=f"reason {i}", ended_at_ms=CONNECTED + i, duration_seconds=i)
         for i in range(6)
         for each in (ledger, other)
     ]
@@ -202,15 +206,15 @@ async def test_a_call_ends_once_however_many_end_it(ledger: Ledger, other: Ledge
     assert await ledger.latest_seq() == 2
     assert [step.state for step in await ledger.timeline("call")][-2:] == [CallState.ENDING, CallState.ENDED]
     with pytest.raises(StaleState):
-        await ledger.move("call", CallState.TALKING, cause="too late", at_ms=START)
+        await move(ledger, "call", CallState.TALKING, cause="too late", at_ms=START)
 
 
 @pytest.mark.parametrize("bad", ["nul\0", "half \ud83d"])
 async def test_both_databases_refuse_ids_that_one_can_not_hold(ledger: Ledger, bad: str) -> None:
     with pytest.raises(Unstorable):
-        await ledger.open_call(new_call(bad))
+        await open_call(ledger, new_call(bad))
     with pytest.raises(Unstorable):
-        await ledger.open_call(new_call(otomo_id=bad))
+        await open_call(ledger, new_call(otomo_id=bad))
     with pytest.raises(Unstorable):
         await ledger.call(bad)
     with pytest.raises(Unstorable):
@@ -218,21 +222,21 @@ async def test_both_databases_refuse_ids_that_one_can_not_hold(ledger: Ledger, b
 
 
 async def test_words_that_can_not_be_stored_do_not_keep_a_call_from_ending(ledger: Ledger) -> None:
-    await ledger.open_call(new_call())
-    ended = await ledger.end_call("call", reason="さよなら\0\ud83d", ended_at_ms=START, duration_seconds=0)
+    await open_call(ledger, new_call())
+    ended = await end_call(ledger, "call", reason="さよなら\0\ud83d", ended_at_ms=START, duration_seconds=0)
     assert await ledger.call("call") == ended.call
     assert {json.decode(event.payload)["reason"] for event in ended.events} == {"さよなら\ufffd?"}
 
 
 async def test_pages_neither_repeat_nor_miss_a_call_while_new_ones_come(ledger: Ledger) -> None:
     for i in range(7):  # the times repeat, so that the id has to decide
-        await ledger.open_call(matched_call(f"call-{i}", created_at_ms=START + i // 3))
+        await open_call(ledger, matched_call(f"call-{i}", created_at_ms=START + i // 3))
     seen: list[str] = []
     cursor: str | None = None
     for page_number in range(10):
         page = await ledger.calls_of(USER, limit=2, cursor=cursor)
         seen += [call.id for call in page.items]
-        await ledger.open_call(matched_call(f"newer-{page_number}", created_at_ms=START + 100))
+        await open_call(ledger, matched_call(f"newer-{page_number}", created_at_ms=START + 100))
         cursor = page.next_cursor
         if cursor is None:
             break
@@ -241,8 +245,8 @@ async def test_pages_neither_repeat_nor_miss_a_call_while_new_ones_come(ledger: 
 
 async def test_calls_are_listed_by_party_and_state(ledger: Ledger) -> None:
     await talking(ledger, "talking", "anna")
-    await ledger.open_call(matched_call("matched", "bert", "anna"))
-    await ledger.open_call(matched_call("foreign", "cora"))
+    await open_call(ledger, matched_call("matched", "bert", "anna"))
+    await open_call(ledger, matched_call("foreign", "cora"))
     await end(ledger, "talking")
     anna = Person("user", "anna")
     assert [call.id for call in (await ledger.calls_of(anna)).items] == ["talking"]

@@ -8,9 +8,8 @@ import pytest
 
 from app.ledger import Ledger
 from app.ledger.errors import UnknownCall
-from app.ledger.values import Record
-from schemas.call import EndedBy
-from tests.app.ledger.ledger_samples import CONNECTED, end, matched_call, talking
+from app.ledger.values import EndedBy, Record
+from tests.app.ledger.ledger_samples import CONNECTED, end, end_call, matched_call, open_call, talking
 
 RECORD = Record(
     ended_by=EndedBy.OTOMO,
@@ -24,7 +23,7 @@ RECORD = Record(
 
 
 async def end_with(ledger: Ledger, record: Record, call_id: str = "call") -> bool:
-    ended = await ledger.end_call(call_id, reason="manual", ended_at_ms=CONNECTED, duration_seconds=0, record=record)
+    ended = await end_call(ledger, call_id, reason="manual", ended_at_ms=CONNECTED, duration_seconds=0, record=record)
     return not ended.already
 
 
@@ -36,7 +35,7 @@ async def test_it_comes_back_as_it_was_given(ledger: Ledger) -> None:
 
 
 async def test_a_call_that_never_had_a_room_has_a_short_one(ledger: Ledger) -> None:
-    await ledger.open_call(matched_call())
+    await open_call(ledger, matched_call())
     await end_with(ledger, Record(EndedBy.NODE, 60.0))
     assert await ledger.record("call") == Record(EndedBy.NODE, 60.0)
 
@@ -52,7 +51,7 @@ async def test_the_first_end_decides(ledger: Ledger, other: Ledger) -> None:
 async def test_ends_that_are_stored_together_keep_one_each(ledger: Ledger) -> None:
     names = [f"call-{index}" for index in range(12)]
     for name in names:
-        await ledger.open_call(matched_call(name))
+        await open_call(ledger, matched_call(name))
     await asyncio.gather(*(end_with(ledger, Record(EndedBy.ADMIN, 60.0, int(name[5:])), name) for name in names))
     assert [(await ledger.record(name)).worker for name in names] == list(range(12))
 

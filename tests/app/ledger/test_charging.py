@@ -8,8 +8,7 @@ from sqlalchemy import insert
 
 from app.ledger import Ledger, charging
 from app.ledger.tables import call_units
-from app.ledger.values import Charged, PointsGone, Unit, UnitDue, UnitRefused
-from schemas.call import CallState
+from app.ledger.values import CallState, Charged, PointsGone, Unit, UnitDue, UnitRefused
 from schemas.signaling import TickStatus
 from tests.app.ledger.ledger_samples import (
     CONNECTED,
@@ -21,6 +20,8 @@ from tests.app.ledger.ledger_samples import (
     credit,
     end,
     matched_call,
+    move,
+    open_call,
     talking,
     unit,
 )
@@ -114,9 +115,9 @@ async def test_units_come_in_order(ledger: Ledger, index: int) -> None:
 async def test_only_a_talking_call_is_charged(ledger: Ledger) -> None:
     await credit(ledger, 1000)
     assert await ledger.charge_unit(unit(1)) == UnitRefused("call", 1, None, None)
-    await ledger.open_call(matched_call())
+    await open_call(ledger, matched_call())
     assert await ledger.charge_unit(unit(1)) == UnitRefused("call", 1, CallState.MATCHED, 1)
-    await ledger.move("call", CallState.TALKING, cause="rtp", at_ms=CONNECTED)
+    await move(ledger, "call", CallState.TALKING, cause="rtp", at_ms=CONNECTED)
     charged(await ledger.charge_unit(unit(1)))
     await end(ledger)
     assert await ledger.charge_unit(unit(2)) == UnitRefused("call", 2, CallState.ENDED, 2)
@@ -207,8 +208,8 @@ async def test_units_outlive_their_events(ledger: Ledger) -> None:
 async def test_a_statement_has_one_line_per_charged_call(ledger: Ledger) -> None:
     await credit(ledger, 1000)
     for i in range(3):
-        await ledger.open_call(matched_call(f"call-{i}", created_at_ms=START + i))
-        await ledger.move(f"call-{i}", CallState.TALKING, cause="rtp", at_ms=CONNECTED)
+        await open_call(ledger, matched_call(f"call-{i}", created_at_ms=START + i))
+        await move(ledger, f"call-{i}", CallState.TALKING, cause="rtp", at_ms=CONNECTED)
     await ledger.charge_units([unit(1, "call-0"), unit(2, "call-0"), unit(1, "call-2"), unit(2, "call-2")])
     await end(ledger, "call-2", seconds=130)
     page = await ledger.usage("user", limit=1)

@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 
 from app.ledger import Ledger
 from app.ledger.errors import LedgerError
-from app.ledger.values import Charged, ChargeResult, Ended
-from schemas.call import CallState
-from tests.app.ledger.ledger_samples import CONNECTED, START, matched_call, unit
+from app.ledger.values import CallState, Charged, ChargeResult, Ended
+from tests.app.ledger.ledger_samples import CONNECTED, START, end_call, matched_call, move, open_call, unit
 
 EXAMPLES = count()
 
@@ -67,8 +66,8 @@ async def test_the_ledger_adds_up(
     for user, points in enumerate(balances):
         await ledger.adjust(f"{run}-{user}", points, reason="start", idempotency_key=f"{run} start {user}", at_ms=START)
     for call, price in enumerate(prices):
-        await ledger.open_call(matched_call(f"{run}-{call}", f"{run}-{call % USERS}", price_per_minute=price))
-        await ledger.move(f"{run}-{call}", CallState.TALKING, cause="rtp", at_ms=CONNECTED)
+        await open_call(ledger, matched_call(f"{run}-{call}", f"{run}-{call % USERS}", price_per_minute=price))
+        await move(ledger, f"{run}-{call}", CallState.TALKING, cause="rtp", at_ms=CONNECTED)
     results: list[Any] = []
     for start in range(0, len(steps), at_once):
         together = [do((ledger, other)[i % 2], run, step) for i, step in enumerate(steps[start : start + at_once])]
@@ -100,4 +99,4 @@ def do(ledger: Ledger, run: int, step: Charge | Adjust | End) -> Awaitable[list[
         case Adjust(user, amount, key):
             return ledger.adjust(f"{run}-{user}", amount, reason="any", idempotency_key=f"{run} {key}", at_ms=START)
         case End(call):
-            return ledger.end_call(f"{run}-{call}", reason="any", ended_at_ms=CONNECTED, duration_seconds=0)
+            return end_call(ledger, f"{run}-{call}", reason="any", ended_at_ms=CONNECTED, duration_seconds=0)

@@ -15,7 +15,7 @@ from app.ledger.errors import PartyBusy
 from app.ledger.tables import live_parties
 from app.ledger.upgrade import configured
 from app.ledger.values import Call, Changed
-from tests.app.ledger.ledger_samples import START, end, matched_call, new_call
+from tests.app.ledger.ledger_samples import START, end, matched_call, new_call, open_call
 
 OPENINGS = 200
 PEOPLE = 20  # of each role
@@ -40,7 +40,7 @@ async def test_of_many_openings_at_once_nobody_is_in_two(url: str) -> None:
         new_call(f"call-{i}", f"{choose.randrange(PEOPLE)}", f"{choose.randrange(PEOPLE)}") for i in range(OPENINGS)
     ]
     async with Ledger.open(url, timeout_s=PATIENCE_S) as ledger, Ledger.open(url, timeout_s=PATIENCE_S) as other:
-        tries = ((ledger, other)[i % 2].open_call(call) for i, call in enumerate(asked))
+        tries = (open_call((ledger, other)[i % 2], call) for i, call in enumerate(asked))
         results = await asyncio.gather(*tries, return_exceptions=True)
         opened = [result.call for result in results if isinstance(result, Changed)]
         refused = [result for result in results if isinstance(result, PartyBusy)]
@@ -54,8 +54,8 @@ async def test_of_many_openings_at_once_nobody_is_in_two(url: str) -> None:
 
 
 async def test_a_user_and_an_otomo_of_one_id_are_two_people(ledger: Ledger) -> None:
-    await ledger.open_call(new_call("as a user", "17", "otomo"))
-    await ledger.open_call(new_call("as an otomo", "user", "17"))
+    await open_call(ledger, new_call("as a user", "17", "otomo"))
+    await open_call(ledger, new_call("as an otomo", "user", "17"))
     assert await busy(ledger) == {
         ("user", "17"): "as a user",
         ("otomo", "otomo"): "as a user",
@@ -63,30 +63,30 @@ async def test_a_user_and_an_otomo_of_one_id_are_two_people(ledger: Ledger) -> N
         ("otomo", "17"): "as an otomo",
     }
     with pytest.raises(PartyBusy) as refused:
-        await ledger.open_call(new_call("again", "another", "17"))
+        await open_call(ledger, new_call("again", "another", "17"))
     assert (refused.value.party, refused.value.user_id, refused.value.call_id) == ("otomo", "17", "as an otomo")
 
 
 async def test_both_are_free_after_a_crash_and_after_an_end(ledger: Ledger) -> None:
-    await ledger.open_call(new_call("left open"))
+    await open_call(ledger, new_call("left open"))
     await ledger.recover(now_ms=START)
-    await ledger.open_call(new_call("ended"))
+    await open_call(ledger, new_call("ended"))
     await end(ledger, "ended")
-    await ledger.open_call(new_call("next"))
+    await open_call(ledger, new_call("next"))
     assert set((await busy(ledger)).values()) == {"next"}
 
 
 async def test_a_refused_opening_keeps_nobody_busy(ledger: Ledger) -> None:
-    await ledger.open_call(new_call("first", "anna", "mia"))
+    await open_call(ledger, new_call("first", "anna", "mia"))
     with pytest.raises(PartyBusy):
-        await ledger.open_call(new_call("second", "ben", "mia"))
-    await ledger.open_call(new_call("third", "ben", "lea"))
+        await open_call(ledger, new_call("second", "ben", "mia"))
+    await open_call(ledger, new_call("third", "ben", "lea"))
     assert await ledger.call("second") is None
 
 
 async def test_the_audit_sees_people_who_are_busy_without_a_call_or_free_in_one(ledger: Ledger) -> None:
-    await ledger.open_call(new_call("call", "anna", "mia"))
-    await ledger.open_call(matched_call("matched", "ben", "lea"))
+    await open_call(ledger, new_call("call", "anna", "mia"))
+    await open_call(ledger, matched_call("matched", "ben", "lea"))
     rows = [{"role": "user", "user_id": "ben", "call_id": "matched"}]
     await ledger._database.write(lambda tx: tx.execute(live_parties.insert(), rows))
     await ledger._database.write(lambda tx: tx.execute(delete(live_parties).where(live_parties.c.user_id == "mia")))
@@ -127,5 +127,5 @@ async def test_an_upgrade_finds_who_is_busy(url: str) -> None:
     async with Ledger.open(url) as ledger:
         assert await busy(ledger) == {("user", "user live"): "live", ("otomo", "otomo live"): "live"}
         with pytest.raises(PartyBusy):
-            await ledger.open_call(new_call("next", "user", "otomo live"))
+            await open_call(ledger, new_call("next", "user", "otomo live"))
         assert await ledger.audit() == ()

@@ -8,17 +8,18 @@ from sqlalchemy import func, select
 from app.ledger import Ledger, pruning
 from app.ledger.errors import UnknownCall
 from app.ledger.tables import metadata
-from app.ledger.values import NewEvent, Record
+from app.ledger.values import EndedBy, NewEvent, Record
 from schemas.base import encode
-from schemas.call import EndedBy
 from tests.app.ledger.ledger_samples import (
     CONNECTED,
     START,
     charged,
     credit,
     end,
+    end_call,
     matched_call,
     new_call,
+    open_call,
     talking,
     unit,
 )
@@ -36,14 +37,14 @@ async def rows(ledger: Ledger) -> dict[str, int]:
 
 async def cancelled(ledger: Ledger, call_id: str = "call", ended_at_ms: int = CONNECTED) -> None:
     told = [NewEvent("incoming_call", encode({"callId": call_id}), None, call_id)]
-    await ledger.open_call(new_call(call_id), told)
-    await ledger.end_call(call_id, reason="cancelled", ended_at_ms=ended_at_ms, duration_seconds=0, record=A_RECORD)
+    await open_call(ledger, new_call(call_id), told)
+    await end_call(ledger, call_id, reason="cancelled", ended_at_ms=ended_at_ms, duration_seconds=0, record=A_RECORD)
 
 
 async def test_a_call_that_never_connected_is_forgotten_with_all_its_rows(ledger: Ledger) -> None:
     before = await rows(ledger)
     await cancelled(ledger)
-    await ledger.open_call(new_call("lost"))
+    await open_call(ledger, new_call("lost"))
     assert len((await ledger.recover(now_ms=CONNECTED)).calls) == 1
     assert await ledger.prune_calls(before_ms=LATER) == 2
     assert await rows(ledger) == before
@@ -60,7 +61,7 @@ async def test_what_connected_lives_cost_something_or_ended_lately_is_kept(ledge
     await talking(ledger, "charged")
     charged(await ledger.charge_unit(unit(1, "charged")))
     await end(ledger, "charged")
-    await ledger.open_call(matched_call("live"))
+    await open_call(ledger, matched_call("live"))
     await cancelled(ledger, "lately", LATER)
     before = await rows(ledger)
     assert await ledger.prune_calls(before_ms=LATER) == 0

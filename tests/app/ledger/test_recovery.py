@@ -1,8 +1,7 @@
 from __future__ import annotations
 
 from app.ledger import Ledger
-from app.ledger.values import Call, Recovered, Recovery
-from schemas.call import CallState
+from app.ledger.values import Call, CallState, Recovered, Recovery
 from tests.app.ledger.ledger_samples import (
     CONNECTED,
     OTOMO,
@@ -13,6 +12,7 @@ from tests.app.ledger.ledger_samples import (
     end,
     matched_call,
     new_call,
+    open_call,
     talking,
     unit,
 )
@@ -59,14 +59,14 @@ async def test_a_charged_unit_proves_that_it_was_lived(ledger: Ledger) -> None:
 
 
 async def test_a_call_that_never_connected_ends_now_and_lasted_nothing(ledger: Ledger) -> None:
-    await ledger.open_call(new_call("asked"))
-    await ledger.open_call(matched_call("matched"))
+    await open_call(ledger, new_call("asked"))
+    await open_call(ledger, matched_call("matched"))
     recovery = await ledger.recover(now_ms=LATER)
     assert {(one.call_id, one.state, one.ended_at_ms, one.duration_seconds) for one in recovery.calls} == {
         ("asked", CallState.REQUESTING, LATER, 0),
         ("matched", CallState.MATCHED, LATER, 0),
     }
-    await ledger.open_call(new_call("the parties are free again"))
+    await open_call(ledger, new_call("the parties are free again"))
 
 
 async def test_recovery_does_its_work_once(ledger: Ledger) -> None:
@@ -96,7 +96,7 @@ async def test_a_node_recovers_its_own_calls_only(url: str) -> None:
 
 
 async def test_proofs_of_life_are_for_talking_calls(ledger: Ledger) -> None:
-    await ledger.open_call(matched_call("matched"))
+    await open_call(ledger, matched_call("matched"))
     await talking(ledger, "ended")
     await end(ledger, "ended")
     await ledger.prove_alive({"matched": START + 1, "ended": LATER})

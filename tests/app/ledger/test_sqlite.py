@@ -16,9 +16,8 @@ from sqlalchemy import event
 from app.ledger import Ledger, claimed
 from app.ledger.errors import BalanceTooLow, CallExists, LedgerUnavailable, PartyBusy
 from app.ledger.sqlite import SqliteDatabase
-from app.ledger.values import Changed, DeferredStep, NewEvent
+from app.ledger.values import CallState, Changed, DeferredStep, NewEvent
 from schemas.base import encode
-from schemas.call import CallState
 from tests.app.ledger.ledger_samples import (
     CONNECTED,
     START,
@@ -26,8 +25,11 @@ from tests.app.ledger.ledger_samples import (
     balance,
     charged,
     credit,
+    end_call,
     matched_call,
+    move,
     new_call,
+    open_call,
     talking,
     unit,
 )
@@ -237,7 +239,7 @@ async def test_of_openings_that_are_stored_together_each_is_refused_on_its_own(l
         under_way = asyncio.create_task(credit(ledger, 1))
         await hangs.wait()
         wanted = [("a", "user-a", "x"), ("a", "user-b", "y"), ("b", "user-a", "y"), ("c", "user-c", "z")]
-        tries = asyncio.gather(*(ledger.open_call(new_call(*one)) for one in wanted), return_exceptions=True)
+        tries = asyncio.gather(*(open_call(ledger, new_call(*one)) for one in wanted), return_exceptions=True)
         await asyncio.sleep(0)  # lets all ask
         go.set()
         results = await tries
@@ -249,13 +251,13 @@ async def test_of_openings_that_are_stored_together_each_is_refused_on_its_own(l
 
 async def test_ends_that_are_stored_together_come_after_what_was_asked_before_them(ledger: Ledger) -> None:
     for name in ("a", "b"):
-        await ledger.open_call(matched_call(name))
+        await open_call(ledger, matched_call(name))
     with slow_disk(ledger) as (hangs, go):
         under_way = asyncio.create_task(credit(ledger, 1))
         await hangs.wait()
         step = DeferredStep("b", CallState.CONNECTING, "the first transport", START)
         ends = [
-            ledger.end_call(name, reason="manual", ended_at_ms=START, duration_seconds=0) for name in ("a", "b", "a")
+            end_call(ledger, name, reason="manual", ended_at_ms=START, duration_seconds=0) for name in ("a", "b", "a")
         ]
         tries = asyncio.gather(ends[0], ledger.store_deferred([step], [], at_ms=START), *ends[1:])
         await asyncio.sleep(0)  # lets all ask
@@ -271,7 +273,7 @@ async def test_ends_that_are_stored_together_come_after_what_was_asked_before_th
 
 async def test_what_is_asked_about_one_call_is_done_in_that_order_though_stored_together(ledger: Ledger) -> None:
     await credit(ledger, 500)
-    await ledger.open_call(matched_call())
+    await open_call(ledger, matched_call())
     with slow_disk(ledger) as (hangs, go):
         under_way = asyncio.create_task(credit(ledger, 1, key="second"))
         await hangs.wait()
@@ -279,10 +281,10 @@ async def test_what_is_asked_about_one_call_is_done_in_that_order_though_stored_
             ledger.store_deferred(
                 [DeferredStep("call", CallState.CONNECTING, "the first transport", START)], [], at_ms=START
             ),
-            ledger.move("call", CallState.TALKING, cause="rtp", at_ms=CONNECTED),
+            move(ledger, "call", CallState.TALKING, cause="rtp", at_ms=CONNECTED),
             ledger.charge_unit(unit(1)),
-            ledger.open_call(matched_call("another")),
-            ledger.end_call("call", reason="manual", ended_at_ms=CONNECTED, duration_seconds=60),
+            open_call(ledger, matched_call("another")),
+            end_call(ledger, "call", reason="manual", ended_at_ms=CONNECTED, duration_seconds=60),
         )
         await asyncio.sleep(0)  # lets all ask
         go.set()

@@ -1,0 +1,246 @@
+"""How a call outlives a silence, its worker and its node: it is interrupted, gets another room where its own is lost,
+and goes on when both parties are there again. Who is there, and when it is too late, others find out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+from functools import partial
+
+from app.calls import call_events
+from app.calls.call import CallEvent, EndReason, Interruption, LiveCall
+from app.calls.journal import RETRY_EVERY_S, Journal
+from app.calls.lifecycle import CallTimers, Lifecycle
+from app.calls.registry import Registry
+from app.calls.talk_clock import TalkClock
+from app.clock import Moment, now, shifted
+from app.errors import WorkerUnavailable
+from app.ledger import steps
+from app.ledger.errors import Fenced, LedgerUnavailable, StaleState, UnknownCall
+from app.ledger.steps import MediaMove, Moving, Talked
+from app.ledger.values import Adopted, CallState, NewEvent
+from app.media.room import Room
+from app.media.rooms import Rooms
+from app.person import PartyRole
+from app.tasks import Tasks
+from schemas.call import InterruptionReason, MoveReason
+
+DEATHS_WITHIN_S = 60.0  # a call that loses two workers in so short a time may be what kills them
+LOOK_FOR_ROOM_EVERY_S = 0.05  # while no worker is up
+
+logger = logging.getLogger(__name__)
+
+Step = Callable[[LiveCall], Awaitable[None]]
+"""Something that is done to a live call under its lock."""
+
+
+class Continuity:
+    """Interruptions and rooms of this node's calls."""
+
+    def __init__(
+        self, registry: Registry, lifecycle: Lifecycle, journal: Journal, rooms: Rooms, timers: CallTimers
+    ) -> None:
+        self._registry = registry
+        self._lifecycle = lifecycle
+        self._journal = journal
+        self._rooms = rooms
+        self._timers = timers
+        self._tasks = Tasks()
+        self._deciding: set[str] = set()  # calls that are being interrupted, or resumed
+
+    async def close(self) -> None:
+        await self._tasks.close()
+
+    # interrupted, and back
+
+    def interrupt(self, call: LiveCall, party: PartyRole) -> None:
+        """That party is not there any more."""
+        cause = f"no RTP of {call.parties.person(party)}"
+        self._decide(call, partial(self._interrupt, reason="no_rtp", party=party, cause=cause), "is interrupted")
+
+    def proven(self, call: LiveCall) -> bool:
+        """Look whether both parties are there again: then it goes on, from the first packet of the second one."""
+        if not call.is_back(now().monotonic, self._timers.interrupted_after_s):
+            return False
+        proofs = (party.last_proof for party in call.liveness.values() if party.last_proof is not None)
+        at = shifted(now(), max(proofs))
+        self._decide(call, partial(self._resume, at=at), "goes on")
+        return True
+
+    def _decide(self, call: LiveCall, step: Step, what: str) -> None:
+        """Once at a time: it may wait for the ledger for long."""
+        if call.id not in self._deciding:
+            self._deciding.add(call.id)
+            self._tasks.start(self._decided(call, step), f"call {call.id} {what}")
+
+    async def _decided(self, call: LiveCall, step: Step) -> None:
+        try:
+            async with call.lock:
+                if call.live:
+                    await step(call)
+        finally:
+            self._deciding.discard(call.id)
+
+    async def _interrupt(self, call: LiveCall, reason: InterruptionReason, party: PartyRole | None, cause: str) -> None:
+        if call.state is not CallState.TALKING:
+            return
+        noticed = now()
+        since, until = call.proven_until(noticed), shifted(noticed, noticed.monotonic + self._timers.reconnect_window_s)
+        interruption = Interruption(reason, party, since, noticed, until)
+        call.clock.stop(since.monotonic)
+        moving = Moving(
+            call_id=call.id,
+            epoch=call.epoch,
+            to=call.next_state(CallEvent.INTERRUPT),
+            cause=cause,
+            at_ms=since.utc_ms,
+            told=tuple(call_events.interrupted(call, interruption)),
+            interruption=steps.Interruption(reason, party, since.utc_ms),
+            talked=talked_until(call, since),
+        )
+        call.interruption = interruption
+        if await self._stored(call, partial(self._journal.move, moving)) and call.live:
+            self._lifecycle.moved(call, CallState.INTERRUPTED)
+            logger.info("call %s is interrupted: %s", call.id, cause)
+
+    async def _resume(self, call: LiveCall, at: Moment) -> None:
+        interruption = call.interruption
+        if call.state is not CallState.INTERRUPTED or call.room is None or interruption is None:
+            return
+        call.clock.start(at.monotonic)
+        moving = Moving(
+            call_id=call.id,
+            epoch=call.epoch,
+            to=call.next_state(CallEvent.RESUME),
+            cause="both parties are there",
+            at_ms=at.utc_ms,
+            told=tuple(call_events.resumed(call, interruption, at)),
+        )
+        if await self._stored(call, partial(self._journal.move, moving)) and call.live:
+            call.interruption = None
+            self._lifecycle.talks(call)
+            logger.info("call %s goes on after %.1f s", call.id, at.monotonic - interruption.since.monotonic)
+
+    # another room
+
+    def room_lost(self, call: LiveCall) -> None:
+        """Its worker died. The call gets another room at once, but not a third one within a minute."""
+        present = now()
+        before, call.worker_died_at = call.worker_died_at, present.monotonic
+        call.room = None
+        if before is not None and present.monotonic - before <= DEATHS_WITHIN_S:
+            at = call.proven_until(present)
+            self._lifecycle.end_soon(call, CallEvent.FAIL, EndReason.WORKER_DIED, "its second worker died", at=at)
+        else:
+            self.move_media(call, "worker_died")
+
+    def move_media(self, call: LiveCall, reason: MoveReason, told: Iterable[NewEvent] = ()) -> None:
+        """Have a call without a room get one, and both parties told, after what else is ``told``."""
+        self._tasks.start(self._move_media(call, reason, tuple(told)), f"call {call.id} gets another room")
+
+    # from process to process
+
+    def adopt(self, adopted: Adopted) -> None:
+        """Go on with a call that another process left: it waits for both parties, in a room of ours."""
+        call = live_call(adopted, now(), self._timers.reconnect_window_s)
+        self._registry.add(call)
+        self._lifecycle.meter.follow(call, adopted.call.billed_units)
+        told = call_events.interrupted(call, call.interruption) if adopted.was_talking and call.interruption else ()
+        self.move_media(call, "node_draining" if adopted.reason == "moved" else "node_lost", told)
+        logger.warning("call %s goes on here, after %d units", call.id, adopted.call.billed_units)
+
+    async def hand_over(self, within_s: float) -> None:
+        """Leave the connected calls to the process that comes next, with what is known of them."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                await asyncio.gather(*(self._hand_over(call) for call in self._registry.connected()))
+        for call in self._registry.connected():
+            self._lifecycle.leave(call)
+
+    async def _hand_over(self, call: LiveCall) -> None:
+        async with call.lock:
+            if call.live:
+                await self._interrupt(call, "moved", None, "the node stops")
+                self._lifecycle.leave(call)
+
+    # inside
+
+    async def _move_media(self, call: LiveCall, reason: MoveReason, told: Iterable[NewEvent]) -> None:
+        async with call.lock:
+            if call.live and reason == "worker_died":
+                await self._interrupt(call, reason, None, "its worker died")
+            room = await self._open_room(call)
+            if room is None:
+                return
+            move = MediaMove(
+                call_id=call.id,
+                epoch=call.epoch,
+                worker=room.worker_index,
+                reason=reason,
+                at_ms=now().utc_ms,
+                told=(*told, *call_events.media_moved(call, room.epoch, reason)),
+            )
+            if not await self._stored(call, partial(self._journal.move_media, move)):
+                room.close()
+                return
+            call.epoch = room.epoch
+            self._lifecycle.enter_room(call, room)
+            logger.info("call %s is in room %d, on worker %d", call.id, room.epoch, room.worker_index)
+
+    async def _open_room(self, call: LiveCall) -> Room | None:
+        """A room with the next number, as soon as a worker can take it; None where the call ends before."""
+        while call.live:
+            try:
+                return await self._rooms.open(call.id, call.parties, call.epoch + 1)
+            except WorkerUnavailable as error:
+                logger.debug("call %s waits for a worker: %s", call.id, error)
+                await asyncio.sleep(LOOK_FOR_ROOM_EVERY_S)
+        return None
+
+    async def _stored(self, call: LiveCall, change: Callable[[], Awaitable[object]]) -> bool:
+        """Make a change, trying until it is stored. False where the call ends before that, or is another node's."""
+        while call.live:
+            try:
+                await change()
+            except StaleState:  # an earlier try was stored after all: nobody else moves the call while it is locked
+                return True
+            except LedgerUnavailable as error:
+                logger.warning("call %s waits for the ledger: %s", call.id, error)
+                await asyncio.sleep(RETRY_EVERY_S)
+            except (Fenced, UnknownCall) as error:
+                logger.warning("call %s is not ours any more: %s", call.id, error)
+                self._lifecycle.lose(call)
+            else:
+                return True
+        return False
+
+
+def talked_until(call: LiveCall, proven: Moment) -> Talked:
+    """What is to be stored of a call's clock: no more than was proven."""
+    return Talked(call.clock.talked_ms_at(proven.monotonic), proven.utc_ms)
+
+
+def live_call(adopted: Adopted, present: Moment, window_s: float) -> LiveCall:
+    """The call as it lives here, interrupted, from what is stored of it."""
+    stored = adopted.call
+
+    def moment(utc_ms: int) -> Moment:
+        return Moment(present.monotonic - (present.utc_ms - utc_ms) / 1000, utc_ms)
+
+    call = LiveCall(stored.id, stored.user_id, stored.otomo_id, stored.price_per_minute, moment(stored.created_at_ms))
+    call.state, call.epoch = stored.state, stored.epoch
+    call.accepted = stored.exclusive
+    call.matched_at = moment(stored.accepted_at_ms or stored.created_at_ms)
+    call.connected_at = moment(stored.connected_at_ms or stored.created_at_ms)
+    call.clock = TalkClock(stored.talked_ms / 1000)
+    since = moment(adopted.since_ms)
+    for party in call.liveness.values():
+        party.prove(since.monotonic)
+    if adopted.worker_died_at_ms is not None:
+        call.worker_died_at = moment(adopted.worker_died_at_ms).monotonic
+    until = shifted(present, present.monotonic + window_s)
+    call.interruption = Interruption("node_lost", None, since, present, until)
+    return call

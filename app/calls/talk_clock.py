@@ -1,0 +1,41 @@
+"""For how long both parties of a call were there: the clock that everything about its length and price goes by.
+
+It runs while both are proven to be there and stands while the call is interrupted. It counts seconds of the monotonic
+clock, and crosses processes as a number of milliseconds.
+"""
+
+from __future__ import annotations
+
+
+class TalkClock:
+    """Stands at ``talked_s`` until it is started."""
+
+    __slots__ = ("_since", "_talked_s")
+
+    def __init__(self, talked_s: float = 0.0) -> None:
+        self._talked_s = talked_s
+        self._since: float | None = None
+
+    @property
+    def runs(self) -> bool:
+        return self._since is not None
+
+    def start(self, at: float) -> None:
+        """Run from that moment on; where it runs already it goes on."""
+        if self._since is None:
+            self._since = at
+
+    def stop(self, at: float) -> None:
+        """Stand still since that moment: what it counted after it was not talked."""
+        self._talked_s, self._since = self.talked_at(at), None
+
+    def talked_at(self, at: float) -> float:
+        """Seconds talked by a moment; never less than when it began to run."""
+        return self._talked_s + (max(0.0, at - self._since) if self._since is not None else 0.0)
+
+    def talked_ms_at(self, at: float) -> int:
+        return round(1000 * self.talked_at(at))
+
+    def reaches(self, talked_s: float) -> float | None:
+        """When so much will have been, or was, talked; None while it stands."""
+        return None if self._since is None else self._since + talked_s - self._talked_s
