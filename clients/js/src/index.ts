@@ -1,0 +1,16 @@
+export { Voiceplane } from './voiceplane';
+export type { ConnectionState, VoiceplaneEvents, VoiceplaneOptions } from './voiceplane';
+export { Call } from './call';
+export type { CallOptions, JoinOptions } from './call';
+export type { CallEvents, CallSummary } from './call-events';
+export { VoiceplaneError } from './errors';
+export type { ErrorCode, Problem } from './errors';
+export type { MicrophoneChoice, SilenceCause } from './microphone';
+export type { PreflightReport } from './preflight';
+export type { Quality } from './quality';
+export type { ServerEvent } from './socket';
+export type { CallState } from './states';
+export type { CallStats } from './stats';
+export type { Token } from './token';
+export type { QualityReport } from './watch';
+export type { OtomoStatus } from './wire';

@@ -1,0 +1,77 @@
+// What a call hears: one stream that stays the same, played unless the page does that itself, and how loud it is.
+import { LevelMeter } from './engine';
+import type { Engine } from './engine';
+import { Playback } from './playback';
+import type { Ear } from './room';
+
+export interface SoundHooks {
+  blocked: (isBlocked: boolean) => void;
+  /** The other party is muted, or not any more. */
+  muted: (isMuted: boolean) => void;
+}
+
+export class Sound {
+  readonly stream = new MediaStream();
+  #isMuted = false;
+  readonly #meters = new Map<Ear, LevelMeter>();
+  readonly #playback: Playback | null;
+
+  constructor(
+    private readonly engine: Engine,
+    plays: boolean,
+    private readonly hooks: SoundHooks,
+  ) {
+    this.#playback = plays ? new Playback(hooks.blocked) : null;
+  }
+
+  get isMuted(): boolean {
+    return this.#isMuted;
+  }
+
+  get isBlocked(): boolean {
+    return this.#playback?.isBlocked ?? false;
+  }
+
+  get level(): number {
+    const heard = [...this.#meters].filter(([ear]) => ear.isParty && !ear.isPaused);
+    return Math.max(0, ...heard.map(([, meter]) => meter.level));
+  }
+
+  /** Whether anybody sends who is not muted. */
+  get expectsSound(): boolean {
+    return [...this.#meters.keys()].some((ear) => !ear.isPaused);
+  }
+
+  add(ear: Ear): void {
+    const { track, rtpReceiver } = ear.consumer;
+    this.#meters.set(ear, new LevelMeter(this.engine, track, rtpReceiver ?? null));
+    this.stream.addTrack(track);
+    this.#playback?.add(track);
+    this.pausedChanged();
+  }
+
+  remove(ear: Ear): void {
+    this.#meters.get(ear)?.close();
+    this.#meters.delete(ear);
+    this.stream.removeTrack(ear.consumer.track);
+    this.#playback?.remove(ear.consumer.track);
+    if (this.#meters.size) this.pausedChanged(); // nobody there at all is no mute: a room changes
+  }
+
+  pausedChanged(): void {
+    const parties = [...this.#meters.keys()].filter((ear) => ear.isParty);
+    const isMuted = parties.length > 0 && parties.every((ear) => ear.isPaused);
+    if (isMuted === this.#isMuted) return;
+    this.#isMuted = isMuted;
+    this.hooks.muted(isMuted);
+  }
+
+  start(): Promise<boolean> {
+    return this.#playback?.start() ?? Promise.resolve(true);
+  }
+
+  close(): void {
+    for (const ear of [...this.#meters.keys()]) this.remove(ear);
+    this.#playback?.close();
+  }
+}
