@@ -13,7 +13,7 @@ from native_wheel import BuildCarried, arguments
 
 class BuildCarriedWithPages(BuildCarried):
     def carry(self):
-        self.make("app.web.build")
+        self.make("app.web.build", "app/web/built", Path("clients/js").resolve())
         super().carry()
 
 

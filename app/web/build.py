@@ -1,8 +1,8 @@
-"""``python -m app.web.build [FOLDER]``: what the browser pages need of other people, from npm into ``built/``.
+"""``python -m app.web.build [FOLDER [CLIENT]]``: what browsers get that is not a page's own source, into ``built/``.
 
-The demo is bundled with mediasoup-client, and Swagger UI's few files are copied. Nothing built is committed, nothing of
-npm's gets into the checkout (packages lie in the per-user cache, by their lock file), and no package's script is run.
-Knows nothing of how the pages are served.
+The browser's client (``clients/js``) is bundled with mediasoup-client, and Swagger UI's few files are copied. Nothing built
+is committed, nothing of npm's gets into the checkout (packages lie in the per-user cache, by their lock file), and no
+package's script is run. Knows nothing of how the files are served.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from worker_bridge.native.tools import Progress
 
 HERE: Final = Path(__file__).parent
 BUILT: Final = HERE / "built"
-DEMO: Final = HERE / "demo" / "main.js"
+CLIENT: Final = HERE.parents[1] / "clients" / "js"
+BUNDLE: Final = "voiceplane.js"
 MANIFESTS: Final = ("package.json", "package-lock.json")
 SWAGGER_UI: Final = ("swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png", "LICENSE", "NOTICE")
 LICENSES: Final = "licenses.txt"
@@ -31,21 +32,37 @@ STAMP: Final = "stamp"  # names what the folder was built from
 TIMEOUT_S: Final = 300  # npm over a slow line
 
 
-def build(progress: Progress, folder: Path = BUILT) -> None:
-    """Fill ``folder``, unless it holds what would come out. Raises ``NativeError`` where it can't be done."""
-    stamp = stamp_of([Path(__file__), *(HERE / name for name in MANIFESTS), *HERE.glob("*/*.js")])
+def build(progress: Progress, folder: Path = BUILT, client: Path = CLIENT) -> None:
+    """Fill ``folder``, unless it holds what would come out. ``client`` has the sources of the browser's client.
+
+    Raises ``NativeError`` where it can't be done.
+    """
+    sources = sorted((client / "src").glob("*.ts"))
+    if not sources:
+        raise NativeError(f"{client} has no sources of the browser's client: build in a checkout")
+    stamp = stamp_of([Path(__file__), *(HERE / name for name in MANIFESTS), *sources])
     if (folder / STAMP).is_file() and (folder / STAMP).read_text() == stamp:
         return
     modules = packages(progress)
-    progress("bundling the browser pages")
+    progress("bundling the browser's client")
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".built-") as scratch:
         fresh = Path(scratch) / "built"
-        used = bundle(DEMO, fresh / "demo.js", modules)
+        used = bundle_client(client, fresh / "client", modules)
         (fresh / LICENSES).write_text(licenses(modules / name for name in used), encoding="utf-8")
         copy_swagger_ui(modules / "swagger-ui-dist", fresh / "swagger-ui")
         (fresh / STAMP).write_text(stamp)
         shutil.rmtree(folder, ignore_errors=True)
         fresh.rename(folder)
+
+
+def bundle_client(client: Path, target: Path, modules: Path) -> list[str]:
+    """The client in a folder of ``target`` that is named after the bundle's hash. Returns the packages in it."""
+    scratch = target / "new"
+    quiet = client / "src" / "quiet.ts"  # in place of a package that looks into the page's storage
+    options = ("--sourcemap", f"--alias:debug={quiet}")
+    used = bundle(client / "src" / "index.ts", scratch / BUNDLE, modules, options=options)
+    scratch.rename(target / hashlib.sha256((scratch / BUNDLE).read_bytes()).hexdigest()[:16])
+    return used
 
 
 def stamp_of(files: Iterable[Path]) -> str:
@@ -79,7 +96,9 @@ def install(manifests: Path, folder: Path, progress: Progress) -> None:
     tools.run("fetching the packages of the browser pages", command, folder=folder, timeout=TIMEOUT_S)
 
 
-def bundle(source: Path, target: Path, modules: Path, form: str = "esm") -> list[str]:
+def bundle(
+    source: Path, target: Path, modules: Path, form: str = "esm", options: Iterable[str] = ()
+) -> list[str]:
     """One file of a script and all that it imports. Returns the names of the packages that went into it.
 
     esbuild is run as the program that it is: what npm puts on the path is a script, which wants a node.
@@ -89,8 +108,8 @@ def bundle(source: Path, target: Path, modules: Path, form: str = "esm") -> list
         raise NativeError(f"esbuild has no program for this machine in {modules}: delete that folder and build again")
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(suffix=".json") as meta:
-        options = ["--bundle", f"--format={form}", "--target=es2022", "--minify", "--legal-comments=none"]
-        command = [str(program), str(source), *options, f"--outfile={target}", f"--metafile={meta.name}"]
+        usual = ["--bundle", f"--format={form}", "--target=es2022", "--minify", "--legal-comments=none"]
+        command = [str(program), str(source), *usual, *options, f"--outfile={target}", f"--metafile={meta.name}"]
         tools.run(f"bundling {source.name}", command, folder=source.parent, env={"NODE_PATH": str(modules)})
         inputs = json.loads(Path(meta.name).read_bytes())["inputs"]
     return sorted({package_of(path) for path in inputs if "node_modules/" in path})
@@ -120,5 +139,5 @@ def copy_swagger_ui(package: Path, target: Path) -> None:
 
 
 if __name__ == "__main__":
-    target = Path(sys.argv[1]).absolute() if sys.argv[1:] else BUILT
-    sys.exit(tools.as_program("the browser pages can't be built", lambda progress: build(progress, target)))
+    folders = [Path(argument).absolute() for argument in sys.argv[1:]]
+    sys.exit(tools.as_program("the browser pages can't be built", lambda progress: build(progress, *folders)))

@@ -1,7 +1,8 @@
-"""The pages for browsers: an admins' dashboard and a demo. Static files, public, without any data of ours.
+"""The pages for browsers, an admins' dashboard and a demo, and the client that pages are written with. Static files,
+public, without any data of ours.
 
 Each page may load its own files and talk to its own origin, and nothing else (Content Security Policy Level 3). What a
-page shows it asks of the API with a token like any client. What the demo's client is built from: ``app.web.build``.
+page shows it asks of the API with a token like any client. What the client is built from: ``app.web.build``.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from app.errors import NOT_FOUND
 from app.http.middleware import public
 from app.keys import SETTINGS
 from app.openapi.declaration import answers
-from app.web.build import BUILT, HERE
+from app.web.build import BUILT, BUNDLE, HERE
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; media-src 'self'; "
@@ -29,6 +30,17 @@ HTML = ("text/html",)
 KINDS = MappingProxyType({".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"})
 NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")  # no path, and nothing that a file system refuses to look for
 ASSET = tuple(KINDS.values())
+
+CLIENT_KINDS = MappingProxyType({BUNDLE: "text/javascript", f"{BUNDLE}.map": "application/json"})
+FOR_ANY_PAGE = MappingProxyType(  # code that anybody may read, for pages of other origins, isolated ones included
+    {
+        "Access-Control-Allow-Origin": "*",
+        "Cross-Origin-Resource-Policy": "cross-origin",
+        "X-Content-Type-Options": "nosniff",
+    }
+)
+VERSION = re.compile(r"[0-9a-f]{16}")
+FOR_EVER = "public, max-age=31536000, immutable"  # RFC 8246
 
 LOOPBACK_HOST = re.compile(
     r"(localhost|[a-z0-9.-]+\.localhost|127(\.[0-9]{1,3}){3}|\[::1\])(:[0-9]{1,5})?", re.IGNORECASE
@@ -75,7 +87,7 @@ class Page:
 
 
 DASHBOARD = Page((HERE / "dashboard", HERE / "shared"))
-DEMO = Page((HERE / "demo", HERE / "shared", BUILT), microphone=True)
+DEMO = Page((HERE / "demo", HERE / "shared"), microphone=True)
 
 
 @routes.get("/")
@@ -126,6 +138,38 @@ async def get_demo_asset(request: web.Request) -> web.StreamResponse:
     """A file of the demo page."""
     require_demo(request)
     return DEMO.asset(request.match_info["name"])
+
+
+@routes.get("/client/{name}")
+@public
+@answers({200: tuple(CLIENT_KINDS.values())}, NOT_FOUND)
+async def get_client(request: web.Request) -> web.StreamResponse:
+    """The browser's client as one module, `voiceplane.js`, as this server has it.
+
+    `Content-Location` (RFC 9110 §8.7) names where the same stays for ever.
+    """
+    name = request.match_info["name"]
+    found = next(BUILT.glob(f"client/*/{BUNDLE}"), None)
+    if found is None:
+        raise web.HTTPNotFound
+    headers = {hdrs.CACHE_CONTROL: "no-cache", "Content-Location": f"{found.parent.name}/{name}"}
+    return client_file(found.parent.name, name, headers)
+
+
+@routes.get("/client/{version}/{name}")
+@public
+@answers({200: tuple(CLIENT_KINDS.values())}, NOT_FOUND)
+async def get_client_version(request: web.Request) -> web.StreamResponse:
+    """The same under the name of its content, which a browser asks for once."""
+    return client_file(request.match_info["version"], request.match_info["name"], {hdrs.CACHE_CONTROL: FOR_EVER})
+
+
+def client_file(version: str, name: str, headers: Mapping[str, str]) -> web.FileResponse:
+    """Raises HTTPNotFound for whatever is none."""
+    kind, file = CLIENT_KINDS.get(name), BUILT / "client" / version / name
+    if kind is None or not VERSION.fullmatch(version) or not file.is_file():
+        raise web.HTTPNotFound
+    return web.FileResponse(file, headers={**FOR_ANY_PAGE, hdrs.CONTENT_TYPE: f"{kind}; charset=utf-8", **headers})
 
 
 def require_demo(request: web.Request) -> None:
