@@ -25,7 +25,7 @@ LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-ha
   --custom-compile-command 'make lock'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test run test lint types test-debug test-openapi test-sanitize bench docs demo wheel wheel-bridge wheel-check lock clean
+.PHONY: help setup setup-test run test lint types test-debug test-openapi test-sanitize bench docs demo client wheel wheel-bridge wheel-check lock clean
 
 help: ## Show what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,8 +67,12 @@ bench: setup-test ## Measure; prints JSON
 docs: setup-test ## Make the bridge's reference from its docstrings, in build/docs/
 	$(BIN)/python -m pdoc worker_bridge --output-directory build/docs
 
+client: setup-test ## Check the browser's client, and pack it for npm, in dist/
+	cd clients/js && npm ci --ignore-scripts --no-audit --no-fund && npm run lint && npm run check && npm run build
+	mkdir -p dist && cp LICENSE clients/js/ && cd clients/js && npm pack --pack-destination ../../dist
+
 wheel: setup ## Make the server's wheel, which brings its worker, in dist/
-	rm -f dist/voiceplane-*
+	rm -f dist/voiceplane-*.whl
 	$(WHEEL) .
 
 wheel-bridge: setup ## Make a wheel of worker_bridge alone, worker inside, in dist/
@@ -89,7 +93,7 @@ lock: $(VENV)/.ready-test ## Renew the lock files, of what pyproject.toml allows
 	$(LOCK) --upgrade --group npm -o worker_bridge/native/npm.txt
 
 clean: ## Remove what was built in this folder; data/ stays, and so does the worker in the per-user cache
-	rm -rf $(VENV) build dist *.egg-info wheels/bridge/build wheels/bridge/*.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis */_*.so app/web/built
+	rm -rf $(VENV) build dist *.egg-info wheels/bridge/build wheels/bridge/*.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis */_*.so app/web/built clients/js/build clients/js/dist clients/js/node_modules clients/js/LICENSE
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 $(VENV)/.ready: pyproject.toml setup.py wheels/native_wheel.py requirements/build.txt requirements/node.txt $(wildcard worker_bridge/native/codec/*)

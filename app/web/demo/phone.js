@@ -1,15 +1,22 @@
-// One party's phone: what happens when, and what is true now. Draws nothing; whoever draws is told of each change.
-import { Media } from './media.js';
-import { Socket } from './socket.js';
-import { awake, microphone, NoMicrophone, testTone, wake } from './sound.js';
+// One party's phone: what happens when, and what is true now. Draws nothing; whoever draws is told of each change. Sockets,
+// media and microphones are the client's.
+import { Voiceplane } from '../../client/voiceplane.js'; // where the server has it: this file is at demo/assets/
+import { awake, testTone, wake } from './sound.js';
 import { SoundWatch } from './watch.js';
 
-const LIVE = ['requesting', 'ringing', 'matched', 'connecting', 'talking'];
+const SOCKETS = { connected: 'up', reconnecting: 'down' };
+const PHASES = { ringing: 'ringing', connecting: 'joining', talking: 'talking', interrupted: 'talking' };
+const MICROPHONE_FAILURES = {
+  MICROPHONE_DENIED: 'denied',
+  MICROPHONE_MISSING: 'missing',
+  MICROPHONE_BUSY: 'busy',
+  INSECURE_PAGE: 'insecure',
+};
 
 export class Phone {
-  // `changed(state)` after every change, `told(type, payload)` for every event, `heard(track, receiver)` for the other's sound.
-  constructor(session, { changed, told, heard }) {
-    Object.assign(this, { session, changed, told, heard });
+  // `changed(state)` after every change, `told(type, payload)` for every event.
+  constructor(session, { changed, told }) {
+    Object.assign(this, { session, changed, told, call: null });
     this.state = { phase: 'starting', role: session.role, socket: 'up', otomo: 'offline', callId: null };
   }
 
@@ -20,32 +27,56 @@ export class Phone {
 
   async start() {
     await this.session.open();
-    const { otomoStatus, balance, pricePerMinute, unitSeconds } = this.session;
+    const { otomoStatus, balance, pricePerMinute, unitSeconds, token, otomoId } = this.session;
     this.set({ otomo: otomoStatus, balance, price: pricePerMinute, unit: unitSeconds });
-    this.socket = new Socket(
-      this.session,
-      (type, payload) => this.take(type, payload),
-      (socket) => this.set({ socket }),
-    );
-    await this.socket.connect();
+    let first = token;
+    const fresh = () => {
+      const given = first ?? this.session.freshToken();
+      first = null;
+      return given;
+    };
+    this.client = new Voiceplane({ url: new URL('.', location.href), token: fresh });
+    this.client.on('event', ({ type, payload }) => this.take(type, payload));
+    this.client.on('state', ({ state, error }) => {
+      if (error?.code === 'REPLACED') this.set({ socket: 'replaced' });
+      else if (SOCKETS[state]) this.set({ socket: SOCKETS[state] });
+    });
+    this.client.on('incoming', (call) => this.ring(call));
+    this.client.on('wallet', ({ balance: left }) => this.set({ balance: left }));
+    this.client.on('otomos', (one) => {
+      if (one.otomoId === otomoId) this.set({ otomo: one.status }); // of all otomos one is ours
+    });
+    await this.client.connect();
     await this.lookForCall();
   }
 
   // A page that was reloaded may still be in a call: the server knows, and says so.
   async lookForCall() {
-    const [call] = (await this.session.ask('GET', 'calls?limit=1')).calls;
-    if (!call || !LIVE.includes(call.state)) return this.set({ phase: 'ready' });
-    const { callId, connectedAt, billedPoints: charged } = call;
-    this.set({ callId, charged, connectedAt: connectedAt && Date.parse(connectedAt), price: call.pricePerMinute });
-    const unanswered = { user: 'ringing', otomo: 'incoming' }[this.state.role];
-    this.set({ phase: call.acceptedAt ? 'rejoin' : unanswered });
+    const call = await this.client.current();
+    if (!call) return this.set({ phase: 'ready' });
+    if (call === this.call) return; // it rings already
+    this.follow(call);
+    this.set({ phase: call.state === 'ringing' ? 'ringing' : 'rejoin' });
   }
 
   take(type, payload) {
-    const { callId, otomoId } = payload;
-    if (type === 'otomo_status' && otomoId !== this.session.otomoId) return; // of all otomos; one is ours
-    this.told(type, payload);
-    if (callId === undefined || callId === this.state.callId || type === 'incoming_call') EVENTS[type]?.(this, payload);
+    const isOfAnother = type === 'otomo_status' && payload.otomoId !== this.session.otomoId;
+    if (!isOfAnother) this.told(type, payload);
+    const isOver = type === 'call_end' && payload.callId === this.state.callId;
+    if (isOver && this.state.phase === 'elsewhere') this.end({ ...payload, wasConnected: true });
+  }
+
+  ring(call) {
+    this.follow(call);
+    this.set({ phase: 'incoming', problem: null });
+  }
+
+  // Its phase is set next.
+  follow(call) {
+    this.call = call;
+    const { callId, pricePerMinute: price, connectedAt } = call;
+    Object.assign(this.state, NEW_CALL, { callId, price, connectedAt: connectedAt?.getTime() ?? null })
+    for (const [name, does] of Object.entries(EVENTS)) call.on(name, (payload) => does(this, payload));
   }
 
   // Everything that a person starts comes through here: one thing at a time, and a failure is shown where it happened.
@@ -64,45 +95,49 @@ export class Phone {
   }
 
   fail(error) {
-    if (!(error instanceof NoMicrophone))
-      this.set({ problem: error, ...(error.code === 'OTOMO_OFFLINE' && { otomo: 'offline' }) });
-    else if (this.state.phase === 'microphone') this.set({ phase: 'refused', why: error.why }); // else the call is over
+    const why = MICROPHONE_FAILURES[error.code];
+    if (error.code === 'CALL_ENDED') return; // that is said already
+    if (!why) this.set({ problem: error, ...(error.code === 'OTOMO_OFFLINE' && { otomo: 'offline' }) });
+    else if (this.state.phase === 'microphone') this.set({ phase: 'refused', why }); // else the call is over
   }
 
-  // Runs `next` with a track to send. Where there is no microphone `next` waits for what the person decides.
-  async withSound(next, { tone = false } = {}) {
+  // Runs `next` with the browser's microphone or a tone. Where there is none `next` waits for what the person decides.
+  async withSound(next, microphone) {
     const { phase } = this.state;
-    this.next = next;
-    if (!tone) this.set({ phase: 'microphone', before: phase === 'refused' ? this.state.before : phase });
-    const track = tone ? testTone() : await microphone();
-    if (!tone && this.state.phase !== 'microphone') return track.stop(); // the call ended while the browser asked
-    this.track?.stop();
-    Object.assign(this, { track, tone });
-    this.set({ phase: this.state.before });
+    const before = phase === 'refused' ? this.state.before : phase;
+    Object.assign(this, { next, tone: microphone ?? null });
+    this.set({ phase: 'microphone', before });
     try {
-      await next();
+      await next({ microphone });
     } catch (error) {
-      track.stop(); // no call, no microphone
+      microphone?.stop(); // it is this page's own
+      if (!MICROPHONE_FAILURES[error.code] && this.state.phase === 'microphone') this.set({ phase: before });
       throw error;
     }
+    if (this.state.phase !== 'ended') this.set({ sending: this.call.state !== 'ringing' });
   }
 
-  call() {
-    return this.withSound(async () => {
-      const { callId } = await this.socket.command('call_request', { otomoId: this.session.otomoId });
-      this.set({ ...NEW_CALL, callId, phase: 'ringing', price: this.session.pricePerMinute });
+  ask() {
+    return this.withSound(async (options) => {
+      this.follow(await this.client.call(this.session.otomoId, options));
+      this.set({ phase: PHASES[this.call.state], price: this.session.pricePerMinute });
+      this.listen();
     });
   }
 
   accept() {
-    return this.withSound(async () => {
-      await this.socket.command('call_accept', { callId: this.state.callId });
-      await this.join();
+    return this.withSound(async (options) => {
+      await this.call.accept(options);
+      this.listen();
     });
   }
 
   rejoin() {
-    return this.withSound(() => this.join());
+    return this.withSound(async (options) => {
+      await this.call.join(options);
+      this.set({ phase: PHASES[this.call.state], theirMuted: this.call.isRemoteMuted });
+      this.listen();
+    });
   }
 
   tryAgain() {
@@ -110,46 +145,39 @@ export class Phone {
   }
 
   useTone() {
-    return this.withSound(this.next, { tone: true });
+    return this.withSound(this.next, testTone());
   }
 
-  async join() {
-    this.set({ phase: this.state.connectedAt ? 'talking' : 'joining' });
-    const media = (this.media = new Media(this.session, this.state.callId, this.heard));
-    try {
-      this.set({ theirMuted: await media.join(this.track) });
-    } catch (error) {
-      if (this.media !== media) return; // the call ended meanwhile, which is said already
-      await this.hangUp().catch(() => {});
-      throw error;
-    }
-    if (this.media !== media) return;
-    this.set({ sending: true });
+  listen() {
+    const { call } = this;
     this.watch = new SoundWatch(
-      media,
-      () => ({ muted: this.state.muted, theirMuted: this.state.theirMuted, toneless: this.tone && !awake() }),
-      (fault) => this.set({ fault }),
+      call,
+      () => this.tone && !awake(),
+      (fault) => {
+        if (this.call === call && call.state !== 'ringing') this.set({ fault });
+      },
     );
   }
 
-  async hangUp() {
-    const { phase, role, callId } = this.state;
-    const unanswered = { user: 'call_cancel', otomo: 'call_reject' }[role];
-    await this.socket.command(['ringing', 'incoming'].includes(phase) ? unanswered : 'call_end', { callId });
+  hangUp() {
+    return this.call.hangUp();
+  }
+
+  hear() {
+    return this.call.startAudio();
   }
 
   async mute() {
     const muted = !this.state.muted;
-    await this.media.mute(muted);
+    await this.call.mute(muted);
     this.set({ muted });
   }
 
-  end(outcome) {
+  end({ reason, wasConnected: connected, durationSeconds: seconds, totalChargedPoints: points }) {
     this.watch?.stop();
-    this.media?.close();
-    this.track?.stop();
-    this.media = this.track = null;
-    this.set({ ...NEW_CALL, ...outcome, phase: 'ended' });
+    this.tone?.stop();
+    this.call = this.watch = this.tone = null;
+    this.set({ ...NEW_CALL, outcome: { reason, connected, seconds, points }, phase: 'ended' });
   }
 }
 
@@ -161,44 +189,29 @@ const NEW_CALL = {
   muted: false,
   theirMuted: false,
   sending: false,
+  blocked: false,
   fault: null,
   outcome: null,
   deadlineAt: null,
 };
 
 const EVENTS = {
-  otomo_status: (phone, { status }) => phone.set({ otomo: status }),
-  incoming_call(phone, { callId, pricePerMinute: price }) {
-    phone.set({ ...NEW_CALL, callId, price, phase: 'incoming', problem: null });
+  accepted(phone) {
+    if (phone.state.phase !== 'microphone' || phone.call.direction === 'incoming')
+      phone.set({ phase: phone.call.isJoined ? 'joining' : 'rejoin', sending: phone.call.isJoined }); // or reloaded while it rang
   },
-  call_accepted(phone) {
-    if (phone.session.role === 'otomo') {
-      if (!phone.track) phone.set({ phase: 'elsewhere' }); // another window has answered
-    } else if (phone.track) phone.join().catch((error) => phone.fail(error));
-    else phone.set({ phase: 'rejoin' }); // reloaded while it rang
+  connected(phone) {
+    phone.set({ connectedAt: Date.now(), ...(phone.call.isJoined && { phase: 'talking' }) });
   },
-  producer_added(phone, { producerId }) {
-    const { media } = phone;
-    media?.receive(producerId).catch((error) => {
-      if (phone.media === media) phone.fail(error); // else the call ended meanwhile, which is said already
-    });
-  },
-  producer_paused(phone, { role }) {
-    if (role === phone.session.role) phone.set({ problem: { code: 'FLOOD' } });
-    else phone.set({ theirMuted: true });
-  },
-  producer_resumed: (phone) => phone.set({ theirMuted: false }),
-  call_connected(phone) {
-    const { phase } = phone.state;
-    phone.set({ connectedAt: Date.now(), phase: phone.media ? 'talking' : phase === 'rejoin' ? phase : 'elsewhere' });
-  },
-  call_tick(phone, { totalChargedPoints: charged, chargedPoints, tickNumber: ticks, userBalance }) {
+  tick(phone, { totalChargedPoints: charged, chargedPoints, tickNumber: ticks, userBalance }) {
     phone.set({ charged, ticks, lastCharge: chargedPoints, ...(userBalance != null && { balance: userBalance }) });
   },
-  wallet_update: (phone, { balance }) => phone.set({ balance }),
-  node_draining: (phone, { deadlineAt }) => phone.set({ deadlineAt }),
-  call_end(phone, { reason, durationSeconds, totalChargedPoints }) {
-    const connected = Boolean(phone.state.connectedAt);
-    phone.end({ outcome: { reason, connected, seconds: durationSeconds, points: totalChargedPoints } });
+  remotemuted: (phone, { muted }) => phone.set({ theirMuted: muted }),
+  playback: (phone, { blocked }) => phone.set({ blocked }),
+  draining: (phone, { deadlineAt }) => phone.set({ deadlineAt }),
+  error: (phone, error) => phone.fail(error),
+  ended(phone, summary) {
+    if (summary.reason === 'elsewhere') phone.set({ phase: 'elsewhere', sending: false });
+    else phone.end(summary);
   },
 };

@@ -34,6 +34,7 @@ export type ErrorCode =
   | 'MICROPHONE_BUSY'
   | 'INSECURE_PAGE' // browsers give a microphone to https: and to localhost alone
   | 'BROWSER_UNSUPPORTED'
+  | 'FLOOD' // the server has paused a microphone that sent too much
   | 'MEDIA_FAILED'; // the browser refused what it should send or receive
 
 export interface Problem {

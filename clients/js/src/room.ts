@@ -52,6 +52,7 @@ export class Room {
     readonly sending: types.Transport,
     readonly receiving: types.Transport,
     readonly epoch: number,
+    readonly serverAddresses: readonly string[],
   ) {
     for (const transport of [sending, receiving]) {
       transport.on('connectionstatechange', () => options.hooks.changed());
@@ -71,7 +72,7 @@ export class Room {
       const [send, recv] = opened as [OpenedTransport, OpenedTransport];
       if (send.epoch !== recv.epoch)
         throw new VoiceplaneError('ROOM_NOT_FOUND', 'the room moved meanwhile', { status: 503 });
-      room = new Room(options, send.transport, recv.transport, send.epoch);
+      room = new Room(options, send.transport, recv.transport, send.epoch, send.addresses);
       options.hooks.begun(room);
       await room.#begin(signal);
       return room;
@@ -217,6 +218,7 @@ export class Room {
 interface OpenedTransport {
   transport: types.Transport;
   epoch: number;
+  addresses: readonly string[];
 }
 
 async function openTransport(
@@ -242,7 +244,11 @@ async function openTransport(
       done({ id: answer.producerId });
     }, failed);
   });
-  return { transport, epoch: mediaEpoch };
+  return { transport, epoch: mediaEpoch, addresses: [...new Set(iceCandidates.map(asWritten))] };
+}
+
+function asWritten({ address, port }: types.IceCandidate): string {
+  return `${address.includes(':') ? `[${address}]` : address}:${port}`;
 }
 
 const DONE_CODES = ['ALREADY_CONNECTED', 'ALREADY_RESUMED'];

@@ -11,6 +11,10 @@ export interface CallStats {
   roundTripMs: number | null;
   /** How media gets to the server: `relay` is TURN. */
   path: 'udp' | 'tcp' | 'relay' | null;
+  /** How far the two transports are: sound can't come while one is not connected. */
+  connection: { sending: RTCPeerConnectionState; receiving: RTCPeerConnectionState };
+  /** Where the server says that its media is, as in `192.0.2.1:40000`. */
+  serverAddresses: readonly string[];
   /** The sound that the microphone gave since it was opened, as a sum of squares by time. */
   microphoneEnergy: number | null;
 }
@@ -38,6 +42,8 @@ export async function statsOf(room: Room): Promise<CallStats> {
     jitterMs: inMs(Math.max(-1, ...arrived.map((one) => numberOf(one, 'jitter') ?? -1))),
     roundTripMs: inMs(numberOf(remote, 'roundTripTime') ?? numberOf(pair, 'currentRoundTripTime') ?? -1),
     path: pathOf(sent, pair),
+    connection: { sending: room.sending.connectionState, receiving: room.receiving.connectionState },
+    serverAddresses: room.serverAddresses,
     microphoneEnergy: numberOf(
       sent.find((one) => one.type === 'media-source'),
       'totalAudioEnergy',

@@ -11,6 +11,7 @@ from playwright.async_api import BrowserContext, Page, WebSocketRoute, expect
 from app.settings import Settings
 from tests.conftest import Server, serving
 from tests.integration.browser.everybody import is_for_everybody
+from tests.integration.firefox.nodes import PEERS
 
 PHONE = {"width": 360, "height": 740}
 UNIT_S = 2.0
@@ -19,7 +20,8 @@ LOUD = re.compile(r"^([3-9]\d|100)$")  # a level that is more than noise
 DOMINANT_HZ = """async () => {
   const engine = new AudioContext();
   const analyser = new AnalyserNode(engine, { fftSize: 16384, smoothingTimeConstant: 0 });
-  const mediaStream = document.getElementById('speaker').srcObject;
+  const tracks = peers.all.flatMap((peer) => peer.getReceivers().map(({ track }) => track));
+  const mediaStream = new MediaStream(tracks.filter((track) => track.readyState === 'live' && !track.muted));
   new MediaStreamAudioSourceNode(engine, { mediaStream }).connect(analyser);
   await new Promise((done) => setTimeout(done, 600));
   const spectrum = new Float32Array(analyser.frequencyBinCount);
@@ -107,7 +109,9 @@ async def test_two_windows_hear_each_other_and_the_points_tick(node, launch, htt
 
 
 async def test_who_refuses_the_microphone_can_send_a_tone(node, launch):
-    user, otomo = await both_windows(await launch("--use-fake-ui-for-media-stream=deny"), node.base)
+    context = await launch("--use-fake-ui-for-media-stream=deny")
+    await context.add_init_script(PEERS)
+    user, otomo = await both_windows(context, node.base)
     await user.locator("#call").click()
     await in_phase("refused", user)
     await expect(user.locator("#hint")).to_contain_text("refused the microphone")

@@ -1,9 +1,6 @@
-// Who this window is, and the REST API as that party.
-import { request } from '../shared/request.js';
+// Who this window is: one party of a pair, with a token that the server gives to whoever opens the demo.
+import { request } from './request.js';
 
-const RENEW_BEFORE_MS = 5 * 60 * 1000; // of an hour
-
-// Who this window is: one party of a pair, with a token that is renewed before it expires.
 export class Session {
   constructor(role, pair) {
     Object.assign(this, { role, pair });
@@ -14,13 +11,10 @@ export class Session {
     Object.assign(this, await patiently(() => request('POST', 'demo/session', { body })));
   }
 
+  // A fresh one, whenever the client needs one.
   async freshToken() {
-    if (Date.parse(this.expiresAt) - Date.now() < RENEW_BEFORE_MS) await this.open();
+    await this.open();
     return this.token;
-  }
-
-  async ask(method, path, body) {
-    return request(method, path, { token: await this.freshToken(), body });
   }
 }
 
