@@ -57,6 +57,7 @@ TAGS: Final[Mapping[str, Tag]] = {
     ),
     "health": _HEALTH,
     "metrics": _HEALTH,
+    "client": Tag("Client", "What pages in a browser call with: `@voiceplane/client`, as a module."),
     "demo": Tag("Demo", "A page of two windows that call each other; there where the setting `DEMO` has it on."),
     "": Tag("Documents", "What describes this interface, and pages for people; no token is asked."),
 }
@@ -70,6 +71,7 @@ PATH_PARAMETERS: Final[Mapping[str, Parameter]] = {
     "user_id": Parameter("userId", Name, "the user", "alice"),
     "name": Parameter("name", Word, "the file's name", "base.css"),
     "otomo_id": Parameter("otomoId", Name, "the otomo", "hana"),
+    "version": Parameter("version", Word, "what its content is called, as in `Content-Location`", "4230f1a440447a8b"),
 }
 """By their names in the routes."""
 

@@ -1,14 +1,15 @@
 """``python -m app.web.build [FOLDER [CLIENT]]``: what browsers get that is not a page's own source, into ``built/``.
 
-The browser's client (``clients/js``) is bundled with mediasoup-client, and Swagger UI's few files are copied. Nothing built
-is committed, nothing of npm's gets into the checkout (packages lie in the per-user cache, by their lock file), and no
-package's script is run. Knows nothing of how the files are served.
+The browser's client (``clients/js``) is bundled with mediasoup-client, and Swagger UI's few files are copied. Nothing
+built is committed, nothing of npm's gets into the checkout (packages lie in the per-user cache, by their lock file), and
+no package's script is run. Knows nothing of how the files are served.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import sys
 import tempfile
@@ -61,8 +62,16 @@ def bundle_client(client: Path, target: Path, modules: Path) -> list[str]:
     quiet = client / "src" / "quiet.ts"  # in place of a package that looks into the page's storage
     options = ("--sourcemap", f"--alias:debug={quiet}")
     used = bundle(client / "src" / "index.ts", scratch / BUNDLE, modules, options=options)
+    name_sources(scratch / f"{BUNDLE}.map")
     scratch.rename(target / hashlib.sha256((scratch / BUNDLE).read_bytes()).hexdigest()[:16])
     return used
+
+
+def name_sources(path: Path) -> None:
+    """A source map that names what it is of, and not where that lay on this machine."""
+    mapped = json.loads(path.read_bytes())
+    mapped["sources"] = [re.sub(r"^.*?(?=(src/[a-z-]+\.ts|node_modules/))", "", one) for one in mapped["sources"]]
+    path.write_text(json.dumps(mapped), encoding="utf-8")
 
 
 def stamp_of(files: Iterable[Path]) -> str:
@@ -96,9 +105,7 @@ def install(manifests: Path, folder: Path, progress: Progress) -> None:
     tools.run("fetching the packages of the browser pages", command, folder=folder, timeout=TIMEOUT_S)
 
 
-def bundle(
-    source: Path, target: Path, modules: Path, form: str = "esm", options: Iterable[str] = ()
-) -> list[str]:
+def bundle(source: Path, target: Path, modules: Path, form: str = "esm", options: Iterable[str] = ()) -> list[str]:
     """One file of a script and all that it imports. Returns the names of the packages that went into it.
 
     esbuild is run as the program that it is: what npm puts on the path is a script, which wants a node.

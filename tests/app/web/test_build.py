@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
 import json
 import re
 import subprocess
@@ -11,8 +13,10 @@ from pathlib import Path
 import pytest
 
 from app.web import build
+from worker_bridge.errors import NativeError
 
 ROOT = Path(__file__).parents[3]
+CLIENT_BYTES = 60_000  # gzipped, with mediasoup-client in it
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +62,32 @@ def test_a_missing_npm_is_one_sentence(tmp_path: Path):
     assert not (tmp_path / "built").exists()
 
 
-def test_no_package_comes_from_a_named_host():
-    lock = json.loads((ROOT / "app/web/package-lock.json").read_text())
-    packages = {name: package for name, package in lock["packages"].items() if name}
+def test_the_client_is_small_quiet_and_named_after_its_content(built: Path):
+    (bundle,) = built.glob("client/*/voiceplane.js")
+    assert len(gzip.compress(bundle.read_bytes())) <= CLIENT_BYTES
+    assert bundle.parent.name == hashlib.sha256(bundle.read_bytes()).hexdigest()[:16]
+    assert (bundle.parent / "voiceplane.js.map").is_file()
+    assert not re.search(r"localStorage|sessionStorage|document\.cookie|indexedDB", bundle.read_text())
+
+
+def test_a_missing_client_is_one_sentence(tmp_path: Path):
+    with pytest.raises(NativeError, match="no sources of the browser's client"):
+        build.build(lambda _: None, tmp_path / "built", tmp_path)
+
+
+def locked(folder: str) -> dict[str, dict[str, str]]:
+    lock = json.loads((ROOT / folder / "package-lock.json").read_text())
+    return {name: package for name, package in lock["packages"].items() if name}
+
+
+def test_what_is_bundled_for_servers_is_what_the_client_asks_for():
+    bundled, asked = locked("app/web"), locked("clients/js")
+    shared = bundled.keys() & asked.keys()
+    assert {"node_modules/mediasoup-client", "node_modules/esbuild"} <= shared
+    assert {name: bundled[name]["integrity"] for name in shared} == {name: asked[name]["integrity"] for name in shared}
+
+
+@pytest.mark.parametrize("folder", ["app/web", "clients/js"])
+def test_no_package_comes_from_a_named_host(folder: str):
+    packages = locked(folder)
     assert all("integrity" in package and "resolved" not in package for package in packages.values())

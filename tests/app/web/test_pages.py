@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ from yarl import URL
 
 from app.rest.demo import POINTS
 from app.settings import Settings
+from app.web import build
 from tests.conftest import Server, serving
 
 
@@ -54,6 +56,23 @@ async def test_a_page_that_did_not_change_is_not_sent_again(node, http):
         known = first.headers["ETag"]
     async with http.get(node.url("/admin/"), headers={"If-None-Match": known}) as again:
         assert (again.status, await again.read()) == (304, b"")
+
+
+async def test_the_client_is_for_any_page_and_its_content_has_a_name_for_ever(node, http):
+    build.build(lambda _: None)
+    async with http.get(node.url("/client/voiceplane.js")) as newest:
+        assert (newest.status, newest.content_type) == (200, "text/javascript")
+        assert newest.headers["Cache-Control"] == "no-cache"
+        assert newest.headers["Access-Control-Allow-Origin"] == "*"
+        named, module = newest.headers["Content-Location"], await newest.read()
+    async with http.get(node.url(f"/client/{named}")) as same:
+        assert (same.status, await same.read()) == (200, module)
+        assert same.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+    async with http.get(node.url(f"/client/{named}.map")) as mapped:
+        assert "src/index.ts" in json.loads(await mapped.read())["sources"]
+    for path in ("/client/other.js", "/client/0123456789abcdef/voiceplane.js", "/client/%2e%2e/stamp", "/client/stamp"):
+        async with http.get(URL(node.url(path), encoded=True)) as answer:
+            assert answer.status in {401, 404}, path
 
 
 async def test_whoever_comes_without_a_path_is_led_to_the_first_page(node, http, settings_with, tmp_path):
