@@ -1,8 +1,8 @@
 """``python -m app.web.build [FOLDER [CLIENT]]``: what browsers get that is not a page's own source, into ``built/``.
 
 The browser's client (``clients/js``) is bundled with mediasoup-client, and Swagger UI's few files are copied. Nothing
-built is committed, nothing of npm's gets into the checkout (packages lie in the per-user cache, by their lock file), and
-no package's script is run. Knows nothing of how the files are served.
+built is committed, nothing of npm's gets into the checkout (packages lie in the per-user cache, by their lock file),
+and no package's script is run. Knows nothing of how the files are served.
 """
 
 from __future__ import annotations

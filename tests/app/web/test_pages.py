@@ -69,7 +69,7 @@ async def test_the_client_is_for_any_page_and_its_content_has_a_name_for_ever(no
         assert (same.status, await same.read()) == (200, module)
         assert same.headers["Cache-Control"] == "public, max-age=31536000, immutable"
     async with http.get(node.url(f"/client/{named}.map")) as mapped:
-        assert "src/index.ts" in json.loads(await mapped.read())["sources"]
+        assert "src/voiceplane.ts" in json.loads(await mapped.read())["sources"]
     for path in ("/client/other.js", "/client/0123456789abcdef/voiceplane.js", "/client/%2e%2e/stamp", "/client/stamp"):
         async with http.get(URL(node.url(path), encoded=True)) as answer:
             assert answer.status in {401, 404}, path
