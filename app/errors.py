@@ -37,6 +37,7 @@ from app.ledger.errors import (
     BadCursor,
     BalanceTooHigh,
     BalanceTooLow,
+    Fenced,
     KeyReused,
     LedgerUnavailable,
     StaleState,
@@ -45,7 +46,8 @@ from app.ledger.errors import (
 from schemas.error import ErrorBody, InvalidBody, Problem
 from worker_bridge.errors import InvalidMessage, InvalidParameters, ResourceClosed, Unsupported, WorkerGone
 
-RETRY_AFTER_S = 5  # a dead worker is back within seconds, and a draining node is replaced by another
+RETRY_AFTER_S = 5  # a draining node is replaced by another within seconds
+ROOM_AFTER_S = 1  # a call that has lost its room gets another at once
 LEADING_PATH = re.compile(r"([A-Za-z][^:\s]*): ")  # the bridge names what is wrong first, as the wire spells it
 
 
@@ -230,7 +232,9 @@ NO_HTTP = replace(BAD_REQUEST, details=(Problem("", "is not HTTP/1.1 that can be
 
 _RETRY = (("Retry-After", str(RETRY_AFTER_S)),)
 _NOT_NOW = Answer("INVALID_CALL_STATE", 409, "現在この操作はできません。")
-_NO_WORKER = Answer("WORKER_UNAVAILABLE", 503, "メディアサーバーを利用できません。", _RETRY)
+_NO_WORKER = Answer(
+    "WORKER_UNAVAILABLE", 503, "メディアサーバーを利用できません。", (("Retry-After", str(ROOM_AFTER_S)),)
+)
 
 ANSWERS: Mapping[type[Exception], Answer] = MappingProxyType(
     {
@@ -272,6 +276,7 @@ ANSWERS: Mapping[type[Exception], Answer] = MappingProxyType(
         LedgerUnavailable: Answer("DATABASE_UNAVAILABLE", 503, "データベースを利用できません。", _RETRY),
         WorkerUnavailable: _NO_WORKER,
         WorkerGone: _NO_WORKER,
+        Fenced: _NO_WORKER,  # the call is on another node by now, where the next try will find it
         Draining: Answer("DRAINING", 503, "このサーバーは停止準備中です。", _RETRY),
         Overloaded: Answer("OVERLOADED", 503, "サーバーが混み合っています。", _RETRY),
     }

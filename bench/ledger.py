@@ -18,6 +18,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from app.ledger import Ledger
+from app.ledger.steps import FIRST_EPOCH, Ending, Moving, Opening, Talked
 from app.ledger.values import CallState, Charged, NewCall, UnitDue
 
 CALLS = 1000
@@ -56,11 +57,12 @@ async def talking_calls(url: str) -> AsyncIterator[tuple[Ledger, list[str], floa
         for i in range(CALLS):
             await ledger.adjust(f"user-{i}", 10**9, reason="bench", idempotency_key=str(i), at_ms=0)
         opening = [
-            ledger.open_call(NewCall(name, f"user-{i}", f"otomo-{i}", 100, 0, (CallState.MATCHED,)))
+            ledger.open_call(Opening(NewCall(name, f"user-{i}", f"otomo-{i}", 100, 0, (CallState.MATCHED,)), worker=0))
             for i, name in enumerate(names)
         ]
         open_ms = await timed_ms(lambda: asyncio.gather(*opening), CALLS)
-        await asyncio.gather(*(ledger.move(name, CallState.TALKING, cause="rtp", at_ms=0) for name in names))
+        talking = {"epoch": FIRST_EPOCH, "to": CallState.TALKING, "cause": "rtp", "at_ms": 0}
+        await asyncio.gather(*(ledger.move(Moving(call_id=name, **talking)) for name in names))
         yield ledger, names, open_ms
 
 
@@ -74,7 +76,7 @@ class Bench:
 
     def _next_units(self) -> list[UnitDue]:
         self._index += 1
-        return [UnitDue(name, self._index, 0, 60 * self._index) for name in self.names]
+        return [UnitDue(name, FIRST_EPOCH, self._index, 0, 60_000 * self._index) for name in self.names]
 
     async def sweep(self) -> None:
         results = await self.ledger.charge_units(self._next_units())
@@ -92,11 +94,11 @@ class Bench:
         return times
 
     async def prove_alive(self) -> None:
-        await self.ledger.prove_alive(dict.fromkeys(self.names, 1))
+        await self.ledger.prove_alive({(name, FIRST_EPOCH): Talked(1, 1) for name in self.names})
 
     async def end_all(self) -> None:
-        ends = (self.ledger.end_call(name, reason="bench", ended_at_ms=0, duration_seconds=0) for name in self.names)
-        await asyncio.gather(*ends)
+        end = {"epoch": FIRST_EPOCH, "reason": "bench", "cause": "bench", "ended_at_ms": 0}
+        await asyncio.gather(*(self.ledger.end_call(Ending(call_id=name, **end)) for name in self.names))
 
 
 async def measure(url: str) -> dict[str, float]:

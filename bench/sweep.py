@@ -24,13 +24,14 @@ from app.media.quality import LOOK_EVERY
 from app.media.room import Room, RoomLimits
 from app.person import OTHER
 from app.watch.audio_faults import faults_of
-from app.watch.liveness import LivenessLimits, end_reason_of
+from app.watch.liveness import silent_party
 from app.watch.sweeper import SWEEP_EVERY_S, Sweeper
 from worker_bridge import native
 from worker_bridge.connectivity import ListenInfo
 from worker_bridge.pool import Pool, PoolSettings, Slot
 from worker_bridge.rtp import RtcpParameters, RtpCodecParameters, RtpEncodingParameters, RtpParameters
 
+SILENT_AFTER_S = 5.0
 SWEEPS = 20
 PORT = 45900
 OPUS = (RtpCodecParameters("audio/opus", 111, 48000, 2),)
@@ -69,7 +70,7 @@ async def talking_call(slot: Slot, number: int, sender: socket.socket) -> LiveCa
 
 
 async def measure(slot: Slot, calls: list[LiveCall]) -> dict[str, object]:
-    sweeper, limits = Sweeper(), LivenessLimits()
+    sweeper = Sweeper()
     await sweeper.sweep(calls)
     spent, took = [], []
     for _ in range(SWEEPS):
@@ -77,10 +78,7 @@ async def measure(slot: Slot, calls: list[LiveCall]) -> dict[str, object]:
         await sweeper.sweep(calls)
         present = now()
         for call in calls:
-            assert call.connected_at is not None
-            end_reason_of(
-                call.liveness.values(), call.connected_at.monotonic, present.monotonic, lambda _: True, limits
-            )
+            silent_party(call, present.monotonic, SILENT_AFTER_S)
             call.flags.update(faults_of(call, present.monotonic), present)
         spent.append((time.process_time() - cpu) * 1000)
         took.append((time.perf_counter() - wall) * 1000)

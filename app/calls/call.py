@@ -97,6 +97,10 @@ class PartyLiveness:
     unheard_since: float | None = None
     not_listening_since: float | None = None
 
+    def begin_again(self) -> None:
+        """It is there again: what was wrong before the interruption is over."""
+        self.bad_since = self.unheard_since = self.not_listening_since = None
+
     def prove(self, at: float) -> None:
         """It was there at that moment. A proof never goes back."""
         self.last_proof = at if self.last_proof is None else max(self.last_proof, at)

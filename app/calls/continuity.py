@@ -88,8 +88,8 @@ class Continuity:
         if call.state is not CallState.TALKING:
             return
         noticed = now()
-        since, until = call.proven_until(noticed), shifted(noticed, noticed.monotonic + self._timers.reconnect_window_s)
-        interruption = Interruption(reason, party, since, noticed, until)
+        since = call.proven_until(noticed)
+        interruption = self._interruption(reason, party, since, noticed)
         call.clock.stop(since.monotonic)
         moving = Moving(
             call_id=call.id,
@@ -106,6 +106,12 @@ class Continuity:
             self._lifecycle.moved(call, CallState.INTERRUPTED)
             logger.info("call %s is interrupted: %s", call.id, cause)
 
+    def _interruption(
+        self, reason: InterruptionReason, party: PartyRole | None, since: Moment, noticed: Moment
+    ) -> Interruption:
+        until = shifted(noticed, noticed.monotonic + self._timers.reconnect_window_s)
+        return Interruption(reason, party, since, noticed, until)
+
     async def _resume(self, call: LiveCall, at: Moment) -> None:
         interruption = call.interruption
         if call.state is not CallState.INTERRUPTED or call.room is None or interruption is None:
@@ -121,6 +127,8 @@ class Continuity:
         )
         if await self._stored(call, partial(self._journal.move, moving)) and call.live:
             call.interruption = None
+            for party in call.liveness.values():
+                party.begin_again()
             self._lifecycle.talks(call)
             logger.info("call %s goes on after %.1f s", call.id, at.monotonic - interruption.since.monotonic)
 
@@ -171,7 +179,7 @@ class Continuity:
     async def _move_media(self, call: LiveCall, reason: MoveReason, told: Iterable[NewEvent]) -> None:
         async with call.lock:
             if call.live and reason == "worker_died":
-                await self._interrupt(call, reason, None, "its worker died")
+                told = await self._lose_room(call, reason)
             room = await self._open_room(call)
             if room is None:
                 return
@@ -189,6 +197,15 @@ class Continuity:
             call.epoch = room.epoch
             self._lifecycle.enter_room(call, room)
             logger.info("call %s is in room %d, on worker %d", call.id, room.epoch, room.worker_index)
+
+    async def _lose_room(self, call: LiveCall, reason: InterruptionReason) -> Iterable[NewEvent]:
+        """A call that talked is interrupted. One that was interrupted is waited for anew, since nobody can be heard in a
+        room that is gone; what is told of that is returned."""
+        if call.interruption is None:
+            await self._interrupt(call, reason, None, "its worker died")
+            return ()
+        call.interruption = self._interruption(reason, None, call.interruption.since, now())
+        return call_events.interrupted(call, call.interruption)
 
     async def _open_room(self, call: LiveCall) -> Room | None:
         """A room with the next number, as soon as a worker can take it; None where the call ends before."""

@@ -200,9 +200,9 @@ class Lifecycle:
     def leave(self, call: LiveCall) -> Released:
         """Nothing of it stays open here."""
         call.stop_timer()
-        released = call.room.close() if call.room is not None else Released(0, 0, 0)
+        room, call.room = call.room, None
         self._registry.remove(call)
-        return released
+        return room.close() if room is not None else Released(0, 0, 0)
 
     # the end
 
@@ -262,16 +262,19 @@ class Lifecycle:
     ) -> Released:
         async with call.lock:
             try:
-                await self._store_end(call, reason, cause, at, events)
-                self.moved(call, call.next_state(CallEvent.STORED))
+                if await self._store_end(call, reason, cause, at, events):
+                    self.moved(call, call.next_state(CallEvent.STORED))
             finally:  # what can't be stored at all is ended by the next start
                 released = self.leave(call)
             return released
 
     async def _store_end(
         self, call: LiveCall, reason: EndReason, cause: str, at: Moment, events: tuple[NewEvent, ...]
-    ) -> None:
-        """Store the end, trying until it succeeds. Billable units that wait for the ledger go first."""
+    ) -> bool:
+        """Store the end, trying until it succeeds. Billable units that wait for the ledger go first.
+
+        False where there is nothing to end: its opening was cut off, and not stored after all, or it is another node's.
+        """
         record = record_of(call, self.meter.unit_s)  # before the room closes
         billable = [replace(unit, epoch=call.epoch) for unit in await self.meter.stop(call)]
         ending = Ending(
@@ -291,15 +294,16 @@ class Lifecycle:
                     await self._journal.charge_units(billable)
                     billable = []
                 await self._journal.end_call(ending)
-            except (UnknownCall, Fenced):  # its opening was cut off, and not stored after all; or it is another node's
-                return
+            except (UnknownCall, Fenced) as error:
+                logger.warning("call %s has no end here: %s", call.id, error)
+                return False
             except LedgerUnavailable as error:
                 logger.warning("call %s: the end waits for the ledger: %s", call.id, error)
                 if call.room is not None and now().monotonic - began > self._timers.ledger_grace_s:
                     call.room.close()
                 await asyncio.sleep(RETRY_EVERY_S)
             else:
-                return
+                return True
 
     async def close(self, within_s: float) -> None:
         """The node stops: end every call, and wait for what is under way. What can't be stored now is recovered at the

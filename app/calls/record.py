@@ -24,7 +24,7 @@ def record_of(call: LiveCall, unit_seconds: float) -> Record:
     return Record(
         ended_by=call.ended_by,
         unit_seconds=unit_seconds,
-        worker=call.room.worker_index if call.room is not None else None,
+        worker=call.worker,
         mos=lowest_mos(quality),
         quality=tuple(dump(line) for line in quality),
         flags=tuple(dump(flag_line(call, flag)) for flag in call.flags.all),
