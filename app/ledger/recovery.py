@@ -31,11 +31,8 @@ def prove_alive(tx: Connection, node: str, alive: Alive) -> None:
     older = or_(calls.c.proven_at_ms.is_(None), calls.c.proven_at_ms < proven)
     own = (calls.c.id == bindparam("row_id")) & (calls.c.node == node) & (calls.c.epoch == bindparam("in_epoch"))
     talked = bindparam("talked", type_=calls.c.talked_ms.type)
-    statement = (
-        update(calls)
-        .where(own, calls.c.state.in_(CONNECTED_STATES), older)
-        .values(proven_at_ms=proven, talked_ms=talked)
-    )
+    connected = or_(*(calls.c.state == state for state in CONNECTED_STATES))  # what is executed for many has no IN
+    statement = update(calls).where(own, connected, older).values(proven_at_ms=proven, talked_ms=talked)
     rows = [
         {"row_id": call_id, "in_epoch": epoch, "proven": one.proven_at_ms, "talked": one.talked_ms}
         for (call_id, epoch), one in sorted(alive.items())
