@@ -199,8 +199,8 @@ class Continuity:
             logger.info("call %s is in room %d, on worker %d", call.id, room.epoch, room.worker_index)
 
     async def _lose_room(self, call: LiveCall, reason: InterruptionReason) -> Iterable[NewEvent]:
-        """A call that talked is interrupted. One that was interrupted is waited for anew, since nobody is heard in a room
-        that is gone; what is told of that is returned."""
+        """A call that talked is interrupted. One that was interrupted is waited for anew, since nobody is heard in what
+        is gone; what is told of that is returned."""
         if call.interruption is None:
             await self._interrupt(call, reason, None, "its worker died")
             return ()
