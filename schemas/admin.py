@@ -1,4 +1,4 @@
-"""Bodies about the node itself, for admins: what its restarts found."""
+"""Bodies about the node itself, for admins: the calls that its restarts found open."""
 
 from __future__ import annotations
 
@@ -24,6 +24,6 @@ class RecoveredCall(Answer, frozen=True, kw_only=True):
 
 
 class RecoveryLog(Answer, frozen=True):
-    """The last 50 of them, newest first."""
+    """The last 50 such calls, newest first."""
 
     recovered: Annotated[tuple[RecoveredCall, ...], Meta(max_length=50)]

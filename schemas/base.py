@@ -1,9 +1,8 @@
 """The bases of every body, event and answer, and the ways to use one: read it from bytes or a JSON value, write it.
 
-A body is declared once, as a frozen Struct whose types hold its limits. msgspec reads it from bytes and writes it; what
-msgspec refuses goes through the marshmallow schema that is derived from the same Struct, whose verdict and list of
-problems are the ones that count: it finds every problem, and takes ``111.0`` for a whole number. Knows no body, and
-nothing of HTTP.
+A body is declared once, as a frozen Struct whose types hold its limits. msgspec reads it from bytes and writes it. What
+msgspec refuses goes through the marshmallow schema that is derived from the same Struct, and whose word is final: it
+finds every problem, and takes ``111.0`` for a whole number. Knows no body, and nothing of HTTP.
 """
 
 from __future__ import annotations
@@ -23,18 +22,18 @@ T = TypeVar("T")
 
 
 class Body(msgspec.Struct, frozen=True, gc=False, rename="camel", forbid_unknown_fields=True):
-    """What clients send: unknown fields are refused, and so is null. What may be left out has a default, or is
+    """What clients send. Unknown fields are refused, and so is null; a field that may be left out has a default or is
     ``UNSET``."""
 
-    empty_body: ClassVar[bool] = False  # whether no body at all counts as {}
+    empty_body: ClassVar[bool] = False  # whether a missing body counts as {}
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False, rename="camel", forbid_unknown_fields=True):
-    """What the server tells. Every field is written, but those that are ``UNSET``."""
+    """What the server sends. Every field is written, except those that are ``UNSET``."""
 
 
 def parse(kind: type[T], raw: bytes | str) -> T:
-    """Read a request body or a WebSocket message. Its size has been limited before. Raises InvalidBody."""
+    """Read a request body or a WebSocket message, whose size the caller has limited. Raises InvalidBody."""
     if not raw and getattr(kind, "empty_body", False):
         raw = b"{}"
     try:
@@ -45,7 +44,7 @@ def parse(kind: type[T], raw: bytes | str) -> T:
 
 
 def load(kind: type[T], value: Any) -> T:
-    """Check a JSON value that was decoded before. Raises InvalidBody."""
+    """Check a JSON value that is decoded already. Raises InvalidBody."""
     try:
         return msgspec.convert(value, kind, dec_hook=read_hook)
     except msgspec.ValidationError:
@@ -53,22 +52,22 @@ def load(kind: type[T], value: Any) -> T:
 
 
 def encode(value: Any) -> bytes:
-    """The JSON text of a Struct, or of anything that is made of what JSON has."""
+    """The JSON text of a Struct, or of any value that JSON has."""
     return _ENCODER.encode(value)
 
 
 def dump(value: Any) -> Any:
-    """The same as ``encode``, as dicts and lists."""
+    """What ``encode`` writes, as dicts and lists."""
     return msgspec.json.decode(encode(value))
 
 
 def given(value: T | UnsetType) -> T | None:
-    """What was sent, or None."""
+    """The value of a field; None where it was left out."""
     return None if value is UNSET else value
 
 
 def camel_case(name: str) -> str:
-    """``rtp_parameters`` as it is spelled on the wire: ``rtpParameters``."""
+    """The wire's spelling of a name: ``rtpParameters`` of ``rtp_parameters``."""
     first, *rest = name.split("_")
     return first + "".join(word.capitalize() for word in rest)
 

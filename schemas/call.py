@@ -1,4 +1,4 @@
-"""Bodies about calls: asking for one, answering, ending, reading what happened and what it cost."""
+"""Bodies about calls: asking for one, answering, ending, and reading its course and its cost."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class CallRequest(Body, frozen=True):
 
 
 class ReasonBody(Body, frozen=True):
-    """Why a party rejects, cancels or ends. No body at all is fine too."""
+    """Why a party rejects, cancels or ends a call. The body may be left out."""
 
     empty_body: ClassVar[bool] = True
 
@@ -34,7 +34,7 @@ class ReasonBody(Body, frozen=True):
 
 
 class AdminCallRequest(Body, frozen=True):
-    """A call that another system has matched; it starts in ``matched``."""
+    """A call that another system has matched; it begins in ``matched``."""
 
     user_id: Name
     otomo_id: Name
@@ -66,7 +66,7 @@ class CallBody(Answer, frozen=True, kw_only=True):
 
 
 class TimelineEntry(Answer, frozen=True, kw_only=True):
-    """A state that the call came to, with its cause; or a ``unit`` that was charged, with its index and points."""
+    """A state that the call reached, with its cause; or a ``unit`` that was charged, with its index and points."""
 
     at: Timestamp
     type: Word
@@ -76,7 +76,7 @@ class TimelineEntry(Answer, frozen=True, kw_only=True):
 
 
 class InterruptionLine(Answer, frozen=True, kw_only=True):
-    """A time in which not both parties were there: who was not, null where the room was lost; ``until`` is null while
+    """A time in which a party was away: which one, null where the room was lost; ``until`` is null while
     it lasts."""
 
     reason: InterruptionReason
@@ -87,11 +87,11 @@ class InterruptionLine(Answer, frozen=True, kw_only=True):
 
 
 class CallDetail(CallBody, frozen=True, kw_only=True):
-    """A call with everything that happened to it, oldest first: ``{at, type, ...}``, and how it went once it has ended.
+    """A call with its timeline, oldest first, and, once it has ended, how it went.
 
-    ``media_epoch`` numbers its rooms: a client that knows a lower one has to make its media anew. Until the end, and
-    for a call that a restart ended, what comes after ``interrupted_seconds`` is null or empty. ``mos`` is the lowest
-    of ``quality``.
+    ``media_epoch`` numbers its rooms: a client that knows a lower one has to make its media anew. Before
+    its end, and where a restart ended it, the fields after ``interrupted_seconds`` are null or empty. ``mos`` is the
+    lowest in ``quality``.
     """
 
     media_epoch: Count
@@ -108,7 +108,7 @@ class CallDetail(CallBody, frozen=True, kw_only=True):
 
 
 class PartyCallDetail(CallDetail, frozen=True, kw_only=True):
-    """``media`` is null without a room, and for admins, who are no party."""
+    """A call for one of its parties. ``media`` is null where there is no room, and for admins, who are no party."""
 
     media: OwnMedia | None = None
 
@@ -121,7 +121,7 @@ class CallList(Answer, frozen=True):
 
 
 class BilledUnit(Answer, frozen=True):
-    """One charged minute; ``index`` counts from 1."""
+    """One charged unit; ``index`` counts from 1."""
 
     index: Count
     points: Points

@@ -10,13 +10,13 @@ from worker_bridge.rtp import MediaKind, RtpCapabilities, RtpParameters
 
 
 class Capabilities(Answer, frozen=True):
-    """What every room's router can route."""
+    """The RTP capabilities of every room's router."""
 
     rtp_capabilities: RtpCapabilities
 
 
 class ConsumeRequest(Body, frozen=True):
-    """Which producer a party wants to receive. Without ``rtp_capabilities`` the router's own are meant."""
+    """Which producer a party wants to receive. Without ``rtp_capabilities``, the router's own are used."""
 
     call_id: CallId
     transport_id: Uuid

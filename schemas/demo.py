@@ -15,14 +15,14 @@ Token = Annotated[str, Meta(min_length=1, max_length=4096)]
 
 
 class DemoSessionRequest(Body, frozen=True):
-    """Which party, and of which pair; without one a new pair is made."""
+    """Which party, and of which pair; without a pair, a new one is made."""
 
     party: Literal["user", "otomo"]
     pair: Pair | UnsetType = UNSET
 
 
 class DemoSession(Answer, frozen=True, kw_only=True):
-    """A party's identity for an hour. ``seq`` is where its WebSocket starts, so that nothing is missed in between."""
+    """A party's identity for an hour. ``seq`` is the ``since`` with which its WebSocket misses nothing."""
 
     token: Token
     expires_at: Timestamp

@@ -1,7 +1,7 @@
-"""What bodies look like in JSON Schema 2020-12, for the OpenAPI and the AsyncAPI document. Knows no document.
+"""JSON Schema 2020-12 of all bodies, for the OpenAPI and the AsyncAPI document. Knows no document.
 
-msgspec describes the Structs by their types. What it can't know is said here: that an answer has all its fields, that
-null is as not given inside WebRTC's dictionaries, and which patterns only Python reads.
+msgspec describes the Structs by their types. What it can't know is added here: that an answer has all its fields, that
+inside WebRTC's dictionaries null counts as left out, and a portable form of patterns that only Python reads.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Json = dict[str, Any]
 
 
 def described(kind: Any) -> Json:
-    """The JSON Schema of a type that refers to no other."""
+    """The JSON Schema of a type without references."""
     return cast("Json", _portable(msgspec.json.schema(kind)))
 
 
@@ -38,7 +38,7 @@ def components(*kinds: type[msgspec.Struct]) -> dict[str, Json]:
 
 
 def _described_hook(_kind: type) -> Json:
-    """The one type that msgspec does not know: fmtp parameters."""
+    """Describes the one type that msgspec does not know: fmtp parameters."""
     return msgspec.json.schema(ParameterMap)
 
 
@@ -63,7 +63,7 @@ def _or_null(shape: Json, field: msgspec.structs.FieldInfo) -> Json:
 
 
 def _portable(value: Any) -> Any:
-    """Patterns as every language reads them, and no reStructuredText."""
+    """The schema with patterns that every language reads, and texts without reStructuredText."""
     if isinstance(value, list):
         return [_portable(inner) for inner in value]
     if not isinstance(value, dict):
@@ -77,7 +77,7 @@ def _portable(value: Any) -> Any:
 
 
 def _with_inner(kinds: tuple[type[msgspec.Struct], ...]) -> list[type[msgspec.Struct]]:
-    """Them, and the Structs inside of them, each once."""
+    """These Structs, and those inside them, each once."""
     found: dict[type[msgspec.Struct], None] = {}
 
     def walk(info: Any) -> None:

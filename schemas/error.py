@@ -1,4 +1,4 @@
-"""The error body that every refusal has, and what makes a body refused."""
+"""The error body of every refusal."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ Readiness = Literal["ready", "draining", "unavailable"]
 
 
 class Alive(Answer, frozen=True):
-    """``lag_ms`` is how late the event loop was at worst in the last second."""
+    """``lag_ms`` is the event loop's worst lag in the last second, in milliseconds."""
 
     lag_ms: Measure
     status: Literal["live"] = "live"
@@ -32,7 +32,7 @@ class Check(Answer, frozen=True):
 
 
 class Ready(Answer, frozen=True):
-    """Whether the node takes calls, with every part that was looked at."""
+    """Whether the node can take calls, with every part that was checked."""
 
     status: Readiness
     stress: Measure

@@ -1,4 +1,4 @@
-"""Bodies about live calls, for admins: the list, and one call with everything that its worker says of it."""
+"""Bodies about live calls, for admins: the list, and one call with everything that its worker knows of it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from worker_bridge.connectivity import DtlsState, IceState
 from worker_bridge.rtp import MediaKind
 
 Level = Annotated[float, Meta(ge=-127)]
-"""In dBov: -127 is no sound, 0 the loudest (RFC 6464 §3)."""
+"""A level in dBov: -127 is no sound, 0 the loudest (RFC 6464 §3)."""
 
 
 class LiveCallLine(CallBody, frozen=True, kw_only=True):
-    """A live call. ``worker`` is null before it is matched, ``mos`` until something was measured; ``flags`` are those
-    that stand."""
+    """A live call. ``worker`` is null before it is matched, ``mos`` before the first measurement; ``flags`` are the
+    present ones."""
 
     worker: Count | None
     talk_seconds: Count
@@ -34,7 +34,7 @@ class LiveCallList(Answer, frozen=True):
 
 
 class SelectedTuple(Answer, frozen=True):
-    """The pair of addresses that ICE has settled on."""
+    """The pair of addresses that ICE has selected."""
 
     protocol: Protocol
     local_address: Text
@@ -54,7 +54,7 @@ class LiveTransport(Answer, frozen=True, kw_only=True):
 
 
 class LiveProducer(Answer, frozen=True, kw_only=True):
-    """What a party sends, as it arrives. ``level`` is in dBov, -127 (no sound) to 0, on average of the last 5 s."""
+    """What a party sends, as the worker receives it. ``level`` is the average of 5 s."""
 
     producer_id: Uuid
     kind: MediaKind
@@ -72,7 +72,7 @@ class LiveProducer(Answer, frozen=True, kw_only=True):
 
 
 class LiveConsumer(Answer, frozen=True, kw_only=True):
-    """What a party is sent, and what of it the party says that it misses."""
+    """What a party is sent, and its loss by the party's own reports."""
 
     consumer_id: Uuid
     producer_id: Uuid
@@ -87,7 +87,7 @@ class LiveConsumer(Answer, frozen=True, kw_only=True):
 
 
 class LiveParty(Answer, frozen=True, kw_only=True):
-    """One of the two. ``sockets`` is how many WebSockets it has open."""
+    """One of the two parties. ``sockets`` is how many WebSockets it has open."""
 
     user_id: Name
     role: PartyRole
@@ -99,14 +99,15 @@ class LiveParty(Answer, frozen=True, kw_only=True):
 
 
 class Live(Answer, frozen=True):
-    """Now. What the worker did not say within a second is null."""
+    """The present state of a call. What the worker did not answer within a second is null."""
 
     worker: Count | None
     parties: tuple[LiveParty, ...]
 
 
 class SegmentLine(Answer, frozen=True, kw_only=True):
-    """One of the rooms that a call had, the first of which has no ``reason``; with what was talked before it."""
+    """One of the rooms that a call has had; the first has no ``reason``. ``talked_before_seconds``: talked before
+    it."""
 
     media_epoch: Count
     node: Name
@@ -117,7 +118,7 @@ class SegmentLine(Answer, frozen=True, kw_only=True):
 
 
 class LiveCallDetail(CallDetail, frozen=True, kw_only=True):
-    """A call as its parties see it, with its rooms and what goes on now; ``live`` is null once it has ended."""
+    """A call as its parties see it, its rooms and its present state; ``live`` is null once it has ended."""
 
     segments: tuple[SegmentLine, ...] = ()
 

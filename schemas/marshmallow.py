@@ -1,8 +1,8 @@
 """The marshmallow schemas of all bodies, derived from their Structs: they judge what msgspec has refused.
 
-Where msgspec stops at the first problem, these find every one, with its path; and they take what typed clients write,
-which msgspec's types have no word for: 111.0 for a whole number and, inside WebRTC's dictionaries (the Structs that
-drop unknown fields), null for what is not set. All else they take and refuse as msgspec does, with the same values.
+msgspec stops at the first problem; these find every one, with its path. And they take two spellings of typed clients
+that msgspec's types can't express: 111.0 for a whole number and, inside WebRTC's dictionaries (the Structs that drop
+unknown fields), null for a field that is not set. All else they take and refuse as msgspec does, with the same values.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from schemas.rtp import ParameterMap, parameters_of
 
 T = TypeVar("T")
 Extra = Mapping[str, Any]
-"""What a type says for people, and for this module: ``Meta.extra``."""
+"""``Meta.extra`` of a type: notes for this module, and the words of its message."""
 Judge = Callable[[Any], Any]
-"""Returns what a JSON value is read as. Raises ValidationError."""
+"""Turns a JSON value into the value that it stands for. Raises ValidationError."""
 
 SPOKEN: Final[Mapping[type, str]] = {str: "a string", int: "a whole number", float: "a number"}
 PYTHON: Final[Mapping[type, type]] = {inspect.StrType: str, inspect.IntType: int, inspect.FloatType: float}
 
 
 def judged(kind: type[T], value: Any) -> T:
-    """What a JSON value is read as. Raises InvalidBody with its problems."""
+    """The Struct that a JSON value stands for. Raises InvalidBody with all problems."""
     try:
         return cast("T", judge_of(cast("Hashable", kind))(value))
     except ValidationError as error:
@@ -60,7 +60,7 @@ class _Schema(marshmallow.Schema):
 
 
 class _Field(fields.Field[Any]):
-    """One field of a Struct, or what stands in its place for what is not set: null, or the empty text."""
+    """One field of a Struct. Where the field may be unset, null or the empty text may stand for that."""
 
     default_error_messages = {"required": "is required", "null": "must not be null"}  # noqa: RUF012 -- marshmallow's
 
@@ -98,7 +98,7 @@ def _object(info: Any, _extra: Extra) -> Judge:
 
 
 def _union(info: Any, _extra: Extra) -> Judge:
-    """Of single values. Null is the field's business, but for a map's entries."""
+    """The judge of a union of single values. Null is judged by the field, except in a map's entries."""
     members = [inner for inner in info.types if not isinstance(inner, inspect.NoneType)]
     if len(members) == 1:
         return _judge(members[0])
@@ -117,8 +117,8 @@ def _union(info: Any, _extra: Extra) -> Judge:
 
 
 def whole(value: Any) -> int | None:
-    """The whole number that a JSON number is, however it is written: ``111``, ``111.0``, ``1.11e2`` (JSON Schema
-    2020-12 §6.1.1). None for all else, true and false included."""
+    """The whole number that a JSON number stands for, however it is written: ``111``, ``111.0``, ``1.11e2`` (JSON
+    Schema 2020-12 §6.1.1). None for any other value, true and false included."""
     if type(value) is int:
         return value
     return int(value) if type(value) is float and value.is_integer() else None
@@ -202,7 +202,8 @@ def _entries(info: Any, _extra: Extra) -> Judge:
 
 
 def _all(parts: Iterable[tuple[Any, Any]], accept: Callable[[Any, Any], Any]) -> dict[Any, Any]:
-    """What all parts are read as, by where they stand. Raises ValidationError with the problems of the first few."""
+    """Judge all parts, by their names or indexes. Raises ValidationError with the problems of the first few bad
+    ones."""
     read: dict[Any, Any] = {}
     problems: dict[Any, Any] = {}
     for place, value in parts:
@@ -211,7 +212,7 @@ def _all(parts: Iterable[tuple[Any, Any]], accept: Callable[[Any, Any], Any]) ->
         except ValidationError as error:
             problems[place] = error.messages
             if len(problems) == MAX_PROBLEMS:
-                break  # more are not told anyway, and finding them costs
+                break  # more would not be told anyway, and finding them takes time
     if problems:
         raise ValidationError(problems)
     return read
@@ -237,4 +238,4 @@ JUDGES: Final[Mapping[type[inspect.Type], Callable[[Any, Extra], Judge]]] = {
     inspect.CustomType: lambda _info, _extra: lambda value: parameters_of(judge_of(ParameterMap)(value)),
     inspect.AnyType: lambda _info, _extra: lambda value: value,
 }
-"""By the kind of a type. The one type that msgspec does not know is the bridge's ``Parameters``."""
+"""The judges by kind of type. The one type that msgspec does not know is ``Parameters`` of ``worker_bridge``."""

@@ -1,4 +1,4 @@
-"""Bodies about a node at work, for admins: its workers, its last hour, and draining it."""
+"""Bodies about a node, for admins: its workers, its last hour, and draining it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LONGEST_DRAIN_S: Final = 86400
 
 
 class ProbeResult(Answer, frozen=True):
-    """Whether a packet that went into the worker came out of it, and after how many milliseconds."""
+    """The last probe: whether a packet that went into the worker came out of it, and after how many milliseconds."""
 
     ok: bool
     ms: Measure
@@ -26,14 +26,14 @@ class ProbeResult(Answer, frozen=True):
 
 
 class PacketRates(Answer, frozen=True):
-    """A second: what parties of talking calls send, and what of it goes on to somebody who listens."""
+    """Packets a second in talking calls: those that parties send, and those that are forwarded to listeners."""
 
     received: Measure = field(name="in")
     forwarded: Measure = field(name="out")
 
 
 class RequestTimes(Answer, frozen=True):
-    """Requests that are not answered yet, and how long the latest answers took; null where there was none."""
+    """Requests without an answer yet, and how long the latest answers took; null where there was none."""
 
     pending: Count
     p50_ms: Measure | None
@@ -41,7 +41,7 @@ class RequestTimes(Answer, frozen=True):
 
 
 class WorkerLine(Answer, frozen=True):
-    """One worker. What only a running one has is null while there is none; ``failure`` is what the last one died of.
+    """One worker. While it does not run, all that only a running one has is null; ``failure`` is why the last one died.
     CPU is in percent of one core."""
 
     index: Count
@@ -65,14 +65,15 @@ class WorkerLine(Answer, frozen=True):
 
 
 class Workers(Answer, frozen=True):
-    """``stress`` is the node's: 0 is idle, 1 is as much as it should carry."""
+    """All workers. ``stress`` is the node's: 0 is idle, 1 is as much as it should carry."""
 
     stress: Measure
     workers: tuple[WorkerLine, ...]
 
 
 class Sample(Answer, frozen=True, kw_only=True):
-    """Some time of the node, until ``at``. Packets and requests a second; null: nothing to measure."""
+    """The node in the time up to ``at``. Packets and requests are a second's; null where there was nothing to
+    measure."""
 
     at: Timestamp
     calls: Count
@@ -83,21 +84,21 @@ class Sample(Answer, frozen=True, kw_only=True):
     node_cpu_percent: Measure  # of one core, by this process with all its threads
     packets_in: Measure
     packets_out: Measure
-    loss_percent: Measure | None  # of what listeners should have got, learned every few seconds
+    loss_percent: Measure | None  # of what listeners should have got, by their reports every few seconds
     http_requests: Measure
     http_p95_ms: Measure | None
     sockets: Count
 
 
 class SampleSeries(Answer, frozen=True):
-    """Oldest first."""
+    """Samples, oldest first."""
 
     step_seconds: Count
     samples: Annotated[tuple[Sample, ...], Meta(max_length=MAX_SAMPLES)]
 
 
 class DrainRequest(Body, frozen=True):
-    """How a node gets rid of its calls. Without a deadline ``wait`` waits without end, and ``end`` ends all at once."""
+    """How a drain ends calls. Without a deadline, ``wait`` waits without end, and ``end`` ends all at once."""
 
     empty_body: ClassVar[bool] = True
 
@@ -106,7 +107,7 @@ class DrainRequest(Body, frozen=True):
 
 
 class Drained(Answer, frozen=True):
-    """Whether new calls are refused, and how many are left. ``mode`` is null where they are not."""
+    """Whether the node drains, and how many calls are left. ``mode`` is null where it does not."""
 
     draining: bool
     mode: DrainMode | None

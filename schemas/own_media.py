@@ -34,7 +34,7 @@ class OwnConsumer(Answer, frozen=True):
 
 
 class OwnMedia(Answer, frozen=True):
-    """What the caller has in the room of a live call, by which a client that lost an answer finds it again."""
+    """What the party that asks has in the room of a live call: a client that lost an answer finds its objects here."""
 
     transports: tuple[OwnTransport, ...]
     producers: tuple[OwnProducer, ...]

@@ -1,4 +1,4 @@
-"""What a body can be accused of: a path, a sentence, and the exception that carries them. Knows no schema."""
+"""Problems of a body, each a path and a sentence, and the exception that carries them. Knows no schema."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-MAX_PROBLEMS: Final = 20  # a client that got more than this wrong needs the documentation, not the rest of the list
+MAX_PROBLEMS: Final = 20  # the rest would help nobody who has as many as that
 MAX_PATH: Final = 200  # characters; a path repeats names that the client chose
 UNPRINTABLE: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")  # tab and line feed may stand in a text
-WHOLE: Final = "_schema"  # marshmallow's key for what concerns an object, and none of its fields
+WHOLE: Final = "_schema"  # marshmallow's key for problems of an object as a whole
 
 
 class Problem(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -36,7 +36,7 @@ def refuse(problem: str, path: str = "") -> InvalidBody:
 
 
 def readable(path: str) -> str:
-    """As much of it as may be told, without what no text of ours may hold: a client chose its names."""
+    """A name that a client chose, shortened, and without characters that no text may hold."""
     return UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", path[:MAX_PATH])
 
 

@@ -11,7 +11,7 @@ from worker_bridge.rtp import MediaKind, RtpEncodingParameters, RtpParameters
 
 
 class ProduceRequest(Body, frozen=True):
-    """What a party starts to send. Whether the node takes ``kind`` is the room's question."""
+    """What a party begins to send. Whether the node takes ``kind`` is not checked here."""
 
     call_id: CallId
     transport_id: Uuid
@@ -19,7 +19,7 @@ class ProduceRequest(Body, frozen=True):
     rtp_parameters: RtpParameters
 
     def __post_init__(self) -> None:
-        """0 for an SSRC is as not given beside a MID, by which the stream is known; alone it is none."""
+        """An SSRC of 0 counts as left out where there is a MID, which identifies the stream; else it is refused."""
         encodings = self.rtp_parameters.encodings
         for index, one in enumerate(encodings):
             if one.ssrc != 0 and (one.rtx is None or one.rtx.ssrc != 0):

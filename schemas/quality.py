@@ -1,4 +1,5 @@
-"""Bodies about how a call went: what each party heard of the other, and what was wrong. Also how it is stored."""
+"""Bodies about a call's quality: what each party heard of the other, and what was wrong. Records are stored like this,
+too."""
 
 from __future__ import annotations
 
@@ -15,8 +16,8 @@ PartyRole = Literal["user", "otomo"]
 
 
 class QualityLine(Answer, frozen=True, kw_only=True):
-    """What one party heard of the other: the E-model's rating R and its mean opinion score, and what they come from.
-    All are null where it heard nothing; ``round_trip_ms``, from party to party and back, also where it is not known."""
+    """What one party heard of the other: the E-model's rating R, its mean opinion score, and the figures that they come
+    from. All are null where it heard nothing. ``round_trip_ms`` is from party to party and back, null where unknown."""
 
     speaker: Name = field(name="from")
     speaker_role: PartyRole = field(name="fromRole")
@@ -29,7 +30,7 @@ class QualityLine(Answer, frozen=True, kw_only=True):
 
 
 class FlagLine(Answer, frozen=True):
-    """Who was not heard or did not listen, and why; ``until`` is null where it lasts, or lasted to the end."""
+    """Something that was wrong with a party's sound; ``until`` is null where it lasts, or lasted to the call's end."""
 
     type: FlagType
     user_id: Name
@@ -39,7 +40,7 @@ class FlagLine(Answer, frozen=True):
 
 
 class ProtocolLine(Answer, frozen=True):
-    """How a party's media came to the worker."""
+    """The protocol by which a party's media came to the worker."""
 
     user_id: Name
     role: PartyRole

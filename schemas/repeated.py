@@ -1,8 +1,8 @@
-"""Bodies whose parts many clients write alike: such a part is read once, and found again by its bytes.
+"""Parts of bodies that many clients write alike: they are read once, and found again by their bytes.
 
-What a browser can send and receive is the same text in every call of one version of it, and most of what RTC-04 and
-RTC-05 bring. A body that has such parts is read as its outline, in which they are still text. Whatever is found again
-was checked when it was read first.
+A browser's capabilities and parameters are the same text in every call of one version, and most of the bytes of RTC-04
+and RTC-05. A body with such parts is first read as its outline, in which they are still text. A part that is found
+again was checked when it was first read.
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ from schemas.rtp import read_hook
 from worker_bridge.rtp import Codecs, HeaderExtensions, RtpCapabilities
 
 REPEATED: Final = (RtpCapabilities, Codecs, HeaderExtensions)
-REMEMBERED: Final = 64  # texts of each; a service sees few browser versions
-MAX_REMEMBERED: Final = 16 * 1024  # bytes of one; the longest of a browser has 9 KB, and a stranger's needs no memory
+REMEMBERED: Final = 64  # texts of each part; a service sees few browser versions
+MAX_REMEMBERED: Final = (
+    16 * 1024
+)  # bytes of one text; browsers' are up to 9 KB long, and longer ones are not remembered
 
 S = TypeVar("S", bound=msgspec.Struct)
 T = TypeVar("T")
@@ -29,7 +31,7 @@ Read = Callable[[Any], Any]
 
 @cache
 def reader_of(kind: Any) -> Callable[[bytes], Any]:
-    """What reads a JSON text as ``kind``. Raises what msgspec's decoder does."""
+    """The function that reads a JSON text as ``kind``; it raises what msgspec's decoder does."""
     outline = _outline_of(kind) if isinstance(kind, type) and issubclass(kind, msgspec.Struct) else None
     if outline is None:
         return msgspec.json.Decoder(kind, dec_hook=read_hook).decode
@@ -39,7 +41,7 @@ def reader_of(kind: Any) -> Callable[[bytes], Any]:
         outlined = decode(text)
         try:
             return outline.fill(outlined)
-        except ValueError as error:  # a rule between fields, which msgspec tells so where it fills a Struct itself
+        except ValueError as error:  # a rule between fields: msgspec's own decoder would raise the same
             raise msgspec.ValidationError(str(error)) from None
 
     return read
@@ -47,12 +49,13 @@ def reader_of(kind: Any) -> Callable[[bytes], Any]:
 
 @dataclass(frozen=True, slots=True)
 class _Outline(Generic[S]):
-    """Of a Struct: the same fields in the same order, some of which are still to be read."""
+    """A Struct's outline: the same fields in the same order, some of which are still to be read."""
 
     kind: type[S]
     shape: type[msgspec.Struct]
     unread: tuple[tuple[int, type, Read], ...]
-    """Places of fields, as what they were left, and what reads them; one that was left out has its default."""
+    """Places of the fields that are still to be read, the type that they have until then, and what reads them. A field
+    that was left out has its default already."""
 
     def fill(self, outlined: msgspec.Struct) -> S:
         values = [*structs.astuple(outlined)]
@@ -63,7 +66,7 @@ class _Outline(Generic[S]):
 
 
 def _outline_of(kind: type[S]) -> _Outline[S] | None:
-    """None where nothing in it is repeated."""
+    """The outline of a Struct; None where it has no such parts."""
     fields, declared, unread = structs.fields(kind), [], []
     for place, one in enumerate(fields):
         part, is_optional = _part(one.type)
@@ -93,7 +96,7 @@ def _part(declared: Any) -> tuple[Any, bool]:
 
 
 def _left(part: Any) -> tuple[Any, Read] | None:
-    """As what a part is left at first, and what reads it then."""
+    """The type that a part has in the outline, and the function that reads it; None where the part is read at once."""
     if part in REPEATED:
         return Raw, _remembering(msgspec.json.Decoder(part, dec_hook=read_hook).decode)
     if isinstance(part, type) and issubclass(part, msgspec.Struct) and (outline := _outline_of(part)) is not None:

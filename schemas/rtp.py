@@ -1,5 +1,5 @@
-"""RTP's parameters by name as they stand in JSON. All else of RTP is read into the bridge's own values, whose types
-hold their limits; what a codec list has to agree with is the business of the ORTC rules.
+"""Codec parameters by name, as they stand in JSON. All else of RTP is read into the values of ``worker_bridge``, whose
+types hold their limits; which codecs go together is checked by its ORTC functions.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ ParameterMap = Annotated[
     dict[ParameterName, ParameterText | Int32 | Fraction | None],
     Meta(max_length=MAX_PARAMETERS),
 ]
-"""Null is for a name without a value, which the engine's own clients write as ``""``."""
+"""Null stands for a name without a value, which mediasoup's own clients write as ``""``."""
 
 
 class _Parameters(msgspec.Struct):
-    """msgspec remembers how a Struct is read, and nothing of a bare map."""
+    """Wraps the map, because msgspec keeps a decoder for a Struct and none for a bare map."""
 
     checked: ParameterMap
 
 
 def read_hook(kind: type, value: Any) -> Parameters:
-    """``dec_hook`` of msgspec for the one type of the bridge that it does not know. Raises ``msgspec.ValidationError``
-    for what is no such map, and TypeError for another type."""
+    """msgspec's ``dec_hook`` for the one type of ``worker_bridge`` that it does not know. Raises
+    ``msgspec.ValidationError`` where the value is no such map, TypeError for another type."""
     if kind is not Parameters:
         raise TypeError(f"{kind.__name__} is not read from JSON")
     return _checked(value) if value != {} else NO_PARAMETERS
@@ -45,7 +45,8 @@ def _checked(value: Any) -> Parameters:
 
 
 def parameters_of(checked: dict[str, ParameterValue | None]) -> Parameters:
-    """Of a checked map. Raises ``msgspec.ValidationError`` for a whole number out of range that is written as 1e10."""
+    """The parameters in a checked map. Raises ``msgspec.ValidationError`` for a whole number like 1e10 that is out of
+    range."""
     return Parameters({name: _parameter(value) for name, value in checked.items()}) if checked else NO_PARAMETERS
 
 

@@ -1,4 +1,4 @@
-"""WebSocket messages: the envelope, what clients command, what the server reports. Knows no socket.
+"""WebSocket messages: the envelope, clients' commands, their answers, and events. Knows no socket.
 
 Every message is ``{"type", "payload"}``. A command may carry ``requestId``, which its answer repeats; an event carries
 ``seq``. Two tables say which payload belongs to which type.
@@ -33,13 +33,13 @@ PauseReason = Literal["flood"]
 OtomoStatusWord = Literal["online", "busy", "offline"]
 WalletReason = Literal["call_tick", "adjustment"]
 RequestId = Name | Annotated[int, Meta(ge=-MAX_SAFE, le=MAX_SAFE)]
-"""What a client numbers its commands with: up to 128 printable characters, or a whole number."""
+"""A client's own number for a command: up to 128 printable characters, or a whole number."""
 
 MAX_SEQ: Final = MAX_SAFE
 
 
 class TickStatus(StrEnum):
-    """How much a wallet has left after a unit: enough for another, less than one, nothing."""
+    """What a wallet has left after a unit: enough for another one, less, or nothing."""
 
     OK = "ok"
     LOW_BALANCE = "low_balance"
@@ -50,7 +50,7 @@ class TickStatus(StrEnum):
 
 
 class Envelope(Body, frozen=True):
-    """A client's message before anybody looked into its payload."""
+    """A client's message, whose payload is not checked yet."""
 
     type: Word
     payload: dict[str, Any] = {}  # noqa: RUF012 -- msgspec makes each its own
@@ -65,7 +65,7 @@ class CallCommand(Body, frozen=True):
 
 
 class Ping(Body, frozen=True):
-    """Asks for a ``pong``; the connection's own pings (RFC 6455 §5.5.2) are not this."""
+    """Asks for a ``pong``. Not the protocol's own ping (RFC 6455 §5.5.2)."""
 
 
 class Pong(Answer, frozen=True):
@@ -81,7 +81,7 @@ class Failure(Answer, frozen=True):
 
 
 class EventMessage(Answer, frozen=True):
-    """An event as it goes out. ``payload`` is JSON text that was written before."""
+    """An event's message. ``payload`` is JSON text already."""
 
     type: Word
     payload: Raw
@@ -106,7 +106,7 @@ COMMANDS: Final[Mapping[str, type[Body]]] = MappingProxyType(
         "ping": Ping,
     }
 )
-"""The payload of every command; ``schemas.base.load`` it from the envelope's."""
+"""The payload of every command, to be loaded from the envelope's by ``schemas.base.load``."""
 
 
 # Events
@@ -133,8 +133,8 @@ class CallAnswered(Answer, frozen=True, kw_only=True):
 
 
 class ProducerEvent(Answer, frozen=True, kw_only=True):
-    """To the other party: ``user_id`` sends, pauses, resumes or stops sending. What the node did has a ``reason``, and
-    is told to both."""
+    """To the other party: ``user_id`` begins to send, pauses, resumes or stops. Where the node did it, both are told,
+    with a ``reason``."""
 
     call_id: CallId
     producer_id: Uuid
@@ -252,7 +252,7 @@ EVENTS: Final[Mapping[EventType, type[Answer]]] = MappingProxyType(
 TYPE_OF: Final[Mapping[type[Answer], EventType]] = MappingProxyType(
     {payload: type_ for type_, payload in EVENTS.items() if Counter(EVENTS.values())[payload] == 1}
 )
-"""The type of each event whose payload no other has."""
+"""The type of each event whose payload belongs to it alone."""
 
 EventPayload = (
     IncomingCall

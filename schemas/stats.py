@@ -54,7 +54,7 @@ ENTRY: Final = {
     },
     "required": ["type", "timestamp"],
 }
-"""What there is of every transport and of every stream; the worker tells more of some."""
+"""The fields of every transport and of every stream; some entries have more."""
 
 
 class Statistics(Answer, frozen=True):

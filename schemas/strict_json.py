@@ -1,7 +1,7 @@
-"""JSON text to values, strictly (RFC 8259): what msgspec refuses, plus wrong UTF-8 in what it skips.
+"""JSON text to values, strictly (RFC 8259): refuses what msgspec refuses, and wrong UTF-8 in parts that it skips.
 
-Of a name that comes twice in one object the last counts. Nesting that is deeper than Python's recursion limit is
-refused, also in what nobody reads (RFC 8259 §9). Knows no type of ours.
+Where a name comes twice in an object, the last one counts. Nesting deeper than Python's recursion limit is refused, in
+skipped parts too (RFC 8259 §9). Knows no type of ours.
 """
 
 from __future__ import annotations
@@ -19,11 +19,10 @@ _anything: Final = msgspec.json.Decoder().decode
 
 
 def decode(raw: bytes | str, read: Callable[[bytes], T]) -> T:
-    """Read a JSON text with what msgspec's decoder of a type does. The limit on its size is the caller's.
+    """Read a JSON text by ``read``, msgspec's decoder of a type. The caller limits its size.
 
-    NaN, infinities, numbers beyond a double, lone surrogates, wrong UTF-8, a byte order mark and nesting without end
-    are refused. Raises InvalidBody for what is no such text, and ``msgspec.ValidationError`` for what is not of the
-    type.
+    NaN, infinities, numbers beyond a double, lone surrogates, wrong UTF-8, a byte order mark and endless nesting are
+    refused. Raises InvalidBody where the text is no JSON, ``msgspec.ValidationError`` where it is not of the type.
     """
     try:
         text = raw.encode() if isinstance(raw, str) else raw
@@ -37,7 +36,7 @@ def decode(raw: bytes | str, read: Callable[[bytes], T]) -> T:
 
 
 def decode_object(raw: bytes | str) -> dict[str, Any]:
-    """Read one JSON object, whatever is in it. Raises InvalidBody."""
+    """Read any JSON object. Raises InvalidBody."""
     try:
         value = decode(raw, _anything)
     except msgspec.ValidationError as error:

@@ -28,7 +28,7 @@ class ConnectTransportRequest(Body, frozen=True):
     call_id: CallId | UnsetType = UNSET
 
     def __post_init__(self) -> None:
-        """Upper case is RFC 8122 §5's own; clients write both."""
+        """Fingerprints are compared in upper case, which RFC 8122 §5 asks for; clients write both."""
         for index, one in enumerate(self.dtls_parameters.fingerprints):
             if len(one.value) != DIGEST_BYTES[one.algorithm] * 3 - 1:
                 problem = f"must have {DIGEST_BYTES[one.algorithm]} hex pairs for {one.algorithm}"
@@ -62,7 +62,7 @@ class TransportConnected(Answer, frozen=True):
 
 
 class Closed(Answer, frozen=True):
-    """A transport or a producer is closed, and what it carried with it."""
+    """A transport or a producer is closed, with all that depended on it."""
 
     closed: bool = True
 

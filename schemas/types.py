@@ -1,6 +1,6 @@
 """The types that bodies are made of: texts, ids, numbers and times with their limits. Knows no body.
 
-What ``Meta`` says in JSON Schema's words is judged by msgspec, and described. Its ``extra`` is for people: ``form``
+What ``Meta`` says in JSON Schema's terms is checked by msgspec, and published. Its ``extra`` is for messages: ``form``
 completes the sentence "must be ..." about a text that does not match.
 """
 
@@ -33,11 +33,11 @@ Name = Annotated[
     Meta(min_length=1, max_length=128),
     matching(f"{VISIBLE}*", "of printable characters, and no spaces", r"\S*"),
 ]
-"""An identifier that others chose: 1 to 128 printable characters of any script, and no spaces."""
+"""An identifier from outside: 1 to 128 printable characters of any script, without spaces."""
 CallId = Annotated[str, Meta(min_length=1, max_length=64), matching("[A-Za-z0-9_-]+", "made of A-Z a-z 0-9 _ -")]
 _UUID: Final = Meta(extra_json_schema={"format": "uuid"})
 Uuid = Annotated[str, Meta(min_length=36, max_length=36), matching(UUID_PATTERN, "a UUID"), _UUID]
-"""The id of a transport, producer or consumer, kept as it is spelled: ids are compared as text."""
+"""The id of a transport, producer or consumer; ids are compared as text."""
 Word = Annotated[str, Meta(min_length=1, max_length=64), PRINTABLE]
 """A short name that the server chose."""
 Text = Annotated[str, Meta(min_length=1, max_length=255), PRINTABLE]
@@ -62,7 +62,7 @@ Timestamp = Annotated[
 
 
 def iso(at_ms: int) -> str:
-    """``2026-01-31T09:00:00.123Z``: milliseconds since 1970 as they look on the wire."""
+    """Milliseconds since 1970, in the wire's form: ``2026-01-31T09:00:00.123Z``."""
     at = datetime.fromtimestamp(at_ms // 1000, UTC).replace(microsecond=at_ms % 1000 * 1000)
     return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 

@@ -13,7 +13,7 @@ from worker_bridge.value import PRINTABLE
 MAX_ADJUSTMENT: Final = 10**12  # points
 
 Adjustment = Annotated[int, Meta(ge=-MAX_ADJUSTMENT, le=MAX_ADJUSTMENT, extra_json_schema={"not": {"const": 0}})]
-"""A number of points to add, or to take where it is negative; never zero."""
+"""How many points to add; negative to take some away, never zero."""
 
 
 class AdjustRequest(Body, frozen=True):
@@ -44,7 +44,7 @@ class Balance(Answer, frozen=True):
 
 
 class UsageLine(Answer, frozen=True, kw_only=True):
-    """What one charged call cost."""
+    """What one call cost."""
 
     call_id: CallId
     otomo_id: Name

@@ -1,4 +1,5 @@
-"""What admins and other back ends do: calls matched elsewhere, ending a call, points, prices."""
+"""Endpoints for admins and other back ends: opening a call that was matched elsewhere, ending a call, points,
+prices."""
 
 from __future__ import annotations
 
@@ -43,9 +44,9 @@ routes = web.RouteTableDef()
 @body(AdminCallRequest)
 @admin_only
 async def open_call(request: web.Request, body: AdminCallRequest) -> web.Response:
-    """A call that another system has matched: its room is open when this answers.
+    """Open a call that another system has matched: its room is open when this answers.
 
-    Presence, busy parties and the balance are not looked at; that system has.
+    Presence, busy parties and the balance are not checked: that is for the other system to do.
     """
     call = await request.app[CALLS].open_matched(
         body.user_id, body.otomo_id, given(body.call_id), given(body.price_per_minute)
@@ -69,7 +70,7 @@ async def end_any_call(request: web.Request, body: ReasonBody) -> web.Response:
 @body(AdjustRequest)
 @admin_only
 async def adjust_wallet(request: web.Request, body: AdjustRequest) -> web.Response:
-    """Give points to a wallet, or take some; makes the wallet where there is none.
+    """Give points to a wallet, or take some away. A wallet that is not there yet is made.
 
     The same `idempotencyKey` with the same user, amount and reason never counts twice.
     """
@@ -84,7 +85,7 @@ async def adjust_wallet(request: web.Request, body: AdjustRequest) -> web.Respon
 @body(RateRequest)
 @admin_only
 async def set_rate(request: web.Request, body: RateRequest) -> web.Response:
-    """The price of the otomo's calls from now on."""
+    """Set the price of the otomo's calls from now on; calls that exist keep theirs."""
     otomo_id = user_id_of(request, "otomo_id")
     await request.app[RATES].set(otomo_id, body.price_per_minute, at_ms=now().utc_ms)
     return json_response(Rate(otomo_id, body.price_per_minute))
@@ -94,7 +95,7 @@ async def set_rate(request: web.Request, body: RateRequest) -> web.Response:
 @answers({200: RecoveryLog}, LedgerUnavailable)
 @admin_only
 async def get_recovery(request: web.Request) -> web.Response:
-    """What restarts did to the calls that they found open, newest first."""
+    """The calls that restarts of the node found open, and how they were ended, newest first."""
     return json_response(RecoveryLog(tuple(map(recovered_call, await request.app[LEDGER].recovery_log()))))
 
 
@@ -111,7 +112,7 @@ def recovered_call(line: Recovered) -> RecoveredCall:
 
 
 def user_id_of(request: web.Request, name: str) -> str:
-    """The user id in the path, by the rules of one in a body."""
+    """The user id in the path. Raises BadRequest where it is none."""
     try:
         return load(Name, request.match_info[name])
     except InvalidBody as error:

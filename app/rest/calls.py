@@ -1,4 +1,4 @@
-"""Calls as their parties see them: asking, answering, ending, and reading what happened and what it cost."""
+"""Endpoints of calls for their parties: asking for one, answering, ending, and reading its course and its cost."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ async def request_call(request: web.Request, body: CallRequest) -> web.Response:
 @routes.post("/calls/{call_id}/accept")
 @answers({200: CallAck}, *OF_A_CALL, WorkerUnavailable)
 async def accept_call(request: web.Request) -> web.Response:
-    """Accept a call, as its otomo: the room is open when this answers."""
+    """Accept a call, as its otomo. Its room is open when this answers."""
     return json_response(ack(await request.app[CALLS].accept(claims(request), request.match_info["call_id"])))
 
 
@@ -90,7 +90,7 @@ async def accept_call(request: web.Request) -> web.Response:
 @answers({200: CallAck}, *OF_A_CALL)
 @body(ReasonBody)
 async def reject_call(request: web.Request, body: ReasonBody) -> web.Response:
-    """Reject a call that rings, as its otomo."""
+    """Reject a ringing call, as its otomo."""
     call_id = request.match_info["call_id"]
     return json_response(ack(await request.app[CALLS].reject(claims(request), call_id, given(body.reason))))
 
@@ -99,7 +99,7 @@ async def reject_call(request: web.Request, body: ReasonBody) -> web.Response:
 @answers({200: CallAck}, *OF_A_CALL)
 @body(ReasonBody)
 async def cancel_call(request: web.Request, body: ReasonBody) -> web.Response:
-    """Cancel a call that was not accepted yet, as its caller."""
+    """Cancel a call that is not accepted yet, as its caller."""
     call_id = request.match_info["call_id"]
     return json_response(ack(await request.app[CALLS].cancel(claims(request), call_id, given(body.reason))))
 
@@ -116,7 +116,7 @@ async def end_call(request: web.Request, body: ReasonBody) -> web.Response:
 @routes.get("/calls")
 @answers({200: CallList}, LedgerUnavailable, query=PAGE)
 async def list_calls(request: web.Request) -> web.Response:
-    """The caller's own calls, newest first; an admin's list is everybody's."""
+    """The calls of whoever asks, newest first; for admins, all calls."""
     query = page_query(request)
     party = None if claims(request).is_admin else claims(request).person
     page = await request.app[LEDGER].calls_of(party, limit=query.limit, cursor=query.cursor)
@@ -127,8 +127,10 @@ async def list_calls(request: web.Request) -> web.Response:
 @routes.get("/calls/{call_id}")
 @answers({200: PartyCallDetail}, *OF_A_STORED_CALL)
 async def get_call(request: web.Request) -> web.Response:
-    """One call and all that happened to it, oldest first; while it lives, with what its party has in the room."""
-    live = request.app[REGISTRY].find(request.match_info["call_id"])  # first: what is gone from here is stored as ended
+    """One call and its timeline, oldest first; while it lives, with what its party has in the room."""
+    live = request.app[REGISTRY].find(
+        request.match_info["call_id"]
+    )  # before the ledger: a call that is not live is stored as ended
     call = await readable_call(request)
     fields = await detail_fields(request, call)
     media = own_media(live, claims(request).person) if call.state is not CallState.ENDED else None
@@ -166,7 +168,7 @@ def own_consumer(owned: PartyConsumer) -> OwnConsumer:
 @routes.get("/calls/{call_id}/billing")
 @answers({200: Billing}, *OF_A_STORED_CALL)
 async def get_billing(request: web.Request) -> web.Response:
-    """The units that a call was charged."""
+    """The units of a call that were charged."""
     call = await readable_call(request)
     billing = await request.app[LEDGER].billing(call.id)
     units = tuple(BilledUnit(unit.index, unit.points, iso(unit.charged_at_ms)) for unit in billing.units)
@@ -189,7 +191,7 @@ async def stored_call(request: web.Request) -> Call:
 
 
 async def detail_fields(request: web.Request, call: Call) -> dict[str, Any]:
-    """A call with its timeline, oldest first, and with its record where it has one."""
+    """A call with its timeline, oldest first, and its record where it has one."""
     ledger = request.app[LEDGER]
     steps, units = await ledger.timeline(call.id), await ledger.billing(call.id)
     happened = [(step.at_ms, 0, state_entry(step)) for step in steps]
@@ -269,5 +271,5 @@ def record_fields(call: Call, record: Record) -> dict[str, Any]:
 
 
 def with_role(call: Call, line: dict[str, Any], of: str = "userId", name: str = "role") -> dict[str, Any]:
-    """A line of a record. Old ones name no role; of their calls, no two parties had the same id."""
+    """A line of a record, with the role added where an old record lacks it; then the two parties' ids always differ."""
     return {name: "user" if line[of] == call.user_id else "otomo", **line}

@@ -1,4 +1,4 @@
-"""What the demo page is given: the identity of one party of a pair, and points to spend."""
+"""The demo page's endpoint: gives the identity of one party of a pair, and points to spend."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from schemas.base import given
 from schemas.demo import DemoSession, DemoSessionRequest
 from schemas.types import iso
 
-SESSIONS_PER_SECOND = 2.0  # of one address
+SESSIONS_PER_SECOND = 2.0  # a second, from one address
 TOKEN_TTL_S = 3600
 POINTS = 1_000  # given once to each pair's user
 
@@ -33,9 +33,9 @@ routes = web.RouteTableDef()
 @body(DemoSessionRequest)
 @answers({201: DemoSession}, NOT_FOUND, RateLimited, LedgerUnavailable)
 async def open_session(request: web.Request, body: DemoSessionRequest) -> web.Response:
-    """A token for one party of a pair of demo users; the same party again is the same user.
+    """A token for one party of a pair of demo users. The same pair and party get the same user again.
 
-    The pair's user is given points once. The demo is there where ``DEMO`` has it on, else this is NOT_FOUND.
+    The pair's user gets points once. Where the setting ``DEMO`` has the demo off, this is NOT_FOUND.
     """
     require_demo(request)
     app = request.app

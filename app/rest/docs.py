@@ -1,4 +1,4 @@
-"""What describes the interfaces: documents for programs, made from the schemas that check the bodies, and a page on
+"""The descriptions of the interfaces: documents for programs, made from the schemas that check bodies, and a page on
 which people read and try them."""
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ DOCUMENT = web.AppKey("document", Document)
 
 READER = "swagger-ui-bundle.js"
 PAGE = Page((HERE / "docs", HERE / "shared", BUILT / "swagger-ui"))
-PICTURES_IN_STYLES = POLICY.replace("img-src 'self'", "img-src 'self' data:")  # Swagger UI's are in its style sheet
+PICTURES_IN_STYLES = POLICY.replace(
+    "img-src 'self'", "img-src 'self' data:"
+)  # Swagger UI has pictures in its style sheet
 
 routes = web.RouteTableDef()
 
@@ -46,7 +48,7 @@ async def get_asyncapi(_: web.Request) -> web.Response:
 @public
 @answers({200: HTML, 503: HTML})
 async def get_docs(_: web.Request) -> web.StreamResponse:
-    """The page on which this description is read and tried. 503 where its files are not built."""
+    """The page on which people read and try this interface. 503 where its files are not built."""
     built = (BUILT / "swagger-ui" / READER).is_file()
     page = PAGE.index() if built else web.FileResponse(HERE / "docs" / "unbuilt.html", status=503, headers=PAGE.headers)
     page.headers["Content-Security-Policy"] = PICTURES_IN_STYLES

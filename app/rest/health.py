@@ -1,4 +1,4 @@
-"""Is the process alive, and can it take calls? For load balancers and supervisors; no token is asked."""
+"""Is the process alive, and can it take calls? For load balancers and supervisors, without a token."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ routes = web.RouteTableDef()
 @public
 @answers({200: Alive})
 async def live(request: web.Request) -> web.Response:
-    """Is the process alive? 200 while its event loop turns; `lagMs` is its worst lag of the last second."""
+    """Is the process alive? 200 while its event loop runs; `lagMs` is its worst lag of the last second."""
     return json_response(Alive(round(request.app[SAMPLER].lag.worst_ms, 1)))
 
 

@@ -1,4 +1,4 @@
-"""Live calls, for admins: which there are, and what goes on inside one."""
+"""Live calls, for admins: the list, and one call with everything that its worker knows."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def list_live_calls(request: web.Request) -> web.Response:
 @answers({200: LiveCallDetail}, CallNotFound, LedgerUnavailable)
 @admin_only
 async def inspect_call(request: web.Request) -> web.Response:
-    """One call with its quality and, while it lives, everything that its worker says of it."""
+    """One call with its quality and, while it lives, everything that its worker knows of it."""
     call = request.app[REGISTRY].find(request.match_info["call_id"])  # first: what is gone from here is stored as ended
     stored = await stored_call(request)
     fields = await detail_fields(request, stored)
@@ -68,7 +68,7 @@ def segment_line(segment: Segment) -> SegmentLine:
 
 
 def states_of(request: web.Request) -> tuple[CallState, ...]:
-    """``?state=``. Raises BadRequest where it is none of a live call."""
+    """The states in ``?state=``. Raises BadRequest where one is not a live call's."""
     asked = request.query.get("state")
     if asked is None:
         return LIVE_STATES
@@ -78,7 +78,7 @@ def states_of(request: web.Request) -> tuple[CallState, ...]:
 
 
 def line_of(stored: Call, call: LiveCall | None) -> LiveCallLine:
-    """``call`` is None where it has ended since it was read."""
+    """A call of the list. ``call`` is None where it has ended since it was read."""
     return LiveCallLine(
         **body_fields(stored),
         worker=call.room.worker_index if call is not None and call.room is not None else None,

@@ -18,10 +18,10 @@ routes = web.RouteTableDef()
 @answers({200: ("text/plain", "application/openmetrics-text")})
 @admin_only
 async def get_metrics(request: web.Request) -> web.Response:
-    """What Prometheus reads, in its text format, or in OpenMetrics for whoever asks for it. For admins, and for the
-    bearer of `METRICS_TOKEN`."""
+    """Metrics in Prometheus' text format, or in OpenMetrics where that is accepted. For admins, and for the bearer of
+    `METRICS_TOKEN`."""
     request.app[GAUGES].read()
     write, content_type = choose_encoder(request.headers.get("Accept", ""))
-    # In a thread: it takes as long as dozens of requests.
+    # In a thread, because it takes as long as dozens of requests.
     text = await asyncio.to_thread(write, request.app[METRICS].registry)
     return web.Response(body=text, headers={"Content-Type": content_type})

@@ -21,7 +21,7 @@ routes = web.RouteTableDef()
 @answers({200: Workers})
 @admin_only
 async def get_workers(request: web.Request) -> web.Response:
-    """What each worker holds, costs, and how fast it answers."""
+    """What each worker holds and costs, and how fast it answers."""
     seen = workers.seen(request.app[POOL], request.app[SAMPLER], request.app[FORWARDING_PROBE])
     return json_response(seen)
 
@@ -30,7 +30,7 @@ async def get_workers(request: web.Request) -> web.Response:
 @answers({200: SampleSeries})
 @admin_only
 async def get_series(request: web.Request) -> web.Response:
-    """The last hour, in steps of five seconds."""
+    """Samples of the last hour, in steps of five seconds."""
     return json_response(request.app[SAMPLER].series.body())
 
 
@@ -39,11 +39,11 @@ async def get_series(request: web.Request) -> web.Response:
 @body(DrainRequest)
 @admin_only
 async def begin_drain(request: web.Request, body: DrainRequest) -> web.Response:
-    """Take no new calls from now on, and get rid of those that live; asked again, by the new words.
+    """Take no new calls from now on, and let the live ones end. Asked again, the new mode and deadline count.
 
-    `wait` lets every call go on. `end` ends at once those that nobody talks in yet, and those that talk too where there
-    is no deadline. What is left at the deadline is ended (`system_error`); its parties are told of the deadline at once
-    (`node_draining`). A node that stops already says `DRAINING`.
+    `wait` lets every call go on. `end` ends at once the calls that are not talking yet, and the others too where there
+    is no deadline. Calls that are left at the deadline are ended (`system_error`); their parties are told of the
+    deadline at once (`node_draining`). A node that is stopping answers `DRAINING`.
     """
     request.app[DRAIN].begin(body.mode, given(body.deadline_seconds))
     return drained(request)
@@ -53,7 +53,7 @@ async def begin_drain(request: web.Request, body: DrainRequest) -> web.Response:
 @answers({200: Drained})
 @admin_only
 async def get_drain(request: web.Request) -> web.Response:
-    """Does the node drain, until when, and how many calls are left?"""
+    """Whether the node drains, until when, and how many calls are left."""
     return drained(request)
 
 
@@ -61,7 +61,7 @@ async def get_drain(request: web.Request) -> web.Response:
 @answers({200: Drained}, Draining)
 @admin_only
 async def end_drain(request: web.Request) -> web.Response:
-    """Take calls again. Those that are ending end all the same; a node that stops already says `DRAINING`."""
+    """Take calls again. Calls that are ending end all the same. A node that is stopping answers `DRAINING`."""
     request.app[DRAIN].take_back()
     return drained(request)
 

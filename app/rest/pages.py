@@ -1,4 +1,4 @@
-"""The query of a list: how many lines, and where to go on."""
+"""The query of a list: how many lines a page has, and where it begins."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PAGE = (
     Parameter("limit", Limit, f"lines at most; {DEFAULT_LIMIT} where none is given"),
     Parameter("cursor", Cursor, "the former page's `nextCursor`"),
 )
-"""Of every list, for the description."""
+"""The parameters of every list, for the API's description."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,8 @@ class PageQuery:
 
 
 def page_query(request: web.Request) -> PageQuery:
-    """``?limit=&cursor=``. Raises BadRequest where the limit is no number from 1 to 200."""
+    """Reads ``?limit=&cursor=``. Raises BadRequest where the limit is no number from 1 to 200, or the cursor none of
+    ours."""
     limit = request.query.get("limit", str(DEFAULT_LIMIT))
     if not (limit.isascii() and limit.isdigit() and len(limit) <= 3 and 1 <= int(limit) <= PAGE_LIMIT):
         raise BadRequest.at("limit", f"must be a whole number from 1 to {PAGE_LIMIT}")

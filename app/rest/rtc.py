@@ -61,7 +61,7 @@ from schemas.transport import (
     TransportCreated,
 )
 
-OF_AN_OBJECT = (Forbidden, InvalidCallState, WorkerUnavailable)  # its call may end, and its worker die, meanwhile
+OF_AN_OBJECT = (Forbidden, InvalidCallState, WorkerUnavailable)  # its call may end or its worker die meanwhile
 IN_A_ROOM = (RoomNotFound, *OF_AN_OBJECT)
 
 Owned = TypeVar("Owned", PartyTransport, PartyProducer, PartyConsumer)
@@ -80,10 +80,10 @@ async def get_capabilities(request: web.Request) -> web.Response:
 @answers({201: TransportCreated}, *IN_A_ROOM, TransportLimitExceeded)
 @body(CreateTransportRequest)
 async def create_transport(request: web.Request, body: CreateTransportRequest) -> web.Response:
-    """RTC-02: open a transport, in the shape that mediasoup-client takes.
+    """RTC-02: open a transport. The answer is what mediasoup-client takes.
 
-    One live transport per party and direction: the newest wins, and closes the one that it replaces with all that it
-    carried. More than 10 in 10 s are refused.
+    A party has one live transport per direction: a new one closes the one before, with its producers or consumers.
+    More than 10 in 10 s are refused.
     """
     room, party = room_of(request, body.call_id)
     transport = await room.create_transport(party, body.direction)
@@ -105,7 +105,7 @@ async def create_transport(request: web.Request, body: CreateTransportRequest) -
 async def connect_transport(request: web.Request, body: ConnectTransportRequest) -> web.Response:
     """RTC-03: give a transport the client's DTLS parameters.
 
-    What the worker refuses is a 400, and leaves the transport connectable.
+    Parameters that the worker refuses are a 400; the transport can still be connected.
     """
     transport_id = request.match_info["transport_id"]
     room = room_with(request, transport_id, TransportNotFound(transport_id), given(body.call_id))
@@ -119,8 +119,8 @@ async def connect_transport(request: web.Request, body: ConnectTransportRequest)
 async def create_producer(request: web.Request, body: ProduceRequest) -> web.Response:
     """RTC-04: register what the caller sends.
 
-    It does not connect the call: the first RTP packet does. The same request again answers with the same id, so that
-    it can be retried.
+    This does not connect the call: the first RTP packet does. The same request again is answered with the same id, so
+    that it can be retried.
     """
     if body.kind not in request.app[SETTINGS].media_kinds:
         raise BadRequest.at("kind", f"{body.kind} is not enabled on this server")
@@ -135,7 +135,7 @@ async def create_producer(request: web.Request, body: ProduceRequest) -> web.Res
 async def create_consumer(request: web.Request, body: ConsumeRequest) -> web.Response:
     """RTC-05: receive what the other party sends.
 
-    Without `rtpCapabilities` the router's own are used. The consumer starts paused.
+    Without `rtpCapabilities`, the router's own are used. The consumer starts paused.
     """
     room, party = room_of(request, body.call_id)
     consumer = await room.consume(party, body)
@@ -149,7 +149,7 @@ async def create_consumer(request: web.Request, body: ConsumeRequest) -> web.Res
 @routes.post("/rtc/consumers/{consumer_id}/resume")
 @answers({200: Resumed}, *OF_AN_OBJECT, ConsumerNotFound, AlreadyResumed)
 async def resume_consumer(request: web.Request) -> web.Response:
-    """RTC-06: let the sound through."""
+    """RTC-06: start receiving."""
     consumer_id = request.match_info["consumer_id"]
     room = room_with(request, consumer_id, ConsumerNotFound(consumer_id))
     await room.resume_consumer(room.role_of(claims(request).person), consumer_id)
@@ -159,7 +159,7 @@ async def resume_consumer(request: web.Request) -> web.Response:
 @routes.post("/rtc/consumers/{consumer_id}/pause")
 @answers({200: Paused}, *OF_AN_OBJECT, ConsumerNotFound)
 async def pause_consumer(request: web.Request) -> web.Response:
-    """Stop receiving. Doing it twice is fine."""
+    """Stop receiving. A second time changes nothing."""
     consumer_id = request.match_info["consumer_id"]
     room = room_with(request, consumer_id, ConsumerNotFound(consumer_id))
     await room.pause_consumer(room.role_of(claims(request).person), consumer_id)
@@ -169,8 +169,8 @@ async def pause_consumer(request: web.Request) -> web.Response:
 @routes.delete("/rtc/rooms/{call_id}/cleanup")
 @answers({200: RoomCleaned}, *IN_A_ROOM, LedgerUnavailable)
 async def clean_up(request: web.Request) -> web.Response:
-    """RTC-07: close the room. Ends a live call first; the counts are of what this request closed, so that a party of a
-    call that has ended gets zeros."""
+    """RTC-07: close the room, and end the call where it is live. The counts are of what this request closed: zeros
+    where the call has ended before."""
     released = await request.app[CALLS].clean_up(claims(request), request.match_info["call_id"])
     return json_response(RoomCleaned(Released(*released)))
 
@@ -178,7 +178,7 @@ async def clean_up(request: web.Request) -> web.Response:
 @routes.get("/rtc/rooms/{call_id}/producers")
 @answers({200: ProducerList}, RoomNotFound, Forbidden)
 async def list_producers(request: web.Request) -> web.Response:
-    """What is sent in a room, for its parties and for admins."""
+    """The producers in a room, for its parties and for admins."""
     room = request.app[REGISTRY].room(request.match_info["call_id"])
     if not claims(request).is_admin:
         room.role_of(claims(request).person)
@@ -194,7 +194,7 @@ async def list_producers(request: web.Request) -> web.Response:
 @routes.post("/rtc/producers/{producer_id}/pause")
 @answers({200: Paused}, *OF_AN_OBJECT, ProducerNotFound)
 async def pause_producer(request: web.Request) -> web.Response:
-    """Mute that the server knows of: nothing is forwarded, and the other party is told."""
+    """Mute at the server: nothing is forwarded, and the other party is told."""
     await set_producer_paused(request, paused=True)
     return json_response(Paused())
 
@@ -202,7 +202,7 @@ async def pause_producer(request: web.Request) -> web.Response:
 @routes.post("/rtc/producers/{producer_id}/resume")
 @answers({200: Resumed}, *OF_AN_OBJECT, ProducerNotFound)
 async def resume_producer(request: web.Request) -> web.Response:
-    """The end of a mute."""
+    """Unmute."""
     await set_producer_paused(request, paused=False)
     return json_response(Resumed())
 
@@ -230,7 +230,7 @@ async def delete_transport(request: web.Request) -> web.Response:
 @routes.post("/rtc/transports/{transport_id}/restart-ice")
 @answers({200: IceRestarted}, *OF_AN_OBJECT, TransportNotFound)
 async def restart_ice(request: web.Request) -> web.Response:
-    """New ICE credentials, after which a client gathers and connects anew."""
+    """New ICE credentials for a transport, with which the client restarts ICE."""
     transport_id = request.match_info["transport_id"]
     room = room_with(request, transport_id, TransportNotFound(transport_id))
     ice_parameters = await room.restart_ice(room.role_of(claims(request).person), transport_id)
@@ -258,7 +258,7 @@ async def get_producer_stats(request: web.Request) -> web.Response:
 @routes.get("/rtc/consumers/{consumer_id}/stats")
 @answers({200: Statistics}, *OF_AN_OBJECT, ConsumerNotFound)
 async def get_consumer_stats(request: web.Request) -> web.Response:
-    """A consumer's statistics: its own stream, and then the producer's."""
+    """A consumer's statistics: first its own stream, then the producer's."""
     consumer_id = request.match_info["consumer_id"]
     consumer = readable(request, consumer_id, lambda room: room.consumers, ConsumerNotFound(consumer_id))
     with unless_gone(consumer_id):
@@ -266,13 +266,15 @@ async def get_consumer_stats(request: web.Request) -> web.Response:
 
 
 def room_of(request: web.Request, call_id: str) -> tuple[Room, PartyRole]:
-    """The room of a call, and which party of it the caller is. Raises RoomNotFound, Forbidden for everybody else."""
+    """The room of a call, and the role in it of whoever asks. Raises RoomNotFound; Forbidden for strangers and
+    admins."""
     room = request.app[REGISTRY].room(call_id)
     return room, room.role_of(claims(request).person)
 
 
 def room_with(request: web.Request, object_id: str, missing: CallError, call_id: str | None = None) -> Room:
-    """The room that holds the object. Naming another call than the object's is naming no object."""
+    """The room that holds the object. Raises ``missing`` where there is none, or ``call_id`` names another call than
+    its own."""
     registry = request.app[REGISTRY]
     room = registry.room_with(object_id)
     if call_id is not None:

@@ -1,6 +1,6 @@
-"""``GET /ws``: what is decided before the upgrade, and which connections are alive. Knows no frames and no commands.
+"""``GET /ws``: what is checked before the upgrade, and which connections are alive. Knows no frames and no commands.
 
-Who asks was found out by the guard: from the ``Authorization`` header, or from the subprotocol pair
+The middleware has checked the token, which is in the ``Authorization`` header or in the subprotocol pair
 ``["bearer", "<JWT>"]``, of which only ``bearer`` is answered.
 """
 
@@ -29,7 +29,7 @@ from schemas.signaling import MAX_SEQ
 from schemas.types import Seq
 
 TOKEN_PARAMETERS = frozenset({"token", "access_token", "bearer", "jwt", "authorization"})
-AT_A_TIME = 20  # tokens that are verified in one turn of the loop: a few milliseconds
+AT_A_TIME = 20  # tokens that are verified in one turn of the event loop: a few milliseconds
 SEQ = re.compile(r"[0-9]{1,16}", re.ASCII)
 
 # RFC 9110 §15.5.22 and RFC 6455 §4.4: say what to upgrade to.
@@ -57,7 +57,7 @@ class Endpoint:
         openings: RateLimiter,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """``openings`` says how many sockets a user may open in a time."""
+        """``openings`` limits how many sockets a user may open in some time."""
         self._hub = hub
         self._dispatcher = dispatcher
         self._replay = replay
@@ -75,8 +75,8 @@ class Endpoint:
         """Upgrade, and serve the socket to its end.
 
         Refused before the upgrade: 401 for a token in the URL, even a good one, because URLs are logged and shared;
-        426 for what is no WebSocket handshake; 400 for a ``since`` that is no ``seq``; 503 while the node stops; 429
-        for whoever opens one after the other. A user's replays take turns.
+        426 where the request is no WebSocket handshake; 400 where ``since`` is no ``seq``; 503 while the node stops;
+        429 for a user who opens sockets too often. A user's replays take turns.
         """
         if TOKEN_PARAMETERS & {name.lower() for name in request.query}:
             _log.warning("%s sent a token in the URL: it must be regarded as lost", claims(request).person)
@@ -99,7 +99,8 @@ class Endpoint:
             gone.set()
 
     async def recheck_tokens(self, accepts: Callable[[str], bool]) -> None:
-        """Close the sockets whose tokens are not accepted any more, a few at a time: verifying takes long for many."""
+        """Close the sockets whose tokens are not accepted any more; a few at a time, because verifying many takes
+        long."""
         for looked_at, (connection, token) in enumerate(self._tokens(), start=1):
             if not accepts(token):
                 connection.close(CloseCode.TOKEN_WITHDRAWN)
@@ -121,11 +122,13 @@ class Endpoint:
                 for gone in tuple(self._gone.values()):
                     await gone.wait()
         except TimeoutError:
-            _log.warning("still busy at the end: %s", ", ".join(map(repr, self._gone)))
+            _log.warning(
+                "commands of these sockets are cancelled, because the node stops: %s", ", ".join(map(repr, self._gone))
+            )
 
 
 def since_of(request: web.Request) -> int | None:
-    """The last ``seq`` that the client saw, or None where it starts afresh. Raises BadRequest where it is none."""
+    """The last ``seq`` that the client saw; None where it starts anew. Raises BadRequest where it is no ``seq``."""
     given = request.query.getall("since", [])
     if not given:
         return None

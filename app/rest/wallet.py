@@ -1,4 +1,4 @@
-"""Points: a user's balance and statement."""
+"""Endpoints of points: a user's balance and statement."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ routes = web.RouteTableDef()
 @routes.get("/wallet/balance")
 @answers({200: Balance}, WalletNotFound, LedgerUnavailable)
 async def get_balance(request: web.Request) -> web.Response:
-    """The caller's own points. Users have a wallet, from its first adjustment on; nobody else has."""
+    """The points of the user who asks. A user has a wallet from its first adjustment on; nobody else has one."""
     person = claims(request).person
     wallet = await request.app[LEDGER].balance(person.id) if person.role == "user" else None
     if wallet is None:
@@ -31,7 +31,8 @@ async def get_balance(request: web.Request) -> web.Response:
 @routes.get("/wallet/usage")
 @answers({200: Usage}, LedgerUnavailable, query=PAGE)
 async def get_usage(request: web.Request) -> web.Response:
-    """The caller's own statement: one line per call that cost something, newest first. Calls cost users alone."""
+    """The statement of whoever asks: one line for each call that cost something, newest first. Only users pay for
+    calls."""
     query = page_query(request)
     person = claims(request).person
     if person.role != "user":

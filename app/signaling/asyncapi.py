@@ -1,6 +1,6 @@
-"""The WebSocket's description as an AsyncAPI 3.0 document, made from the schemas. Knows no socket.
+"""The WebSocket's AsyncAPI 3.0 document, made from the schemas. Knows no socket.
 
-A message is described as its envelope around a payload, and the payload is the schema that also checks it. Messages
+A message is described as an envelope around a payload, whose schema is the one that checks it. Messages
 are named ``command.<type>``, ``answer.<type>`` and ``event.<type>``, because a command and an event may share a type.
 """
 
@@ -20,7 +20,7 @@ from schemas.signaling import COMMANDS, EVENTS, MAX_SEQ, Failure, Pong, RequestI
 
 Json = dict[str, Any]
 
-VERSION = "1.0.0"  # of this interface; a client needs to know of it when its first number changes
+VERSION = "1.0.0"  # of this interface; a client breaks only where its first number changes
 
 _CHANNEL = {"$ref": "#/channels/signaling"}
 _SECURITY = [{"$ref": "#/components/securitySchemes/bearer"}]
@@ -120,7 +120,7 @@ def message(type_: str, schema: type[Body | Answer], more: Json, required: list[
 
 
 def operations() -> Iterator[tuple[str, Json]]:
-    """What the server receives, with its replies, and what it sends by itself."""
+    """The operations: what the server receives, with its replies, and what it sends unasked."""
     for type_ in COMMANDS:
         replies = named(f"answer.{answer_type(type_)}", "answer.error")
         reply = {"channel": _CHANNEL, "messages": replies}
@@ -142,5 +142,5 @@ def answer_type(command: str) -> str:
 
 
 def answer_schema(command: str) -> type[Answer]:
-    """What a command is answered with."""
+    """The schema of a command's answer."""
     return Pong if command == "ping" else CallAck

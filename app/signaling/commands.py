@@ -1,7 +1,7 @@
-"""The commands that clients may give over the WebSocket, each a declaration and a line. Knows no socket and no errors.
+"""The commands that clients may send over the WebSocket, each a declaration and a line. Knows no socket and no errors.
 
-A command is its name, which decides the schema of its payload, and a function that calls the service; what the service
-raises is the dispatcher's to answer.
+A command is a name, which decides the schema of its payload, and a function that calls the service. What the service
+raises is answered by the dispatcher.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from schemas.signaling import COMMANDS, CallCommand, CommandType, Ping, Pong, Re
 
 
 class CallView(Protocol):
-    """What a command tells of the call that it was about."""
+    """What an answer tells of a call."""
 
     @property
     def call_id(self) -> str: ...
@@ -31,7 +31,7 @@ class CallView(Protocol):
 
 
 class CallService(Protocol):
-    """What may be done to a call. Each raises the errors of ``app.errors``, and answers with the call as it is then."""
+    """What may be done to a call. Each method returns the call as it is then, and raises errors of ``app.errors``."""
 
     async def request_call(self, claims: Claims, otomo_id: str, call_id: str | None) -> CallView: ...
 
@@ -56,7 +56,7 @@ class Command:
     run: Callable[[Claims, Any], Awaitable[CallView | None]]
 
     async def perform(self, claims: Claims, payload: Any, request_id: RequestId | UnsetType) -> Reply:
-        """Do it, and return the message that says so. Raises what the service raises."""
+        """Do it, and return the answer. Raises what the service raises."""
         call = await self.run(claims, payload)
         if call is None:
             return Reply("pong", Pong(), request_id)
@@ -67,7 +67,7 @@ _DECLARED: Final[dict[CommandType, Run]] = {}
 
 
 def command(name: CommandType) -> Callable[[Run], Run]:
-    """Declare what a command does. It is answered with ``<name>_ack``, or with ``pong`` where there is no call."""
+    """Declare what a command does. Its answer is ``<name>_ack``, or ``pong`` where there is no call."""
 
     def declare(run: Run) -> Run:
         _DECLARED[name] = run

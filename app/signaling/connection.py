@@ -1,11 +1,11 @@
-"""One WebSocket from its upgrade to its end. Knows what a frame and a deadline are, and nothing of commands and calls.
+"""One WebSocket from its upgrade to its end. Knows frames and deadlines, and nothing of commands and calls.
 
-Up to three tasks live here: the request's own, which reads, one that writes, and one that sends what was missed.
-Everybody else only puts frames into the outbox or calls :meth:`Connection.close`, and neither waits.
+It has up to three tasks: the request's own, which reads; one that writes; and one that replays missed events. All
+others only put frames into the outbox or call :meth:`Connection.close`, neither of which waits.
 
-The end is always the same: the socket leaves the hub, the writer sends what is left and a Close frame and shuts its
-half of the TCP connection, the reader reads on until the client has closed too (RFC 6455 §7.1.1; a connection that is
-dropped with unread bytes is reset, and the reset can overtake the Close frame), and after ``close_within_s`` it is cut.
+Every end is the same. The socket leaves the hub. The writer sends what is left and a Close frame, and shuts its half
+of the TCP connection. The reader reads on until the client has closed, too (RFC 6455 §7.1.1): a connection that is
+dropped with unread bytes is reset, and the reset can overtake the Close frame. After ``close_within_s`` it is cut.
 """
 
 from __future__ import annotations
@@ -26,26 +26,26 @@ from app.signaling.limits import CloseCode, Limits
 from app.signaling.outbox import Backlog, Frame, Outbox
 
 Replay = Callable[[Person, int], Awaitable[Sequence[Event]]]
-"""``await replay(person, since)``: the next of the kept events for a person with a ``seq`` above ``since``, rising; in
-the end none."""
+"""``await replay(person, since)``: the next page of a person's stored events with a ``seq`` above ``since``, in rising
+order; empty at the end."""
 
 Answer = Callable[[Claims, str | bytes], Awaitable[bytes]]
-"""``await answer(claims, message)``: what a text (str) or binary (bytes) message is answered with. Never raises."""
+"""``await answer(claims, message)``: the answer to a text (str) or binary (bytes) message. Never raises."""
 
-_UNREADABLE = frozenset({CloseCode.TOO_SLOW, CloseCode.SILENT})  # who does not read is not sent the rest either
-PRIVATE_CODES = 3000  # a client's own close codes (RFC 6455 §7.4.2) are answered with themselves
-_SOONEST_S = 0.001  # a timer may fire a moment early: try again this much later
+_UNREADABLE = frozenset({CloseCode.TOO_SLOW, CloseCode.SILENT})  # a client that does not read gets no rest either
+PRIVATE_CODES = 3000  # from here on codes are private (RFC 6455 §7.4.2): a client's is echoed
+_SOONEST_S = 0.001  # a timer may fire a moment early: it is set again for this much later
 
-_LINGER_POLL_S = 0.05  # aiohttp tells nobody that a connection was lost whose parser has failed
+_LINGER_POLL_S = 0.05  # after a parser's failure aiohttp does not tell when the connection is lost
 
 _log = logging.getLogger(__name__)
 
 
 class Upgraded(web.WebSocketResponse):
-    """aiohttp's WebSocket without its ways to close, which cut TCP while the client may still be sending."""
+    """aiohttp's WebSocket, but for its closing, which cuts TCP while the client may still be sending."""
 
     async def close(self, *, code: int = WSCloseCode.OK, message: bytes = b"", drain: bool = True) -> bool:
-        """Nothing: the outbox writes the Close frame, and :meth:`Connection.run` ends the connection."""
+        """Does nothing: the outbox writes the Close frame, and :meth:`Connection.run` ends the connection."""
         return True
 
 
@@ -59,20 +59,20 @@ class Connection:
         self._request = request
         self._hub = hub
         self._limits = limits
-        self._clock = clock  # seconds since 1970, which tokens expire by
+        self._clock = clock  # seconds since 1970, as in tokens
         self._loop = asyncio.get_running_loop()
         self._socket = Upgraded(
             protocols=(WEBSOCKET_BEARER,),
             autoping=False,  # pongs go through the outbox, and pings count as signs of life
             autoclose=False,
             compress=False,  # messages are small, and a deflate window per socket is not
-            max_msg_size=limits.message_bytes + 1,  # aiohttp refuses what reaches its limit
-            writer_limit=0,  # wait for the client at every frame, once the transport's own buffer is full
+            max_msg_size=limits.message_bytes + 1,  # aiohttp refuses what is as long as its limit
+            writer_limit=0,  # drain at every frame, which waits once the transport's own buffer is full
         )
         self._outbox = Outbox(limits.outbox_frames, limits.outbox_bytes)
         self._held: Backlog | None = Backlog(limits.outbox_frames, limits.outbox_bytes)
-        self._published = 0  # the last event that was told before this socket was there
-        self._replayed: set[int] = set()  # of later ones, those that were sent and may still be told
+        self._published = 0  # the last event that was published before this socket joined
+        self._replayed: set[int] = set()  # later ones that were replayed, and may still be published
         self._catching_up: asyncio.Task[None] | None = None
         self._closing = False
         self._heard_at = self._ping_at = self._beat_at = self._loop.time()
@@ -83,24 +83,24 @@ class Connection:
 
     @property
     def token(self) -> str | None:
-        """By which the socket was opened."""
+        """The token with which the socket was opened."""
         headers = self._request.headers
         return offered_token(headers.get(hdrs.AUTHORIZATION), headers.get(hdrs.SEC_WEBSOCKET_PROTOCOL))
 
     @property
     def is_handshake(self) -> bool:
-        """Whether the request can be upgraded at all."""
+        """Whether the request is a WebSocket handshake."""
         return self._socket.can_prepare(self._request).ok
 
     async def run(
         self, answer: Answer, replay: Replay, since: int | None, turn: AbstractAsyncContextManager[object]
     ) -> web.WebSocketResponse:
-        """Upgrade, replay what came after ``since``, answer messages, until the connection is gone.
+        """Upgrade, replay the events after ``since``, and answer messages until the connection is gone.
 
-        :param turn: what the replay waits for, and holds as long as it goes on.
+        :param turn: the lock that the replay holds.
         """
         self._published = self._hub.published
-        self._hub.join(self)  # before the client can know that it is connected: it must not miss what it causes next
+        self._hub.join(self)  # before the client knows that it is connected: it must miss nothing that it causes
         try:
             await self._socket.prepare(self._request)
             writer = asyncio.create_task(self._write(), name=f"websocket writer of {self.claims.person}")
@@ -126,7 +126,7 @@ class Connection:
         return self._socket
 
     def deliver(self, seq: int, message: bytes) -> None:
-        """Send an event, after those that are being replayed, and not again if it was among them."""
+        """Send an event: after those that are being replayed, and not again where it was one of them."""
         if self._held is not None:
             if not self._held.add(Frame(message, seq=seq)):
                 self.close(CloseCode.TOO_SLOW)
@@ -136,7 +136,7 @@ class Connection:
             self._send(Frame(message, seq=seq))
 
     def close(self, code: int) -> None:
-        """Begin to close. Does not wait, and only the first call counts."""
+        """Begin to close. Returns at once; only the first call counts."""
         if self._closing:
             return
         self._closing = True
@@ -147,7 +147,7 @@ class Connection:
         if self._timer is not None:
             self._timer.cancel()
         self._timer = self._loop.call_later(self._limits.close_within_s, self._cut)
-        _log.debug("%r closes: %d", self, code)
+        _log.debug("%r closes with %d", self, code)
 
     def _send(self, frame: Frame) -> None:
         if not self._outbox.put(frame):
@@ -159,9 +159,9 @@ class Connection:
             transport.abort()
 
     def _beat(self) -> None:
-        """Ping, or close an expired or silent socket, and come back when the next of these can be due."""
+        """Ping, or close where the token has expired or nothing was heard for too long; then set the next timer."""
         now, valid_s = self._loop.time(), self.claims.expires_at - self._clock()
-        self._heard_at += now - self._beat_at  # while our loop stood still nobody could be heard
+        self._heard_at += now - self._beat_at  # while our event loop stood still we could hear nothing
         silent_at = self._heard_at + self._limits.silent_after_s
         if valid_s <= 0:
             self.close(CloseCode.TOKEN_EXPIRED)
@@ -172,7 +172,7 @@ class Connection:
         if now >= self._ping_at:
             self._ping_at = now + self._limits.ping_every_s
             self._send(Frame(b"", WSMsgType.PING))
-        if not self._closing:  # which a ping too many would have made it
+        if not self._closing:  # one ping too many may have filled the outbox, and closed it
             self._beat_at = now + max(min(self._ping_at - now, silent_at - now, valid_s), _SOONEST_S)
             self._timer = self._loop.call_at(self._beat_at, self._beat)
 
@@ -180,11 +180,11 @@ class Connection:
         try:
             await self._outbox.write_to(self._socket)
         finally:
-            self.close(CloseCode.INTERNAL_ERROR)  # where it ended otherwise than by a close
+            self.close(CloseCode.INTERNAL_ERROR)  # only where it has not begun to close
             transport = self._request.transport
             if transport is not None and not transport.is_closing() and transport.can_write_eof():
                 with suppress(OSError):  # the client is gone already
-                    transport.write_eof()  # nothing follows a Close frame; who waits for TCP's end gets it
+                    transport.write_eof()  # nothing follows a Close frame; clients that wait for TCP's end get it
 
     def _begin_to_catch_up(self, replay: Replay, since: int | None, turn: AbstractAsyncContextManager[object]) -> None:
         if since is None:
@@ -194,31 +194,31 @@ class Connection:
         self._catching_up = asyncio.create_task(work, name=f"replay to {self.claims.person}")
 
     async def _catch_up(self, replay: Replay, since: int, turn: AbstractAsyncContextManager[object]) -> None:
-        """Send what the user missed, page by page and no faster than it is read, then what was held back meanwhile:
-        each event once, and in the order of ``seq``. Silence and slowness are judged as ever."""
+        """Send the events that the user missed, page by page and no faster than the client reads, then those that were
+        held back meanwhile: each once, in the order of ``seq``. The limits on silence and slowness hold as always."""
         try:
             async with turn:
                 while page := await replay(self.claims.person, since):
-                    # An event is stored before it is published: one that is replayed may still come, now or later.
+                    # Events are stored before they are published: a replayed one may still be published, now or later.
                     self._replayed.update(event.seq for event in page if event.seq > self._published)
                     for event in page:
                         self._send(Frame(event.encode(), seq=event.seq))
                         await self._outbox.room()
                     since = page[-1].seq
         except Exception:
-            _log.exception("%r can't be told what it missed", self)
+            _log.exception("missed events could not be replayed to %r", self)
             self.close(CloseCode.INTERNAL_ERROR)
             return
         self._release()
 
     def _release(self) -> None:
-        """Deliver what was held back, and what comes from now on at once."""
+        """Send the events that were held back, and from now on each at once."""
         held, self._held = self._held, None
         for frame in sorted(held or (), key=lambda frame: frame.seq):
             self.deliver(frame.seq, frame.message)
 
     async def _read(self, answer: Answer) -> None:
-        """Answer messages one after the other, and notice the end."""
+        """Answer messages one after the other, until the end."""
         while True:
             message = await self._socket.receive()
             match message.type:
@@ -231,7 +231,7 @@ class Connection:
                     self.close(message.data if message.data >= PRIVATE_CODES else CloseCode.NORMAL)
                     return
                 case WSMsgType.ERROR if isinstance(message.data, WebSocketError):
-                    self.close(message.data.code)  # what the client sends breaks the protocol, or is too long
+                    self.close(message.data.code)  # what the client sent breaks the protocol, or is too long
                     await self._linger()
                     return
                 case WSMsgType.CLOSING | WSMsgType.CLOSED | WSMsgType.ERROR:
@@ -240,6 +240,6 @@ class Connection:
             await self._outbox.room()
 
     async def _linger(self) -> None:
-        """Let the client finish what it is sending, unread, until it closes or is cut off."""
+        """Drop what the client still sends, until it closes or is cut off."""
         while self._request.transport is not None:  # noqa: ASYNC110 -- there is nothing to wait for
             await asyncio.sleep(_LINGER_POLL_S)

@@ -1,6 +1,6 @@
-"""From a client's message to its answer: read, admit, find the command, do it, or say why not. Knows no socket.
+"""From a client's message to its answer: read it, apply the rate limit, find and perform the command. Knows no socket.
 
-Whatever a client sends, it is answered with one message; nothing that is sent can raise or close anything here.
+Every message has exactly one answer; nothing that a client sends can raise or close anything here.
 """
 
 from __future__ import annotations
@@ -23,17 +23,19 @@ from schemas.problem import InvalidBody, Problem
 from schemas.signaling import CallCommand, Envelope, Failure, Reply, RequestId
 from schemas.strict_json import decode_object
 
-FLOOD_PAUSE_S = 0.001  # after each refusal of a flood: the rest of it waits in the client's own TCP buffer
+FLOOD_PAUSE_S = (
+    0.001  # pause after each refusal by the rate limit: the rest of a flood waits in the client's own TCP buffer
+)
 
 Observer = Callable[[str, str, float], None]
-"""Gets a message's command (empty where it names none of ours), ``OK`` or the code of its refusal, and seconds."""
+"""Gets a message's command (empty where it names none that we have), ``OK`` or the code of its refusal, and seconds."""
 
 T = TypeVar("T", bound=Body)
 _log = logging.getLogger(__name__)
 
 
 class Dispatcher:
-    """Answers the messages of every socket. One socket gives it one message at a time."""
+    """Answers the messages of all sockets. A socket hands over one message at a time."""
 
     def __init__(self, commands: Mapping[str, Command], limiter: RateLimiter) -> None:
         self._commands = commands
@@ -41,11 +43,11 @@ class Dispatcher:
         self._observers: list[Observer] = []
 
     def observe(self, observer: Observer) -> None:
-        """Have every answer told to ``observer``, which must be quick and raise nothing."""
+        """Call ``observer`` after every answer; it must be quick and raise nothing."""
         self._observers.append(observer)
 
     async def answer(self, claims: Claims, message: str | bytes) -> bytes:
-        """The answer to a text (str) or a binary (bytes) message. Raises nothing but a cancellation."""
+        """The answer to a text (str) or a binary (bytes) message. Raises nothing but CancelledError."""
         began = time.monotonic()
         try:
             command, reply = await self._perform(claims, message)
@@ -82,7 +84,8 @@ def in_payload(problem: Problem) -> Problem:
 
 
 def refusal(claims: Claims, message: str | bytes, error: Exception) -> tuple[Failure, RequestId | UnsetType]:
-    """The table's code and text, with whatever can be said of the command as ``context``; and the command's number."""
+    """The ``error`` message: code and text of the error table, what is known of the command as ``context``, and its
+    ``requestId``."""
     answer = answer_to(error)
     heard = heard_of(message)
     context: dict[str, Any] = {name: heard[name] for name in ("type", "callId") if name in heard}
@@ -93,12 +96,12 @@ def refusal(claims: Claims, message: str | bytes, error: Exception) -> tuple[Fai
     if answer is INTERNAL_ERROR:
         context["errorId"] = uuid.uuid4().hex
         what = (heard.get("type"), claims.user_id)
-        _log.error("%s of %s failed", *what, exc_info=error, extra={"error_id": context["errorId"]})
+        _log.error("the command %s of %s failed", *what, exc_info=error, extra={"error_id": context["errorId"]})
     return Failure(answer.code, answer.message, context), heard.get("requestId", UNSET)
 
 
 def heard_of(message: str | bytes) -> dict[str, Any]:
-    """What a refused message names all the same: its ``type``, ``callId`` and ``requestId``, each where it is valid."""
+    """What a refused message says of itself: its ``type``, ``callId`` and ``requestId``, each where it is valid."""
     try:
         said = decode_object(message) if isinstance(message, str) else {}
     except InvalidBody:

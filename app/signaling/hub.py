@@ -1,7 +1,6 @@
 """Which sockets a user has, and who gets which event. Knows no WebSocket protocol and stores nothing.
 
-Every question of the kind "who has this socket" is asked here and nowhere else: a hub that spans several nodes takes
-the place of this one without anybody noticing.
+Who has which sockets is known here and nowhere else, so that a hub over several nodes can replace this one alone.
 """
 
 from __future__ import annotations
@@ -27,8 +26,8 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that one person is told, or, where ``to`` is None, all users. ``seq`` rises for each of them;
-    ``payload`` is JSON text."""
+    """An event for one person or, where ``to`` is None, for all users. ``seq`` rises for each receiver; ``payload`` is
+    JSON text."""
 
     seq: int
     to: Person | None
@@ -36,7 +35,7 @@ class Event:
     payload: bytes
 
     def encode(self) -> bytes:
-        """The message as it goes out."""
+        """The message's JSON text."""
         return encode(EventMessage(self.type, Raw(self.payload), self.seq))
 
 
@@ -53,15 +52,15 @@ class Socket(Protocol):
 
 
 class Hub:
-    """The open sockets of this node, by whose they are."""
+    """The open sockets of this node, by person."""
 
     def __init__(self, sockets_per_user: int = SOCKETS_PER_USER) -> None:
         self._sockets_per_user = sockets_per_user
-        self._sockets: dict[Person, list[Socket]] = {}  # the oldest first; who has none has no entry
+        self._sockets: dict[Person, list[Socket]] = {}  # the oldest first; no entry where there is none
         self._listeners: list[PresenceListener] = []
         self._publish_listeners: list[PublishListener] = []
         self._closed = False
-        self.published = 0  # the highest number of what was published, to whomever
+        self.published = 0  # the highest ``seq`` that was published, to whomever
 
     @property
     def closed(self) -> bool:
@@ -84,13 +83,13 @@ class Hub:
         return person in self._sockets
 
     def people(self, role: Role) -> list[Person]:
-        """Everybody who is online in that role, for events that go to all."""
+        """All people of that role who are online."""
         return [person for person in self._sockets if person.role == role]
 
     def on_presence(self, listener: PresenceListener) -> None:
         """Call ``listener(person, online)`` when a person's first socket opens and when the last one closes.
 
-        It is called at once, within :meth:`join` and :meth:`leave`, and must not wait. What it raises is logged.
+        It is called within :meth:`join` and :meth:`leave`, and must not wait. What it raises is logged.
         """
         self._listeners.append(listener)
 
@@ -99,7 +98,8 @@ class Hub:
         self._publish_listeners.append(listener)
 
     def publish(self, event: Event) -> None:
-        """Hand an event to all sockets of whom it is for, encoded once. Never waits; one that can't take it closes.
+        """Hand an event, encoded once, to all sockets of its receivers. Never waits: a socket whose outbox is full is
+        closed.
 
         Events for one person must come in the order of their ``seq``: a client that reconnects names the last it saw.
         """
@@ -114,13 +114,13 @@ class Hub:
             listener(event.type, len(receivers))
 
     def _receivers(self, event: Event) -> list[Socket]:
-        """A list of its own: whoever can't take the event leaves meanwhile."""
+        """The sockets of an event's receivers: a copy, because those that can't take the event leave meanwhile."""
         if event.to is not None:
             return list(self._sockets.get(event.to, ()))
         return [socket for person in self.people("user") for socket in self._sockets[person]]
 
     def join(self, socket: Socket) -> None:
-        """Count a socket in. Where a person has too many the oldest is closed: it is the likeliest to be dead."""
+        """Add a socket. Where a person has too many, the oldest is closed: it is the likeliest to be dead."""
         person = socket.claims.person
         sockets = self._sockets.setdefault(person, [])
         sockets.append(socket)
@@ -130,7 +130,7 @@ class Hub:
             sockets[0].close(CloseCode.REPLACED)
 
     def leave(self, socket: Socket) -> None:
-        """Count a socket out; again is harmless."""
+        """Remove a socket. A second call does nothing."""
         person = socket.claims.person
         sockets = self._sockets.get(person, [])
         if socket not in sockets:

@@ -1,7 +1,6 @@
-"""One WebSocket's outgoing side: a bounded queue and the body of its writer task. Knows no users and no events.
+"""One WebSocket's outgoing side: a bounded queue, and the body of its writer task. Knows no users and no events.
 
-Whoever puts something in never waits. A queue that is over one of its two limits says so, and it is the owner that
-closes the socket then.
+Putting a frame in never waits. Where the queue is full it says so, and its owner closes the socket.
 """
 
 from __future__ import annotations
@@ -14,11 +13,11 @@ from typing import NamedTuple
 
 from aiohttp import WSMsgType, web
 
-ANSWERS_AHEAD = 16  # frames that may wait when the next message is read from the client
+ANSWERS_AHEAD = 16  # frames that may wait before the next message is read from the client
 
 
 class Frame(NamedTuple):
-    """What is sent as one WebSocket frame. ``seq`` is that of an event, 0 for everything else."""
+    """A WebSocket frame to be sent. ``seq`` is that of an event, 0 for all else."""
 
     message: bytes
     opcode: WSMsgType = WSMsgType.TEXT
@@ -41,7 +40,7 @@ class Backlog:
         return iter(self._frames)
 
     def add(self, frame: Frame) -> bool:
-        """False, and nothing added, where a limit would be passed. A single frame always fits."""
+        """Add a frame. Returns False, and adds nothing, where a limit would be exceeded; a single frame always fits."""
         size = self._bytes + len(frame.message)
         if self._frames and (len(self._frames) >= self._max_frames or size > self._max_bytes):
             return False
@@ -60,7 +59,7 @@ class Backlog:
 
 
 class Outbox:
-    """What waits to be written to one socket, and the order to close it, which is the last thing written."""
+    """The frames that wait to be written to one socket, the last of which is the Close frame."""
 
     def __init__(self, max_frames: int, max_bytes: int) -> None:
         self._backlog = Backlog(max_frames, max_bytes)
@@ -74,7 +73,7 @@ class Outbox:
         return len(self._backlog)
 
     def put(self, frame: Frame) -> bool:
-        """False where the client is too far behind. After :meth:`close` a frame is dropped, as its reader is gone."""
+        """Add a frame. Returns False where the client is too far behind. After :meth:`close`, frames are dropped."""
         if self._close_code is not None:
             return True
         if not self._backlog.add(frame):
@@ -92,12 +91,13 @@ class Outbox:
             self._changed.set()
 
     async def room(self) -> None:
-        """Wait until the answer to another message has room, so that who sends without reading holds up only itself."""
+        """Wait until there is room for another answer, so that a client that sends without reading holds up only
+        itself."""
         if len(self._backlog) > ANSWERS_AHEAD:
             await self._empty.wait()
 
     async def write_to(self, socket: web.WebSocketResponse) -> None:
-        """Write until the Close frame is out or the connection is gone: the whole life of the writer task."""
+        """Write until the Close frame is out or the connection is gone: all that the writer task does."""
         try:
             while (frame := await self._next()) is not None:
                 await socket.send_frame(frame.message, frame.opcode)

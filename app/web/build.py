@@ -1,8 +1,9 @@
-"""``python -m app.web.build [FOLDER [CLIENT]]``: what browsers get that is not a page's own source, into ``built/``.
+"""``python -m app.web.build [FOLDER [CLIENT]]``: builds what browsers get besides the pages' own sources into
+``built/``.
 
 The browser's client (``clients/js``) is bundled with mediasoup-client, and Swagger UI's few files are copied. Nothing
-built is committed, nothing of npm's gets into the checkout (packages lie in the per-user cache, by their lock file),
-and no package's script is run. Knows nothing of how the files are served.
+built is committed; packages are kept in the user's cache, by their lock file, and never in the checkout; no script of a
+package is run. Knows nothing of how the files are served.
 """
 
 from __future__ import annotations
@@ -34,9 +35,9 @@ TIMEOUT_S: Final = 300  # npm over a slow line
 
 
 def build(progress: Progress, folder: Path = BUILT, client: Path = CLIENT) -> None:
-    """Fill ``folder``, unless it holds what would come out. ``client`` has the sources of the browser's client.
+    """Fill ``folder``, unless it is up to date. ``client`` is the folder of the browser's client.
 
-    Raises ``NativeError`` where it can't be done.
+    Raises NativeError where that can't be done.
     """
     sources = sorted((client / "src").glob("*.ts"))
     if not sources:
@@ -82,7 +83,8 @@ def stamp_of(files: Iterable[Path]) -> str:
 
 
 def packages(progress: Progress, manifests: Path = HERE) -> Path:
-    """The ``node_modules`` of a folder's lock file, installed once for each of its versions; complete or not at all."""
+    """The ``node_modules`` for the lock file in ``folder``, installed once for each version of it; whole or not at
+    all."""
     kept = tools.user_cache() / "web" / stamp_of(manifests / name for name in MANIFESTS) / "node_modules"
     if kept.is_dir():
         return kept
@@ -92,7 +94,7 @@ def packages(progress: Progress, manifests: Path = HERE) -> Path:
         try:
             (Path(scratch) / "node_modules").rename(kept)
         except OSError:
-            if not kept.is_dir():  # else somebody else was as quick
+            if not kept.is_dir():  # else another process was quicker
                 raise
     return kept
 
@@ -106,9 +108,9 @@ def install(manifests: Path, folder: Path, progress: Progress) -> None:
 
 
 def bundle(source: Path, target: Path, modules: Path, form: str = "esm", options: Iterable[str] = ()) -> list[str]:
-    """One file of a script and all that it imports. Returns the names of the packages that went into it.
+    """Bundle a script with all that it imports. Returns the names of the packages in it.
 
-    esbuild is run as the program that it is: what npm puts on the path is a script, which wants a node.
+    esbuild's program is run directly: what npm puts on the path is a script, which needs node.
     """
     program = next(modules.glob("@esbuild/*/bin/esbuild"), None)
     if program is None:
@@ -123,13 +125,13 @@ def bundle(source: Path, target: Path, modules: Path, form: str = "esm", options
 
 
 def package_of(path: str) -> str:
-    """``.../node_modules/@scope/name/lib/x.js`` is of ``@scope/name``."""
+    """The package of a file: ``.../node_modules/@scope/name/lib/x.js`` is of ``@scope/name``."""
     parts = path.rpartition("node_modules/")[2].split("/")
     return "/".join(parts[: 2 if parts[0].startswith("@") else 1])
 
 
 def licenses(folders: Iterable[Path]) -> str:
-    """The licenses of what is in the bundle, which goes wherever the bundle goes."""
+    """The licenses of the bundled packages, for a file that is served beside the bundle."""
     texts = []
     for folder in folders:
         stated = json.loads((folder / "package.json").read_bytes())

@@ -1,8 +1,8 @@
 """The pages for browsers, an admins' dashboard and a demo, and the client that pages are written with. Static files,
 public, without any data of ours.
 
-Each page may load its own files and talk to its own origin, and nothing else (Content Security Policy Level 3). What a
-page shows it asks of the API with a token like any client. What the client is built from: ``app.web.build``.
+Each page may load its own files and talk to its own origin, and nothing else (Content Security Policy Level 3). It gets
+what it shows from the API, with a token, like any client. The browser's client is built by ``app.web.build``.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ POLICY = (
 )
 HTML = ("text/html",)
 KINDS = MappingProxyType({".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"})
-NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")  # no path, and nothing that a file system refuses to look for
+NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")  # no path, and no name that a file system refuses
 ASSET = tuple(KINDS.values())
 
 CLIENT_KINDS = MappingProxyType({BUNDLE: "text/javascript", f"{BUNDLE}.map": "application/json"})
@@ -45,7 +45,7 @@ FOR_EVER = "public, max-age=31536000, immutable"  # RFC 8246
 LOOPBACK_HOST = re.compile(
     r"(localhost|[a-z0-9.-]+\.localhost|127(\.[0-9]{1,3}){3}|\[::1\])(:[0-9]{1,5})?", re.IGNORECASE
 )
-FORWARDING = re.compile(  # names of header fields by which proxies say for whom they ask, or that they do
+FORWARDING = re.compile(  # header fields by which proxies say that they forward a request, and whose
     r"forwarded|via$|x-forwarded|x-real|x-original|x-envoy|x-proxy|x-amz|x-azure|cf-|fastly-|fly-|cdn-"
     r"|([a-z]+-)*client-ip|x-scheme|x-host|x-url-scheme|front-end-https",
     re.IGNORECASE,
@@ -56,7 +56,8 @@ routes = web.RouteTableDef()
 
 @dataclass(frozen=True)
 class Page:
-    """Files of ``folders``, of which the first that has a name gives it. ``microphone``: whether it may ask for one."""
+    """A page made of the files in ``folders``, the first folder that has a name counting. ``microphone``: whether the
+    page may use it."""
 
     folders: tuple[Path, ...]
     microphone: bool = False
@@ -68,7 +69,7 @@ class Page:
             "Permissions-Policy": f"microphone={'(self)' if self.microphone else '()'}, camera=(), geolocation=()",
             "Referrer-Policy": "no-referrer",
             "X-Content-Type-Options": "nosniff",
-            hdrs.CACHE_CONTROL: "no-cache",  # kept, but asked about each time: a release changes all files at once
+            hdrs.CACHE_CONTROL: "no-cache",  # browsers must revalidate: a release changes all files at once
         }
 
     def index(self) -> web.FileResponse:
@@ -76,7 +77,7 @@ class Page:
         return web.FileResponse(self.folders[0] / "index.html", headers=headers)
 
     def asset(self, name: str) -> web.FileResponse:
-        """One of the page's files, all of which lie flat. Raises HTTPNotFound for whatever is none."""
+        """A file of the page by its name. Raises HTTPNotFound where there is none."""
         kind = KINDS.get(Path(name).suffix)
         if kind is None or not NAME.fullmatch(name):
             raise web.HTTPNotFound
@@ -94,7 +95,7 @@ DEMO = Page((HERE / "demo", HERE / "shared"), microphone=True)
 @public
 @answers({302: None})
 async def to_first_page(request: web.Request) -> web.Response:
-    """Leads to the demo page where there is one, else to the page on which this description is read."""
+    """Redirects to the demo page where the demo is on, else to the page of this description."""
     raise web.HTTPFound("demo" if demo_is_for(request) else "docs")
 
 
@@ -102,15 +103,15 @@ async def to_first_page(request: web.Request) -> web.Response:
 @public
 @answers({302: None})
 async def to_dashboard(_: web.Request) -> web.Response:
-    """Leads to the dashboard."""
-    raise web.HTTPFound("admin/")  # relative: a proxy may have put us below a path of its own
+    """Redirects to the dashboard."""
+    raise web.HTTPFound("admin/")  # relative, since a proxy may have put a prefix before our paths
 
 
 @routes.get("/admin/")
 @public
 @answers({200: HTML})
 async def get_dashboard(_: web.Request) -> web.StreamResponse:
-    """The admins' dashboard, which asks for a token itself."""
+    """The admins' dashboard. The page itself asks for a token."""
     return DASHBOARD.index()
 
 
@@ -126,7 +127,7 @@ async def get_dashboard_asset(request: web.Request) -> web.StreamResponse:
 @public
 @answers({200: HTML}, NOT_FOUND)
 async def get_demo(request: web.Request) -> web.StreamResponse:
-    """Two windows of this page call each other."""
+    """The demo page: two windows of it call each other."""
     require_demo(request)
     return DEMO.index()
 
@@ -146,7 +147,7 @@ async def get_demo_asset(request: web.Request) -> web.StreamResponse:
 async def get_client(request: web.Request) -> web.StreamResponse:
     """The browser's client as one module, `voiceplane.js`, as this server has it.
 
-    `Content-Location` (RFC 9110 §8.7) names where the same stays for ever.
+    `Content-Location` (RFC 9110 §8.7) names the address at which this version never changes.
     """
     name = request.match_info["name"]
     found = next(BUILT.glob(f"client/*/{BUNDLE}"), None)
@@ -160,12 +161,12 @@ async def get_client(request: web.Request) -> web.StreamResponse:
 @public
 @answers({200: tuple(CLIENT_KINDS.values())}, NOT_FOUND)
 async def get_client_version(request: web.Request) -> web.StreamResponse:
-    """The same under the name of its content, which a browser asks for once."""
+    """The client at the address of one version, which browsers may cache for ever."""
     return client_file(request.match_info["version"], request.match_info["name"], {hdrs.CACHE_CONTROL: FOR_EVER})
 
 
 def client_file(version: str, name: str, headers: Mapping[str, str]) -> web.FileResponse:
-    """Raises HTTPNotFound for whatever is none."""
+    """A file of one version of the client. Raises HTTPNotFound where there is none."""
     kind, file = CLIENT_KINDS.get(name), BUILT / "client" / version / name
     if kind is None or not VERSION.fullmatch(version) or not file.is_file():
         raise web.HTTPNotFound
@@ -173,7 +174,7 @@ def client_file(version: str, name: str, headers: Mapping[str, str]) -> web.File
 
 
 def require_demo(request: web.Request) -> None:
-    """Raises HTTPNotFound where the demo is off, and, where nobody switched it on, for all but this machine."""
+    """Raises HTTPNotFound where the demo is off; where it is on by default only, also for all but this machine."""
     if not demo_is_for(request):
         raise web.HTTPNotFound
 
@@ -184,11 +185,11 @@ def demo_is_for(request: web.Request) -> bool:
 
 
 def is_from_here(request: web.Request) -> bool:
-    """Whether a browser of this machine asks, for a page of this machine: neither a proxy for whoever else, by any
-    sign that proxies give, nor a page of another name that was made to point here (DNS rebinding)."""
+    """Whether a browser on this machine asks for a page of this machine: no sign of a proxy that asks for others, and
+    no other host name that was made to point here (DNS rebinding)."""
     return (
         is_loopback(request.remote or "")
         and LOOPBACK_HOST.fullmatch(request.headers.get(hdrs.HOST, "")) is not None
-        and request.version >= HttpVersion11  # no browser speaks 1.0, and nginx does where nobody told it otherwise
+        and request.version >= HttpVersion11  # browsers never speak 1.0; nginx does by default
         and not any(map(FORWARDING.match, request.headers))
     )

@@ -174,7 +174,7 @@ async def test_shutdown_does_not_wait_without_end_for_a_command(
         await next_message(socket)
         async with asyncio.timeout(5):
             await node.endpoint.shut_down()
-        assert "still busy at the end: <Connection of user ann from 127.0.0.1>" in caplog.text
+        assert "because the node stops: <Connection of user ann from 127.0.0.1>" in caplog.text
         node.desk.gate.set()
 
 

@@ -149,7 +149,7 @@ async def test_a_replay_that_fails_closes_the_socket_as_our_mistake(
     async with serving(tmp_path, replay=broken) as node:
         socket = await node.connect(since=1)
         assert await close_code(socket) == CloseCode.INTERNAL_ERROR
-    assert "can't be told what it missed" in caplog.text
+    assert "missed events could not be replayed" in caplog.text
 
 
 class Endless:
