@@ -29,7 +29,6 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Literal
 
 from msgspec import UNSET
 
@@ -44,6 +43,7 @@ from app.ledger.errors import (
     Unstorable,
 )
 from schemas.error import ErrorBody, InvalidBody, Problem
+from schemas.own_media import Direction
 from worker_bridge.errors import InvalidMessage, InvalidParameters, ResourceClosed, Unsupported, WorkerGone
 
 RETRY_AFTER_S = 5  # a draining node is replaced by another within seconds
@@ -125,7 +125,7 @@ class RoomNotFound(CallError):
 class TransportNotFound(CallError):
     """There is no such transport of this party; ``which`` is the direction that was needed, where one was."""
 
-    def __init__(self, transport_id: str = "", *, which: Literal["send", "recv"] | None = None) -> None:
+    def __init__(self, transport_id: str = "", *, which: Direction | None = None) -> None:
         super().__init__(transport_id)
         self.which = which
 

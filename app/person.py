@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
-Role = Literal["user", "otomo", "admin"]
-PartyRole = Literal["user", "otomo"]
+from schemas.types import PartyRole, Role
 
 OTHER: Final[dict[PartyRole, PartyRole]] = {"user": "otomo", "otomo": "user"}
 

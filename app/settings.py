@@ -24,7 +24,9 @@ from typing import Any, Literal
 
 from app import addresses
 from app.addresses import MediaAddress, is_loopback
+from app.logs import LogFormat
 from app.private import make_private_folder, take_from_others
+from worker_bridge.rtp import MediaKind
 
 PREFIX = "VOICEPLANE_"
 ALIASES = {"jwt_secret": "JWT_SECRET", "worker_bin": "MEDIASOUP_WORKER_BIN"}  # names that others set already
@@ -41,7 +43,7 @@ CALL_TIMES = ("unit_seconds", "ring_timeout_s", "setup_timeout_s", "interrupted_
 KEY_FORMATS = re.compile(r"-----BEGIN|---- BEGIN SSH2|ssh-|ecdsa-sha2-|sk-|\s*\{\s*\"")  # PEM, SSH, JWK: not secrets
 LINE = re.compile(r"(?:export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)\s*=\s*(?P<value>.*)")
 
-MediaKinds = frozenset[Literal["audio", "video"]]
+MediaKinds = frozenset[MediaKind]
 
 _log = logging.getLogger(__name__)
 
@@ -138,7 +140,7 @@ class Settings:
     )
 
     log_level: str = setting("info", str.lower, "debug, info, warning or error")
-    log_format: Literal["text", "json"] | None = setting(None, str.lower, "text or json; else text on a terminal")
+    log_format: LogFormat | None = setting(None, str.lower, "text or json; else text on a terminal")
 
     def __post_init__(self) -> None:
         if not self.database_url:

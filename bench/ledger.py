@@ -19,7 +19,8 @@ from pathlib import Path
 
 from app.ledger import Ledger
 from app.ledger.steps import FIRST_EPOCH, Ending, Moving, Opening, Talked
-from app.ledger.values import CallState, Charged, NewCall, UnitDue
+from app.ledger.values import Charged, NewCall, UnitDue
+from schemas.call import CallState
 
 CALLS = 1000
 SINGLE = 200  # charges one after another

@@ -2,22 +2,52 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated, ClassVar, Final, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
 from schemas.base import Answer, Body
 from schemas.own_media import OwnMedia
-from schemas.quality import FlagLine, PartyRole, ProtocolLine, QualityLine
-from schemas.types import CallId, Count, Cursor, Mos, Name, Points, Price, Reason, Timestamp, Word
+from schemas.quality import FlagLine, ProtocolLine, QualityLine
+from schemas.types import CallId, Count, Cursor, Mos, Name, PartyRole, Points, Price, Reason, Timestamp, Word
 
-CallState = Literal["requesting", "ringing", "matched", "connecting", "talking", "interrupted", "ending", "ended"]
 InterruptionReason = Literal["no_rtp", "worker_died", "node_lost", "moved"]
 MoveReason = Literal["worker_died", "node_lost", "node_draining"]
-EndedBy = Literal["user", "otomo", "admin", "node"]
 
 MAX_TIMELINE: Final = 100_000
 MAX_UNITS: Final = 1_000_000
+
+
+class CallState(StrEnum):
+    """The states of a call, in the order in which they come: only ``interrupted`` leads back, to ``talking``."""
+
+    REQUESTING = "requesting"
+    RINGING = "ringing"
+    MATCHED = "matched"
+    CONNECTING = "connecting"
+    TALKING = "talking"
+    INTERRUPTED = "interrupted"
+    ENDING = "ending"
+    ENDED = "ended"
+
+    def precedes(self, other: CallState) -> bool:
+        return _ORDER[self] < _ORDER[other]
+
+    def may_become(self, other: CallState) -> bool:
+        return self.precedes(other) or (self is CallState.INTERRUPTED and other is CallState.TALKING)
+
+
+_ORDER = {state: rank for rank, state in enumerate(CallState)}
+
+
+class EndedBy(StrEnum):
+    """Who ended a call: a party, an admin, or the node by its own rules."""
+
+    USER = "user"
+    OTOMO = "otomo"
+    ADMIN = "admin"
+    NODE = "node"
 
 
 class CallRequest(Body, frozen=True):

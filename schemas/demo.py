@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from msgspec import UNSET, Meta, UnsetType
 
 from schemas.base import Answer, Body
-from schemas.types import Count, Name, Points, Price, Seq, Timestamp
+from schemas.signaling import OtomoStatusWord
+from schemas.types import Count, Name, PartyRole, Points, Price, Seq, Timestamp
 from worker_bridge.value import matching
 
 Pair = Annotated[str, Meta(min_length=8, max_length=32), matching("[a-z0-9]+", "made of a-z 0-9")]
@@ -17,7 +18,7 @@ Token = Annotated[str, Meta(min_length=1, max_length=4096)]
 class DemoSessionRequest(Body, frozen=True):
     """Which party, and of which pair; without a pair, a new one is made."""
 
-    party: Literal["user", "otomo"]
+    party: PartyRole
     pair: Pair | UnsetType = UNSET
 
 
@@ -29,7 +30,7 @@ class DemoSession(Answer, frozen=True, kw_only=True):
     pair: Pair
     user_id: Name
     otomo_id: Name
-    otomo_status: Literal["online", "busy", "offline"]
+    otomo_status: OtomoStatusWord
     seq: Seq
     price_per_minute: Price
     unit_seconds: Count

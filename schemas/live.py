@@ -9,9 +9,9 @@ from msgspec import Meta
 from schemas.base import Answer
 from schemas.call import CallBody, CallDetail, MoveReason
 from schemas.own_media import Direction
-from schemas.quality import FlagLine, PartyRole, Protocol
-from schemas.types import Count, Cursor, Measure, Mos, Name, Points, Text, Timestamp, Uuid
-from worker_bridge.connectivity import DtlsState, IceState
+from schemas.quality import FlagLine
+from schemas.types import Count, Cursor, Measure, Mos, Name, PartyRole, Points, Text, Timestamp, Uuid
+from worker_bridge.connectivity import DtlsState, IceState, Protocol
 from worker_bridge.rtp import MediaKind
 
 Level = Annotated[float, Meta(ge=-127)]

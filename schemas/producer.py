@@ -5,8 +5,7 @@ from __future__ import annotations
 from msgspec.structs import force_setattr, replace
 
 from schemas.base import Answer, Body
-from schemas.quality import PartyRole
-from schemas.types import UINT32_MAX, CallId, Name, Uuid
+from schemas.types import UINT32_MAX, CallId, Name, PartyRole, Uuid
 from worker_bridge.rtp import MediaKind, RtpEncodingParameters, RtpParameters
 
 

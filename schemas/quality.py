@@ -3,16 +3,21 @@ too."""
 
 from __future__ import annotations
 
-from typing import Literal
+from enum import StrEnum
 
 from msgspec import field
 
 from schemas.base import Answer
-from schemas.types import Measure, Mos, Name, Timestamp
+from schemas.types import Measure, Mos, Name, PartyRole, Timestamp
+from worker_bridge.connectivity import Protocol
 
-FlagType = Literal["one_way_audio", "dead_microphone", "not_listening", "never_sent", "flood"]
-Protocol = Literal["udp", "tcp"]
-PartyRole = Literal["user", "otomo"]
+
+class FlagType(StrEnum):
+    ONE_WAY_AUDIO = "one_way_audio"
+    DEAD_MICROPHONE = "dead_microphone"
+    NOT_LISTENING = "not_listening"
+    NEVER_SENT = "never_sent"
+    FLOOD = "flood"
 
 
 class QualityLine(Answer, frozen=True, kw_only=True):

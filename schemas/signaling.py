@@ -16,8 +16,21 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 
 from schemas.base import Answer, Body
 from schemas.call import CallRequest, InterruptionReason, MoveReason
-from schemas.quality import PartyRole
-from schemas.types import MAX_SAFE, CallId, Count, Name, Points, Price, Prose, Reason, Seq, Timestamp, Uuid, Word
+from schemas.types import (
+    MAX_SAFE,
+    CallId,
+    Count,
+    Name,
+    PartyRole,
+    Points,
+    Price,
+    Prose,
+    Reason,
+    Seq,
+    Timestamp,
+    Uuid,
+    Word,
+)
 from worker_bridge.rtp import MediaKind
 
 CommandType = Literal["call_request", "call_accept", "call_reject", "call_cancel", "call_end", "ping"]

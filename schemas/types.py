@@ -7,7 +7,7 @@ completes the sentence "must be ..." about a text that does not match.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from msgspec import Meta
 
@@ -27,6 +27,8 @@ VISIBLE: Final = (
 )
 """A character of Unicode's categories L, M, N, P or S, or one that is not assigned yet: a newer Unicode may know it."""
 
+Role = Literal["user", "otomo", "admin"]
+PartyRole = Literal["user", "otomo"]
 
 Name = Annotated[
     str,

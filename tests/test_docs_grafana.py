@@ -14,8 +14,8 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.calls.call import EndReason
-from app.calls.flags import FlagType
 from app.keys import METRICS
+from schemas.quality import FlagType
 
 DOCS = Path(__file__).parents[1] / "docs"
 NAME = re.compile(r"\b(?:voiceplane|process)_[a-z_]+\b")

@@ -26,10 +26,11 @@ from jose.exceptions import JOSEError
 
 from app.access.jwks import Jwks, PublicKey
 from app.errors import Forbidden, Unauthorized
-from app.person import Person, Role
+from app.person import Person
 from app.settings import Settings
 from schemas.problem import InvalidBody
 from schemas.strict_json import decode_object
+from schemas.types import Role
 
 MAX_TOKEN_LENGTH = 4096  # characters; what a header line may hold, and what is worth remembering
 REMEMBERED_TOKENS = 8192  # a token that was verified is not verified again while it is among the last so many

@@ -14,11 +14,11 @@ from app.calls.talk_clock import TalkClock
 from app.clock import Moment, shifted
 from app.errors import Forbidden, InvalidCallState
 from app.ledger.steps import FIRST_EPOCH
-from app.ledger.values import CallState, EndedBy
 from app.media.quality import CallQuality
 from app.media.room import Room
-from app.person import Parties, PartyRole, Person
-from schemas.call import InterruptionReason
+from app.person import Parties, Person
+from schemas.call import CallState, EndedBy, InterruptionReason
+from schemas.types import PartyRole
 
 
 class CallEvent(StrEnum):

@@ -9,7 +9,6 @@ from msgspec import UNSET
 from app.calls.call import Interruption, LiveCall
 from app.clock import Moment
 from app.ledger.values import NewEvent
-from app.person import PartyRole
 from schemas.call import MoveReason
 from schemas.signaling import (
     AnswerType,
@@ -26,7 +25,7 @@ from schemas.signaling import (
     ProducerChange,
     ProducerEvent,
 )
-from schemas.types import iso
+from schemas.types import PartyRole, iso
 from worker_bridge.producer import Producer
 
 

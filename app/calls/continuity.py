@@ -21,12 +21,12 @@ from app.errors import WorkerUnavailable
 from app.ledger import steps
 from app.ledger.errors import Fenced, LedgerUnavailable, StaleState, UnknownCall
 from app.ledger.steps import MediaMove, Moving, Talked
-from app.ledger.values import Adopted, CallState, NewEvent
+from app.ledger.values import Adopted, NewEvent
 from app.media.room import Room
 from app.media.rooms import Rooms
-from app.person import PartyRole
 from app.tasks import Tasks
-from schemas.call import InterruptionReason, MoveReason
+from schemas.call import CallState, InterruptionReason, MoveReason
+from schemas.types import PartyRole
 
 DEATHS_WITHIN_S = 60.0  # a call that loses two workers in so short a time may be what kills them
 LOOK_FOR_ROOM_EVERY_S = 0.05  # while no worker is up

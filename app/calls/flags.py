@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 from app.clock import Moment, shifted
-from app.person import PartyRole
+from schemas.quality import FlagType
+from schemas.types import PartyRole
 
 KEPT = 100  # flags of one call; one that comes and goes without end need not be remembered whole
-
-
-class FlagType(StrEnum):
-    ONE_WAY_AUDIO = "one_way_audio"
-    DEAD_MICROPHONE = "dead_microphone"
-    NOT_LISTENING = "not_listening"
-    NEVER_SENT = "never_sent"
-    FLOOD = "flood"
 
 
 @dataclass(slots=True)

@@ -21,11 +21,13 @@ from app.calls.registry import Registry
 from app.clock import Moment, now
 from app.ledger.errors import Fenced, LedgerUnavailable, StaleState, UnknownCall
 from app.ledger.steps import DeferredStep, Ending, Moving
-from app.ledger.values import CallState, EndedBy, NewEvent
+from app.ledger.values import NewEvent
 from app.media.room import Released, Room
-from app.person import OTHER, PartyRole
+from app.person import OTHER
 from app.tasks import Tasks
+from schemas.call import CallState, EndedBy
 from schemas.signaling import PauseReason, ProducerChange
+from schemas.types import PartyRole
 from worker_bridge.producer import Producer
 from worker_bridge.resource import CloseReason
 

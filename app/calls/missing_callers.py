@@ -9,8 +9,8 @@ from app.calls.call import CallEvent, EndReason, LiveCall
 from app.calls.lifecycle import Lifecycle
 from app.calls.registry import Registry
 from app.clock import now
-from app.ledger.values import CallState
 from app.person import Person
+from schemas.call import CallState
 
 RINGING = frozenset({CallState.REQUESTING, CallState.RINGING})
 

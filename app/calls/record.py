@@ -69,4 +69,4 @@ def quality_line(call: LiveCall, direction: Direction, quality: Quality | None) 
 
 def flag_line(call: LiveCall, flag: Flag) -> FlagLine:
     person = call.parties.person(flag.party)
-    return FlagLine(flag.type.value, person.id, flag.party, flag.since.iso, flag.until.iso if flag.until else None)
+    return FlagLine(flag.type, person.id, flag.party, flag.since.iso, flag.until.iso if flag.until else None)

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator
 
 from app.calls.call import LiveCall
 from app.errors import CallNotFound, RoomNotFound, WorkerUnavailable
-from app.ledger.values import CONNECTED_STATES, CallState
+from app.ledger.values import CONNECTED_STATES
 from app.media.room import Room
 from app.person import Person
+from schemas.call import CallState
 
 BusyListener = Callable[[Person, bool], None]
 

@@ -29,10 +29,11 @@ from app.errors import (
 )
 from app.ledger.errors import CallExists, LedgerUnavailable, PartyBusy, StaleState
 from app.ledger.steps import Opening
-from app.ledger.values import Call, CallState, EndedBy, NewCall, NewEvent
+from app.ledger.values import Call, NewCall, NewEvent
 from app.media.room import Released
 from app.media.rooms import Rooms
 from app.person import Parties, Person
+from schemas.call import CallState, EndedBy
 
 USERS_CALL_ID = "u_"  # how the ids begin that users choose; all others are the back end's
 

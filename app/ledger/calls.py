@@ -23,20 +23,9 @@ from app.ledger.tables import (
     call_units,
     calls,
 )
-from app.ledger.values import (
-    LIVE_STATES,
-    Billing,
-    Call,
-    CallState,
-    EndedBy,
-    Interrupted,
-    Page,
-    Record,
-    Segment,
-    Transition,
-    Unit,
-)
+from app.ledger.values import LIVE_STATES, Billing, Call, Interrupted, Page, Record, Segment, Transition, Unit
 from app.person import Person
+from schemas.call import CallState, EndedBy
 
 COLUMNS = tuple(one.name for one in fields(Call))
 LOCK = BulkLock(calls, COLUMNS)

@@ -24,7 +24,8 @@ from app.ledger.errors import CallExists, Fenced, StaleState, UnknownCall
 from app.ledger.steps import Change, DeferredStep, DeferredSteps, Ending, Interruption, MediaMove, Moving, Opening
 from app.ledger.tables import call_interruptions, call_records, call_segments, call_transitions, call_units, storable
 from app.ledger.tables import calls as call_table
-from app.ledger.values import Call, CallState, Changed, Ended, Event, Record, Segment
+from app.ledger.values import Call, Changed, Ended, Event, Record, Segment
+from schemas.call import CallState
 
 STEP = ("call_id", "state", "cause", "at_ms")
 ADD = BulkInsert(call_table, COLUMNS, unless_there=True)

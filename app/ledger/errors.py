@@ -19,7 +19,7 @@ LedgerError
 
 from __future__ import annotations
 
-from typing import Literal
+from schemas.types import PartyRole
 
 
 class LedgerError(Exception):
@@ -61,7 +61,7 @@ class CallExists(LedgerError):
 class PartyBusy(LedgerError):
     """``party`` (``user_id`` is its id) is in the live exclusive call ``call_id``."""
 
-    def __init__(self, party: Literal["user", "otomo"], user_id: str, call_id: str) -> None:
+    def __init__(self, party: PartyRole, user_id: str, call_id: str) -> None:
         super().__init__(f"{party} {user_id} is in call {call_id}")
         self.party = party
         self.user_id = user_id

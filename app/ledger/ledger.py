@@ -33,7 +33,6 @@ from app.ledger.values import (
     Adjusted,
     Billing,
     Call,
-    CallState,
     Changed,
     ChargeResult,
     Ended,
@@ -52,6 +51,7 @@ from app.ledger.values import (
     Wallet,
 )
 from app.person import Person
+from schemas.call import CallState
 
 PAGE = 50  # lines
 

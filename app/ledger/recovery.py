@@ -16,7 +16,8 @@ from app.ledger import billing_events, changes, events
 from app.ledger import calls as call_rows
 from app.ledger.steps import Ending, Interruption, Talked
 from app.ledger.tables import call_interruptions, call_segments, call_units, calls, recovery_log
-from app.ledger.values import CONNECTED_STATES, Adopted, Call, CallState, Recovered, Recovery
+from app.ledger.values import CONNECTED_STATES, Adopted, Call, Recovered, Recovery
+from schemas.call import CallState
 
 REASON = "system_error"
 CAUSE = "restart"

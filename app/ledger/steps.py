@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from app.ledger.values import CallState, NewCall, NewEvent, Record
-from app.person import PartyRole
-from schemas.call import InterruptionReason, MoveReason
+from app.ledger.values import NewCall, NewEvent, Record
+from schemas.call import CallState, InterruptionReason, MoveReason
+from schemas.types import PartyRole
 
 FIRST_EPOCH = 1
 

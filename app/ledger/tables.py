@@ -35,7 +35,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.ledger.errors import Unstorable
-from app.ledger.values import MAX_POINTS, CallState
+from app.ledger.values import MAX_POINTS
+from schemas.call import CallState
 
 metadata = MetaData(
     naming_convention={"ck": "ck_%(table_name)s_%(constraint_name)s", "fk": "fk_%(table_name)s_%(column_0_name)s"}

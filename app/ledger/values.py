@@ -7,37 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from app.person import Parties, PartyRole, Person
+from app.person import Parties, Person
 from schemas.base import encode
-from schemas.call import InterruptionReason, MoveReason
+from schemas.call import CallState, EndedBy, InterruptionReason, MoveReason
 from schemas.signaling import TYPE_OF, EventPayload, EventType, TickStatus
+from schemas.types import PartyRole
 
 MAX_POINTS = 10**15  # what a wallet can hold: far inside 64 bits and inside a JSON number's 2^53
 
-
-class CallState(StrEnum):
-    """The states of a call, in the order in which they come: only ``interrupted`` leads back, to ``talking``."""
-
-    REQUESTING = "requesting"
-    RINGING = "ringing"
-    MATCHED = "matched"
-    CONNECTING = "connecting"
-    TALKING = "talking"
-    INTERRUPTED = "interrupted"
-    ENDING = "ending"
-    ENDED = "ended"
-
-    def precedes(self, other: CallState) -> bool:
-        return _ORDER[self] < _ORDER[other]
-
-    def may_become(self, other: CallState) -> bool:
-        return self.precedes(other) or (self is CallState.INTERRUPTED and other is CallState.TALKING)
-
-
-_ORDER = {state: rank for rank, state in enumerate(CallState)}
 
 CONNECTED_STATES = (CallState.TALKING, CallState.INTERRUPTED)
 LIVE_STATES = tuple(state for state in CallState if state is not CallState.ENDED)
@@ -129,15 +108,6 @@ class Call:
     @property
     def parties(self) -> Parties:
         return Parties.of(self.user_id, self.otomo_id)
-
-
-class EndedBy(StrEnum):
-    """Who ended a call: a party, an admin, or the node by its own rules."""
-
-    USER = "user"
-    OTOMO = "otomo"
-    ADMIN = "admin"
-    NODE = "node"
 
 
 @dataclass(frozen=True, slots=True)

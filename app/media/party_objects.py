@@ -5,17 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Literal
 
 from app.media.packet_rate import PacketRate
 from app.media.stats import StreamStats
-from app.person import PartyRole
+from schemas.own_media import Direction
+from schemas.types import PartyRole
 from worker_bridge.consumer import Consumer
 from worker_bridge.producer import Producer
 from worker_bridge.rtp import MediaKind, RtpCapabilities, RtpParameters
 from worker_bridge.webrtc_transport import WebRtcTransport
 
-Direction = Literal["send", "recv"]
 DEAD_DTLS = frozenset({"failed", "closed"})
 DEAD_ICE = frozenset({"disconnected", "closed"})
 

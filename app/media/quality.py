@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
 from app.media.emodel import OPUS, OPUS_WITH_FEC, Codec, mos, mouth_to_ear_ms, r_factor
 from app.media.room import Room
 from app.media.stats import StreamStats
-from app.person import PartyRole
+from schemas.types import PartyRole
+from worker_bridge.connectivity import Protocol
 from worker_bridge.producer import Producer
 
 FIRST_LOOK, LOOK_EVERY = 2, 5  # sweeps, which come once a second: listeners report every few seconds
@@ -139,7 +139,7 @@ class CallQuality:
 
     def __init__(self) -> None:
         self.directions = (Direction("user", "otomo"), Direction("otomo", "user"))
-        self.protocols: dict[PartyRole, Literal["udp", "tcp"]] = {}  # by party, as last seen
+        self.protocols: dict[PartyRole, Protocol] = {}  # by party, as last seen
         self._sweeps = 0
 
     def is_due(self) -> bool:

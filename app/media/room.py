@@ -26,12 +26,14 @@ from app.errors import (
     TransportNotFound,
 )
 from app.media.microphones import Microphones
-from app.media.party_objects import Direction, PartyConsumer, PartyProducer, PartySide, PartyTransport, RetryKey
+from app.media.party_objects import PartyConsumer, PartyProducer, PartySide, PartyTransport, RetryKey
 from app.media.watcher import RoomWatcher
-from app.person import Parties, PartyRole, Person
+from app.person import Parties, Person
 from schemas.consumer import ConsumeRequest
+from schemas.own_media import Direction
 from schemas.producer import ProduceRequest
 from schemas.signaling import PauseReason, ProducerChange
+from schemas.types import PartyRole
 from worker_bridge.channel import Body, Channel
 from worker_bridge.connectivity import DtlsParameters, IceParameters
 from worker_bridge.consumer import Consumer

@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 
 from worker_bridge.channel import Body
 
+StreamKind = Literal["RecvStats", "SendStats"]
 CLOCK_PER_MS = 48  # RTP time units: Opus has one clock (RFC 7587 §4.1)
 
 
@@ -21,7 +22,7 @@ class StreamStats(NamedTuple):
     round_trip_ms: float | None
 
 
-def stream_stats_of(answer: Body, stream: Literal["RecvStats", "SendStats"]) -> StreamStats | None:
+def stream_stats_of(answer: Body, stream: StreamKind) -> StreamStats | None:
     """What was received of a producer, or sent for a consumer, whose answer has both. None where nothing was yet, and
     for video."""
     packets = lost = jitter = 0

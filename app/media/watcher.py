@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Protocol
 
 from app.clock import Moment
-from app.person import PartyRole
 from schemas.signaling import PauseReason, ProducerChange
+from schemas.types import PartyRole
 from worker_bridge.producer import Producer
 from worker_bridge.resource import CloseReason
 

@@ -1,4 +1,4 @@
-"""One example of every body: alice calls hana. Each is checked against its schema by a test."""
+"""One example of every body, made of the Struct that declares it: alice calls hana."""
 
 from __future__ import annotations
 
@@ -7,322 +7,273 @@ from typing import Any, Final
 
 from app.media.codecs import capabilities_of
 from app.openapi.example_call import (
-    ALICE_NOW,
     CALL_ID,
+    CHARGED_AT,
+    CONNECTED_AT,
     CONSUMER_ID,
+    ENDED,
+    ENDED_AT,
+    LIVE_DETAIL,
+    LIVE_LINE,
     OTOMO,
+    PARTYS_DETAIL,
     PRODUCER_ID,
-    RECORD,
-    STANDING,
     TRANSPORT_ID,
     USER,
 )
-from schemas.admin import RecoveryLog
+from schemas.admin import RecoveredCall, RecoveryLog
 from schemas.base import Answer, Body, dump
-from schemas.call import (
-    AdminCallRequest,
-    Billing,
-    CallAck,
-    CallList,
-    CallRequest,
-    PartyCallDetail,
-    ReasonBody,
-)
-from schemas.consumer import (
-    Capabilities,
-    ConsumerCreated,
-    ConsumeRequest,
-    Paused,
-    Resumed,
-)
+from schemas.call import AdminCallRequest, BilledUnit, Billing, CallAck, CallList, CallRequest, CallState, ReasonBody
+from schemas.consumer import Capabilities, ConsumerCreated, ConsumeRequest, Paused, Resumed
 from schemas.demo import DemoSession, DemoSessionRequest
-from schemas.health import Alive, Ready
-from schemas.live import LiveCallDetail, LiveCallList
-from schemas.node import Drained, DrainRequest, SampleSeries, Workers
-from schemas.producer import ProducerCreated, ProduceRequest, ProducerList
-from schemas.stats import Statistics
+from schemas.health import Alive, Check, Ready
+from schemas.live import LiveCallList
+from schemas.node import (
+    Drained,
+    DrainRequest,
+    PacketRates,
+    ProbeResult,
+    RequestTimes,
+    Sample,
+    SampleSeries,
+    WorkerLine,
+    Workers,
+)
+from schemas.problem import Problem
+from schemas.producer import ListedProducer, ProducerCreated, ProduceRequest, ProducerList
+from schemas.stats import StreamStatistics, StreamStats, TransportStatistics, TransportStats, TupleStats
 from schemas.transport import (
     Closed,
     ConnectTransportRequest,
     CreateTransportRequest,
     IceRestarted,
+    Released,
     RoomCleaned,
     TransportConnected,
     TransportCreated,
 )
-from schemas.wallet import AdjustRequest, Balance, Rate, RateRequest, Usage
+from schemas.wallet import AdjustRequest, Balance, Rate, RateRequest, Usage, UsageLine
+from worker_bridge.capabilities import MID
+from worker_bridge.connectivity import DtlsFingerprint, DtlsParameters, DtlsRole, IceCandidate, IceParameters
+from worker_bridge.rtp import (
+    RtcpFeedback,
+    RtcpParameters,
+    RtpCodecParameters,
+    RtpEncodingParameters,
+    RtpHeaderExtensionParameters,
+    RtpParameters,
+    parameters,
+)
 
-Json = dict[str, Any]
-
-PROBLEM: Final = {"path": "rtpParameters.codecs.0.payloadType", "problem": "must be 0 to 127"}
+PROBLEM: Final = Problem("rtpParameters.codecs.0.payloadType", "must be 0 to 127")
 """Of a body that is refused."""
 
-_FINGERPRINT = {
-    "algorithm": "sha-256",
-    "value": "73:4C:08:57:F1:A4:DD:6F:4B:48:C0:8F:47:BD:6F:B8:2A:40:3B:E0:D5:6C:B9:C1:B7:27:61:6C:9C:F3:F0:DA",
-}
-_ICE = {
-    "usernameFragment": "2qwwnlrn7yoqe5fafjx646p40afvzfmr",
-    "password": "0c2fuax8orlsx7shbsikewarqipzb16d",
-    "iceLite": True,
-}
-_MID = "urn:ietf:params:rtp-hdrext:sdes:mid"
-_SENT = {
-    "mid": "0",
-    "codecs": [
-        {
-            "mimeType": "audio/opus",
-            "payloadType": 111,
-            "clockRate": 48000,
-            "channels": 2,
-            "parameters": {"minptime": 10, "useinbandfec": 1},
-            "rtcpFeedback": [{"type": "transport-cc", "parameter": ""}],
-        }
-    ],
-    "headerExtensions": [{"uri": _MID, "id": 4, "encrypt": False, "parameters": {}}],
-    "encodings": [{"ssrc": 1724105310, "dtx": True}],
-    "rtcp": {"cname": "xkTiFVx5Ee0fMbRX", "reducedSize": True},
-}
-_HEARD = {
-    "mid": "0",
-    "codecs": [
-        {
-            "mimeType": "audio/opus",
-            "payloadType": 100,
-            "clockRate": 48000,
-            "channels": 2,
-            "parameters": {"minptime": 10, "useinbandfec": 1},
-            "rtcpFeedback": [],
-        }
-    ],
-    "headerExtensions": [{"uri": _MID, "id": 1, "encrypt": False, "parameters": {}}],
-    "encodings": [{"ssrc": 355219310, "dtx": True}],
-    "rtcp": {"cname": "xkTiFVx5Ee0fMbRX", "reducedSize": True},
-}
-_CAPABILITIES = dump(Capabilities(capabilities_of({"audio"})))
-_CALL = {
-    "callId": CALL_ID,
-    "userId": USER,
-    "otomoId": OTOMO,
-    "state": "ended",
-    "pricePerMinute": 100,
-    "createdAt": "2026-01-31T12:00:00.000Z",
-    "acceptedAt": "2026-01-31T12:00:04.210Z",
-    "connectedAt": "2026-01-31T12:00:05.003Z",
-    "endedAt": "2026-01-31T12:01:20.481Z",
-    "endReason": "manual",
-    "durationSeconds": 75,
-    "billedUnits": 1,
-    "billedPoints": 100,
-}
-_LIVE_CALL = _CALL | {
-    "state": "talking",
-    "endedAt": None,
-    "endReason": None,
-    "durationSeconds": None,
-    "billedUnits": 0,
-    "billedPoints": 0,
-}
-_USAGE = ("callId", "otomoId", "connectedAt", "endedAt", "durationSeconds", "billedUnits", "billedPoints")
+_ICE = IceParameters("2qwwnlrn7yoqe5fafjx646p40afvzfmr", "0c2fuax8orlsx7shbsikewarqipzb16d")
+_CAPABILITIES = Capabilities(capabilities_of({"audio"}))
+_JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJkZW1vLXVzZXItNzNlZTI0ZjIxZCJ9.c2lnbmF0dXJl"
+_PROBE = ProbeResult(ok=True, ms=0.31, at="2026-01-31T12:00:00.000Z")
 
-EXAMPLES: Final[Mapping[type[Body | Answer], Json]] = {
-    Capabilities: _CAPABILITIES,
-    CreateTransportRequest: {"callId": CALL_ID, "direction": "send"},
-    TransportCreated: {
-        "transportId": TRANSPORT_ID,
-        "iceParameters": _ICE,
-        "iceCandidates": [
-            {
-                "foundation": "udpcandidate",
-                "priority": 1076558079,
-                "ip": "203.0.113.7",
-                "address": "203.0.113.7",
-                "protocol": "udp",
-                "port": 40000,
-                "type": "host",
-            }
-        ],
-        "dtlsParameters": {"role": "auto", "fingerprints": [_FINGERPRINT]},
-    },
-    ConnectTransportRequest: {"dtlsParameters": {"role": "client", "fingerprints": [_FINGERPRINT]}},
-    TransportConnected: {"connected": True},
-    IceRestarted: {"iceParameters": _ICE},
-    ProduceRequest: {
-        "callId": CALL_ID,
-        "transportId": TRANSPORT_ID,
-        "kind": "audio",
-        "rtpParameters": _SENT,
-    },
-    ProducerCreated: {"producerId": PRODUCER_ID},
-    ProducerList: {
-        "producers": [{"producerId": PRODUCER_ID, "userId": USER, "role": "user", "kind": "audio", "paused": False}]
-    },
-    ConsumeRequest: {
-        "callId": CALL_ID,
-        "transportId": TRANSPORT_ID,
-        "producerId": PRODUCER_ID,
-        "rtpCapabilities": _CAPABILITIES["rtpCapabilities"],
-    },
-    ConsumerCreated: {
-        "consumerId": CONSUMER_ID,
-        "producerId": PRODUCER_ID,
-        "kind": "audio",
-        "rtpParameters": _HEARD,
-        "producerPaused": False,
-    },
-    Paused: {"paused": True},
-    Resumed: {"resumed": True},
-    Closed: {"closed": True},
-    RoomCleaned: {"cleaned": True, "released": {"transports": 4, "producers": 2, "consumers": 2}},
-    Statistics: {
-        "stats": [
-            {
-                "type": "inbound-rtp",
-                "timestamp": 866644,
-                "ssrc": 1724105310,
-                "kind": "audio",
-                "mimeType": "audio/opus",
-                "packetCount": 251,
-                "byteCount": 20331,
-                "bitrate": 32400,
-                "packetsLost": 0,
-                "fractionLost": 0,
-                "jitter": 2,
-                "score": 10,
-            }
-        ]
-    },
-    CallRequest: {"otomoId": OTOMO},
-    ReasonBody: {"reason": "お先に失礼します"},
-    CallAck: {"callId": CALL_ID, "state": "matched"},
-    CallList: {"calls": [_CALL], "nextCursor": None},
-    PartyCallDetail: _CALL
-    | {
-        "timeline": [
-            {"at": "2026-01-31T12:00:00.000Z", "type": "ringing", "cause": "request"},
-            {"at": "2026-01-31T12:00:04.210Z", "type": "matched", "cause": "accepted by hana"},
-            {"at": "2026-01-31T12:00:05.003Z", "type": "talking", "cause": "first RTP of alice"},
-            {"at": "2026-01-31T12:01:05.003Z", "type": "unit", "index": 1, "points": 100},
-            {"at": "2026-01-31T12:01:20.481Z", "type": "ended", "cause": "ended by alice"},
-        ],
-        "media": None,
-    }
-    | RECORD,
-    LiveCallList: {
-        "calls": [_LIVE_CALL | {"worker": 0, "talkSeconds": 42, "flags": [STANDING], "mos": 4.31}],
-        "nextCursor": None,
-    },
-    LiveCallDetail: _LIVE_CALL
-    | RECORD
-    | {
-        "endedBy": None,
-        "billedSeconds": None,
-        "transports": [],
-        "flags": [STANDING],
-        "timeline": [{"at": "2026-01-31T12:00:05.003Z", "type": "talking", "cause": "RTP of alice"}],
-        "live": {"worker": 0, "parties": [ALICE_NOW]},
-    },
-    Billing: {
-        "callId": CALL_ID,
-        "units": [{"index": 1, "points": 100, "chargedAt": "2026-01-31T12:01:05.003Z"}],
-        "totalPoints": 100,
-    },
-    DemoSessionRequest: {"party": "user"},
-    DemoSession: {
-        "token": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJkZW1vLXVzZXItNzNlZTI0ZjIxZCJ9.c2lnbmF0dXJl",
-        "expiresAt": "2026-01-31T13:00:00.000Z",
-        "pair": "73ee24f21d",
-        "userId": "demo-user-73ee24f21d",
-        "otomoId": "demo-otomo-73ee24f21d",
-        "otomoStatus": "online",
-        "seq": 4711,
-        "pricePerMinute": 100,
-        "unitSeconds": 60,
-        "balance": 1000,
-    },
-    Balance: {"userId": USER, "balance": 400, "updatedAt": "2026-01-31T12:01:05.003Z"},
-    Usage: {"usage": [{name: _CALL[name] for name in _USAGE}], "nextCursor": None},
-    AdminCallRequest: {"userId": USER, "otomoId": OTOMO, "pricePerMinute": 100},
-    AdjustRequest: {"amount": 500, "reason": "order 17", "idempotencyKey": "order-17"},
-    RateRequest: {"pricePerMinute": 120},
-    Rate: {"otomoId": OTOMO, "pricePerMinute": 120},
-    DrainRequest: {"mode": "wait", "deadlineSeconds": 300},
-    Drained: {"draining": True, "mode": "wait", "deadlineAt": "2026-01-31T12:05:00.000Z", "liveCalls": 12},
-    RecoveryLog: {
-        "recovered": [
-            {
-                "callId": CALL_ID,
-                "recoveredAt": "2026-01-31T12:02:00.000Z",
-                "state": "talking",
-                "endedAt": "2026-01-31T12:01:20.481Z",
-                "durationSeconds": 75,
-                "billedUnits": 1,
-                "billedPoints": 100,
-            }
-        ]
-    },
-    Workers: {
-        "stress": 0.31,
-        "workers": [
-            {
-                "index": 0,
-                "state": "up",
-                "version": "3.27.1",
-                "restarts": 0,
-                "failure": None,
-                "probe": {"ok": True, "ms": 0.31, "at": "2026-01-31T12:00:00.000Z"},
-                "pid": 4211,
-                "uptimeSeconds": 86400,
-                "cpuPercent": 27.9,
-                "cpuSeconds": 19021.4,
-                "memoryBytes": 61_440_000,
-                "routers": 80,
-                "transports": 320,
-                "producers": 160,
-                "consumers": 160,
-                "stress": 0.31,
-                "packetsPerSecond": {"in": 8000.0, "out": 7950.0},
-                "requests": {"pending": 0, "p50Ms": 0.42, "p99Ms": 3.1},
-            }
-        ],
-    },
-    SampleSeries: {
-        "stepSeconds": 5,
-        "samples": [
-            {
-                "at": "2026-01-31T12:00:00.000Z",
-                "calls": 83,
-                "talking": 80,
-                "stress": 0.31,
-                "loopLagMs": 2.4,
-                "workerCpuPercent": 27.9,
-                "nodeCpuPercent": 9.3,
-                "packetsIn": 8000.0,
-                "packetsOut": 7950.0,
-                "lossPercent": 0.02,
-                "httpRequests": 14.2,
-                "httpP95Ms": 6.1,
-                "sockets": 166,
-            }
-        ],
-    },
-    Alive: {"status": "live", "lagMs": 1.2},
-    Ready: {
-        "status": "ready",
-        "stress": 0.31,
-        "checks": [
-            {"name": "database", "ok": True, "ms": 0.4},
-            {"name": "database_writer", "ok": True, "ms": 0.6},
-            {"name": "ports", "ok": True, "ms": 0.1},
-            {"name": "draining", "ok": True, "ms": 0.0},
-            {"name": "stress", "ok": True, "ms": 0.0},
-            {
-                "name": "worker 0",
-                "ok": True,
-                "ms": 0.7,
-                "restarts": 0,
-                "probe": {"ok": True, "ms": 0.31, "at": "2026-01-31T12:00:00.000Z"},
-            },
-        ],
-    },
-}
+
+def _dtls(role: DtlsRole) -> DtlsParameters:
+    digest = "73:4C:08:57:F1:A4:DD:6F:4B:48:C0:8F:47:BD:6F:B8:2A:40:3B:E0:D5:6C:B9:C1:B7:27:61:6C:9C:F3:F0:DA"
+    return DtlsParameters((DtlsFingerprint("sha-256", digest),), role)
+
+
+def _opus(payload_type: int, mid_id: int, ssrc: int, *feedback: RtcpFeedback) -> RtpParameters:
+    """A voice, as it is sent or heard."""
+    codec = RtpCodecParameters(
+        mime_type="audio/opus",
+        payload_type=payload_type,
+        clock_rate=48000,
+        channels=2,
+        parameters=parameters(minptime=10, useinbandfec=1),
+        rtcp_feedback=feedback,
+    )
+    return RtpParameters(
+        codecs=(codec,),
+        header_extensions=(RtpHeaderExtensionParameters(uri=MID, id=mid_id),),
+        encodings=(RtpEncodingParameters(ssrc=ssrc, dtx=True),),
+        rtcp=RtcpParameters(cname="xkTiFVx5Ee0fMbRX"),
+        mid="0",
+    )
+
+
+_EXAMPLES: Final[tuple[Body | Answer, ...]] = (
+    _CAPABILITIES,
+    CreateTransportRequest(CALL_ID, "send"),
+    TransportCreated(
+        transport_id=TRANSPORT_ID,
+        ice_parameters=_ICE,
+        ice_candidates=(IceCandidate("udpcandidate", 1076558079, "203.0.113.7", "udp", 40000),),
+        dtls_parameters=_dtls("auto"),
+        media_epoch=1,
+    ),
+    ConnectTransportRequest(_dtls("client")),
+    TransportConnected(),
+    IceRestarted(_ICE),
+    ProduceRequest(CALL_ID, TRANSPORT_ID, "audio", _opus(111, 4, 1724105310, RtcpFeedback("transport-cc"))),
+    ProducerCreated(PRODUCER_ID),
+    ProducerList((ListedProducer(PRODUCER_ID, USER, "user", "audio", paused=False),)),
+    ConsumeRequest(CALL_ID, TRANSPORT_ID, PRODUCER_ID, _CAPABILITIES.rtp_capabilities),
+    ConsumerCreated(CONSUMER_ID, PRODUCER_ID, "audio", _opus(100, 1, 355219310), producer_paused=False),
+    Paused(),
+    Resumed(),
+    Closed(),
+    RoomCleaned(Released(transports=4, producers=2, consumers=2)),
+    TransportStatistics(
+        (
+            TransportStats(
+                type="webrtc-transport",
+                timestamp=866644,
+                transport_id=TRANSPORT_ID,
+                ice_role="controlled",
+                ice_state="completed",
+                ice_selected_tuple=TupleStats(
+                    protocol="udp",
+                    local_address="192.0.2.10",
+                    local_port=40000,
+                    remote_ip="203.0.113.7",
+                    remote_port=51824,
+                ),
+                dtls_state="connected",
+                bytes_received=287410,
+                recv_bitrate=34112,
+                bytes_sent=3126,
+                send_bitrate=560,
+            ),
+        )
+    ),
+    StreamStatistics(
+        (
+            StreamStats(
+                type="inbound-rtp",
+                timestamp=866644,
+                ssrc=1724105310,
+                kind="audio",
+                mime_type="audio/opus",
+                packet_count=251,
+                byte_count=20331,
+                bitrate=32400,
+                packets_lost=0,
+                fraction_lost=0,
+                jitter=2,
+                score=10,
+            ),
+        )
+    ),
+    CallRequest(OTOMO),
+    ReasonBody("お先に失礼します"),
+    CallAck(CALL_ID, CallState.MATCHED),
+    CallList((ENDED,), None),
+    PARTYS_DETAIL,
+    LiveCallList((LIVE_LINE,), None),
+    LIVE_DETAIL,
+    Billing(CALL_ID, (BilledUnit(1, 100, CHARGED_AT),), 100),
+    DemoSessionRequest("user"),
+    DemoSession(
+        token=_JWT,
+        expires_at="2026-01-31T13:00:00.000Z",
+        pair="73ee24f21d",
+        user_id="demo-user-73ee24f21d",
+        otomo_id="demo-otomo-73ee24f21d",
+        otomo_status="online",
+        seq=4711,
+        price_per_minute=100,
+        unit_seconds=60,
+        balance=1000,
+    ),
+    Balance(USER, 400, CHARGED_AT),
+    Usage(
+        (
+            UsageLine(
+                call_id=CALL_ID,
+                otomo_id=OTOMO,
+                connected_at=CONNECTED_AT,
+                ended_at=ENDED_AT,
+                duration_seconds=75,
+                billed_units=1,
+                billed_points=100,
+            ),
+        ),
+        None,
+    ),
+    AdminCallRequest(USER, OTOMO, price_per_minute=100),
+    AdjustRequest(500, "order 17", "order-17"),
+    RateRequest(120),
+    Rate(OTOMO, 120),
+    DrainRequest("wait", 300),
+    Drained(draining=True, mode="wait", deadline_at="2026-01-31T12:05:00.000Z", live_calls=12),
+    RecoveryLog(
+        (
+            RecoveredCall(
+                call_id=CALL_ID,
+                recovered_at="2026-01-31T12:02:00.000Z",
+                state=CallState.TALKING,
+                ended_at=ENDED_AT,
+                duration_seconds=75,
+                billed_units=1,
+                billed_points=100,
+            ),
+        )
+    ),
+    Workers(
+        stress=0.31,
+        workers=(
+            WorkerLine(
+                index=0,
+                state="up",
+                version="3.27.1",
+                restarts=0,
+                failure=None,
+                probe=_PROBE,
+                pid=4211,
+                uptime_seconds=86400,
+                cpu_percent=27.9,
+                cpu_seconds=19021.4,
+                memory_bytes=61_440_000,
+                routers=80,
+                transports=320,
+                producers=160,
+                consumers=160,
+                stress=0.31,
+                packets_per_second=PacketRates(received=8000.0, forwarded=7950.0),
+                requests=RequestTimes(pending=0, p50_ms=0.42, p99_ms=3.1),
+            ),
+        ),
+    ),
+    SampleSeries(
+        step_seconds=5,
+        samples=(
+            Sample(
+                at="2026-01-31T12:00:00.000Z",
+                calls=83,
+                talking=80,
+                stress=0.31,
+                loop_lag_ms=2.4,
+                worker_cpu_percent=27.9,
+                node_cpu_percent=9.3,
+                packets_in=8000.0,
+                packets_out=7950.0,
+                loss_percent=0.02,
+                http_requests=14.2,
+                http_p95_ms=6.1,
+                sockets=166,
+            ),
+        ),
+    ),
+    Alive(1.2),
+    Ready(
+        status="ready",
+        stress=0.31,
+        checks=(
+            Check("database", ok=True, ms=0.4),
+            Check("database_writer", ok=True, ms=0.6),
+            Check("ports", ok=True, ms=0.1),
+            Check("draining", ok=True, ms=0.0),
+            Check("stress", ok=True, ms=0.0),
+            Check("worker 0", ok=True, ms=0.7, restarts=0, probe=_PROBE),
+        ),
+    ),
+)
+EXAMPLES: Final[Mapping[type[Body | Answer], Any]] = {type(one): dump(one) for one in _EXAMPLES}
+"""By their Structs, as JSON values."""

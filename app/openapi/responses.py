@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from app.errors import (
     ANSWERS,
     INTERNAL_ERROR,
@@ -106,8 +108,8 @@ def example_of(answer: Answer) -> Json | str:
 
 
 def error_example(answer: Answer) -> Json:
-    body = dump(answer.body)
-    return {"value": body | ({"details": [PROBLEM]} if answer.status == 400 else {})}
+    body = replace(answer.body, details=(PROBLEM,)) if answer.status == 400 else answer.body
+    return {"value": dump(body)}
 
 
 def response_name(refusal: Refusal) -> str:

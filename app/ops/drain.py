@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine
-from typing import Any, Literal
+from typing import Any
 
 from app.calls import call_events
 from app.calls.call import EndReason
@@ -17,10 +17,11 @@ from app.calls.lifecycle import Lifecycle
 from app.calls.registry import Registry
 from app.clock import Moment, now, shifted
 from app.errors import Draining
-from app.ledger.values import CONNECTED_STATES, CallState
+from app.ledger.values import CONNECTED_STATES
 from app.tasks import Tasks
+from schemas.call import CallState
+from schemas.node import DrainMode
 
-Mode = Literal["wait", "end"]
 LOOK_EVERY_S = 0.1
 
 logger = logging.getLogger(__name__)
@@ -31,7 +32,7 @@ class Drain:
     nobody talks in yet, and the others too where there is no deadline. What is left at the deadline is ended."""
 
     def __init__(self, registry: Registry, lifecycle: Lifecycle, journal: Journal) -> None:
-        self.mode: Mode | None = None
+        self.mode: DrainMode | None = None
         self.deadline: Moment | None = None
         self._registry = registry
         self._lifecycle = lifecycle
@@ -52,7 +53,7 @@ class Drain:
     def live_calls(self) -> int:
         return len(self._registry)
 
-    def begin(self, mode: Mode = "wait", deadline_s: float | None = None, *, final: bool = False) -> None:
+    def begin(self, mode: DrainMode = "wait", deadline_s: float | None = None, *, final: bool = False) -> None:
         """Drain; where it drains already, by these words from now on. A ``final`` drain, of a node that stops, stays.
 
         :param deadline_s: seconds from now.
@@ -106,7 +107,7 @@ class Drain:
         if self._running is not None:
             self._running.cancel()
 
-    async def _run(self, mode: Mode, deadline: Moment | None) -> None:
+    async def _run(self, mode: DrainMode, deadline: Moment | None) -> None:
         if mode == "end":
             self._end(everybody=deadline is None)
         self._announce()

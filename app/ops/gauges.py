@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from app.calls.flags import FlagType
 from app.calls.lifecycle import Lifecycle
 from app.calls.registry import Registry
 from app.http.connections import WHY_CUT, Connections
@@ -22,6 +21,7 @@ from app.ops.metrics import PREFIX
 from app.ops.sampler import Sampler
 from app.ops.vitals import cpu_seconds, resident_bytes
 from app.signaling.hub import Hub
+from schemas.quality import FlagType
 from worker_bridge.pool import Pool
 
 

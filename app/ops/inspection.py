@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 from app.calls.call import LiveCall
 from app.clock import now, shifted
 from app.media.party_objects import PartyConsumer, PartyProducer, PartyTransport
 from app.media.room import Room
-from app.person import PartyRole
+from app.media.stats import StreamKind
 from app.signaling.hub import Hub
 from schemas.live import Live, LiveConsumer, LiveParty, LiveProducer, LiveTransport, SelectedTuple
+from schemas.types import PartyRole
 from worker_bridge.channel import Body
 from worker_bridge.connectivity import TransportTuple
 from worker_bridge.errors import BridgeError
@@ -140,7 +140,7 @@ def consumer(owned: PartyConsumer, answer: Body | None) -> LiveConsumer:
     )
 
 
-def stream_of(answer: Body | None, stats_type: Literal["RecvStats", "SendStats"]) -> Stream:
+def stream_of(answer: Body | None, stats_type: StreamKind) -> Stream:
     found = [entry["data"] for entry in answer["stats"] if entry["data_type"] == stats_type] if answer else []
     bases = [stats["base"]["data"] for stats in found]
     if not found:

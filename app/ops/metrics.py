@@ -11,18 +11,20 @@ from prometheus_client import CollectorRegistry, Counter, GCCollector, Histogram
 from prometheus_client import disable_created_metrics as without_times_of_creation
 
 from app.calls.call import EndReason, LiveCall
-from app.calls.flags import Flag, FlagType
+from app.calls.flags import Flag
 from app.calls.journal import Journal
 from app.calls.lifecycle import Lifecycle
 from app.clock import now
 from app.ledger import Ledger
-from app.ledger.values import CallState, Charged
+from app.ledger.values import Charged
 from app.media.quality import Quality
 from app.ops.lag import LoopLag
 from app.ops.tally import Tally
 from app.signaling.dispatch import Dispatcher
 from app.signaling.hub import Hub
 from app.watch.watch import Watch
+from schemas.call import CallState
+from schemas.quality import FlagType
 from worker_bridge.channel import Note
 from worker_bridge.pool import Pool, Slot
 

@@ -103,7 +103,7 @@ def recovered_call(line: Recovered) -> RecoveredCall:
     return RecoveredCall(
         call_id=line.call_id,
         recovered_at=iso(line.recovered_at_ms),
-        state=line.state.value,
+        state=line.state,
         ended_at=iso(line.ended_at_ms),
         duration_seconds=line.duration_seconds,
         billed_units=line.billed_units,

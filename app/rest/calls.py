@@ -26,7 +26,7 @@ from app.http.body import body
 from app.http.responses import created, json_response
 from app.keys import CALLS, LEDGER, REGISTRY, claims
 from app.ledger.errors import LedgerUnavailable
-from app.ledger.values import Call, CallState, Interrupted, Record, Transition, Unit
+from app.ledger.values import Call, Interrupted, Record, Transition, Unit
 from app.media.party_objects import PartyConsumer, PartyProducer, PartyTransport
 from app.openapi.declaration import answers
 from app.person import Person
@@ -39,6 +39,7 @@ from schemas.call import (
     CallBody,
     CallList,
     CallRequest,
+    CallState,
     InterruptionLine,
     PartyCallDetail,
     ReasonBody,
@@ -233,7 +234,7 @@ def unit_entry(unit: Unit) -> TimelineEntry:
 
 
 def ack(call: LiveCall | Call) -> CallAck:
-    return CallAck(call.id, call.state.value)
+    return CallAck(call.id, call.state)
 
 
 def call_body(call: Call) -> CallBody:
@@ -245,7 +246,7 @@ def body_fields(call: Call) -> dict[str, Any]:
         "call_id": call.id,
         "user_id": call.user_id,
         "otomo_id": call.otomo_id,
-        "state": call.state.value,
+        "state": call.state,
         "price_per_minute": call.price_per_minute,
         "created_at": iso(call.created_at_ms),
         "accepted_at": iso_or_none(call.accepted_at_ms),
@@ -260,7 +261,7 @@ def body_fields(call: Call) -> dict[str, Any]:
 
 def record_fields(call: Call, record: Record) -> dict[str, Any]:
     return {
-        "ended_by": record.ended_by.value,
+        "ended_by": record.ended_by,
         "billed_seconds": round(call.billed_units * record.unit_seconds),
         "worker": record.worker,
         "mos": record.mos,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated
 
 from aiohttp import web
+from msgspec import Meta
 
 from app.calls.call import LiveCall
 from app.calls.record import flag_line, latest_quality, lowest_mos
@@ -14,16 +15,20 @@ from app.http.middleware import admin_only
 from app.http.responses import json_response
 from app.keys import HUB, LEDGER, REGISTRY
 from app.ledger.errors import LedgerUnavailable
-from app.ledger.values import LIVE_STATES, Call, CallState, Segment
+from app.ledger.values import LIVE_STATES, Call, Segment
 from app.openapi.declaration import Parameter, answers
 from app.ops import inspection
 from app.rest.calls import body_fields, detail_fields, stored_call
 from app.rest.pages import PAGE, page_query
+from schemas.call import CallState
 from schemas.live import LiveCallDetail, LiveCallLine, LiveCallList, SegmentLine
 from schemas.types import iso
 
-LiveState = Literal["requesting", "ringing", "matched", "connecting", "talking", "interrupted", "ending"]
-STATE = Parameter("state", LiveState, "one of the states of live calls; all of them where none is given")
+STATE = Parameter(
+    "state",
+    Annotated[str, Meta(extra_json_schema={"enum": LIVE_STATES})],
+    "one of the states of live calls; all of them where none is given",
+)
 
 routes = web.RouteTableDef()
 

@@ -5,7 +5,7 @@ Order of refusals: the body, the room, whether the caller is a party, the object
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from aiohttp import web
@@ -34,8 +34,7 @@ from app.ledger.errors import LedgerUnavailable
 from app.media.party_objects import PartyConsumer, PartyProducer, PartyTransport
 from app.media.room import Room, unless_gone
 from app.openapi.declaration import answers
-from app.person import PartyRole
-from schemas.base import camel_case, given
+from schemas.base import given
 from schemas.consumer import (
     Capabilities,
     ConsumerCreated,
@@ -49,7 +48,7 @@ from schemas.producer import (
     ProduceRequest,
     ProducerList,
 )
-from schemas.stats import Statistics
+from schemas.stats import StreamStatistics, StreamStats, TransportStatistics, TransportStats, TupleStats
 from schemas.transport import (
     Closed,
     ConnectTransportRequest,
@@ -60,6 +59,7 @@ from schemas.transport import (
     TransportConnected,
     TransportCreated,
 )
+from schemas.types import PartyRole
 
 OF_AN_OBJECT = (Forbidden, InvalidCallState, WorkerUnavailable)  # its call may end or its worker die meanwhile
 IN_A_ROOM = (RoomNotFound, *OF_AN_OBJECT)
@@ -238,31 +238,34 @@ async def restart_ice(request: web.Request) -> web.Response:
 
 
 @routes.get("/rtc/transports/{transport_id}/stats")
-@answers({200: Statistics}, *OF_AN_OBJECT, TransportNotFound)
+@answers({200: TransportStatistics}, *OF_AN_OBJECT, TransportNotFound)
 async def get_transport_stats(request: web.Request) -> web.Response:
     """A transport's statistics, for its owner and for admins."""
     transport_id = request.match_info["transport_id"]
     transport = readable(request, transport_id, lambda room: room.transports, TransportNotFound(transport_id))
-    return stats_response(await transport.transport.get_stats())
+    stats = await transport.transport.get_stats()
+    return json_response(TransportStatistics(tuple(map(transport_stats, stats))))
 
 
 @routes.get("/rtc/producers/{producer_id}/stats")
-@answers({200: Statistics}, *OF_AN_OBJECT, ProducerNotFound)
+@answers({200: StreamStatistics}, *OF_AN_OBJECT, ProducerNotFound)
 async def get_producer_stats(request: web.Request) -> web.Response:
     """A producer's statistics, one entry for each RTP stream; none before its first packet."""
     producer_id = request.match_info["producer_id"]
     producer = readable(request, producer_id, lambda room: room.producers, ProducerNotFound(producer_id))
-    return stats_response(await producer.producer.get_stats())
+    stats = await producer.producer.get_stats()
+    return json_response(StreamStatistics(tuple(StreamStats(**one) for one in stats)))
 
 
 @routes.get("/rtc/consumers/{consumer_id}/stats")
-@answers({200: Statistics}, *OF_AN_OBJECT, ConsumerNotFound)
+@answers({200: StreamStatistics}, *OF_AN_OBJECT, ConsumerNotFound)
 async def get_consumer_stats(request: web.Request) -> web.Response:
     """A consumer's statistics: first its own stream, then the producer's."""
     consumer_id = request.match_info["consumer_id"]
     consumer = readable(request, consumer_id, lambda room: room.consumers, ConsumerNotFound(consumer_id))
     with unless_gone(consumer_id):
-        return stats_response(await consumer.consumer.get_stats())
+        stats = await consumer.consumer.get_stats()
+    return json_response(StreamStatistics(tuple(StreamStats(**one) for one in stats)))
 
 
 def room_of(request: web.Request, call_id: str) -> tuple[Room, PartyRole]:
@@ -306,12 +309,6 @@ def readable(
     return found
 
 
-def stats_response(stats: Sequence[Mapping[str, Any]]) -> web.Response:
-    return json_response(Statistics(tuple(camel_keys(entry) for entry in stats)))
-
-
-def camel_keys(value: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        camel_case(key): camel_keys(entry) if isinstance(entry, dict) and key != "bitrate_by_layer" else entry
-        for key, entry in value.items()
-    }
+def transport_stats(told: Mapping[str, Any]) -> TransportStats:
+    selected = told.get("ice_selected_tuple")
+    return TransportStats(**{**told, "ice_selected_tuple": TupleStats(**selected) if selected else UNSET})

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
-from typing import Any, Final, Protocol, cast, get_args
+from typing import Any, Final, Protocol, get_args
 
 from msgspec import UnsetType
 
@@ -27,7 +27,7 @@ class CallView(Protocol):
     def call_id(self) -> str: ...
 
     @property
-    def state(self) -> str: ...
+    def state(self) -> CallState: ...
 
 
 class CallService(Protocol):
@@ -60,7 +60,7 @@ class Command:
         call = await self.run(claims, payload)
         if call is None:
             return Reply("pong", Pong(), request_id)
-        return Reply(f"{self.name}_ack", CallAck(call.call_id, cast(CallState, call.state)), request_id)
+        return Reply(f"{self.name}_ack", CallAck(call.call_id, call.state), request_id)
 
 
 _DECLARED: Final[dict[CommandType, Run]] = {}

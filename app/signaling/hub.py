@@ -13,10 +13,11 @@ from typing import Protocol
 from msgspec import Raw
 
 from app.access.tokens import Claims
-from app.person import Person, Role
+from app.person import Person
 from app.signaling.limits import SOCKETS_PER_USER, CloseCode
 from schemas.base import encode
 from schemas.signaling import EventMessage
+from schemas.types import Role
 
 PresenceListener = Callable[[Person, bool], None]
 PublishListener = Callable[[str, int], None]

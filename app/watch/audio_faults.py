@@ -16,9 +16,11 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from app.calls.call import LiveCall
-from app.calls.flags import Faults, FlagType
+from app.calls.flags import Faults
 from app.media.room import Room
-from app.person import OTHER, PartyRole
+from app.person import OTHER
+from schemas.quality import FlagType
+from schemas.types import PartyRole
 
 UNHEARD_AFTER_S = 5.0  # longer than it takes the slower party to set up, or to change networks
 FRESH_S = 2.5  # how old a last packet may be: sweeps come once a second

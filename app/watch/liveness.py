@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from app.calls.call import EndReason, LiveCall, PartyLiveness
-from app.person import OTHER, PartyRole, Person
+from app.person import OTHER, Person
+from schemas.types import PartyRole
 
 ROOM_LOST = {"worker_died": EndReason.WORKER_DIED, "node_lost": EndReason.NODE_LOST, "moved": EndReason.NODE_LOST}
 

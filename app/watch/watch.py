@@ -15,12 +15,12 @@ from app.calls.lifecycle import CallTimers, Lifecycle
 from app.calls.registry import Registry
 from app.clock import Moment, now
 from app.ledger.recovery import Alive
-from app.ledger.values import CallState
 from app.person import Person
 from app.tasks import Tasks
 from app.watch.audio_faults import faults_of
 from app.watch.liveness import end_reason_of, silent_party
 from app.watch.sweeper import SWEEP_EVERY_S, Sweeper
+from schemas.call import CallState
 
 SweepListener = Callable[[float], None]
 FlagListener = Callable[[LiveCall, Flag], None]

@@ -22,9 +22,10 @@ from app.calls.registry import Registry
 from app.clock import Moment, now
 from app.ledger import Ledger
 from app.ledger.errors import LedgerUnavailable
-from app.ledger.values import CallState, Event, NewCall
+from app.ledger.values import Event, NewCall
 from app.person import Person
 from app.tasks import Tasks
+from schemas.call import CallState
 from tests.app.ledger.ledger_samples import move, open_call
 from tests.conftest import eventually
 

@@ -11,10 +11,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from app.ledger import Ledger
-from app.ledger.values import Call, CallState, Event, Recovered, Unit
+from app.ledger.values import Call, Event, Recovered, Unit
 from app.person import Person
 from app.watch.sweeper import SWEEP_EVERY_S
 from app.watch.watch import PROVE_EVERY_S
+from schemas.call import CallState
 
 MANY = 200
 SQLITE = "sqlite:///"

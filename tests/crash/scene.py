@@ -13,8 +13,8 @@ import pytest
 from app.calls.call import LiveCall
 from app.clock import now
 from app.keys import LIFECYCLE
-from app.ledger.values import CallState
 from app.settings import Settings
+from schemas.call import CallState
 from tests.conftest import Server, eventually, serving
 from tests.crash.books import read_books
 from tests.integration.ws import Client, connected

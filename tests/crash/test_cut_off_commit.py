@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from app.ledger.values import CallState
+from schemas.call import CallState
 from tests.conftest import eventually
 from tests.crash.scene import Scene, staged
 from voiceplane.client.errors import Refused

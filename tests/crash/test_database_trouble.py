@@ -13,9 +13,10 @@ from sqlalchemy import text
 
 from app.ledger import Ledger
 from app.ledger.errors import LedgerUnavailable
-from app.ledger.values import CallState, NewEvent
+from app.ledger.values import NewEvent
 from app.person import Person
 from schemas.base import encode
+from schemas.call import CallState
 from tests.app.ledger.postgres_cluster import Cluster, running_cluster
 from tests.conftest import eventually
 from tests.crash.books import SQLITE

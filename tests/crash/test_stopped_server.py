@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 import pytest
 from aiohttp import WSCloseCode
 
-from app.ledger.values import CallState
+from schemas.call import CallState
 from tests.conftest import eventually
 from tests.crash.books import books_at
 from tests.crash.killed_node import WORKER_GONE_WITHIN_S, started, still_there

@@ -18,8 +18,8 @@ from av import AudioFrame
 
 from app.clock import iso
 from app.ledger import Ledger
-from app.ledger.values import CallState
 from app.settings import Settings
+from schemas.call import CallState
 from tests.conftest import Server, eventually, serving
 from tests.integration.conftest import worker_holds_nothing
 from tests.integration.ws import Message, Person, connected, person

@@ -6,6 +6,8 @@ import asyncio
 
 import pytest
 
+from schemas.base import load
+from schemas.stats import StreamStatistics, TransportStatistics
 from voiceplane.client.conversation import OTOMO_HZ, USER_HZ, conversation
 from voiceplane.client.errors import NoMedia
 from voiceplane.client.tone import FRAMES_PER_SECOND
@@ -68,3 +70,20 @@ async def test_a_party_that_stops_sending_still_hears(call):
         arrived = talk.otomo_hearing.receiver.frames
         assert await talk.user_hearing.receiver.count(FRAMES_PER_SECOND, within_s=LATE_S) >= 0.95 * FRAMES_PER_SECOND
         assert talk.otomo_hearing.receiver.frames == arrived
+
+
+async def test_statistics_of_a_call_are_read_by_whoever_knows_their_declaration(call):
+    async with conversation(call.user, call.otomo, call.call_id) as talk:
+        await talk.heard(FRAMES_PER_SECOND)
+        media = (await call.user.request("GET", f"/calls/{call.call_id}"))["media"]
+        for transport in media["transports"]:
+            answer = await call.user.request("GET", f"/rtc/transports/{transport['transportId']}/stats")
+            [stats] = load(TransportStatistics, answer).stats
+            assert (stats.ice_state, stats.dtls_state) == ("completed", "connected")
+            assert stats.ice_selected_tuple.local_port == answer["stats"][0]["iceSelectedTuple"]["localPort"] > 0
+        answer = await call.user.request("GET", f"/rtc/producers/{talk.user_voice.producer_id}/stats")
+        [sent] = load(StreamStatistics, answer).stats
+        assert (sent.type, sent.mime_type) == ("inbound-rtp", "audio/opus")
+        assert sent.packet_count == answer["stats"][0]["packetCount"] > 0
+        answer = await call.otomo.request("GET", f"/rtc/consumers/{talk.otomo_hearing.consumer_id}/stats")
+        assert [one.type for one in load(StreamStatistics, answer).stats] == ["outbound-rtp", "inbound-rtp"]

@@ -35,14 +35,16 @@ from app.calls.registry import Registry
 from app.calls.service import CallService
 from app.errors import AppError
 from app.ledger import Ledger
-from app.ledger.values import CallState, Event
+from app.ledger.values import Event
 from app.media.codecs import codecs_of
 from app.media.room import RoomLimits
 from app.media.rooms import Rooms
-from app.person import PartyRole, Person
+from app.person import Person
 from app.tasks import Tasks
 from app.watch.liveness import LivenessLimits
 from app.watch.watch import Watch
+from schemas.call import CallState
+from schemas.types import PartyRole
 from tests.conftest import free_ports
 from worker_bridge import native
 from worker_bridge.pool import Pool, PoolSettings

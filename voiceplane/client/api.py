@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import aiohttp
 
+from schemas.own_media import Direction
 from voiceplane.client.errors import BadAnswer, Refused, Unreachable
+from worker_bridge.rtp import MediaKind
 
 REQUEST_TIMEOUT_S = 10.0
 Wire = dict[str, Any]  # a JSON object as it travels, camelCase
@@ -30,7 +32,7 @@ class ConsumerAnswer:
 
     consumer_id: str
     producer_id: str
-    kind: Literal["audio", "video"]
+    kind: MediaKind
     rtp_parameters: Wire
     producer_paused: bool
 
@@ -92,7 +94,7 @@ class Api:
         """RTC-01: the router's `rtpCapabilities`."""
         return _object(await self.request("GET", "/rtc/capabilities"), "rtpCapabilities")
 
-    async def create_transport(self, call_id: str, direction: Literal["send", "recv"]) -> TransportAnswer:
+    async def create_transport(self, call_id: str, direction: Direction) -> TransportAnswer:
         """RTC-02."""
         answer = await self.request("POST", "/rtc/transports", {"callId": call_id, "direction": direction})
         return TransportAnswer(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Literal, Self, cast
+from typing import Self, cast
 
 from aiortc import RTCIceServer
 from pymediasoup import Device
@@ -18,6 +18,7 @@ from pymediasoup.models.transport import DtlsParameters, IceCandidate, IceParame
 from pymediasoup.rtp_parameters import RtpCapabilities, RtpParameters
 from pymediasoup.transport import Transport
 
+from schemas.own_media import Direction
 from voiceplane.client.api import Api
 from voiceplane.client.errors import NoMedia
 from voiceplane.client.handler import DtlsRole, PartyHandler
@@ -141,7 +142,7 @@ class Party:
         """Our side of each transport's handshake, in the order of their making: "client" or "server"."""
         return [role for handler in self._handlers for role in handler.dtls_roles()]
 
-    async def _open_transport(self, direction: Literal["send", "recv"]) -> Transport:
+    async def _open_transport(self, direction: Direction) -> Transport:
         answer = await self.api.create_transport(self.call_id, direction)
         create = self._device.createSendTransport if direction == "send" else self._device.createRecvTransport
         transport = create(

@@ -8,17 +8,18 @@ import socket
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal
+from typing import Final, get_args
 
-Kind = Literal["udp", "tcp"]
-KINDS: tuple[Kind, ...] = ("udp", "tcp")
+from worker_bridge.connectivity import Protocol
+
+KINDS: Final = get_args(Protocol)
 
 TCP_LISTEN = "0A"  # include/net/tcp_states.h
 WORKER = "mediasoup-worke"  # the kernel keeps 15 characters of a program's name
 UNKNOWN = "another process"
 
 
-def bind_error(kind: Kind, address: str, port: int) -> OSError | None:
+def bind_error(kind: Protocol, address: str, port: int) -> OSError | None:
     """Why a socket can't be bound there, or None where it can."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
@@ -42,7 +43,7 @@ def is_busy(error: OSError) -> bool:
     return error.errno == errno.EADDRINUSE
 
 
-def holder(kind: Kind, port: int) -> str:
+def holder(kind: Protocol, port: int) -> str:
     """The program that has the port, as far as this user may know."""
     for inode in inodes(kind, port):
         for process in Path("/proc").glob("[0-9]*"):
@@ -51,7 +52,7 @@ def holder(kind: Kind, port: int) -> str:
     return UNKNOWN
 
 
-def inodes(kind: Kind, port: int) -> Iterator[str]:
+def inodes(kind: Protocol, port: int) -> Iterator[str]:
     """Of sockets that are bound to the port, listening where they are TCP: columns 2, 4 and 10 of proc(5)'s net/*."""
     for table in (Path(f"/proc/net/{kind}"), Path(f"/proc/net/{kind}6")):
         with suppress(OSError):  # a kernel without IPv6

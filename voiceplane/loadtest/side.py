@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import socket
 from contextlib import AsyncExitStack
-from typing import Literal
 
+from schemas.own_media import Direction
 from voiceplane.client.api import TransportAnswer
 from voiceplane.loadtest import offer
 from voiceplane.loadtest.dtls import Fingerprint
@@ -53,7 +53,7 @@ class Side:
         await self._party.api.resume_consumer(consumer.consumer_id)
         return receiver
 
-    async def _create_transport(self, direction: Literal["send", "recv"]) -> TransportAnswer:
+    async def _create_transport(self, direction: Direction) -> TransportAnswer:
         """RTC-02 and RTC-03; we are the client of the DTLS handshake."""
         answer = await self._party.api.create_transport(self._call_id, direction)
         fingerprint = self._engine.fingerprint._asdict()

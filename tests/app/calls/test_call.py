@@ -9,7 +9,7 @@ import pytest
 from app.calls.call import TRANSITIONS, CallEvent, EndReason, LiveCall
 from app.clock import Moment
 from app.errors import InvalidCallState
-from app.ledger.values import CallState
+from schemas.call import CallState
 
 START = Moment(1000.0, 1_800_000_000_000)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from app.calls.flags import KEPT, Flag, Flags, FlagType
+from app.calls.flags import KEPT, Flag, Flags
 from app.clock import Moment
+from schemas.quality import FlagType
 
 DEAD, ONE_WAY = FlagType.DEAD_MICROPHONE, FlagType.ONE_WAY_AUDIO
 

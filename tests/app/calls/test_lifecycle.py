@@ -14,8 +14,9 @@ from app.calls.lifecycle import CallTimers
 from app.clock import now, shifted
 from app.errors import InvalidCallState
 from app.ledger.errors import LedgerUnavailable
-from app.ledger.values import CallState, NewCall
+from app.ledger.values import NewCall
 from app.person import Person
+from schemas.call import CallState
 from tests.app.conftest import PRICE, Desk, ended, prove_alive
 from tests.app.ledger.ledger_samples import open_call
 

@@ -10,7 +10,7 @@ from msgspec import json
 from app.calls.call import CallEvent, EndReason, LiveCall
 from app.calls.lifecycle import last_proof
 from app.clock import Moment, now, shifted
-from app.ledger.values import CallState
+from schemas.call import CallState
 from tests.app.conftest import PRICE, Desk, ended, prove_alive
 from tests.conftest import eventually
 

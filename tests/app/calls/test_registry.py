@@ -8,8 +8,8 @@ from app.calls.call import LiveCall
 from app.calls.registry import Registry
 from app.clock import now
 from app.errors import CallNotFound, RoomNotFound
-from app.ledger.values import CallState
 from app.person import Person
+from schemas.call import CallState
 
 USER, OTOMO, ANOTHER = Person("user", "user"), Person("otomo", "otomo"), Person("user", "another")
 

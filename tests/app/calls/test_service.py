@@ -29,8 +29,8 @@ from app.errors import (
     Overloaded,
     WorkerUnavailable,
 )
-from app.ledger.values import CallState
 from app.person import Person
+from schemas.call import CallState
 from tests.app.conftest import PRICE, Desk
 from tests.app.media.rooms_on_worker import rooms_on_worker
 from tests.conftest import eventually

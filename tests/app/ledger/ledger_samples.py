@@ -8,19 +8,9 @@ from typing import Any
 
 from app.ledger import Ledger
 from app.ledger.steps import FIRST_EPOCH, Ending, Interruption, Moving, Opening, Talked
-from app.ledger.values import (
-    Adjusted,
-    Call,
-    CallState,
-    Changed,
-    Charged,
-    ChargeResult,
-    Ended,
-    NewCall,
-    NewEvent,
-    UnitDue,
-)
+from app.ledger.values import Adjusted, Call, Changed, Charged, ChargeResult, Ended, NewCall, NewEvent, UnitDue
 from app.person import Person
+from schemas.call import CallState
 
 USER, OTOMO = Person("user", "user"), Person("otomo", "otomo")
 START = 1_800_000_000_000  # when the samples are made

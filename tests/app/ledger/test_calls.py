@@ -7,9 +7,10 @@ from msgspec import json
 
 from app.ledger import Ledger
 from app.ledger.errors import BadCursor, CallExists, PartyBusy, StaleState, UnknownCall, Unstorable
-from app.ledger.values import Call, CallState, NewEvent, Transition
+from app.ledger.values import Call, NewEvent, Transition
 from app.person import Person
 from schemas.base import encode
+from schemas.call import CallState
 from tests.app.ledger.ledger_samples import (
     CONNECTED,
     OTOMO,

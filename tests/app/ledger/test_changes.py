@@ -8,7 +8,8 @@ import pytest
 
 from app.ledger import Ledger
 from app.ledger.errors import UnknownCall
-from app.ledger.values import EndedBy, Record
+from app.ledger.values import Record
+from schemas.call import EndedBy
 from tests.app.ledger.ledger_samples import CONNECTED, end, end_call, matched_call, open_call, talking
 
 RECORD = Record(

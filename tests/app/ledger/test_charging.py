@@ -8,7 +8,8 @@ from sqlalchemy import insert
 
 from app.ledger import Ledger, charging
 from app.ledger.tables import call_units
-from app.ledger.values import CallState, Charged, PointsGone, Unit, UnitDue, UnitRefused
+from app.ledger.values import Charged, PointsGone, Unit, UnitDue, UnitRefused
+from schemas.call import CallState
 from schemas.signaling import TickStatus
 from tests.app.ledger.ledger_samples import (
     CONNECTED,

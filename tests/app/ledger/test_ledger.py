@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from app.ledger import Ledger
 from app.ledger.errors import LedgerError
-from app.ledger.values import CallState, Charged, ChargeResult, Ended
+from app.ledger.values import Charged, ChargeResult, Ended
+from schemas.call import CallState
 from tests.app.ledger.ledger_samples import CONNECTED, START, end_call, matched_call, move, open_call, unit
 
 EXAMPLES = count()

@@ -13,7 +13,8 @@ from app.ledger import Ledger
 from app.ledger.paging import write_cursor
 from app.ledger.postgresql import PostgresDatabase
 from app.ledger.sqlite import SqliteDatabase
-from app.ledger.values import LIVE_STATES, CallState
+from app.ledger.values import LIVE_STATES
+from schemas.call import CallState
 from tests.app.ledger.ledger_samples import OTOMO, USER
 
 HISTORY = 20_000  # calls of one user with one otomo; enough that reading all of them is the dearer way

@@ -8,8 +8,9 @@ from sqlalchemy import func, select
 from app.ledger import Ledger, pruning
 from app.ledger.errors import UnknownCall
 from app.ledger.tables import metadata
-from app.ledger.values import EndedBy, NewEvent, Record
+from app.ledger.values import NewEvent, Record
 from schemas.base import encode
+from schemas.call import EndedBy
 from tests.app.ledger.ledger_samples import (
     CONNECTED,
     START,

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 from app.ledger import Ledger
-from app.ledger.values import Call, CallState, Recovered, Recovery
+from app.ledger.values import Call, Recovered, Recovery
+from schemas.call import CallState
 from tests.app.ledger.ledger_samples import (
     CONNECTED,
     OTOMO,

@@ -16,8 +16,9 @@ from sqlalchemy import event
 from app.ledger import Ledger, claimed
 from app.ledger.errors import BalanceTooLow, CallExists, LedgerUnavailable, PartyBusy
 from app.ledger.sqlite import SqliteDatabase
-from app.ledger.values import CallState, Changed, DeferredStep, NewEvent
+from app.ledger.values import Changed, DeferredStep, NewEvent
 from schemas.base import encode
+from schemas.call import CallState
 from tests.app.ledger.ledger_samples import (
     CONNECTED,
     START,

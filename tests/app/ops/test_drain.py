@@ -9,8 +9,8 @@ from datetime import datetime
 import aiohttp
 import pytest
 
-from app.ledger.values import CallState
 from schemas.base import load
+from schemas.call import CallState
 from schemas.node import Drained
 from schemas.signaling import EVENTS
 from tests.app.ops.readiness import Balancer

@@ -22,7 +22,7 @@ from app.access.tokens import Authenticator, Claims, Keyring, Rules, issue_token
 from app.errors import CallNotFound, Forbidden, InvalidCallState, OtomoOffline
 from app.http.middleware import guard
 from app.keys import AUTHENTICATOR, HTTP_OBSERVERS, RATE_LIMITER
-from app.person import Person, Role
+from app.person import Person
 from app.rest.socket import Endpoint
 from app.settings import Settings
 from app.signaling.commands import build_commands
@@ -30,6 +30,8 @@ from app.signaling.connection import Replay
 from app.signaling.dispatch import Dispatcher
 from app.signaling.hub import Event, Hub
 from app.signaling.limits import PATH, SOCKET_BURST, SOCKETS_PER_USER, Limits
+from schemas.call import CallState
+from schemas.types import Role
 from tests.app.signaling.recent_events import RecentEvents
 
 SECRET = "a secret of the tests, long enough for HS256"
@@ -41,7 +43,7 @@ class Desked:
     call_id: str
     user_id: str
     otomo_id: str
-    state: str
+    state: CallState
 
 
 class Desk:
@@ -56,20 +58,20 @@ class Desk:
         claims.require_caller()
         if otomo_id == "nobody":
             raise OtomoOffline(otomo_id)
-        call = Desked(call_id or f"call-{len(self.calls) + 1}", claims.user_id, otomo_id, "ringing")
+        call = Desked(call_id or f"call-{len(self.calls) + 1}", claims.user_id, otomo_id, CallState.RINGING)
         self.calls[call.call_id] = call
         return call
 
     async def accept(self, claims: Claims, call_id: str) -> Desked:
-        return self._move(claims, call_id, "ringing", "matched", by="otomo_id")
+        return self._move(claims, call_id, CallState.RINGING, CallState.MATCHED, by="otomo_id")
 
     async def reject(self, claims: Claims, call_id: str, reason: str | None) -> Desked:
         self.reasons.append(reason)
-        return self._move(claims, call_id, "ringing", "ended", by="otomo_id")
+        return self._move(claims, call_id, CallState.RINGING, CallState.ENDED, by="otomo_id")
 
     async def cancel(self, claims: Claims, call_id: str, reason: str | None) -> Desked:
         self.reasons.append(reason)
-        return self._move(claims, call_id, "ringing", "ended", by="user_id")
+        return self._move(claims, call_id, CallState.RINGING, CallState.ENDED, by="user_id")
 
     async def end(self, claims: Claims, call_id: str, reason: str | None) -> Desked:
         if self.gate is not None:
@@ -77,7 +79,7 @@ class Desk:
         if call_id == "broken":
             raise RuntimeError("a mistake of ours")
         self.reasons.append(reason)
-        return self._move(claims, call_id, "matched", "ended", by="user_id")
+        return self._move(claims, call_id, CallState.MATCHED, CallState.ENDED, by="user_id")
 
     def _move(self, claims: Claims, call_id: str, before: str, after: str, *, by: str) -> Desked:
         call = self.calls.get(call_id)

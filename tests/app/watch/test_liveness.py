@@ -6,8 +6,9 @@ import pytest
 
 from app.calls.call import EndReason, LiveCall, PartyLiveness, both_alive
 from app.clock import Moment
-from app.person import PartyRole, Person
+from app.person import Person
 from app.watch.liveness import LivenessLimits, end_reason_of, silent_for
+from schemas.types import PartyRole
 
 CONNECTED = 1000.0
 NOW = 2000.0

@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager
 
 from app.calls.call import LiveCall
 from app.clock import now
-from app.ledger.values import CallState
 from app.tasks import Tasks
 from app.watch.liveness import LivenessLimits
 from app.watch.watch import Watch, proofs
+from schemas.call import CallState
 from tests.app.conftest import Desk, ended
 from tests.conftest import eventually
 
