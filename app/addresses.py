@@ -1,4 +1,5 @@
-"""Where media listens and what clients are told of it: pairs of addresses, which ones can't be, and the machine's own.
+"""The addresses of media: where it listens, what clients are told instead, which pairs can't work, and the machine's
+own.
 
 Knows nothing of ports and protocols, which are the same for all of them.
 """
@@ -14,7 +15,7 @@ from typing import Final, NamedTuple
 
 LISTEN: Final = "VOICEPLANE_RTC_LISTEN_IP"
 ANNOUNCED: Final = "VOICEPLANE_RTC_ANNOUNCED_ADDRESS"
-MOST_ADDRESSES: Final = 16  # each costs a worker two sockets, and every client two more candidates to try
+MOST_ADDRESSES: Final = 16  # each costs a worker two sockets, and each client two candidates to try
 LOOPBACK: Final = "127.0.0.1"
 ROOT_SERVER: Final = {
     socket.AF_INET: "198.41.0.4",
@@ -31,18 +32,18 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class MediaAddress(NamedTuple):
-    """``announced``, an address or a host name, is what clients are told in the place of ``ip``."""
+    """``announced``, an address or a host name, is what clients are told instead of ``ip``."""
 
     ip: str
     announced: str | None = None
 
     @property
-    def told(self) -> str:
+    def reachable(self) -> str:
         return self.announced or self.ip
 
 
 def ip_address(text: str) -> Address | None:
-    """None for what is no IP address, and so may be a host name."""
+    """The address that the text spells; None where it spells none, and so may be a host name."""
     try:
         return ipaddress.ip_address(text)
     except ValueError:
@@ -55,14 +56,14 @@ def is_loopback(host: str) -> bool:
 
 
 def own_addresses() -> list[str]:
-    """Loopback, and what this machine reaches others from: an address of IPv4 and one of IPv6, where it has them."""
+    """Loopback, and the addresses of the default routes: one of IPv4 and one of IPv6, as far as there are any."""
     return [LOOPBACK, *(found for family in ROOT_SERVER if (found := source_address(family)) is not None)]
 
 
 def source_address(family: socket.AddressFamily) -> str | None:
-    """The address that the default route gives to what we send. None without one, and where only its own link knows it.
+    """The address from which the default route sends. None without such a route, and for a link-local address.
 
-    To connect a UDP socket asks the routing table, and sends nothing.
+    Connecting a UDP socket only asks the routing table; it sends nothing.
     """
     with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
         if family == socket.AF_INET6:
@@ -81,7 +82,7 @@ def is_of_one_link(address: Address) -> bool:
 
 
 def pairs(listen: Sequence[str], announced: Sequence[str]) -> tuple[MediaAddress, ...]:
-    """Pair them by their order. An address without a counterpart is announced as it is."""
+    """Pair them by their order. An address without a counterpart is announced itself."""
     told = [*announced, *[""] * (len(listen) - len(announced))]
     return tuple(MediaAddress(ip, name or None) for ip, name in zip(listen, told, strict=True))
 
@@ -113,7 +114,7 @@ def faults(listen: Sequence[str], announced: Sequence[str]) -> Iterator[str]:
 
 
 def unusable(address: Address) -> str | None:
-    """Why nobody's media can be at that address."""
+    """Why media can't listen on that address, in one sentence; None where it can."""
     if address.is_multicast:
         return f"{LISTEN} must not have {address}, which is multicast."
     if is_of_one_link(address):
@@ -134,7 +135,7 @@ def overlaps(addresses: Sequence[Address]) -> Iterator[str]:
 
 
 def mismatch(address: Address, announced: str | None, *, any_ipv4: bool) -> str | None:
-    """Why clients can't be told that."""
+    """Why ``announced`` can't stand for that address, in one sentence; None where it can."""
     if announced is None:
         because = "because clients must be told an address that they can reach"
         return f"{LISTEN} {address} needs {ANNOUNCED}, {because}." if address.is_unspecified else None

@@ -1,4 +1,5 @@
-"""create_app: the only place that wires. What lives as long as the application is opened and closed here, in order."""
+"""create_app: the only place that wires the parts together. Whatever is open as long as the application is opened and
+closed here, in order."""
 
 from __future__ import annotations
 
@@ -94,8 +95,8 @@ from worker_bridge.pool import ListenAddress, Pool, PoolSettings
 
 HAND_OVER_WITHIN_S = 2.0  # at shutdown; what is not stored then was stored two seconds ago
 END_CALLS_WITHIN_S = 6.0  # at shutdown; a supervisor kills not much later
-EVENTS_KEPT_MS = 60 * 60 * 1000  # what a client that reconnects can be told again
-REPLAYED_AT_ONCE = 200  # events that are read for a client that reconnects before it has read those before them
+EVENTS_KEPT_MS = 60 * 60 * 1000  # how far back a client that reconnects can catch up
+REPLAYED_AT_ONCE = 200  # events of a page: the next one is read once a reconnecting client has taken the last
 DAY_MS = 24 * 60 * 60 * 1000
 PRUNE_EVERY_S = 600.0
 COLLECT_EVERY_S = 60.0
@@ -151,14 +152,17 @@ async def authenticator(app: web.Application) -> AsyncIterator[None]:
 
 
 async def ledger(app: web.Application) -> AsyncIterator[None]:
-    """The ledger, with the calls ended that a crash left open."""
+    """The ledger. Calls that a crash left open are ended before anything else begins."""
     url = app[SETTINGS].database_url
     async with claimed(url) as claim, Ledger.open(url, guard=claim) as app[LEDGER]:
         app[METRICS].watch_ledger(app[LEDGER])
         window_ms = round(1000 * app[SETTINGS].reconnect_window_s)
         recovery = app[RECOVERED] = await app[LEDGER].recover(now_ms=now().utc_ms, window_ms=window_ms)
         for line in recovery.ended:
-            logger.warning("call %s was open when the node ended: ended with %d units", line.call_id, line.billed_units)
+            units = line.billed_units
+            logger.warning(
+                "call %s was open when the node crashed: ended now, with %d units charged", line.call_id, units
+            )
         app[JOURNAL] = Journal(app[LEDGER], publisher(app[HUB]), await app[LEDGER].latest_seq())
         yield
 
@@ -175,12 +179,12 @@ async def workers(app: web.Application) -> AsyncIterator[None]:
     async with Pool.running(worker, pool_settings) as app[POOL]:
         app[METRICS].watch_workers(app[POOL])
         app[FORWARDING_PROBE] = ForwardingProbe(app[POOL])
-        await app[FORWARDING_PROBE].probe_due()  # before anybody is served
+        await app[FORWARDING_PROBE].probe_due()  # before any client is served
         yield
 
 
 async def live_calls(app: web.Application) -> AsyncIterator[None]:
-    """The calls, what watches and charges them, and the sockets by which clients hear of them."""
+    """The live calls, what watches and charges them, and the WebSockets that carry their events."""
     settings, registry, journal, hub = app[SETTINGS], app[REGISTRY], app[JOURNAL], app[HUB]
     timers = CallTimers(
         settings.ring_timeout_s, settings.setup_timeout_s, settings.interrupted_after_s, settings.reconnect_window_s
@@ -233,7 +237,7 @@ async def live_calls(app: web.Application) -> AsyncIterator[None]:
 
 
 def operate(app: web.Application, sweeper: Sweeper, background: Tasks) -> tuple[Admission, Placement]:
-    """What looks after the node, and so decides whether a call may begin, and where."""
+    """What measures the node; returns what decides whether a call may begin, and on which worker."""
     pool, hub, forwarding = app[POOL], app[HUB], app[FORWARDING_PROBE]
     sampler = app[SAMPLER] = Sampler(pool, app[REGISTRY], sweeper.traffic_of, lambda: hub.socket_count)
     app[HTTP_OBSERVERS].append(sampler.request_answered)
@@ -253,8 +257,8 @@ def operate(app: web.Application, sweeper: Sweeper, background: Tasks) -> tuple[
 
 
 async def stop_calls(app: web.Application) -> None:
-    """Calls end before the sockets close, so that their parties hear of it; and no new one begins meanwhile. Where the
-    node makes room for the next process, that one goes on with the calls that are connected."""
+    """End all calls before the sockets close, so that their parties are told; no new call begins meanwhile. Where the
+    node makes room for the next process, the calls that are connected are left to that one."""
     app[DRAIN].refuse_calls()
     if app[DRAIN].leaving:
         await app[CONTINUITY].hand_over(HAND_OVER_WITHIN_S)
@@ -263,12 +267,12 @@ async def stop_calls(app: web.Application) -> None:
 
 
 def recheck_sockets(app: web.Application, background: Tasks) -> None:
-    """Other keys sign tokens than before: an open socket must not outlive the key that opened it."""
+    """The keys that sign tokens have changed: close the sockets whose tokens they do not verify."""
     background.start(app[ENDPOINT].recheck_tokens(app[AUTHENTICATOR].still_accepts), "sockets after a change of keys")
 
 
 async def prune(ledger: Ledger, never_connected_days: int) -> None:
-    """Forget old events, and old calls that never connected; until cancelled."""
+    """Delete old events, and old calls that never connected, again and again until cancelled."""
     while True:
         await asyncio.sleep(PRUNE_EVERY_S)
         try:
@@ -276,11 +280,11 @@ async def prune(ledger: Ledger, never_connected_days: int) -> None:
             if never_connected_days:
                 await ledger.prune_calls(before_ms=now().utc_ms - never_connected_days * DAY_MS)
         except LedgerUnavailable as error:
-            logger.warning("what is old is kept for now: %s", error)
+            logger.warning("old events and calls could not be deleted now: %s", error)
 
 
 async def collect_when_idle(registry: Registry) -> None:
-    """Collect garbage while no call is live; until cancelled. A precaution: calls leave no cycles."""
+    """Collect garbage whenever no call is live, until cancelled. A precaution: calls leave no reference cycles."""
     while True:
         await asyncio.sleep(COLLECT_EVERY_S)
         if not len(registry):
@@ -288,7 +292,7 @@ async def collect_when_idle(registry: Registry) -> None:
 
 
 def publisher(hub: Hub) -> Publish:
-    """Stored events to sockets. Whoever is not there gets them from the ledger, by ``since``."""
+    """Publishes stored events to the open sockets. Clients that are away get them from the ledger, by ``since``."""
 
     def publish(events: Sequence[StoredEvent]) -> None:
         for event in events:
@@ -298,7 +302,7 @@ def publisher(hub: Hub) -> Publish:
 
 
 def replayer(ledger: Ledger) -> Replay:
-    """What somebody was told after a number."""
+    """Reads from the ledger what was published to a person after an event's number."""
 
     async def replay(person: Person, since: int) -> list[Event]:
         return [told(event) for event in await ledger.events_since(person, since, limit=REPLAYED_AT_ONCE)]
@@ -315,6 +319,6 @@ async def serve_socket(request: web.Request) -> web.StreamResponse:
     """Commands from clients, and events about their calls, on a WebSocket.
 
     A browser gives its token as the second of two subprotocols, `bearer` and the JWT. Every user may have several
-    sockets; each gets every event. What is said on them is described by AsyncAPI 3.0: [asyncapi.json](asyncapi.json).
+    sockets; each gets every event. Its messages are described in AsyncAPI 3.0: [asyncapi.json](asyncapi.json).
     """
     return await request.app[ENDPOINT].handle(request)

@@ -1,6 +1,6 @@
 """Two clocks read at once: the monotonic one for what is due and charged, UTC for what people read.
 
-A wall clock that jumps moves what is displayed, and no deadline and no charge.
+A wall clock that jumps changes what is displayed, but no deadline and no charge.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from schemas.types import iso
 
-WORKER_CLOCK_SKEW_S = 5.0  # a worker's stamp further off than this is not of our monotonic clock
+WORKER_CLOCK_SKEW_S = 5.0  # a worker's time stamp that is further off than this is not of our monotonic clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ def now() -> Moment:
 
 
 def at_worker_time(stamp_ms: int) -> Moment:
-    """The moment of a worker's stamp, which is in milliseconds of the machine's monotonic clock, as ours is."""
+    """The moment of a worker's time stamp, in milliseconds of the same monotonic clock that we read."""
     present = now()
     ago = present.monotonic - stamp_ms / 1000
     if not 0 <= ago <= WORKER_CLOCK_SKEW_S:
@@ -45,5 +45,5 @@ def at_worker_time(stamp_ms: int) -> Moment:
 
 
 def shifted(moment: Moment, monotonic: float) -> Moment:
-    """The same clocks at another monotonic time."""
+    """The moment at another monotonic time, in seconds."""
     return Moment(monotonic, moment.utc_ms - round((moment.monotonic - monotonic) * 1000))

@@ -5,7 +5,7 @@ AppError
 │   ├── BadRequest, Unauthorized
 │   ├── PayloadTooLarge, UnsupportedMediaType
 │   └── RateLimited
-├── CallError                 the domain says no
+├── CallError                 the rules of calls and rooms say no
 │   ├── InsufficientPoints
 │   ├── Forbidden
 │   ├── RoomNotFound, TransportNotFound, ProducerNotFound, ConsumerNotFound
@@ -48,7 +48,7 @@ from worker_bridge.errors import InvalidMessage, InvalidParameters, ResourceClos
 
 RETRY_AFTER_S = 5  # a draining node is replaced by another within seconds
 ROOM_AFTER_S = 1  # a call that has lost its room gets another at once
-LEADING_PATH = re.compile(r"([A-Za-z][^:\s]*): ")  # the bridge names what is wrong first, as the wire spells it
+LEADING_PATH = re.compile(r"([A-Za-z][^:\s]*): ")  # how messages of ``worker_bridge`` begin
 
 
 class AppError(Exception):
@@ -56,11 +56,11 @@ class AppError(Exception):
 
 
 class EdgeError(AppError):
-    """The request is refused as a request."""
+    """The request itself is refused, whatever it asks for."""
 
 
 class CallError(AppError):
-    """The domain refuses what was asked."""
+    """The rules of calls and rooms refuse what was asked."""
 
 
 class NodeError(AppError):
@@ -81,13 +81,13 @@ class BadRequest(EdgeError):
 
     @classmethod
     def within(cls, path: str, misuse: Exception) -> BadRequest:
-        """What the bridge refused about the object at ``path``; its own words begin with the path in there."""
+        """What ``worker_bridge`` refused in the object at ``path``; its message begins with the path in there."""
         inner = problem_of(misuse)
         return cls((Problem(f"{path}.{inner.path}" if inner.path else path, inner.problem),))
 
 
 class Unauthorized(EdgeError):
-    """No token, or one that is not accepted. ``token_given`` tells the two apart (RFC 6750 §3.1), nothing else does."""
+    """No token, or one that is not accepted. Only ``token_given`` tells a client which of the two (RFC 6750 §3.1)."""
 
     def __init__(self, reason: str = "no token", *, token_given: bool = False) -> None:
         super().__init__(reason)
@@ -131,7 +131,7 @@ class TransportNotFound(CallError):
 
 
 class ProducerNotFound(CallError):
-    """There is no such producer that this party could mean."""
+    """There is no such producer that this party may refer to."""
 
 
 class ConsumerNotFound(CallError):
@@ -139,7 +139,7 @@ class ConsumerNotFound(CallError):
 
 
 class CallNotFound(CallError):
-    """There is no such call that this user may know of."""
+    """There is no such call."""
 
 
 class OtomoNotFound(CallError):
@@ -159,7 +159,7 @@ class AlreadyResumed(CallError):
 
 
 class ProducerAlreadyExists(CallError):
-    """The party sends that kind already, with other parameters."""
+    """The party already sends media of that kind, with other parameters."""
 
 
 class TransportLimitExceeded(CallError):
@@ -171,7 +171,7 @@ class CannotConsume(CallError):
 
 
 class InvalidCallState(CallError):
-    """The call is past, or not yet at, the state that this needs."""
+    """The call is not in a state in which this can be done."""
 
 
 class OtomoOffline(CallError):
@@ -203,7 +203,7 @@ class Draining(NodeError):
 
 
 class Overloaded(NodeError):
-    """The node is too full for another call; the text says of what."""
+    """The node is too full for another call; the text names what it is short of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +241,7 @@ ANSWERS: Mapping[type[Exception], Answer] = MappingProxyType(
         BadRequest: BAD_REQUEST,
         InvalidBody: BAD_REQUEST,
         InvalidParameters: BAD_REQUEST,
-        InvalidMessage: INTERNAL_ERROR,  # what clients may say was checked before: the mistake is ours
+        InvalidMessage: INTERNAL_ERROR,  # what clients send was checked before: the mistake is ours
         Unsupported: BAD_REQUEST,
         BadCursor: BAD_REQUEST,
         BalanceTooHigh: BAD_REQUEST,
@@ -281,7 +281,7 @@ ANSWERS: Mapping[type[Exception], Answer] = MappingProxyType(
         Overloaded: Answer("OVERLOADED", 503, "サーバーが混み合っています。", _RETRY),
     }
 )
-"""What each failure is answered with. A type that stands here answers for its subclasses too."""
+"""The answer to each failure. A type in this table answers for its subclasses too."""
 
 _TRANSPORT_MESSAGES = {"send": "送信用Transportが存在しません。", "recv": "受信用Transportが存在しません。"}
 _INVALID_TOKEN = (("WWW-Authenticate", 'Bearer error="invalid_token"'),)

@@ -1,4 +1,4 @@
-"""The typed keys under which the application keeps what its handlers need, and a request what was found out of it."""
+"""The typed keys under which the application keeps what handlers need, and a request what was found out about it."""
 
 from __future__ import annotations
 
@@ -60,5 +60,5 @@ CLAIMS = web.RequestKey("claims", Claims)
 
 
 def claims(request: web.Request) -> Claims:
-    """Who asks. Every handler may rely on it but those of the public pages."""
+    """The claims of the request's token. There for every handler, except public ones."""
     return request[CLAIMS]

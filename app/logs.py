@@ -18,7 +18,7 @@ from schemas.types import iso
 LogFormat = Literal["text", "json"]
 
 TOKEN = re.compile(r"\beyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)*")  # `{"` in base64url starts with eyJ
-CHATTY = ("alembic",)  # tells at info what it always tells; the ledger says itself when it upgrades
+CHATTY = ("alembic",)  # repeats itself at info; the ledger logs upgrades by itself
 HTTP = "aiohttp.server"
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -38,7 +38,7 @@ def configure(level: str = "info", form: LogFormat | None = None, stream: TextIO
     root.setLevel(level.upper())
     for name in CHATTY:
         logging.getLogger(name).setLevel(max(root.level, logging.WARNING))
-    logging.getLogger(HTTP).addFilter(is_our_error)  # which adds it once only
+    logging.getLogger(HTTP).addFilter(is_our_error)  # a second call adds nothing
     logging.captureWarnings(capture=True)
 
 
@@ -47,7 +47,8 @@ def fitting(stream: TextIO) -> LogFormat:
 
 
 def is_our_error(record: logging.LogRecord) -> bool:
-    """Not what is no HTTP: aiohttp logs it as an error with a traceback, so that any port scanner could fill a log."""
+    """Drop what aiohttp logs of malformed requests, with a traceback each: a port scanner could fill a log with
+    them."""
     return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
 
 

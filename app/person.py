@@ -1,4 +1,4 @@
-"""Who is meant: a role and an id, because user 17 and otomo 17 are two people. Knows no tokens and no calls."""
+"""A person is a role and an id: user 17 and otomo 17 are two people. Knows no tokens and no calls."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ OTHER: Final[dict[PartyRole, PartyRole]] = {"user": "otomo", "otomo": "user"}
 
 
 class Person(NamedTuple):
-    """Somebody, wherever that is not decided by a call."""
+    """Somebody, by role and id."""
 
     role: Role
     id: str
@@ -20,7 +20,7 @@ class Person(NamedTuple):
 
 
 class Parties(NamedTuple):
-    """The two people of one call. Within it each is known by the role alone."""
+    """The two people of one call. Within it, a role says which of them is meant."""
 
     user: Person
     otomo: Person
@@ -30,7 +30,7 @@ class Parties(NamedTuple):
         return cls(Person("user", user_id), Person("otomo", otomo_id))
 
     def role_of(self, person: Person) -> PartyRole | None:
-        """As which of the two somebody takes part; None for whoever does not, as every admin."""
+        """The role that a person has in the call; None for strangers and admins."""
         if person == self.user:
             return "user"
         return "otomo" if person == self.otomo else None

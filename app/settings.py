@@ -1,7 +1,7 @@
 """Every setting of the node: its name, unit, default and limits, from the environment and ``.env``.
 
 A setting is one field of :class:`Settings`; the variable is its name in capitals behind ``VOICEPLANE_``. Values that
-can't work are refused here, with one sentence that names the variable, so that nothing behind has to ask again.
+can't work are refused here, with one sentence that names the variable, so that no other module has to check again.
 Knows nothing of what the settings are used for.
 """
 
@@ -29,10 +29,10 @@ from app.private import make_private_folder, take_from_others
 from worker_bridge.rtp import MediaKind
 
 PREFIX = "VOICEPLANE_"
-ALIASES = {"jwt_secret": "JWT_SECRET", "worker_bin": "MEDIASOUP_WORKER_BIN"}  # names that others set already
+ALIASES = {"jwt_secret": "JWT_SECRET", "worker_bin": "MEDIASOUP_WORKER_BIN"}  # names that other tools use for the same
 SECRET_FILE = "jwt-secret"  # noqa: S105  the file's name, in the data folder
 MIN_SECRET_BYTES = 32  # RFC 7518 §3.2: a key as long as the hash
-MIN_TOKEN_LENGTH = 16  # characters of a bearer token that nothing signs
+MIN_TOKEN_LENGTH = 16  # characters of the token for /metrics, which is not signed
 GONE = {  # settings of earlier releases, and what took their place
     f"{PREFIX}RTP_STOPPED_AFTER_S": "a silence interrupts a call after INTERRUPTED_AFTER_S, and ends it when "
     "RECONNECT_WINDOW_S more are over",
@@ -53,7 +53,7 @@ class SettingsError(Exception):
 
 
 def setting(default: Any, read: Callable[[str], Any], means: str, *, secret: bool = False) -> Any:
-    """A field with the function that reads its text, and what ``docs`` say about it. A secret is never shown."""
+    """A field, the function that parses its text, and its line in the documents. A secret is left out of ``repr``."""
     metadata = {"read": read, "means": means}
     if callable(default):
         return field(default_factory=default, metadata=metadata, repr=not secret)
@@ -70,7 +70,7 @@ def words(text: str) -> tuple[str, ...]:
 
 
 def places(text: str) -> tuple[str, ...]:
-    """As ``words``, but an empty one keeps its place before others."""
+    """As ``words``, but keeps an empty one that stands before others, because the order counts."""
     return tuple(word.strip() for word in text.rstrip(", ").split(","))
 
 
@@ -83,7 +83,7 @@ KINDS: dict[Callable[[str], Any], str] = {int: "a whole number", float: "a numbe
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What the node is told. Built from keywords (tests) or by :meth:`from_env`; both are checked alike."""
+    """The node's settings. Built from keywords (in tests) or by :meth:`from_env`; both are checked alike."""
 
     host: str = setting("127.0.0.1", str, "the address that HTTP and WebSocket listen on")
     port: int = setting(8080, int, "the TCP port of HTTP and WebSocket; 0 takes a free one")
@@ -152,7 +152,7 @@ class Settings:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, dotenv_path: Path | None = Path(".env")) -> Settings:
-        """Read the environment over ``.env``, where there is one. Unknown names behind the prefix are warned of.
+        """Read the environment over ``.env``, where there is one. Unknown names with the prefix are logged as warnings.
 
         Raises SettingsError for a value that can't work, a name that is gone, and a ``.env`` line that can't be read.
         """
@@ -168,18 +168,19 @@ class Settings:
 
     @property
     def demo_is_on(self) -> bool:
-        """Whether strangers may try calls with points from nowhere. Unless it is said, only where nobody else comes."""
+        """Whether anybody may try calls, with free points. Where the setting does not say, only on a node that only
+        this machine can reach."""
         made_secret = self.jwt_secret is None and self.jwt_jwks is None
         return self.demo == "on" or (self.demo is None and made_secret and is_loopback(self.host))
 
     @property
     def media_addresses(self) -> tuple[MediaAddress, ...]:
-        """Where media listens. Unless it is said: where browsers of this machine and of its networks reach it, by what
-        the machine's addresses are at this moment."""
+        """Where media listens. Where the settings do not say, on the machine's present addresses, so that browsers on
+        it and in its networks can reach it."""
         return addresses.pairs(self.rtc_listen_ip or addresses.own_addresses(), self.rtc_announced_address)
 
     def signing_secret(self) -> str:
-        """The HS256 secret: the configured one, else the data folder's, which is made at the first call.
+        """The HS256 secret: the configured one, else the one in the data folder, which is made where there is none yet.
 
         Raises SettingsError where tokens come from a JWKS, or where the file can't be made, read or trusted.
         """
@@ -197,7 +198,7 @@ def parse(name: str, text: str, read: Callable[[str], Any]) -> Any:
 
 
 def look_up(name: str, sources: list[Mapping[str, str]]) -> str | None:
-    """The first source that has the setting by either of its names; an empty value is one that was not set."""
+    """The setting's value in the first source that has it, by either of its names; an empty one counts as not set."""
     for source in sources:
         for key in (variable(name), ALIASES.get(name, "")):
             if text := source.get(key, "").strip():
@@ -215,7 +216,7 @@ def nearest(name: str, known: Mapping[str, object]) -> str:
 
 
 def read_dotenv(path: Path) -> dict[str, str]:
-    """``NAME=value`` lines; ``#`` comments, ``export`` and quotes as shells know them, but nothing is substituted."""
+    """``NAME=value`` lines; ``#`` comments, ``export`` and quotes as in shells, but without substitution."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
@@ -244,11 +245,11 @@ def unquoted(value: str, where: str) -> str:
 
 
 def kept_secret(path: Path) -> str:
-    """The secret in ``path``, made there for the owner's eyes only where there is none yet."""
+    """The secret in the file ``path``, which is made, readable by its owner alone, where there is none yet."""
     try:
         if not path.exists():
             make_secret(path)
-            _log.warning("no JWT_SECRET is set: made one in %s; tokens signed elsewhere will be refused", path)
+            _log.warning("no JWT_SECRET is set: made one in %s; tokens that others sign will be refused", path)
         take_from_others(path)
         secret = path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
@@ -258,7 +259,7 @@ def kept_secret(path: Path) -> str:
 
 
 def make_secret(path: Path) -> None:
-    """Write whole, then link: whoever else starts now reads either nothing or all of it, and the first one wins."""
+    """Write the file, then link it into place: a process that starts at the same time finds none or a whole one."""
     make_private_folder(path.parent)
     with tempfile.NamedTemporaryFile("w", dir=path.parent, encoding="utf-8") as draft:  # is made with mode 0600
         draft.write(secrets.token_urlsafe(MIN_SECRET_BYTES) + "\n")
@@ -269,7 +270,7 @@ def make_secret(path: Path) -> None:
 
 def check_secret(secret: str, where: str) -> None:
     if KEY_FORMATS.match(secret):
-        raise SettingsError(f"{where} holds a key, not a secret: public keys belong into {PREFIX}JWT_JWKS.")
+        raise SettingsError(f"{where} holds a key, not a secret: public keys belong in {PREFIX}JWT_JWKS.")
     if len(secret.encode()) < MIN_SECRET_BYTES:
         raise SettingsError(f"{where} must be {MIN_SECRET_BYTES} bytes or more.")
 

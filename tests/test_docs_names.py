@@ -18,7 +18,10 @@ from app.settings import Settings
 from tests.documents import DOCUMENTS, ROOT, blocks, code, prose, rows, spans, text
 from voiceplane.cli.root import cli
 
-OURS = ("app", "schemas", "voiceplane", "worker_bridge", "tests", "examples", "bench", "deploy", "docs", "requirements")
+OURS = (
+    *("app", "schemas", "voiceplane", "worker_bridge", "wheels"),
+    *("tests", "examples", "bench", "deploy", "docs", "requirements"),
+)
 FILE = re.compile(r"(?:[\w.-]+/)*[\w-]+\.(?:py|pyi|hpp|cpp|md|yml|yaml|json|conf|service|txt|js|example)")
 ELSEWHERE = {"alerts.yml", "prometheus.yml", "manifest.json", "package.json", "load.json"}  # made or written by readers
 MADE = ("build/", "node_modules/", "fbs/", "licenses/")

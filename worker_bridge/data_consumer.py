@@ -34,9 +34,8 @@ class DataConsumer(SourceBound[DataConsumerEvent]):
         transport_id: str,
         data_producer: DataProducer,
         sctp_stream_parameters: SctpStreamParameters | None,
-        *,
-        message_limit: int,
         data_producers: Mapping[str, Pausable],
+        message_limit: int,
     ) -> None:
         super().__init__(data_consumer_id, channel, transport_id)
         self.data_producer_id = data_producer.id

@@ -10,9 +10,9 @@ from typing import NoReturn
 
 from worker_bridge.channel import Body
 from worker_bridge.checks import octets
+from worker_bridge.endpoint_transport import EndpointTransport
 from worker_bridge.errors import Unsupported
 from worker_bridge.event_names import DirectTransportEvent, names_of
-from worker_bridge.transport import EndpointTransport
 
 RTCP_LIMIT = 1600  # bytes that the worker takes: an MTU and something
 

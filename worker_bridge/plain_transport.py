@@ -8,8 +8,8 @@ from worker_bridge.channel import Body
 from worker_bridge.connectivity import SrtpParameters, TransportTuple
 from worker_bridge.connectivity_fbs import srtp_from_fbs, srtp_to_fbs, tuple_from_fbs
 from worker_bridge.dump_shapes import PlainTransportDump
+from worker_bridge.endpoint_transport import EndpointTransport
 from worker_bridge.event_names import PlainTransportEvent, names_of
-from worker_bridge.transport import EndpointTransport
 
 
 class PlainTransport(EndpointTransport[PlainTransportEvent]):

@@ -12,7 +12,7 @@ import os
 import resource
 import signal
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Self
 
@@ -54,42 +54,19 @@ class WorkerProcess:
 
         Raises NativeError where it can't be executed.
         """
-        ours_write, ours_read, out_read, err_read = -1, -1, -1, -1
-        theirs: list[int] = []
-        try:
-            their_read, ours_write = _pipe(theirs, 0)
-            ours_read, their_write = _pipe(theirs, 1)
-            out_read, their_out = _pipe(theirs, 1)
-            err_read, their_err = _pipe(theirs, 1)
-            actions = [
-                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-                (os.POSIX_SPAWN_DUP2, their_out, 1),
-                (os.POSIX_SPAWN_DUP2, their_err, 2),
-                (os.POSIX_SPAWN_DUP2, their_read, WORKER_READS),
-                (os.POSIX_SPAWN_DUP2, their_write, WORKER_WRITES),
-            ]
-            argv = [str(binary), *arguments]
-            pid = os.posix_spawn(
-                binary,
-                argv,
-                for_worker(version),
-                file_actions=actions,
-                setpgroup=0,
-                setsigmask=[],
-                setsigdef=signal.valid_signals(),  # Python ignores SIGPIPE, and a script's `&` has us ignore SIGINT
-            )
-            _raise_descriptors(pid)
-        except (OSError, ValueError) as error:
-            for descriptor in (ours_write, ours_read, out_read, err_read):
-                if descriptor >= 0:
-                    os.close(descriptor)
-            reason = error.strerror if isinstance(error, OSError) else error
-            raise NativeError(f"{binary} can't be started: {reason}") from error
-        finally:
-            for descriptor in theirs:
-                os.close(descriptor)
+        with ExitStack() as theirs, ExitStack() as ours:
+            try:
+                reads, to_worker = _pipe(theirs, ours)
+                from_worker, writes = _pipe(ours, theirs)
+                out, says = _pipe(ours, theirs)
+                err, complains = _pipe(ours, theirs)
+                pid = _spawn([str(binary), *arguments], version, (says, complains, reads, writes))
+            except (OSError, ValueError) as error:
+                reason = error.strerror if isinstance(error, OSError) else error
+                raise NativeError(f"{binary} can't be started: {reason}") from error
+            ours.pop_all()
         process = cls(pid, os.pidfd_open(pid))
-        connecting = asyncio.ensure_future(process._connect(ours_write, ours_read, out_read, err_read, receive))
+        connecting = asyncio.ensure_future(process._connect(to_worker, from_worker, out, err, receive))
         try:
             await asyncio.shield(connecting)
         except BaseException:  # cancelled: nobody else could end it
@@ -223,6 +200,25 @@ class _OutputLogger(asyncio.Protocol):
             self.data_received(b"\n")
 
 
+def _spawn(command: list[str], version: str, descriptors: tuple[int, int, int, int]) -> int:
+    """A worker in a process group of its own, with its output, its errors and both ends of its channel."""
+    places = zip(descriptors, (1, 2, WORKER_READS, WORKER_WRITES), strict=True)
+    pid = os.posix_spawn(
+        command[0],
+        command,
+        for_worker(version),
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            *((os.POSIX_SPAWN_DUP2, descriptor, place) for descriptor, place in places),
+        ],
+        setpgroup=0,
+        setsigmask=[],
+        setsigdef=signal.valid_signals(),  # Python ignores SIGPIPE, and a script's `&` has us ignore SIGINT
+    )
+    _raise_descriptors(pid)
+    return pid
+
+
 def _raise_descriptors(pid: int) -> None:
     """Of a process that has just been spawned: posix_spawn hands down our own limit, which may be meant for less."""
     with suppress(OSError):  # it has ended, or a sandbox forbids it: then it lives with what it has
@@ -232,15 +228,16 @@ def _raise_descriptors(pid: int) -> None:
             resource.prlimit(pid, resource.RLIMIT_NOFILE, (ceiling, hard))
 
 
-def _pipe(theirs: list[int], their_end: int) -> tuple[int, int]:
-    """A pipe above the worker's descriptors and closed on exec; the worker's end is added to ``theirs``."""
+def _pipe(reader: ExitStack, writer: ExitStack) -> tuple[int, int]:
+    """A pipe above the worker's descriptors and closed on exec; each end is closed by its own stack."""
     low = os.pipe()
     try:
         ends = tuple(fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, FIRST_FREE) for end in low)
     finally:
         for end in low:
             os.close(end)
-    theirs.append(ends[their_end])
+    for stack, end in zip((reader, writer), ends, strict=True):
+        stack.callback(os.close, end)
     with suppress(OSError):  # an unprivileged user may be over its share of pipe memory: the default will do
         fcntl.fcntl(ends[0], fcntl.F_SETPIPE_SZ, PIPE_BYTES)
     return ends[0], ends[1]

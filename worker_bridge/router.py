@@ -96,12 +96,11 @@ class Router(Resource[RouterEvent]):
         """
         self._require_open()
         transport = WebRtcTransport(new_id(), self._channel, self._context)
+        base = transport_options_to_fbs(
+            sctp, initial_available_outgoing_bitrate=initial_available_outgoing_bitrate, is_data_channel=True
+        )
         options = {
-            "base": transport_options_to_fbs(
-                sctp,
-                initial_available_outgoing_bitrate=initial_available_outgoing_bitrate,
-                is_data_channel=True,
-            ),
+            "base": base,
             "enable_udp": enable_udp,
             "enable_tcp": enable_tcp,
             "prefer_udp": prefer_udp,
@@ -114,12 +113,9 @@ class Router(Resource[RouterEvent]):
             await self._create_transport(transport, method, options, app_data, carrier=listen)
             listen.handle_webrtc_transport(transport)
             return transport
-        infos = [listen_info_to_fbs(info) for info in items("listen", listen)]
-        if not infos:
-            raise InvalidParameters("a transport needs a server or something to listen on")
         if not (enable_udp and enable_tcp) or prefer_udp or prefer_tcp:
             raise InvalidParameters("enable_ and prefer_ are for a server's transports: list what to listen on instead")
-        options |= {"listen_type": "ListenIndividual", "listen": {"listen_infos": infos}}
+        options |= {"listen_type": "ListenIndividual", "listen": {"listen_infos": _listen_infos(listen)}}
         await self._create_transport(transport, "ROUTER_CREATE_WEBRTCTRANSPORT", options, app_data)
         return transport
 
@@ -318,6 +314,13 @@ class Router(Resource[RouterEvent]):
             self.remove_from_on_close(router._pipes)
             router.remove_from_on_close(self._pipes)
         return pair
+
+
+def _listen_infos(listen: Sequence[ListenInfo]) -> list[Body]:
+    infos = [listen_info_to_fbs(info) for info in items("listen", listen)]
+    if not infos:
+        raise InvalidParameters("a transport needs a server or something to listen on")
+    return infos
 
 
 def _require_udp(kind: str, *infos: ListenInfo | None) -> None:

@@ -13,8 +13,8 @@ from msgspec.structs import replace
 
 from worker_bridge import ortc, rtp_fbs
 from worker_bridge.channel import Body, Channel
-from worker_bridge.checks import instance, integer, items, refuse, short_text, text
-from worker_bridge.consumer import Consumer, ConsumerLayers, layers_to_fbs
+from worker_bridge.checks import instance, integer, items, refuse, text
+from worker_bridge.consumer import Consumer
 from worker_bridge.data_consumer import DataConsumer
 from worker_bridge.data_producer import DataProducer
 from worker_bridge.dump_shapes import TransportDump
@@ -46,7 +46,6 @@ from worker_bridge.trace import TRANSPORT_TRACES, ProducerTrace, TransportTrace,
 
 TransportType = Literal["webrtc", "plain", "pipe", "direct"]
 
-LAST_MID = 100_000_000  # consumers' mids count up to here and start again
 BITRATE_MAX = 2**63 - 1  # bits per second
 LEAST_OUTGOING_BITRATE = 30_000  # bits per second; 0 takes a limit away
 
@@ -193,23 +192,12 @@ class Transport(Resource[AnyTransportEvent]):
         has no such data producer, InvalidParameters where ways of delivery contradict each other, RequestRefused where
         all streams are taken.
         """
-        self._require_open()
-        instance("data_producer_id", data_producer_id, str)
-        data_producer = self._router.data_producers.get(data_producer_id)
-        if data_producer is None:
-            raise NotFound("TRANSPORT_CONSUME_DATA", f"no data producer {data_producer_id} in router {self._router.id}")
+        data_producer = self._data_producer(data_producer_id)
         asked = SctpStreamParameters(0, ordered, max_packet_life_time, max_retransmits)
         delivery = stream_delivery(data_producer.sctp_stream_parameters, asked)
         stream = None if self.type == "direct" else self._take_stream(delivery)
-        data_consumer = DataConsumer(
-            new_id(),
-            self._channel,
-            self.id,
-            data_producer,
-            stream,
-            message_limit=self._send_limit,
-            data_producers=self._router.data_producers,
-        )
+        producers, limit = self._router.data_producers, self._send_limit
+        data_consumer = DataConsumer(new_id(), self._channel, self.id, data_producer, stream, producers, limit)
         if stream is not None:
             data_consumer.on_closed(lambda _: self._streams.give_back(stream.stream_id))
         body: Body = {
@@ -259,6 +247,14 @@ class Transport(Resource[AnyTransportEvent]):
         if producer is None:
             raise NotFound("TRANSPORT_CONSUME", f"no producer {producer_id} in router {self._router.id}")
         return producer
+
+    def _data_producer(self, data_producer_id: str) -> DataProducer:
+        self._require_open()
+        instance("data_producer_id", data_producer_id, str)
+        data_producer = self._router.data_producers.get(data_producer_id)
+        if data_producer is None:
+            raise NotFound("TRANSPORT_CONSUME_DATA", f"no data producer {data_producer_id} in router {self._router.id}")
+        return data_producer
 
     async def _consume(
         self,
@@ -352,55 +348,3 @@ class Transport(Resource[AnyTransportEvent]):
                 self._streams.limit = agreed.negotiated_max_outbound_streams
             case _:
                 super()._notified(event, body)
-
-
-class EndpointTransport(Transport[AnyTransportEvent]):
-    """A transport whose far end is an endpoint that takes what it can, not a router that takes all."""
-
-    def __init__(self, transport_id: str, channel: Channel, router: RouterContext) -> None:
-        super().__init__(transport_id, channel, router)
-        self._next_mid = 0
-
-    async def consume(
-        self,
-        producer_id: str,
-        rtp_capabilities: RtpCapabilities,
-        *,
-        paused: bool = False,
-        mid: str | None = None,
-        preferred_layers: ConsumerLayers | None = None,
-        enable_rtx: bool | None = None,
-        ignore_dtx: bool = False,
-        pipe: bool = False,
-        app_data: AppData | None = None,
-    ) -> Consumer:
-        """Send a producer of this router to the far end, as far as its capabilities go.
-
-        ``mid`` is found by counting where none is given. ``preferred_layers`` are the highest where none are given.
-        RTX is on for video unless told otherwise. ``ignore_dtx`` leaves out Opus's packets of silence. With ``pipe``,
-        all streams of a simulcast producer go out as they are, and no MID.
-
-        Raises NotFound where the router has no such producer, Unsupported where no codec matches, InvalidParameters
-        where the capabilities are wrong; the rest as ``produce``.
-        """
-        producer = self._producer(producer_id)
-        rtx = producer.kind == "video" if enable_rtx is None else enable_rtx
-        instance("enable_rtx", rtx, bool)
-        instance("pipe", pipe, bool)
-        parameters = ortc.consumer_parameters(
-            producer.consumable_rtp_parameters, rtp_capabilities, pipe=pipe, enable_rtx=rtx
-        )
-        if not pipe:
-            mid = self._take_mid() if mid is None else short_text("mid", mid)
-            parameters = replace(parameters, mid=mid)
-        options = {
-            "paused": paused,
-            "preferred_layers": None if preferred_layers is None else layers_to_fbs(preferred_layers),
-            "ignore_dtx": ignore_dtx,
-        }
-        consumer_type = "pipe" if pipe else producer.type
-        return await self._consume(producer, parameters, consumer_type, options, app_data)
-
-    def _take_mid(self) -> str:
-        mid, self._next_mid = self._next_mid, (self._next_mid + 1) % LAST_MID
-        return str(mid)

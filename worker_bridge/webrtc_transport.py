@@ -21,9 +21,10 @@ from worker_bridge.connectivity_fbs import (
     tuple_from_fbs,
 )
 from worker_bridge.dump_shapes import WebRtcTransportDump
+from worker_bridge.endpoint_transport import EndpointTransport
 from worker_bridge.event_names import WebRtcTransportEvent, names_of
 from worker_bridge.resource import CloseReason
-from worker_bridge.transport import EndpointTransport, RouterContext
+from worker_bridge.transport import RouterContext
 
 
 class WebRtcTransport(EndpointTransport[WebRtcTransportEvent]):

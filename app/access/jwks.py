@@ -1,4 +1,4 @@
-"""The public keys of whoever signs our tokens: a JWK Set (RFC 7517) from a file or a URL, kept fresh.
+"""The public keys that verify tokens: a JWK Set (RFC 7517) from a file or a URL, kept fresh.
 
 Owns fetching, checking and replacing keys. Knows nothing of tokens and nothing of the JWT library: it hands out
 ``cryptography`` keys, each for the one algorithm that its type stands for.
@@ -28,11 +28,11 @@ from schemas.strict_json import decode_object
 
 FETCH_TIMEOUT_S = 5.0
 REFRESH_EVERY_S = 600.0  # a revoked key is gone after this
-REFRESH_AT_MOST_EVERY_S = 30.0  # unknown key ids are free to make up: they must not become a stream of requests
+REFRESH_AT_MOST_EVERY_S = 30.0  # whoever makes up key ids must not cause a stream of requests
 MAX_DOCUMENT_BYTES = 256 * 1024
 MAX_KEYS = 64
 MIN_RSA_BITS = 2048  # RFC 7518 §3.3
-MAX_RSA_BITS = 8192  # beyond it one signature costs milliseconds
+MAX_RSA_BITS = 8192  # verifying with a longer one takes milliseconds
 URL = re.compile(r"https?://", re.IGNORECASE)
 
 Algorithm = Literal["RS256", "ES256"]
@@ -46,12 +46,12 @@ class JwksError(Exception):
 
 
 class KeyRefusedError(Exception):
-    """One key of a set is not for us: another use or algorithm, too weak, or malformed."""
+    """One key of a set can't be used: it has another use or algorithm, is too weak, or malformed."""
 
 
 @dataclass(frozen=True, slots=True)
 class PublicKey:
-    """One checked key. ``algorithm`` follows from its type and is the only one that it may verify."""
+    """One checked key. ``algorithm`` follows from its type; the key verifies no other."""
 
     key_id: str | None
     algorithm: Algorithm
@@ -96,9 +96,9 @@ class Jwks:
                 await asyncio.gather(*tasks, return_exceptions=True)
 
     async def load(self) -> None:
-        """Fetch now. Says so through ``on_change`` where the document is another one than before.
+        """Fetch now, and call ``on_change`` where the document has changed.
 
-        Raises JwksError, and leaves the keys as they are.
+        Raises JwksError where that fails; the keys stay as they are.
         """
         document = await self._fetch()
         if document == self._document:
@@ -109,14 +109,14 @@ class Jwks:
         self._on_change(keys)
 
     async def refresh(self) -> None:
-        """Fetch because of a key that is not known; at most once in a while, and once for all who wait."""
+        """Fetch because of an unknown key id: one fetch for all who wait, and one every REFRESH_AT_MOST_EVERY_S."""
         if self._refreshing is None:
             if self._clock() - self._refreshed_at < REFRESH_AT_MOST_EVERY_S:
                 return
             self._refreshed_at = self._clock()
             self._refreshing = asyncio.create_task(self._try_load(), name="jwks-fetch")
             self._refreshing.add_done_callback(self._refreshed)
-        await asyncio.shield(self._refreshing)  # one impatient client must not end it for the others
+        await asyncio.shield(self._refreshing)  # a client that gives up must not end it for the others
 
     def _refreshed(self, _task: asyncio.Task[None]) -> None:
         self._refreshing = None
@@ -135,7 +135,7 @@ class Jwks:
 
 @asynccontextmanager
 async def fetcher(source: str) -> AsyncIterator[Fetch]:
-    """How the document is got: by HTTP where ``source`` is a URL, from disk otherwise."""
+    """Gives the function that reads the document: by HTTP where ``source`` is a URL, else from a file."""
     if not URL.match(source):
         yield lambda: asyncio.to_thread(read_document, Path(source))
         return
@@ -151,7 +151,7 @@ def read_document(path: Path) -> bytes:
 
 
 async def fetch_document(session: aiohttp.ClientSession, url: str) -> bytes:
-    """The body behind ``url``, which must answer 200 itself: a redirect could lead to a place without TLS."""
+    """The body behind ``url``, which must answer 200 itself: a redirect could lead to a server without TLS."""
     try:
         async with session.get(url, allow_redirects=False, headers={"Accept": "application/json"}) as response:
             if response.status != 200:

@@ -1,8 +1,8 @@
-"""How often one user may ask: a token bucket per user. Knows no HTTP and no roles.
+"""How often one user may make requests: a token bucket for each. Knows no HTTP and no roles.
 
 A bucket is kept as one number, the time at which it will be full again (the generic cell rate algorithm, ITU-T I.371):
 a request moves that time on by one interval, and is refused where it would lie further ahead than a whole bucket.
-A bucket whose time has passed is full, which is how a user who was never seen looks, so it can be dropped.
+A bucket whose time has passed is full, as that of a new user is, and can be dropped.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from collections.abc import Callable, Hashable
 
 from app.errors import RateLimited
 
-BURST = 2  # seconds' worth of requests that may come at once
+BURST = 2  # seconds: the requests of so long may come at once
 MAX_BUCKETS = 65536  # users; beyond it the longest idle one starts afresh
 
 
 class RateLimiter:
-    """``rate`` requests a second for each user, and ``burst`` at once, else twice that; a rate of 0 refuses nobody."""
+    """``rate`` requests a second for each user and ``burst`` at once (twice the rate unless given); a rate of 0 refuses
+    nobody."""
 
     def __init__(self, rate: float, clock: Callable[[], float] = time.monotonic, *, burst: float | None = None) -> None:
         self._interval = 1 / rate if rate else 0.0
@@ -52,7 +53,7 @@ class RateLimiter:
         self._full_at.move_to_end(who)
 
     def _make_room(self, now: float) -> None:
-        """Before a bucket is added drop up to two that are full, so that those of users who left don't pile up."""
+        """Before a bucket is added, drop up to two that are full, so that those of users who left do not pile up."""
         for _ in range(2):
             if not self._full_at:
                 return

@@ -1,8 +1,8 @@
-"""Who asks: a JWT (RFC 7519) becomes :class:`Claims`, and permission questions are their methods.
+"""Tokens: a JWT (RFC 7519) becomes :class:`Claims`, whose methods answer who may do what.
 
-The only file that imports the JWT library, whose open doors are shut here: the algorithms follow from the configured
-key and never from the token (RFC 8725 §3.1), encrypted and unsigned tokens don't pass, and every claim is checked by
-its type. A refusal never says which check it was; the log does, at debug level and without the token.
+The only file that imports the JWT library, and stricter than it: the algorithms follow from the configured key and
+never from the token (RFC 8725 §3.1), encrypted and unsigned tokens are refused, and the type of every claim is checked.
+A refusal never says which check it was; the log does, at debug level and without the token.
 """
 
 # mypy: disable-error-code="no-untyped-call"
@@ -32,12 +32,12 @@ from schemas.problem import InvalidBody
 from schemas.strict_json import decode_object
 from schemas.types import Role
 
-MAX_TOKEN_LENGTH = 4096  # characters; what a header line may hold, and what is worth remembering
-REMEMBERED_TOKENS = 8192  # a token that was verified is not verified again while it is among the last so many
+MAX_TOKEN_LENGTH = 4096  # characters; what fits into a header, and is worth remembering
+REMEMBERED_TOKENS = 8192  # the last so many verified tokens are not verified again
 CLOCK_LEEWAY_S = 30  # how far the signer's clock may be ahead of ours: for nbf and iat, never for exp
 MAX_USER_ID_LENGTH = 128  # characters
 COMPACT_JWS = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")  # RFC 7515 §7.1; a JWE has five parts
-WEBSOCKET_BEARER = "bearer"  # the subprotocol after which a browser puts its token
+WEBSOCKET_BEARER = "bearer"  # the subprotocol after which a browser sends its token
 
 ROLES = frozenset(get_args(Role))
 
@@ -53,7 +53,7 @@ class Claims:
     expires_at: float
     person: Person = field(init=False, repr=False, compare=False)
 
-    def __post_init__(self) -> None:  # once, because every request asks for it
+    def __post_init__(self) -> None:  # made once, because every request reads it
         object.__setattr__(self, "person", Person(self.role, self.user_id))
 
     @property
@@ -65,11 +65,11 @@ class Claims:
         self._require(self.role == "admin")
 
     def require_caller(self) -> None:
-        """Only the role ``user`` asks for calls, because only it pays for them. Raises Forbidden for others."""
+        """Only users ask for calls, because only they pay. Raises Forbidden for others."""
         self._require(self.role == "user")
 
     def require_party(self, *parties: Person) -> None:
-        """Raises Forbidden for whoever is none of ``parties``, admins too: they look, but don't speak."""
+        """Raises Forbidden for whoever is none of ``parties``, admins included: they may look, but take no part."""
         self._require(self.person in parties)
 
     def require_reader(self, *parties: Person) -> None:
@@ -99,7 +99,7 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One key of ours in the library's form, bound to its one algorithm."""
+    """A key in the library's form, bound to its one algorithm."""
 
     algorithm: str
     key_id: str | None
@@ -123,7 +123,7 @@ class Keyring:
         return cls(frozenset({"RS256", "ES256"}), tuple(ours))
 
     def find(self, algorithm: str, key_id: str | None) -> list[Any]:
-        """The keys that may have signed a token with this header: where either side names none, any may."""
+        """The keys that may have signed a token with this header: any, where the token or the key has no key id."""
         return [
             key.verifier
             for key in self.keys
@@ -150,7 +150,7 @@ class Authenticator:
         clock: Callable[[], float] = time.time,
         steady_clock: Callable[[], float] = time.monotonic,
     ) -> AsyncIterator[Authenticator]:
-        """Where a JWKS is configured its keys alone count (RS256, ES256); otherwise the shared secret does (HS256).
+        """Where a JWKS is configured, only its keys verify tokens (RS256, ES256), else the shared secret (HS256).
 
         Raises SettingsError where there is no usable secret.
         Raises JwksError where the JWKS can't be had.
@@ -164,19 +164,19 @@ class Authenticator:
             yield authenticator
 
     def trust(self, keys: tuple[PublicKey, ...]) -> None:
-        """Take these keys in place of the former ones, and forget what those verified."""
+        """Replace the keys, and forget the tokens that the former ones verified."""
         self._keyring = Keyring.of_public_keys(keys)
         self._remembered.clear()
         for listener in self._key_listeners:
             listener()
 
     def on_new_keys(self, listener: Callable[[], None]) -> Callable[[], None]:
-        """Call ``listener()`` whenever other keys count than before, until the function that this returns is called."""
+        """Call ``listener()`` whenever the keys have changed. Returns the function that ends it."""
         self._key_listeners.append(listener)
         return partial(self._key_listeners.remove, listener)
 
     def still_accepts(self, token: str) -> bool:
-        """Whether a token that was good once is so by the keys of now. It is verified anew, and no key is fetched."""
+        """Whether the present keys verify a token that was accepted before. Fetches no keys."""
         try:
             self._verify(token)
         except TokenError:
@@ -184,7 +184,7 @@ class Authenticator:
         return True
 
     def recall(self, token: str) -> Claims | None:
-        """The claims of a token that was verified before and has not expired. This is every request but the first."""
+        """The claims of a token that was verified before and has not expired: the usual case; else None."""
         claims = self._remembered.get(token)
         if claims is None:
             return None
@@ -195,9 +195,9 @@ class Authenticator:
         return claims
 
     async def authenticate(self, token: str | None) -> Claims:
-        """Verify a token, fetching keys where it names one that we don't have yet.
+        """Verify a token. Fetches the keys where it names one that is not known yet.
 
-        Raises Unauthorized for none and for a bad one.
+        Raises Unauthorized where there is no token, or a bad one.
         """
         if token is None:
             raise Unauthorized
@@ -285,7 +285,7 @@ def moment(claims: Mapping[str, Any], name: str) -> float | None:
 
 
 def subject(claims: Mapping[str, Any]) -> str:
-    """The user id: ``sub``, or its alias ``userId``, or both where they agree."""
+    """The user id: ``sub`` or its alias ``userId``; where both are given, they must agree."""
     ids = [claims[name] for name in ("sub", "userId") if name in claims]
     if not ids or not all(map(is_user_id, ids)) or any(one != ids[0] for one in ids):
         raise TokenError("its sub is missing, ambiguous or no id")
@@ -301,7 +301,7 @@ def bearer_token(authorization: str | None) -> str | None:
     """The token of an ``Authorization`` header (RFC 6750 §2.1), or None where it has another scheme or none."""
     if authorization is None:
         return None
-    if authorization.startswith("Bearer "):  # as nearly all spell it
+    if authorization.startswith("Bearer "):  # the usual spelling
         return authorization[7:].strip() or None
     scheme, _, token = authorization.partition(" ")
     return token.strip() or None if scheme.lower() == "bearer" else None

@@ -1,8 +1,8 @@
 """Short-lived TURN credentials: a time-stamped user name and its HMAC, as coturn's ``use-auth-secret`` checks them
-(draft-uberti-behave-turn-rest-00 §2.2). The server that hands them out needs no word with the TURN server.
+(draft-uberti-behave-turn-rest-00 §2.2). The node and the TURN server share a secret, and need not talk.
 
-A TURN server counts what one user name holds. So a party has one name for an hour, however often it asks: the expiry in
-it is a full hour, the next but one.
+A TURN server limits what one user name holds. So a party gets the same name however often it asks within an hour: the
+expiry in it is rounded up to a full hour, the next but one.
 """
 
 from __future__ import annotations

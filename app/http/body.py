@@ -1,6 +1,7 @@
 """Bodies: the decorator that hands a handler its checked body.
 
-What a body must contain is the schema's business; here it is found, limited and refused as a stream of bytes.
+What a body must contain is the schema's business; here its bytes are read, and refused where there are too many or of
+the wrong type.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ _COMMON_TYPES = frozenset(
 
 
 def body(kind: type[T]) -> Callable[[Callable[[web.Request, T], Awaitable[web.StreamResponse]]], Handler]:
-    """Read the request's body and call the handler with it, checked.
+    """Read the request's body, check it, and call the handler with it.
 
-    What is refused is raised: PayloadTooLarge, UnsupportedMediaType, and BadRequest or InvalidBody.
+    Raises PayloadTooLarge, UnsupportedMediaType, BadRequest or InvalidBody for what is refused.
     """
 
     def decorate(handler: Callable[[web.Request, T], Awaitable[web.StreamResponse]]) -> Handler:
@@ -48,15 +49,16 @@ def body(kind: type[T]) -> Callable[[Callable[[web.Request, T], Awaitable[web.St
 
 
 def body_of(handler: object) -> type[Body] | None:
-    """The body that ``@body`` gave a handler; the API's description is made from it."""
+    """The Struct that ``@body`` gave a handler, for the API's description."""
     kind: type[Body] | None = getattr(handler, "body", None)
     return kind
 
 
 async def read_body(request: web.Request) -> bytes:
-    """The body's bytes, of JSON by its own account; empty where there is no body.
+    """The body's bytes; empty where there is no body. Stops reading at the limit, whatever length was announced.
 
-    Stops reading at the limit, whatever length was announced or not, and waits for no client without end.
+    Raises UnsupportedMediaType where it is not declared as JSON, PayloadTooLarge above the limit, BadRequest where the
+    rest does not arrive in time.
     """
     if not request.body_exists:
         return b""
@@ -75,7 +77,7 @@ async def read_body(request: web.Request) -> bytes:
 
 
 async def read_up_to_limit(content: StreamReader, within_s: float) -> bytes:
-    """All of it, or more than the limit and no more than that piece."""
+    """The whole content; or, where it is longer than the limit, the pieces up to the first beyond it."""
     whole = bytearray()
     try:
         async with asyncio.timeout(within_s):

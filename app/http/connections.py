@@ -1,9 +1,9 @@
-"""The TCP connections of HTTP and WebSocket: how many there may be, and how long one may keep its place for nothing.
+"""The TCP connections of HTTP and WebSocket: how many there may be, and how long one may stay idle.
 
-aiohttp reads requests and writes answers; what it leaves open is decided here. A client owes a request's header soon
-after its first byte, and has to read its answer; who does neither is cut off. Where all places are taken, the
-connection that has waited longest for its client gives way, so that whoever fills the node with silence harms nobody
-else. And what is no HTTP gets our answer, in which nothing stands that the client sent.
+aiohttp reads requests and writes answers; the limits that it lacks are here. A client has to send the rest of a
+request's header soon after its first byte, and to read its answer; one that does not is cut off. Where all places are
+taken, the connection that has waited longest for its client is closed for a new one, so that idle connections lock
+nobody out. And a malformed request gets an answer of ours, which repeats nothing that the client sent.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ from app.errors import (
 from app.http.responses import JSON, as_response, refused_by_aiohttp
 from schemas.base import encode
 
-MAX_TARGET_BYTES = 8000  # of the request line's URL (RFC 9110 §4.1); also how a refusal tells it from a field
+MAX_TARGET_BYTES = 8000  # of the request line's URL (RFC 9110 §4.1); its refusal is told from a field's by this number
 MAX_FIELD_BYTES = 8192  # of one header field, name and value
 MAX_FIELDS = 64
 MAX_HEADER_BYTES = 64 * 1024  # of a whole header, while it is still incomplete
-GRACE_S = 3.0  # that such a header may be larger: as long as an unwanted body is read and dropped, and a bit
+GRACE_S = 3.0  # seconds in which a header may be larger: while an unwanted body is read and dropped, and a bit more
 LOOK_EVERY_S = 1.0
-FEW_LEFT = 64  # places: what a burst of connections takes between two looks
+FEW_LEFT = 64  # places: what a burst of connections takes between two health checks
 
 WHY_CUT = ("full", "address", "header", "read")
 """No place was free; too many came from one address; a header came too slowly; an answer was not read."""
@@ -51,14 +51,14 @@ _log = logging.getLogger(__name__)
 
 
 class HttpConnection(web.RequestHandler):
-    """aiohttp's protocol of one connection, which knows besides whether it waits for its client, and since when."""
+    """One connection: aiohttp's protocol, and since when it has been waiting for its client."""
 
     __slots__ = ("_connections", "_owed_since", "_unread_since", "_waiting_bytes", "_working", "address", "refused")
 
     def __init__(self, connections: Connections, server: web.Server, **options: Any) -> None:
         super().__init__(server, **options)
         self._connections = connections
-        self._owed_since = math.inf  # when the request began to come that has not come yet
+        self._owed_since = math.inf  # when the request that is still incomplete began
         self._unread_since = math.inf  # when the client stopped reading
         self._waiting_bytes = 0
         self._working = False
@@ -68,7 +68,7 @@ class HttpConnection(web.RequestHandler):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         peer = transport.get_extra_info("peername")
         self.address = str(peer[0]) if peer else ""
-        self._owed_since = self._connections.now()  # a connection is opened for a request
+        self._owed_since = self._connections.now()  # whoever connects has to send a request
         if (refusal := self._connections.admit(self)) is None:
             super().connection_made(transport)
         else:
@@ -102,19 +102,20 @@ class HttpConnection(web.RequestHandler):
         super().resume_writing()
 
     def begin(self) -> None:
-        """A request is here whole, but for its body."""
+        """A request's header is complete."""
         self._working = True
         self._owed_since = math.inf
         self._connections.works(self)
 
     def end(self) -> None:
-        """Its answer is known, and the next request may come."""
+        """The request is answered, and the next one may come."""
         self._working = False
         self._waiting_bytes = 0
         self._connections.waits(self)
 
     def overdue(self, now: float, timeout_s: float) -> str | None:
-        """What the client owes for too long: to ``read``, or the rest of a ``header``."""
+        """What the client has delayed for too long: ``read`` for its answer, ``header`` for the rest of one; else
+        None."""
         if now - self._unread_since > timeout_s:
             return "read"
         owed_s = now - self._owed_since
@@ -123,7 +124,7 @@ class HttpConnection(web.RequestHandler):
         return None
 
     def cut(self) -> None:
-        """End it at once, whatever is under way."""
+        """Close it at once, whatever is under way."""
         if self.transport is not None:
             self.transport.abort()
 
@@ -134,10 +135,10 @@ class HttpConnection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """What is no HTTP, or no more: aiohttp's own answer would repeat what the client sent, a token perhaps."""
+        """Answer a malformed request. aiohttp's own answer would repeat what the client sent, perhaps a token."""
         if isinstance(exc, HttpProcessingError):
             answer = refusal_of(exc)
-            _log.debug("%s sent what is refused as %s", request.remote, answer.code)
+            _log.debug("refused a malformed request of %s: %s", request.remote, answer.code)
         else:
             super().handle_error(request, status, exc, message)  # logs it; raises where an answer has begun
             answer = INTERNAL_ERROR
@@ -148,7 +149,7 @@ class HttpConnection(web.RequestHandler):
 
 
 class Connections:
-    """Those of one application. :meth:`factory` makes them, :meth:`run` looks after them."""
+    """The connections of one application. :meth:`factory` makes them, :meth:`run` closes those that take too long."""
 
     def __init__(
         self,
@@ -158,15 +159,15 @@ class Connections:
         observers: list[Observer],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``most_per_address`` of 0 is no limit; ``timeout_s`` is what a client has for a header, and to read on."""
+        """``most_per_address`` 0 is no limit; ``timeout_s`` is the time for a header, and for reading an answer."""
         self.most = most
         self.now = clock
-        self.cuts: Counter[str] = Counter()  # connections that were refused or cut off, by why
+        self.cuts: Counter[str] = Counter()  # connections that were refused or cut off, by reason
         self._most_per_address = most_per_address
         self._timeout_s = timeout_s
         self._observers = observers
         self._open: set[HttpConnection] = set()
-        self._waiting: dict[HttpConnection, None] = {}  # for their clients; the longest first
+        self._waiting: dict[HttpConnection, None] = {}  # those that wait for their clients, the longest first
         self._by_address: Counter[str] = Counter()
 
     def __len__(self) -> int:
@@ -174,19 +175,19 @@ class Connections:
 
     @property
     def few_left(self) -> bool:
-        """Whether nearly all places are taken by connections that have work, and so can't give way."""
+        """Whether nearly all places are taken by connections with a request under way, which can't be closed for
+        others."""
         return self.most - (len(self._open) - len(self._waiting)) < min(FEW_LEFT, self.most // 10 + 1)
 
     def factory(self, server: web.Server, **options: Any) -> Callable[[], HttpConnection]:
-        """What makes the protocol of each connection that ``server`` gets; ``options`` are RequestHandler's."""
+        """The protocol factory of ``server``; ``options`` are those of aiohttp's RequestHandler."""
         server.request_handler = self.at_work(server.request_handler)
         loop = asyncio.get_running_loop()
         limits = {"max_line_size": MAX_TARGET_BYTES, "max_field_size": MAX_FIELD_BYTES, "max_headers": MAX_FIELDS}
         return lambda: HttpConnection(self, server, loop=loop, **limits, **options)
 
     def at_work(self, handle: Handle) -> Handle:
-        """``handle``, telling the request's connection that it has work meanwhile; and what aiohttp refuses without
-        asking anybody (417) is given our body."""
+        """``handle``, with the connection marked as busy meanwhile; aiohttp's own refusal (417) gets our body."""
 
         async def handled(request: web.BaseRequest) -> web.StreamResponse:
             connection = cast(HttpConnection, request.protocol)
@@ -204,7 +205,7 @@ class Connections:
         return handled
 
     async def run(self) -> None:
-        """Cut off who owes something for too long; until cancelled."""
+        """Cut off the clients that are overdue, until cancelled."""
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
             now = self.now()
@@ -213,7 +214,8 @@ class Connections:
                     self._cut(connection, why)
 
     def admit(self, connection: HttpConnection) -> Answer | None:
-        """Give a new connection a place, of whoever has waited longest where none is free; else say why not."""
+        """Give a new connection a place, where need be that of the one that has waited longest. Returns why not, or
+        None."""
         if self._most_per_address and self._by_address[connection.address] >= self._most_per_address:
             self.cuts["address"] += 1
             return answer_to(RateLimited(math.ceil(LOOK_EVERY_S)))
@@ -229,7 +231,7 @@ class Connections:
         return None
 
     def lost(self, connection: HttpConnection) -> None:
-        """Its place is free; again is harmless."""
+        """Free its place. A second call does nothing."""
         if connection not in self._open:
             return
         self._open.discard(connection)
@@ -246,7 +248,7 @@ class Connections:
         self._waiting.pop(connection, None)
 
     def answered(self, request: web.BaseRequest, status: int) -> None:
-        """Tell those who count of an answer that no route gave."""
+        """Tell the observers of an answer that was given without a route."""
         for observe in self._observers:
             observe(request.method, "", status, 0.0)
 
@@ -257,14 +259,15 @@ class Connections:
 
 
 def refusal_of(error: HttpProcessingError) -> Answer:
-    """The answer to what aiohttp's parser refuses. A line too long says only by its limit which one it was."""
+    """The answer to what aiohttp's parser refuses. Of a line that is too long it says only the limit, not which
+    line."""
     if not isinstance(error, LineTooLong):
         return NO_HTTP
     return URI_TOO_LONG if error.args[1:2] == (MAX_TARGET_BYTES,) else HEADER_TOO_LARGE
 
 
 def in_full(answer: Answer) -> bytes:
-    """An answer as it goes out before any request was read."""
+    """The bytes of an answer, status line and header included."""
     body = encode(answer.body)
     lines = (
         f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}",

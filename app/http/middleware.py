@@ -1,10 +1,10 @@
-"""What stands around every handler: who asks, how often, what went wrong, and what came of it for those who count.
+"""The one middleware around every handler: the token, the rate, the answer to failures, and the observers' figures.
 
-The order is the contract's: 401, then 429, then whatever the handler finds. Nothing here reads a body, so that a
-refused request costs its header only; aiohttp drains what it can of the rest, or closes the connection.
+The contract's order is kept: 401, then 429, then what the handler finds. No body is read here, so that a refused
+request costs no more than its header; aiohttp drops the rest, or closes the connection.
 
-A handler says itself whom it is for: everybody (:func:`public`), admins alone (:func:`admin_only`), else whoever has a
-good token. The matched route decides, not the path as it was written: no spelling of a path can reach another one.
+A mark on a handler says whom it is for: everybody (:func:`public`) or admins alone (:func:`admin_only`); without one,
+everybody with a good token. What counts is the handler that was matched, not how the path was spelled.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ from app.keys import AUTHENTICATOR, CLAIMS, HTTP_OBSERVERS, RATE_LIMITER, SETTIN
 WEBSOCKET_ROUTE = "/ws"
 METRICS_ROUTE = "/metrics"
 
-SCRAPER = Claims("metrics", "admin", math.inf)  # who reads /metrics by its own token, on that route alone
+SCRAPER = Claims(
+    "metrics", "admin", math.inf
+)  # whoever reads /metrics by METRICS_TOKEN, which is good for that route alone
 
 Marked = TypeVar("Marked", bound=Handler)
 
@@ -37,13 +39,13 @@ _log = logging.getLogger(__name__)
 
 
 def public(handler: Marked) -> Marked:
-    """Mark a handler as one for everybody: no token is asked for, and no rate is kept."""
+    """Mark a handler as one for everybody: it needs no token, and has no rate limit."""
     handler.__dict__["is_public"] = True
     return handler
 
 
 def admin_only(handler: Any) -> Any:
-    """Refuse a handler to all but admins: FORBIDDEN, which comes after what is wrong with the body."""
+    """Refuse a handler to all but admins with FORBIDDEN, but only after its body was found good."""
 
     @functools.wraps(handler)
     async def for_admins(request: web.Request, *rest: Any) -> web.StreamResponse:
@@ -65,11 +67,11 @@ def is_admin_only(handler: object) -> bool:
 
 @web.middleware
 async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Let a request through to its handler, or answer for it; and tell those who observe what came of it."""
+    """Call the handler, or answer in its place; then tell the observers how it went."""
     began = time.monotonic()
     app, match = request.app, request.match_info
     resource = match.route.resource
-    route = "" if resource is None else resource.canonical  # as the router spells it
+    route = "" if resource is None else resource.canonical  # the route's template
     response: web.StreamResponse
     try:
         if match.http_exception is not None:
@@ -78,26 +80,26 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
             user = request[CLAIMS] = recalled(app, request) or await identify(app, request, route)
             if user.role != "admin":
                 app[RATE_LIMITER].admit(user.person)
-        if request.body_exists:  # also where the handler needs none: it may be ignored, but not without end
+        if request.body_exists:  # also where the handler reads none: aiohttp drops it, which must not take for ever
             refuse_announced_size(request)
         response = await handler(request)
     except Exception as error:
-        if request.writer.output_size:  # an answer has begun, and another one would be read as a part of it
+        if request.writer.output_size:  # an answer has begun: a second one would be read as a part of it
             raise
         response = refused_by_aiohttp(error) if isinstance(error, web.HTTPException) else refused(request, error)
     seconds = time.monotonic() - began
     for observe in app[HTTP_OBSERVERS]:
         observe(request.method, route, response.status, seconds)
-    if isinstance(response, Exception):  # of aiohttp's, one that is no refusal
+    if isinstance(response, Exception):  # aiohttp's redirects are exceptions
         raise response
     return response
 
 
 async def refuse_what_names_no_resource(request: web.Request) -> None:
-    """Of what no route has: the forms that are no path (RFC 9112 §3.2.3, §3.2.4), which a token makes no better, and
-    a public path with a slash too many, which is led to the one without.
+    """Answer two kinds of requests without a route before a token is asked for: targets that are no path (RFC 9112
+    §3.2.3, §3.2.4), and public paths with a slash too many, which are redirected.
 
-    Raises HTTPException for these. Whatever else has no route goes on, so that a stranger learns no path.
+    Raises HTTPException for these. All others go on, so that nobody learns without a token which paths there are.
     """
     target = request.rel_url.raw_path
     if request.method == hdrs.METH_CONNECT or not target.startswith("/"):
@@ -108,11 +110,13 @@ async def refuse_what_names_no_resource(request: web.Request) -> None:
         found = await request.app.router.resolve(request.clone(rel_url=url))
         if found.http_exception is None and is_public(found.handler):
             query = f"?{url.raw_query_string}" if url.raw_query_string else ""
-            raise web.HTTPPermanentRedirect(f"../{url.raw_name}{query}")  # relative: we may be below a proxy's path
+            raise web.HTTPPermanentRedirect(
+                f"../{url.raw_name}{query}"
+            )  # relative, since a proxy may have put a prefix before our paths
 
 
 def recalled(app: web.Application, request: web.Request) -> Claims | None:
-    """The claims of a token that was good before, which it is in every request but a client's first."""
+    """The claims of a token that was verified before: the usual case; else None."""
     token = bearer_token(request.headers.get(hdrs.AUTHORIZATION))
     return None if token is None else app[AUTHENTICATOR].recall(token)
 
@@ -130,13 +134,14 @@ async def identify(app: web.Application, request: web.Request, route: str) -> Cl
 
 
 def is_metrics_token(app: web.Application, token: str) -> bool:
-    """Whether it is the one for whoever reads ``/metrics``, and who need not be able to move money."""
+    """Whether it is METRICS_TOKEN, which opens ``/metrics`` and nothing else."""
     known = app[SETTINGS].metrics_token
     return known is not None and secrets.compare_digest(token.encode("utf-8", "replace"), known.encode())
 
 
 def refused(request: web.Request, error: Exception) -> web.Response:
-    """The table's answer. What it does not know is our mistake: logged whole, under an id that the client is told."""
+    """The answer to a failure. One that the table does not know is our mistake: it is logged with its traceback, under
+    an id that the client gets."""
     answer = answer_to(error)
     if answer is not INTERNAL_ERROR:
         _log.debug("%s %s: %s %r", request.method, request.path, answer.code, error)

@@ -1,4 +1,4 @@
-"""Answers in JSON: of a value, of a refusal, and of what aiohttp refuses by itself. Knows no application."""
+"""Answers in JSON: values, refusals, and aiohttp's own refusals. Knows no application."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def as_response(answer: Answer) -> web.Response:
 
 
 def refused_by_aiohttp(error: web.HTTPException) -> web.StreamResponse:
-    """aiohttp's refusal with our body; redirects and whatever else is no refusal stay as they are."""
+    """aiohttp's refusal with our body; redirects and other exceptions that are no refusal stay as they are."""
     answer = _OF_STATUS.get(error.status)
     if answer is None:
         return error
@@ -59,5 +59,5 @@ def refused_by_aiohttp(error: web.HTTPException) -> web.StreamResponse:
     if isinstance(error, web.HTTPMethodNotAllowed):
         response.headers[hdrs.ALLOW] = ", ".join(sorted(error.allowed_methods))
         if error.method == hdrs.METH_CONNECT:
-            response.force_close()  # what follows may be meant for whoever is at the tunnel's other end
+            response.force_close()  # what follows may be meant for the other end of a tunnel
     return response

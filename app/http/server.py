@@ -1,5 +1,5 @@
-"""The serving process: from its first connection to the signal that ends it. Of what is served it knows that it can
-drain, and nothing else."""
+"""The serving process, from its first connection to the signal that ends it. Of the application it knows only that it
+can be drained."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from app.http import systemd
 from app.keys import CONNECTIONS, DRAIN
 from app.settings import Settings
 
-SHUTDOWN_TIMEOUT_S = 10.0  # for requests under way; whoever stops us kills us not much later
+SHUTDOWN_TIMEOUT_S = 10.0  # for requests under way; a supervisor kills not much later
 BACKLOG = 1024  # connections that wait to be accepted
 DESCRIPTORS = resource.RLIMIT_NOFILE
-OTHER_DESCRIPTORS = 256  # of workers, the database, pages that are sent and whatever else is no connection
+OTHER_DESCRIPTORS = 256  # for workers, the database, files and whatever else is no client's connection
 
 PROTOCOL: Final[dict[str, Any]] = {
     "access_log": None,
-    "auto_decompress": False,  # no endpoint takes compressed bodies: none is unpacked, not even to be refused
+    "auto_decompress": False,  # no endpoint takes compressed bodies: none is ever unpacked
     "lingering_time": 2.0,  # seconds that the rest of a refused body is read and dropped before we close
 }
 
@@ -41,7 +41,7 @@ class CannotListen(Exception):
 
 
 def run_async(work: Coroutine[Any, Any, Result]) -> Result:
-    """Run to the end on uvloop, where there is one."""
+    """Run a coroutine to its end, on uvloop where it is installed."""
     try:
         import uvloop
     except ImportError:  # Windows has none
@@ -54,14 +54,13 @@ async def serve(app: web.Application, settings: Settings, started: Callable[[str
     """Serve until SIGINT or SIGTERM; then stop listening, let requests end, and close what the application owns.
 
     SIGTERM gives live calls some time first, which a second signal cuts short, and leaves those that are connected to
-    the process that comes next; SIGINT ends them. Once stopping has begun, a further one
-    does what it does to any program.
+    the process that comes next; SIGINT ends them. After that, signals do what they do to any program.
 
     :param started: is told the base URL once connections are accepted.
     Raises CannotListen where the address can't be had.
     """
     async with AsyncExitStack() as serving:
-        with stop_signals() as signals:  # which have their ordinary effect again while all is closed
+        with stop_signals() as signals:  # while all is closed they have their ordinary effect again
             url = await serving.enter_async_context(served(app, settings))
             calm_collector()
             _log.info("listening on %s", url)
@@ -88,17 +87,17 @@ async def served(app: web.Application, settings: Settings) -> AsyncIterator[str]
             host = f"[{settings.host}]" if ":" in settings.host else settings.host
             yield f"http://{host}:{listener.sockets[0].getsockname()[1]}"
         finally:
-            listener.close()  # before the runner says good-bye to those who are there
+            listener.close()  # before the runner closes the open connections
     finally:
         await runner.cleanup()
 
 
 def calm_collector() -> None:
-    """Have the garbage collector leave alone what was there at the start, and look less often at what came since.
+    """Have the garbage collector skip what was there at the start, and run less often over what came since.
 
-    A request makes many objects and hardly a cycle; at Python's own thresholds a third of the CPU went into looking.
-    And a look at what has lived for a while, which is all live calls, holds up everything: 0.15 s for 700 of them. So
-    that is left to a moment without calls (``collect_when_idle``), or for when ten million objects more are alive.
+    A request makes many objects and hardly a cycle: at Python's own thresholds a third of the CPU went into collecting.
+    A full collection visits all live calls and stops everything meanwhile, 0.15 s for 700 calls. So it is left to a
+    moment without calls (``collect_when_idle``), or until ten million more objects are alive.
     """
     gc.collect()
     gc.freeze()
@@ -106,32 +105,33 @@ def calm_collector() -> None:
 
 
 def make_runner(app: web.Application) -> web.AppRunner:
-    """The application as it is served: with every option of the HTTP server that is ours to choose."""
+    """The application's runner, with the HTTP server's options."""
     return web.AppRunner(
         app,
-        handler_cancellation=False,  # a client that hangs up must not cut a handler between the worker's yes and ours
+        handler_cancellation=False,  # a client that goes away must not stop a handler halfway
         shutdown_timeout=SHUTDOWN_TIMEOUT_S,
         **PROTOCOL,
     )
 
 
 async def listen(runner: web.AppRunner, settings: Settings) -> asyncio.Server:
-    """Accept connections, as far as there are descriptors. Raises CannotListen where that can't be."""
+    """Listen, with as many places for connections as there are descriptors. Raises CannotListen where the address can't
+    be had."""
     server, connections = cast(web.Server, runner.server), runner.app[CONNECTIONS]
     connections.most = int(min(connections.most, connections_for(raise_descriptor_limit(connections.most))))
     if connections.most < settings.max_connections:
-        _log.warning("descriptors are left for %d of %d connections", connections.most, settings.max_connections)
+        _log.warning("there are descriptors for %d of %d connections only", connections.most, settings.max_connections)
     factory = connections.factory(server, keepalive_timeout=settings.keepalive_timeout_s, **PROTOCOL)
     try:
         return await asyncio.get_running_loop().create_server(factory, settings.host, settings.port, backlog=BACKLOG)
     except OSError as error:
-        # Both loops put a sentence of their own into strerror; a name that isn't resolved has no errno of the system.
+        # Both event loops put a sentence of their own into strerror; an unresolved name has no errno of the system.
         reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
         raise CannotListen(f"can't listen on {settings.host} port {settings.port}: {reason}") from error
 
 
 def raise_descriptor_limit(connections: int) -> float:
-    """As far as that many connections need it and the hard limit lets us. The soft limit that is in force."""
+    """Raise the soft limit as far as so many connections need it and the hard limit allows. Returns the soft limit."""
     soft, hard = (math.inf if limit == resource.RLIM_INFINITY else limit for limit in resource.getrlimit(DESCRIPTORS))
     wanted = min(connections + OTHER_DESCRIPTORS, hard)
     if soft < wanted:
@@ -140,7 +140,7 @@ def raise_descriptor_limit(connections: int) -> float:
 
 
 def connections_for(descriptors: float) -> float:
-    """How many connections so many descriptors are enough for."""
+    """The number of connections for which so many descriptors suffice."""
     return max(descriptors - OTHER_DESCRIPTORS, descriptors // 2)
 
 

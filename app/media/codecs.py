@@ -1,4 +1,4 @@
-"""Which codecs a room routes, and so what every client can rely on."""
+"""The codecs that every room routes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CODECS = (
         parameters=parameters({"packetization-mode": 1, "profile-level-id": "42e01f", "level-asymmetry-allowed": 1}),
     ),
 )
-"""Opus is what calls are made of; RFC 7742 §5 has every browser speak VP8 and H.264."""
+"""Calls are Opus; VP8 and H.264 are what every browser has for video (RFC 7742 §5)."""
 
 
 def codecs_of(kinds: Collection[MediaKind]) -> tuple[RtpCodecCapability, ...]:
@@ -25,5 +25,5 @@ def codecs_of(kinds: Collection[MediaKind]) -> tuple[RtpCodecCapability, ...]:
 
 
 def capabilities_of(kinds: Collection[MediaKind]) -> RtpCapabilities:
-    """What RTC-01 answers: the same for every room."""
+    """The answer of RTC-01, which is the same for every room."""
     return ortc.router_capabilities(codecs_of(kinds))

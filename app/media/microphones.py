@@ -1,7 +1,7 @@
-"""Which microphones of a room are dead: they send packets, and there is no sound in any of them.
+"""Dead microphones: those that send packets without any sound in them.
 
-The worker reads the level that each packet carries (RFC 6464), and tells the average of every window. A quiet room has
-some level; only a microphone that is unplugged, or muted without the server's knowledge, has none at all.
+The worker reads the audio level that each packet carries (RFC 6464), and tells its average once a window. A quiet room
+has some level; only a microphone that is unplugged, or muted without the server's knowledge, has none at all.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from worker_bridge.producer import Producer
 from worker_bridge.router import Router
 from worker_bridge.rtp_observer import AudioLevelObserver, Volume
 
-WINDOW_S = 5.0  # and the worker's longest: with DTX a silent party sends 12 packets in it, and 10 make an average
-STALE_AFTER_S = 1.5 * WINDOW_S  # a level of longer ago says nothing: the party was muted meanwhile, or sent too little
+WINDOW_S = 5.0  # the worker's longest: with DTX a silent party sends 12 packets in it, and an average takes 10
+STALE_AFTER_S = 1.5 * WINDOW_S  # an older level says nothing: the party has muted itself since, or sent too little
 NO_SOUND = -127  # dBov (RFC 6464 §3)
 MOST_PRODUCERS = 100
 AUDIO_LEVEL = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
@@ -26,23 +26,23 @@ logger = logging.getLogger(__name__)
 
 
 class Microphones:
-    """Those of one room. A producer that carries no levels can't be judged, and never counts as dead."""
+    """The microphones of one room. A producer without audio levels can't be judged, and never counts as dead."""
 
     def __init__(self, router: Router, clock: Callable[[], float] = time.monotonic) -> None:
         self._router = router
         self._clock = clock
         self._observer: AudioLevelObserver | None = None
         self._making = asyncio.Lock()
-        self._levels: dict[str, tuple[int, float]] = {}  # by producer: dBov, and when it was told
+        self._levels: dict[str, tuple[int, float]] = {}  # by producer: dBov, and when it came
         self._dead_since: dict[str, float] = {}
 
     @property
     def some_dead(self) -> bool:
-        """Whether any gave no sound when it was last heard of."""
+        """Whether the last level of any microphone was no sound."""
         return bool(self._dead_since)
 
     async def observe(self, producer: Producer) -> None:
-        """Listen to a producer from now on, if that is possible."""
+        """Observe a producer's levels from now on, where it has any."""
         if not carries_levels(producer):
             return
         try:
@@ -50,18 +50,18 @@ class Microphones:
                 observer = self._observer or await self._create_observer()
             await observer.add_producer(producer.id)
         except BridgeError as error:  # the room or the producer closed meanwhile
-            logger.debug("%r is not listened to: %s", producer, error)
+            logger.debug("the levels of %r are not observed: %s", producer, error)
             return
         producer.remove_from_on_close(self._levels)
         producer.remove_from_on_close(self._dead_since)
 
     def level(self, producer_id: str) -> int | None:
-        """The average of the last window in dBov, -127 to 0; None where nothing is known."""
+        """The average level of the last window in dBov, -127 to 0; None where there is none."""
         level, told_at = self._levels.get(producer_id, (0, 0.0))
         return level if self._clock() - told_at < STALE_AFTER_S else None
 
     def dead_since(self, producer_id: str) -> float | None:
-        """Since when (monotonic seconds) there has been no sound for a whole window; None where there has."""
+        """Since when, in monotonic seconds, there has been no sound for a whole window; None where there is sound."""
         return self._dead_since.get(producer_id) if self.level(producer_id) == NO_SOUND else None
 
     async def _create_observer(self) -> AudioLevelObserver:

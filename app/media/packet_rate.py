@@ -1,8 +1,8 @@
-"""How many packets a second a producer receives, from counts that are taken once a second. Costs nothing per packet."""
+"""A producer's packets a second, from counts that are taken once a second. Costs nothing per packet."""
 
 from __future__ import annotations
 
-WINDOW_S = 3.0  # a stalled network that lets everything go at once is no flood
+WINDOW_S = 3.0  # long enough that packets which a stalled network delivers at once are no flood
 
 
 class PacketRate:
@@ -11,8 +11,8 @@ class PacketRate:
     __slots__ = ("_counts",)
 
     def __init__(self, began: float) -> None:
-        """``began``: when nothing was received yet, in monotonic seconds."""
-        self._counts = [(began, 0)]  # a list, which for a few is a tenth of a deque's memory
+        """``began``: a time before the first packet, in monotonic seconds."""
+        self._counts = [(began, 0)]  # a short list takes a tenth of a deque's memory
 
     def after(self, count: int, at: float) -> float | None:
         """Packets a second over the last ``WINDOW_S``, or a little longer, up to this count; None before so long

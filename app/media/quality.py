@@ -1,8 +1,9 @@
-"""How well each party hears the other: loss, jitter and the way there and back, and what the E-model makes of them.
+"""How well each party hears the other: loss, jitter, round trip, and the E-model's estimate from them.
 
-Two networks lie between a mouth and an ear. What the first one loses the worker misses itself; what is missing at the
-end, whichever network lost it, the listener reports (RFC 3550 §6.4), because the numbers of forwarded packets keep
-their gaps. So the two are not added: the report counts, and until it comes, what the worker misses.
+Two networks lie between a speaker and a listener. Packets that the first one loses are missed by the worker. The
+listener reports all that it misses (RFC 3550 §6.4), whichever network lost it, because the sequence numbers of
+forwarded packets keep their gaps. So the two losses are not added: the listener's report counts, and until it comes,
+the worker's own count.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ NOTHING = StreamStats(0, 0, 0.0, None)
 @dataclass(frozen=True, slots=True)
 class Quality:
     """One direction over some time: ``lost`` of the ``expected`` packets; ``round_trip_ms`` is from party to party and
-    back, None where it is not known yet."""
+    back, None while it is not known."""
 
     expected: int
     lost: int
@@ -49,14 +50,14 @@ class Quality:
 
 @dataclass(slots=True)
 class PacketCount:
-    """What one side counted while there was something to hear, whatever streams came and went."""
+    """Packets that one side has counted, over all streams that came and went."""
 
     packets: int = 0
     lost: int = 0
     _last: dict[str, StreamStats] = field(default_factory=dict)
 
     def since(self, stats: Mapping[str, StreamStats]) -> tuple[int, int]:
-        """Packets and losses since the last time; they are not added yet."""
+        """Packets and losses since the last call; ``add`` is what adds them to the sums."""
         packets = lost = 0
         for stream_id, present in stats.items():
             before = self._last.get(stream_id, NOTHING)
@@ -72,7 +73,7 @@ class PacketCount:
 
 @dataclass(slots=True)
 class Mean:
-    """Of whatever was measured each time."""
+    """The mean of what was measured each time."""
 
     total: float = 0.0
     count: int = 0
@@ -126,7 +127,7 @@ class Direction:
 
     @property
     def whole(self) -> Quality | None:
-        """Over the parts of the call so far in which it was heard; None where there was none."""
+        """The quality of all the time in which something was heard; None where there was no such time."""
         jitter_ms = self._jitter.value
         if jitter_ms is None:
             return None
@@ -143,12 +144,12 @@ class CallQuality:
         self._sweeps = 0
 
     def is_due(self) -> bool:
-        """Asked at every sweep: whether this one also asks what the listeners report. Calls take turns by their age."""
+        """Whether this sweep should read the listeners' reports, too. Calls take turns by their age."""
         self._sweeps += 1
         return self._sweeps % LOOK_EVERY == FIRST_LOOK
 
     def measure(self, room: Room) -> Iterator[Quality]:
-        """Take what the sweep has read, and return what each direction was like since the last time."""
+        """Take a sweep's statistics. Returns each direction's quality since the last time."""
         self.note_protocols(room)
         sent: defaultdict[PartyRole, dict[str, StreamStats]] = defaultdict(dict)
         heard: defaultdict[PartyRole, dict[str, StreamStats]] = defaultdict(dict)
@@ -175,14 +176,14 @@ class CallQuality:
 
 
 def losses(received: int, missed: int, reported: int) -> tuple[int, int]:
-    """How many packets the listener should have got, and how many it has not: ``missed`` by the worker, ``reported`` by
-    the listener."""
+    """How many packets the listener should have got, and how many of them are lost: ``missed`` is the worker's count,
+    ``reported`` the listener's."""
     expected = received + max(missed, 0)
     return expected, min(max(missed, reported, 0), expected)
 
 
 def way_ms(stats: Mapping[str, StreamStats]) -> float | None:
-    """To the party and back."""
+    """The round trip to the party and back, in milliseconds."""
     return max((one.round_trip_ms for one in stats.values() if one.round_trip_ms is not None), default=None)
 
 

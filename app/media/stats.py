@@ -1,4 +1,4 @@
-"""What a worker's statistics say of one audio stream, as numbers that can be added and compared."""
+"""A worker's statistics of one audio stream, as numbers that can be added and compared."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Literal, NamedTuple
 from worker_bridge.channel import Body
 
 StreamKind = Literal["RecvStats", "SendStats"]
-CLOCK_PER_MS = 48  # RTP time units: Opus has one clock (RFC 7587 §4.1)
+CLOCK_PER_MS = 48  # RTP time units; Opus has a clock of 48 kHz (RFC 7587 §4.1)
 
 
 class StreamStats(NamedTuple):
     """``packets`` and ``lost`` count from the stream's beginning; ``lost`` falls when a late packet arrives after all.
 
-    ``round_trip_ms`` is to the party and back, None until its first report; a producer's is never known.
+    ``round_trip_ms`` is to the party and back, None until its first report, and always None for a producer.
     """
 
     packets: int

@@ -1,4 +1,4 @@
-"""How much a worker forwards, as the sweeps over its talking calls have counted it."""
+"""How much a worker forwards, as counted by the sweeps over its talking calls."""
 
 from __future__ import annotations
 

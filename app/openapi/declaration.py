@@ -1,7 +1,7 @@
-"""What a handler says of itself for the description of the API: how it answers, how it refuses, what its query holds.
+"""What handlers declare for the API's description: their answers, their refusals and their query parameters.
 
-All else is read where it stands anyway: method and path from the route, the body from ``@body``, the prose from the
-docstring. A declaration is kept beside the handler and changes nothing about how it runs.
+The rest is known already: method and path from the route, the body from ``@body``, the text from the docstring. A
+declaration does not change how a handler runs.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from schemas.base import Answer as AnswerBody
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 Content = type[AnswerBody] | tuple[str, ...] | None
-"""A body in JSON by its Struct, another one by its media types, or none."""
+"""A JSON body, by its Struct; another body, by its media types; or no body."""
 
 Refusal = type[Exception] | Exception | Answer
-"""An error that the table of ``app.errors`` answers; an instance where its answer has a message of its own."""
+"""An error with an answer in the table of ``app.errors``; an instance where its answer depends on it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One name of a query or a path, as the wire spells it."""
+    """A parameter of a query or a path, in the wire's spelling."""
 
     name: str
     kind: Any  # the type of its value, with its limits
@@ -42,9 +42,10 @@ class Declaration:
 def answers(
     by_status: Mapping[int, Content], *refusals: Refusal, query: tuple[Parameter, ...] = ()
 ) -> Callable[[Handler], Handler]:
-    """Declare a handler's answers by status, and what else it raises than every handler of its kind does.
+    """Declare a handler's answers by status, and its own refusals.
 
-    Not to be named: what the middleware and ``@body`` refuse, FORBIDDEN of the admins' endpoints, and 500.
+    Left out, because they are the same everywhere: what the middleware and ``@body`` refuse, FORBIDDEN of endpoints for
+    admins, and 500.
     """
 
     def declare(handler: Handler) -> Handler:
@@ -55,6 +56,6 @@ def answers(
 
 
 def declaration_of(handler: object) -> Declaration | None:
-    """What ``@answers`` left at a handler."""
+    """What ``@answers`` declared of a handler."""
     found: Declaration | None = getattr(handler, "declaration", None)
     return found

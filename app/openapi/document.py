@@ -1,7 +1,7 @@
 """The REST interface as an OpenAPI 3.1 document, made of the application's routes and the schemas of the bodies.
 
-apispec collects and links the parts; what a schema looks like in JSON Schema is said by ``schemas.described``, once for
-this document and for the WebSocket's. A route that declares nothing is left out, and a test finds it.
+apispec collects and links the parts; ``schemas.described`` turns schemas into JSON Schema, for this document and for
+the WebSocket's. A route without a declaration is left out; a test finds such routes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Json = dict[str, Any]
 
 
 class Document:
-    """The description of one application, made when it is first asked for."""
+    """The description of one application, made at the first request for it."""
 
     def __init__(self, router: web.UrlDispatcher) -> None:
         self._router = router
@@ -60,7 +60,7 @@ def document(router: web.UrlDispatcher) -> Json:
 
 
 def operations(router: web.UrlDispatcher) -> Iterator[Operation]:
-    """Every route that declares what it answers. HEAD goes without saying wherever there is GET (RFC 9110 §9.3.2)."""
+    """All routes with a declaration. HEAD is left out: it is there wherever GET is (RFC 9110 §9.3.2)."""
     for route in router.routes():
         declaration = declaration_of(route.handler)
         if declaration is not None and route.resource is not None and route.method != "HEAD":

@@ -1,4 +1,4 @@
-"""The call that the examples are about: alice calls hana. Who and what is in it, and how it goes."""
+"""The call that all examples are taken from, alice's call to hana: its ids, its times and its figures."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ from worker_bridge.rtp import (
 )
 
 PROBLEM: Final = Problem("rtpParameters.codecs.0.payloadType", "must be 0 to 127")
-"""Of a body that is refused."""
+"""A problem in a body that is refused."""
 
 _ICE = IceParameters("2qwwnlrn7yoqe5fafjx646p40afvzfmr", "0c2fuax8orlsx7shbsikewarqipzb16d")
 _CAPABILITIES = Capabilities(capabilities_of({"audio"}))

@@ -1,4 +1,4 @@
-"""One endpoint of the OpenAPI document: what its route, its decorators and its docstring say, put together."""
+"""One endpoint of the OpenAPI document, made from its route, its decorators and its docstring."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Operation:
         return body_of(self.handler)
 
     def schemas(self) -> Iterator[type[Body | Answer]]:
-        """Of its body and its answers."""
+        """The schemas of its body and its answers."""
         if self.body is not None:
             yield self.body
         yield from (one for one in self.declaration.answers.values() if isinstance(one, type))
@@ -85,7 +85,7 @@ class Operation:
         return {"required": not self.body.empty_body, "content": {JSON: content}}
 
     def responses(self) -> Json:
-        """By status. What is refused alike everywhere is a reference."""
+        """The responses by status. Refusals that are the same everywhere are references."""
         by_status: defaultdict[int, list[Refusal]] = defaultdict(list)
         for refusal in self.refusals():
             by_status[answer_of(refusal).status].append(refusal)
@@ -97,7 +97,7 @@ class Operation:
         return answers | described
 
     def refusals(self) -> Iterator[Refusal]:
-        """What the handler raises, and what is refused around it."""
+        """What the handler raises, and what the middleware and ``@body`` refuse."""
         yield from self.declaration.refusals
         if not is_public(self.handler):
             yield from (Unauthorized, RateLimited)
@@ -113,7 +113,7 @@ class Operation:
 
 
 def prose(docstring: str) -> tuple[str, str]:
-    """A docstring's first sentence, without its dot, and the rest."""
+    """A docstring's first sentence, without its full stop, and the rest."""
     first, *rest = docstring.replace("``", "`").split("\n\n")
     summary, *more = SENTENCE.split(" ".join(first.split()), maxsplit=1)
     return summary.removesuffix("."), "\n\n".join((*more, *rest))

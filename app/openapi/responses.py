@@ -1,7 +1,6 @@
-"""Responses of the OpenAPI document: what is answered with a body of ours, and what is refused with the one error body.
+"""Responses of the OpenAPI document: answers, and refusals, which all have the same error body.
 
-A refusal's code stands in the response's schema as well, so that a client, or a test, can tell a code that was
-promised from one that was not.
+The schema of a refusal lists its codes, so that a client or a test can see whether a code was promised.
 """
 
 from __future__ import annotations
@@ -39,10 +38,10 @@ EVERYWHERE: Final[tuple[Refusal, ...]] = (
     RateLimited,
     INTERNAL_ERROR,
 )
-"""Each alone at its status, and the same wherever it comes: described once."""
+"""Refusals that are alone at their status and the same everywhere: described once."""
 
 USUAL: Final = frozenset((*ANSWERS.values(), INTERNAL_ERROR))
-"""Answers whose examples stand once, under their codes."""
+"""Answers whose examples are shared, under their codes."""
 
 HEADERS: Final[Mapping[int, Mapping[str, Json]]] = {
     401: {"WWW-Authenticate": {"description": "`Bearer`, with `error` where a token was given (RFC 6750 §3)"}},
@@ -54,7 +53,7 @@ HEADERS: Final[Mapping[int, Mapping[str, Json]]] = {
 
 
 def answered(status: int, content: Content) -> Json:
-    """The response of an endpoint that did what it was asked, or that tells its state."""
+    """The response of a status that is no refusal."""
     response: Json = {"description": HTTPStatus(status).phrase}
     if isinstance(content, tuple):
         free = {media: {"schema": {"type": "object" if media == JSON else "string"}} for media in content}
@@ -65,7 +64,7 @@ def answered(status: int, content: Content) -> Json:
 
 
 def refused(refusals: Iterable[Refusal]) -> Json:
-    """The response of one status, for all that is refused with it."""
+    """The response of one status, for all refusals that have it."""
     answers = {answer_of(refusal): meaning_of(refusal) for refusal in refusals}
     codes = sorted({answer.code for answer in answers})
     body = {
@@ -91,12 +90,12 @@ def answer_of(refusal: Refusal) -> Answer:
 
 
 def answer_of_type(error: type[Exception]) -> Answer:
-    """Of a subclass the answer is its base's, as in ``answer_to``."""
+    """The answer to an error's type; that of its base where it has none, as in ``answer_to``."""
     return next(ANSWERS[kind] for kind in error.__mro__ if kind in ANSWERS)
 
 
 def meaning_of(refusal: Refusal) -> str:
-    """The first clause of what the error's class says of itself; the status' name where there is no class."""
+    """The first clause of the error class's docstring; the status's name where there is no class."""
     if isinstance(refusal, Answer):
         return HTTPStatus(refusal.status).phrase
     kind = refusal if isinstance(refusal, type) else type(refusal)

@@ -1,5 +1,4 @@
-"""What the OpenAPI document says in words, apart from what stands at the handlers: its introduction, tags, parameters
-of paths."""
+"""The texts of the OpenAPI document that are no docstrings of handlers: introduction, tags and path parameters."""
 
 from __future__ import annotations
 
@@ -11,7 +10,7 @@ from app.openapi.example_call import CALL_ID, CONSUMER_ID, PRODUCER_ID, TRANSPOR
 from schemas.types import CallId, Name, Uuid, Word
 
 TITLE: Final = "voiceplane"
-VERSION: Final = "1.0.0"  # of this interface; a client needs to know of it when its first number changes
+VERSION: Final = "1.0.0"  # of this interface; a client breaks only where its first number changes
 
 INTRODUCTION: Final = """\
 Paid voice calls. The *user* calls and pays, the *otomo* is called and never pays; either is a *party*. A call has a
@@ -61,7 +60,7 @@ TAGS: Final[Mapping[str, Tag]] = {
     "demo": Tag("Demo", "A page of two windows that call each other; there where the setting `DEMO` has it on."),
     "": Tag("Documents", "What describes this interface, and pages for people; no token is asked."),
 }
-"""By the first step of a path; what begins with none of them is under the last one."""
+"""Tags by the first segment of a path; a path with any other segment has the last tag."""
 
 PATH_PARAMETERS: Final[Mapping[str, Parameter]] = {
     "call_id": Parameter("callId", CallId, "the call", CALL_ID),
@@ -73,7 +72,7 @@ PATH_PARAMETERS: Final[Mapping[str, Parameter]] = {
     "otomo_id": Parameter("otomoId", Name, "the otomo", "hana"),
     "version": Parameter("version", Word, "what its content is called, as in `Content-Location`", "4230f1a440447a8b"),
 }
-"""By their names in the routes."""
+"""Path parameters, by their names in the routes."""
 
 
 def tag_of(path: str) -> Tag:

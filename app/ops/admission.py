@@ -1,6 +1,6 @@
-"""Whether the node takes a new call now, and on which worker the call's room goes. Both are asked at each call.
+"""Decides for each new call whether the node takes it, and which worker gets its room.
 
-What fails health for want of descriptors is refused here, too: a call that is begun then could have no media.
+Where health fails for lack of descriptors, calls are refused here, too: they could have no media.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from app.ops.sampler import Sampler
 from worker_bridge.errors import WorkerGone
 from worker_bridge.pool import Pool, Slot
 
-ROOMS_FULL = 250  # what is published for one core of this engine
+ROOMS_FULL = 250  # rooms: the capacity that mediasoup publishes for one core
 
 
 class Admission:
-    """``limit`` is the stress above which calls are refused; 0 refuses none for it."""
+    """``limit`` is the stress above which calls are refused; 0 is no limit."""
 
     def __init__(self, drain: Drain, sampler: Sampler, pool: Pool, limit: float) -> None:
         self._drain = drain
@@ -28,7 +28,7 @@ class Admission:
         self._limit = limit
 
     def check(self) -> None:
-        """Raises Draining, Overloaded where no call may begin."""
+        """Raises Draining or Overloaded where no call may begin."""
         if self.draining is not None:
             raise Draining(self.draining)
         why = self.full or self.short
@@ -37,7 +37,7 @@ class Admission:
 
     @property
     def draining(self) -> str | None:
-        """What is said of it, while the node drains."""
+        """The sentence about draining, while the node drains; else None."""
         return "no new calls are taken" if self._drain.active else None
 
     @property
@@ -50,7 +50,8 @@ class Admission:
 
     @property
     def short(self) -> str | None:
-        """What is said where descriptors run short, the node's own or those of all workers that are up; else None."""
+        """The sentence about a shortage of descriptors, the node's own or that of all workers that are up; else
+        None."""
         own = shortage_of(os.getpid())
         if own is not None:
             return own
@@ -59,7 +60,7 @@ class Admission:
 
 
 class Placement:
-    """A room goes to the least stressed of the workers that are proven to forward and have descriptors left."""
+    """Chooses the least stressed of the workers that forward, by their last probe, and have descriptors left."""
 
     def __init__(self, pool: Pool, sampler: Sampler, forwarding: ForwardingProbe) -> None:
         self._pool = pool
@@ -67,7 +68,9 @@ class Placement:
         self._forwarding = forwarding
 
     def place(self) -> Slot:
-        """Raises WorkerGone where no worker is up. One that failed its probe is better than none."""
+        """The slot for the next room. A worker that failed its probe is better than none.
+
+        Raises WorkerGone where no worker is up."""
         up = [slot for slot in self._pool.slots if slot.worker is not None]
         if not up:
             raise WorkerGone("no worker is up")
@@ -77,8 +80,8 @@ class Placement:
         return not self._forwarding.failed(slot) and (slot.worker is None or shortage_of(slot.worker.pid) is None)
 
     def _rank(self, slot: Slot) -> tuple[float, int]:
-        """The stress that is measured, or the one that its rooms will come to, where that is more: rooms of a burst
-        are not felt yet, and must not all go to one worker. Among equals, the fewest rooms."""
+        """The measured stress, or the one that its rooms will lead to, where that is more: the rooms of a burst are not
+        measurable yet, and must not all go to one worker. Among equals, the fewest rooms."""
         rooms = slot.worker.load if slot.worker is not None else 0
         vitals = self._sampler.vitals_in(slot)
         measured = vitals.stress.value if vitals is not None else 0.0

@@ -1,7 +1,7 @@
-"""One question about a part of the node, asked once at a time, and never waited for without end.
+"""A health check of one part of the node: it runs once at a time, and ends within a bound.
 
-Whoever asks while it is under way gets the same answer, and so does whoever asks a moment later: health has no
-token, and must cost little however often it is asked.
+All who ask while it runs, and for a moment after it, get the same result: health needs no token, and must cost little
+however often it is asked.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from app.tasks import Tasks
 from worker_bridge.errors import BridgeError
 
 ANSWER_WITHIN_S = 1.0
-GIVING_UP_S = 0.2  # for a question that was cancelled to clean up; after that it is not waited for
+GIVING_UP_S = 0.2  # for a cancelled check to clean up; it is not waited for any longer
 GOOD_FOR_S = 0.2
 
 
 class CheckFailed(Exception):
-    """The answer is no; the text says why."""
+    """The part is not well; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """``ms`` is what the answer took, ``problem`` what is wrong."""
+    """``ms`` is how long the check took, ``problem`` what is wrong, None where nothing is."""
 
     name: str
     ms: float
@@ -38,7 +38,7 @@ class CheckResult:
 
 
 class Check:
-    """``question`` raises what is wrong: CheckFailed, or an error of the ledger or of the bridge."""
+    """``question`` raises what is wrong: CheckFailed, or an error of the ledger or of ``worker_bridge``."""
 
     def __init__(self, name: str, question: Callable[[], Awaitable[None]], tasks: Tasks) -> None:
         self.name = name
@@ -48,7 +48,7 @@ class Check:
         self._asked_at = 0.0
 
     async def answer(self) -> CheckResult:
-        """Within little more than a second. Raises nothing."""
+        """The result, within little more than a second. Raises nothing."""
         if self._asked is None or (self._asked.done() and time.monotonic() > self._asked_at + GOOD_FOR_S):
             self._asked_at = time.monotonic()
             self._asked = self._tasks.start(self._ask(), f"{self.name} is asked")

@@ -1,6 +1,6 @@
-"""The node on its way out: no new calls, and those that live end by themselves, at a deadline, or at once.
+"""Draining: the node takes no new calls, and its live calls end by themselves, at a deadline, or at once.
 
-Their parties hear of a deadline as soon as there is one, and of it being taken back.
+Parties are told of a deadline as soon as there is one, and when it is taken back.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ logger = logging.getLogger(__name__)
 
 
 class Drain:
-    """``mode`` is None while the node takes calls. ``wait`` lets every call go on; ``end`` ends at once those that
-    nobody talks in yet, and the others too where there is no deadline. What is left at the deadline is ended."""
+    """``mode`` is None while the node takes calls. ``wait`` lets every call go on; ``end`` ends at once the calls that
+    are not talking yet, and the others too where there is no deadline. At the deadline, all are ended."""
 
     def __init__(self, registry: Registry, lifecycle: Lifecycle, journal: Journal) -> None:
         self.mode: DrainMode | None = None
@@ -42,7 +42,7 @@ class Drain:
         self._told: dict[str, Moment] = {}  # the deadline that a call's parties know, by call
         self._tasks = Tasks()
         self._running: asyncio.Task[None] | None = None
-        self._freed = asyncio.Event()  # somebody is in no call any more
+        self._freed = asyncio.Event()  # set when somebody's last call has ended
         registry.on_busy(lambda _, busy: None if busy else self._freed.set())
 
     @property
@@ -54,7 +54,8 @@ class Drain:
         return len(self._registry)
 
     def begin(self, mode: DrainMode = "wait", deadline_s: float | None = None, *, final: bool = False) -> None:
-        """Drain; where it drains already, by these words from now on. A ``final`` drain, of a node that stops, stays.
+        """Drain, or change the mode and deadline of the drain under way. A ``final`` drain, of a node that stops, can't
+        be changed.
 
         :param deadline_s: seconds from now.
         Raises Draining where a final one is under way.
@@ -67,22 +68,21 @@ class Drain:
         self._running = self._tasks.start(self._run(mode, self.deadline), "drain")
 
     def take_back(self) -> None:
-        """Take calls again; what is ending ends all the same. Raises Draining where the drain is final."""
+        """Take calls again; calls that are ending end all the same. Raises Draining where the drain is final."""
         self._halt()
         if self.active:
-            logger.info("draining no more: calls are taken again")
+            logger.info("the drain was taken back: new calls are accepted")
         self.mode = self.deadline = None
         self._announce()
 
     def refuse_calls(self) -> None:
-        """The node stops: whatever was asked of the drain, no call begins any more. Somebody else ends those that
-        live."""
+        """Take no calls any more, for good, because the node stops. The caller ends the live ones."""
         self.mode, self._final = self.mode or "end", True
 
     async def leave(self, within_s: float, cut_short: Coroutine[Any, Any, object]) -> None:
         """Make room for another process: drain for good; what is left goes on there.
 
-        Returns when no call is left, the time is over, or ``cut_short`` has returned.
+        Returns when no call is left, ``within_s`` is over, or ``cut_short`` is done.
         """
         self.leaving = True
         self.begin("wait", final=True)
@@ -124,7 +124,8 @@ class Drain:
                 self._lifecycle.end_for(call, EndReason.SYSTEM_ERROR, "the node is drained")
 
     def _announce(self) -> None:
-        """Tell the deadline to whoever was told another one, or none. A call is told of it once it is stored."""
+        """Tell the deadline to the parties of all calls that know another one, or none; of a call that is not stored
+        yet, later."""
         told: dict[str, Moment] = {}
         for call in self._registry:
             if call.live and call.state is not CallState.REQUESTING:

@@ -1,4 +1,4 @@
-"""Which workers are proven to forward: each when it comes up, then once a minute, sooner after a failure."""
+"""Probes whether workers forward: each one when it comes up, then once a minute, sooner after a failure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ProbeOutcome:
-    """``problem`` is None where a packet came through; ``seconds`` is then what it took, else how long we tried."""
+    """``problem`` is None where a packet came through; ``seconds`` is how long that took, or how long it was tried."""
 
     at: Moment
     seconds: float
@@ -36,7 +36,7 @@ class ProbeOutcome:
 
     @property
     def due_at(self) -> float:
-        """When the next one is due, in monotonic seconds."""
+        """When the next probe is due, in monotonic seconds."""
         return self.at.monotonic + (PROBE_EVERY_S if self.ok else AGAIN_AFTER_S)
 
     def result(self) -> ProbeResult:
@@ -53,7 +53,7 @@ class ForwardingProbe:
         pool.on_worker_up(lambda _: self._came_up.set())
 
     def outcome(self, slot: Slot) -> ProbeOutcome | None:
-        """Of the worker that is in the slot now; None until it is proven or has failed."""
+        """The outcome for the worker that is in the slot now; None before its first probe has ended."""
         worker, outcome = self._outcomes.get(slot.index, (None, None))
         return outcome if worker is slot.worker else None
 
@@ -88,7 +88,7 @@ class ForwardingProbe:
         except ProbeFailed as error:
             seconds, problem = time.monotonic() - began.monotonic, str(error)
         if worker.closed:
-            return  # whose death says more than that
+            return  # it died, which the pool reports
         if problem is not None:
             logger.error("worker %d does not forward: %s", slot.index, problem)
         elif self.failed(slot):

@@ -1,6 +1,6 @@
-"""What Prometheus is told of the moment: how many calls, sockets and workers there are, and what the workers use.
+"""Prometheus' gauges: how many calls, sockets and workers there are now, and what the workers use.
 
-Read on the event loop, where nothing moves meanwhile, and handed out from whatever thread writes the text.
+They are read on the event loop, where nothing changes meanwhile, and given to the thread that writes the text.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from worker_bridge.pool import Pool
 
 
 class Gauges(Collector):
-    """``read`` reads the node, ``collect`` gives out what was read last."""
+    """``read`` takes the node's numbers, ``collect`` returns those that were taken last."""
 
     def __init__(
         self,

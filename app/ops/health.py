@@ -1,8 +1,8 @@
-"""Can the node take calls? Every part that a call needs is asked at once, and says what is wrong with it.
+"""Whether the node can take calls: every part that a call needs is checked, all at the same time.
 
-Of the database two answers count: to a query that writes nothing, and that a writer gets its turn, without which no
-call can be stored. Of the workers one is enough. Stress fails nothing: a full node refuses calls one by one. Where
-descriptors run short, health and admission say the same.
+The database is checked twice: that a query is answered, and that a writer gets its turn, without which no call can be
+stored. One good worker is enough. Stress is no failure: a full node refuses calls one by one. About a shortage of
+descriptors, health and admission say the same.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from worker_bridge.pool import Pool, Slot
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """``needed`` are the parts of which each has to be well; of ``workers``, which are by slot, one has to be."""
+    """Each part in ``needed`` has to be well, and one of ``workers``, which are by slot."""
 
     needed: tuple[CheckResult, ...]
     workers: tuple[CheckResult, ...]
@@ -40,7 +40,7 @@ class Report:
 
 
 class Health:
-    """``tasks`` owns the questions that are under way."""
+    """``tasks`` owns the checks that are under way."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class Health:
         self._workers = tuple(Check(f"worker {slot.index}", partial(self._ask, slot), tasks) for slot in pool.slots)
 
     async def report(self) -> Report:
-        """Within little more than a second, whatever hangs."""
+        """All results, within little more than a second, whatever hangs."""
         asked = zip(self._pool.slots, self._workers, strict=True)
         needed, workers = await asyncio.gather(
             together(check.answer() for check in self._needed),
@@ -75,13 +75,13 @@ class Health:
         return Report(needed, workers, CheckResult("draining", ms, draining), CheckResult("stress", ms, full))
 
     async def _check(self, slot: Slot, check: Check) -> CheckResult:
-        """A worker that is known to be gone is not asked, and its answer of a moment ago does not count any more."""
+        """Check a worker. One that is known to be gone is not asked, nor does its last result count."""
         if slot.worker is None:
             return CheckResult(check.name, 0.0, slot.failure or "it is starting")
         return await check.answer()
 
     async def _ask(self, slot: Slot) -> None:
-        """It answers, it has sockets left, and it is not known to forward nothing."""
+        """Raises CheckFailed where it does not answer, has no descriptors left, or failed its last probe."""
         if slot.worker is None:
             raise WorkerGone(slot.failure or "it is starting")
         await slot.worker.get_resource_usage()
@@ -96,13 +96,13 @@ async def together(asked: Iterable[Awaitable[CheckResult]]) -> tuple[CheckResult
 
 
 async def require_places(connections: Connections) -> None:
-    """Raises CheckFailed where the next client could not be let in, or only just."""
+    """Raises CheckFailed where there is no place, or hardly one, for the next client's connection."""
     if connections.few_left:
         raise CheckFailed(f"{len(connections)} of {connections.most} connections are open, and hardly one is idle")
 
 
 async def require_descriptors(pid: int) -> None:
-    """Raises CheckFailed where the process has hardly any left."""
+    """Raises CheckFailed where the process has hardly any descriptor left."""
     shortage = shortage_of(pid)
     if shortage is not None:
         raise CheckFailed(shortage)

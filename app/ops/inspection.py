@@ -22,12 +22,12 @@ ANSWER_WITHIN_S = 1.0
 CLOCK_PER_MS = {"AUDIO": 48, "VIDEO": 90}  # RTP time units (RFC 7587 §4.1; RFC 7741 §4.1, RFC 6184 §8.2.1)
 
 Answers = Mapping[str, Body]
-"""What the worker said of each object, by its id; of those that it did not answer for, nothing."""
+"""The worker's answers by the object's id; objects without an answer are left out."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """The numbers of one producer or consumer, all its streams together. None where the worker said nothing."""
+    """The numbers of one producer or consumer, all its streams together; None where the worker did not answer."""
 
     packets: int | None = None
     bytes: int | None = None
@@ -40,7 +40,8 @@ class Stream:
 
 
 async def inspect_call(call: LiveCall, hub: Hub) -> Live:
-    """What the worker knows is None where it does not answer in time; what the node knows is always there."""
+    """A live call's room. Fields that the worker knows are None where it does not answer in time; the rest is always
+    there."""
     room = call.room
     answers = await ask(room) if room is not None else {}
     parties = tuple(party(call, role, hub, answers) for role in call.liveness)
@@ -48,7 +49,7 @@ async def inspect_call(call: LiveCall, hub: Hub) -> Live:
 
 
 async def ask(room: Room) -> Answers:
-    """Of everything in the room, in one write."""
+    """Ask the worker for the statistics of everything in the room, in one write."""
     asked = [
         *(("TRANSPORT_GET_STATS", object_id) for object_id in room.transports),
         *(("PRODUCER_GET_STATS", object_id) for object_id in room.producers),

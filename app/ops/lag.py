@@ -1,4 +1,4 @@
-"""How late the event loop is: a timer that falls due four times a second, and by how much each turn missed it."""
+"""The event loop's lag: how late a timer runs that is due four times a second."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections import deque
 from collections.abc import Callable
 
 LOOK_EVERY_S = 0.25
-LATELY = 4  # looks: a second
-LOOKS = 20  # that are kept: five seconds
+LATELY = 4  # measurements: a second
+LOOKS = 20  # measurements that are kept: five seconds
 
 
 class LoopLag:
@@ -21,7 +21,7 @@ class LoopLag:
         self._listeners: list[Callable[[float], None]] = []
 
     def on_measured(self, listener: Callable[[float], None]) -> None:
-        """Call ``listener(seconds)`` at every measurement with how late it was."""
+        """Call ``listener(lag_s)`` at every measurement."""
         self._listeners.append(listener)
 
     async def run(self) -> None:
@@ -36,11 +36,11 @@ class LoopLag:
 
     @property
     def worst_ms(self) -> float:
-        """The worst of the last second, a measurement that is still overdue included."""
+        """The worst lag of the last second, that of a timer that is still overdue included."""
         overdue = 0.0 if self._due is None else time.monotonic() - self._due
         return 1000 * max([overdue, 0.0, *list(self._late_s)[-LATELY:]])
 
     @property
     def mean_ms(self) -> float:
-        """Over the last five seconds: what every turn is late by, not one."""
+        """The mean lag of the last five seconds, to which one late turn adds little."""
         return 1000 * sum(self._late_s) / len(self._late_s) if self._late_s else 0.0

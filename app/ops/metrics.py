@@ -1,8 +1,8 @@
-"""What Prometheus counts: each thing as it happens, told by hooks whose owners know nothing of Prometheus.
+"""Prometheus' counters and histograms, filled by hooks whose owners know nothing of Prometheus.
 
 Names and units are Prometheus' own: base units, ``_total`` for what only rises. A label takes its values from our own
-tables (routes, commands, reasons, methods of the worker), never from what a client sends. What stands in the node at
-the moment of asking, such as how many calls there are, is in ``gauges.py``.
+tables (routes, commands, reasons, methods of the worker), never from what a client sends. What is read at the
+moment of asking, such as how many calls there are, is in ``gauges.py``.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from worker_bridge.pool import Pool, Slot
 
 PREFIX = "voiceplane"
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-UPGRADED = 101  # a WebSocket's request lasts as long as its socket, which is no latency
+UPGRADED = 101  # a WebSocket's request lasts as long as the socket: that is no latency
 
-OPERATIONS = {"_answer": "ping"}  # as the ledger's methods are called
+OPERATIONS = {"_answer": "ping"}  # names for methods of the ledger that have none of their own
 
-# Seconds, about three to a decade: where a healthy node is, where users notice, and where it is too late.
+# Seconds, about three a decade: from where a healthy node is to where users have given up.
 FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 REQUEST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
 SET_UP = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 30.0)
@@ -67,7 +67,7 @@ class Metrics:
         )
         self._events = self._counter("websocket_events", "Events handed to sockets, once per socket.", "type")
         self._ended = self._counter("calls_ended", "Calls that ended and are stored.", "reason")
-        for reason in EndReason:  # a rate needs the 0 before the first 1
+        for reason in EndReason:  # so that a rate sees the step from 0 to 1
             self._ended.labels(reason)
         self._set_up_seconds = self._histogram(
             "call_setup_seconds", "From a call's making, ringing included, to its first transport.", SET_UP
@@ -107,7 +107,7 @@ class Metrics:
 
     @classmethod
     def made(cls) -> Metrics:
-        """With the process' own numbers beside ours."""
+        """With prometheus-client's numbers of the process beside ours."""
         without_times_of_creation()  # type: ignore[no-untyped-call]
         registry = CollectorRegistry()
         ProcessCollector(registry=registry)
@@ -135,7 +135,7 @@ class Metrics:
         pool.on_worker_up(self._watch_worker)
 
     def request_answered(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Clients make methods and routes up: those go under one label."""
+        """Count an answer. Unknown methods and routes, which clients can make up, share one label."""
         labels = (method if method in METHODS else "other", route or "unmatched", status)
         times = self._http.known.get(labels) or self._http.of(*labels)
         if status == UPGRADED:

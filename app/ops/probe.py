@@ -1,6 +1,6 @@
-"""The proof that a worker forwards: one RTP packet in over a plain transport, and seen to come out of another.
+"""A probe of one worker: does an RTP packet that goes in by a plain transport come out by another one?
 
-Everything is made for the proof and closed after it. The sockets are on loopback, wherever media listens.
+Everything is made for the probe and closed after it. The sockets are on loopback, wherever media listens.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from worker_bridge.rtp import RtcpParameters, RtpCodecParameters, RtpEncodingPar
 from worker_bridge.worker import Worker
 
 PROVEN_WITHIN_S = 2.0
-SEND_EVERY_S = 0.2  # again, until it comes: a socket whose buffer is full loses a packet even on loopback
+SEND_EVERY_S = 0.2  # until one comes: a socket whose buffer is full loses packets even on loopback
 HERE = ListenInfo("udp", "127.0.0.1")
 OPUS = RtpCodecParameters("audio/opus", 111, 48000, 2)
 HEADER = struct.Struct("!BBHII")  # RFC 3550 §5.1: version 2, payload type, sequence number, time, SSRC
@@ -31,7 +31,7 @@ class ProbeFailed(Exception):
 
 
 class Echo(asyncio.DatagramProtocol):
-    """Our end of both transports: ``heard`` is done when what we sent has come back."""
+    """The socket at the far end of both transports; ``heard`` is done when the packet has come back."""
 
     def __init__(self, payload: bytes) -> None:
         self.heard: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -43,7 +43,7 @@ class Echo(asyncio.DatagramProtocol):
 
 
 async def probe_forwarding(worker: Worker) -> float:
-    """The seconds that a packet took through the worker. Raises ProbeFailed where none came out in time."""
+    """How many seconds a packet took through the worker. Raises ProbeFailed where none came out in time."""
     try:
         async with asyncio.timeout(PROVEN_WITHIN_S):
             router = await worker.create_router(codecs_of({"audio"}))
@@ -58,7 +58,7 @@ async def probe_forwarding(worker: Worker) -> float:
 
 
 async def forwarded(router: Router) -> float:
-    """The seconds from a packet's way into the router to its way out."""
+    """Send packets until one comes back. Returns the seconds that it was under way."""
     payload = secrets.token_bytes(20)
     loop = asyncio.get_running_loop()
     socket, echo = await loop.create_datagram_endpoint(lambda: Echo(payload), local_addr=(HERE.ip, 0))
@@ -80,7 +80,7 @@ async def forwarded(router: Router) -> float:
 
 
 async def to_us(router: Router, socket: asyncio.DatagramTransport) -> PlainTransport:
-    """A transport whose far end is our socket."""
+    """A plain transport whose far end is our socket."""
     transport = await router.create_plain_transport(HERE)
     await transport.connect(ip=HERE.ip, port=socket.get_extra_info("sockname")[1])
     return transport

@@ -1,4 +1,4 @@
-"""The node's pulse: once a second it looks at the workers and at itself, and keeps an hour of what it saw."""
+"""Samples the workers and the node itself once a second, and keeps an hour of samples."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ UPGRADED = 101  # a WebSocket's request lasts as long as its socket
 
 
 class Sampler:
-    """Looks while ``run`` runs."""
+    """Takes samples while ``run`` runs."""
 
     def __init__(
         self, pool: Pool, registry: Registry, traffic_of: Callable[[Channel], Traffic], sockets: Callable[[], int]
@@ -42,14 +42,14 @@ class Sampler:
 
     @property
     def stress(self) -> Stress:
-        """Of the node, now."""
+        """The node's stress now."""
         return of_node((vitals.stress for vitals in self.up()), self.lag.mean_ms)
 
     def up(self) -> list[Vitals]:
         return [vitals for vitals in self._vitals.values() if not vitals.worker.closed]
 
     def vitals_in(self, slot: Slot) -> Vitals | None:
-        """Of the worker that is in the slot now, where one is."""
+        """The vitals of the worker that is in the slot now; None where there is none."""
         vitals = self._vitals.get(slot.index)
         return vitals if vitals is not None and vitals.worker is slot.worker else None
 
@@ -99,7 +99,7 @@ class Sampler:
 
 
 def loss_percent(up: list[Vitals]) -> float | None:
-    """Of what listeners should have got; None where nothing was learned. A packet that comes late was not lost, which
-    may be learned afterwards."""
+    """Packets lost, of those that listeners should have got; None where nothing was counted. A late packet counts as
+    lost until it comes."""
     expected = sum(one.expected for one in up)
     return max(0.0, 100 * sum(one.lost for one in up) / expected) if expected > 0 else None

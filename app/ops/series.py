@@ -10,7 +10,7 @@ from schemas.node import MAX_SAMPLES, Sample, SampleSeries
 
 STEP_S = 5
 AT_THE_END = frozenset({"at", "calls", "talking", "sockets"})
-WORST = frozenset({"loop_lag_ms", "http_p95_ms"})  # of the rest the mean
+WORST = frozenset({"loop_lag_ms", "http_p95_ms"})  # of a step; of all other names, the mean
 
 
 class Series:
@@ -25,7 +25,7 @@ class Series:
         return tuple(self._steps)
 
     def add(self, second: Sample) -> None:
-        """The next second; each fifth closes a step."""
+        """Add the next second's values; each fifth one closes a step."""
         self._open.append(second)
         if len(self._open) == STEP_S:
             self._steps.append(step_of(self._open))

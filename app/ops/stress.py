@@ -1,7 +1,7 @@
 """How full a node is, as one number: 0 is idle, and 1.0 is as much as it should ever carry.
 
-A worker is as stressed as the worse of its CPU and its packets. A new call goes to the least stressed worker, so the
-node's workers are full when that one is; and the node is full when they are, or when its own loop can't keep up.
+A worker's stress is that of its CPU or of its packets, whichever is higher. A new call goes to the least stressed
+worker, so that one's stress is the workers'; the node's is theirs or that of its own event loop, whichever is higher.
 """
 
 from __future__ import annotations
@@ -9,15 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-CPU_FULL_PERCENT = 90.0  # of one core: a worker is one thread, and with less to spare it forwards late
-PACKETS_FULL = (
-    50_000.0  # forwarded a second by one worker: 500 two-party calls, twice what is published for this engine
-)
-LAG_FULL_MS = 100.0  # on the average of five seconds: within that, a first packet has to have been told
+CPU_FULL_PERCENT = 90.0  # of one core: a worker is one thread, and above that it forwards late
+PACKETS_FULL = 50_000.0  # a second, forwarded by one worker: 500 two-party calls, twice what mediasoup publishes
+LAG_FULL_MS = 100.0  # on the average of five seconds: ``call_connected`` has to be out within that time
 
 
 class Stress(NamedTuple):
-    """``cause`` is what there is least left of, for people."""
+    """``cause`` names what there is least left of, for people."""
 
     value: float
     cause: str
@@ -32,6 +30,7 @@ def of_worker(cpu_percent: float, packets_out: float) -> Stress:
 
 
 def of_node(workers: Iterable[Stress], lag_ms: float) -> Stress:
-    """By the workers that are up; where none is, by the loop alone: that no worker is up is said elsewhere."""
+    """The node's stress, from that of the workers that are up; where none is, from the loop's alone (health says
+    so)."""
     loop = Stress(lag_ms / LAG_FULL_MS, f"the event loop is {lag_ms:.0f} ms late")
     return max(loop, min(workers, default=loop))

@@ -1,7 +1,7 @@
 """Counting and timing on paths that are taken thousands of times a second.
 
-prometheus-client takes two locks to note one duration. Here everything is noted on the loop's thread: an addition and
-a look into a short list. What was noted becomes a counter and a histogram when somebody asks.
+prometheus-client takes two locks to record one duration. Here all is recorded on the loop's thread, by an addition and
+a search in a short list, and becomes a counter and a histogram when Prometheus asks.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ Labels = tuple[str | int, ...]
 
 
 class Times:
-    """Durations in buckets, and things that were counted without one."""
+    """Durations in buckets, and a count of events without a duration."""
 
     __slots__ = ("_bounds", "buckets", "seconds", "untimed")
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
         self._bounds = bounds
-        self.buckets = [0] * (len(bounds) + 1)  # one for each bound, its own value included, and one for the rest
+        self.buckets = [0] * (len(bounds) + 1)  # one up to each bound, inclusive, and one for the rest
         self.seconds = 0.0
         self.untimed = 0
 
@@ -38,12 +38,12 @@ class Times:
 
 
 class Tally(Collector):
-    """A counter by all labels, and a histogram by all but the last, which says how it went."""
+    """A counter by all labels, and a histogram by all but the last one, which is the outcome."""
 
     def __init__(
         self, counter: str, counts: str, histogram: str, times: str, labels: tuple[str, ...], bounds: tuple[float, ...]
     ) -> None:
-        """``counter`` and ``histogram`` are the metrics' names, ``counts`` and ``times`` say what they mean."""
+        """``counter`` and ``histogram`` are the metrics' names, ``counts`` and ``times`` their help texts."""
         self._counter, self._counts = counter, counts
         self._histogram, self._times = histogram, times
         self._labels = labels
@@ -51,7 +51,7 @@ class Tally(Collector):
         self.known: dict[Labels, Times] = {}
 
     def of(self, *labels: str | int) -> Times:
-        """Where to note what goes under these labels."""
+        """Where to record what has these labels."""
         times = self.known.get(labels)
         if times is None:
             times = self.known[labels] = Times(self._bounds)

@@ -1,7 +1,7 @@
-"""What one worker does: its CPU, its packets and how fast it answers, by what is known of it anyway.
+"""One worker's CPU, packets and answering times, from what the node knows already.
 
-CPU comes from the heartbeat, packets from the sweep over talking calls, times from the channel. The worker is asked
-for nothing on top.
+CPU comes from the heartbeat, packets from the sweep over talking calls, times from the channel. The worker gets no
+additional request.
 """
 
 from __future__ import annotations
@@ -17,16 +17,18 @@ from app.ops.stress import Stress, of_worker
 from worker_bridge.channel import Note, Outcome
 from worker_bridge.worker import Worker
 
-SETTLES_WITHIN_S = 3.0  # the time constant of what is smoothed: a burst of set-ups is no load yet
+SETTLES_WITHIN_S = 3.0  # the time constant of smoothed figures: a burst of set-ups is no load yet
 NOBODY_TALKS_AFTER_S = 3.0  # without a sweep
-ASKED_IN_BULK = frozenset({"PRODUCER_GET_STATS", "CONSUMER_GET_STATS"})  # these wait for one another in one write
+ASKED_IN_BULK = frozenset(
+    {"PRODUCER_GET_STATS", "CONSUMER_GET_STATS"}
+)  # many of these go in one write, and wait for one another
 
 
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 class Vitals:
-    """Measured once a second. Rates are of the last second, ``stress`` is smoothed."""
+    """One worker's figures, measured once a second. Rates are of the last second, ``stress`` is smoothed."""
 
     def __init__(self, worker: Worker, traffic: Traffic) -> None:
         self.worker = worker
@@ -34,7 +36,7 @@ class Vitals:
         self.cpu_percent = 0.0  # of one core
         self.packets_in = 0.0  # a second
         self.packets_out = 0.0
-        self.expected = 0  # packets that listeners should have got, as was learned by the last look
+        self.expected = 0  # packets that listeners should have got, as of the last measurement
         self.lost = 0  # of those
         self.traffic = traffic
         self._seen_packets = (traffic.counted_at, traffic.received, traffic.forwarded)
@@ -50,7 +52,7 @@ class Vitals:
         return of_worker(self._smooth_cpu, self._smooth_out)
 
     def measure(self, at: float) -> None:
-        """Take what has been learned since the last time; ``at`` is monotonic, in seconds."""
+        """Measure the time since the last call; ``at`` is in monotonic seconds."""
         since = at - self._measured_at if self._measured_at is not None else 0.0
         self._measured_at = at
         if since <= 0:
@@ -63,7 +65,7 @@ class Vitals:
         self._smooth_out += weight * (self.packets_out - self._smooth_out)
 
     def _measure_cpu(self) -> None:
-        """Between two heartbeats, by the times at which they came."""
+        """From two heartbeats and the times at which they came."""
         (before_at, before_s), at = self._seen_cpu, self.worker.usage_at
         if at > before_at:
             spent_s = cpu_seconds(self.worker)
@@ -72,7 +74,7 @@ class Vitals:
                 self.cpu_percent = 100 * (spent_s - before_s) / (at - before_at)
 
     def _measure_packets(self, at: float) -> None:
-        """Between two sweeps, by the times at which they counted. None for a while: nobody talks."""
+        """From two sweeps and the times at which they counted. Where there was none for a while, nobody talks."""
         traffic, (before_at, received, forwarded) = self.traffic, self._seen_packets
         self._seen_packets = (traffic.counted_at, traffic.received, traffic.forwarded)
         if before_at < traffic.counted_at:
@@ -92,13 +94,13 @@ class Vitals:
 
 
 def cpu_seconds(worker: Worker) -> float:
-    """Spent so far, as of the last heartbeat, half a second ago at most."""
+    """CPU spent so far, as of the last heartbeat, which is at most half a second old."""
     used = worker.resource_usage
     return float(used.get("ru_utime", 0) + used.get("ru_stime", 0)) / 1000
 
 
 def resident_bytes(worker: Worker) -> int:
-    """0 where the process has just gone."""
+    """The process' resident memory; 0 where it has just gone."""
     with suppress(OSError):
         return int(Path(f"/proc/{worker.pid}/statm").read_text(encoding="ascii").split()[1]) * PAGE_BYTES
     return 0

@@ -1,4 +1,4 @@
-"""The node's workers as admins see them: what each holds, what it costs, and how well it answers."""
+"""The node's workers for admins: what each holds, what it costs, and how well it answers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from worker_bridge.pool import Pool, Slot
 
 
 def seen(pool: Pool, sampler: Sampler, forwarding: ForwardingProbe) -> Workers:
-    """All of them, up or not."""
+    """The state of every worker, up or not."""
     lines = [line(slot, pool.native.version, sampler.vitals_in(slot), forwarding) for slot in pool.slots]
     return Workers(round(sampler.stress.value, 3), tuple(lines))
 

@@ -15,11 +15,11 @@ from tests.worker_bridge.rtp_peer import LOOPBACK, RtpPeer
 from tests.worker_bridge.rtp_samples import ROUTER, camera, changed, microphone
 from worker_bridge import ortc
 from worker_bridge.connectivity import DtlsFingerprint, DtlsParameters, DtlsRole, ListenInfo
+from worker_bridge.endpoint_transport import LAST_MID
 from worker_bridge.errors import BridgeError, InvalidParameters, Misuse, NotFound, RequestRefused, Unsupported
 from worker_bridge.plain_transport import PlainTransport, SrtpParameters
 from worker_bridge.router import Router
 from worker_bridge.rtp import RtpCapabilities
-from worker_bridge.transport import LAST_MID
 from worker_bridge.webrtc_transport import WebRtcTransport
 from worker_bridge.worker import Worker
 

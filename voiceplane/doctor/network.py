@@ -60,9 +60,11 @@ async def media_address(settings: Settings) -> Finding:
             found = f"{one.ip} can't be listened on ({sockets.reason(refused)})"
             return fail(check, found, f"correct {addresses.LISTEN}")
         try:
-            told[one.told] = await resolve(one.told)
+            told[one.reachable] = await resolve(one.reachable)
         except OSError as error:
-            return fail(check, f"{one.told} has no address ({sockets.reason(error)})", f"correct {addresses.ANNOUNCED}")
+            return fail(
+                check, f"{one.reachable} has no address ({sockets.reason(error)})", f"correct {addresses.ANNOUNCED}"
+            )
     return reachable(settings, told)
 
 
