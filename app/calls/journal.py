@@ -35,6 +35,7 @@ ChargeListener = Callable[[Charged], None]
 RETRY_EVERY_S = 0.5
 BACKLOG = 100_000  # events that wait for the ledger; beyond it the oldest are dropped, loudly
 PAGE = 1000  # events that are stored in one transaction, or read at a time
+PROOFS_AT_ONCE = 200  # calls in one transaction: other writers wait some milliseconds for it
 MAX_OUT_OF_ORDER = 10_000  # events held back for those before them; beyond it they are read again from the ledger
 
 logger = logging.getLogger(__name__)
@@ -254,7 +255,9 @@ class Journal:
 
     async def prove_alive(self, alive: Alive) -> None:
         """Best effort: what is not stored now is stored by the next one."""
+        lines = list(alive.items())
         try:
-            await self.ledger.prove_alive(alive)
+            for start in range(0, len(lines), PROOFS_AT_ONCE):
+                await self.ledger.prove_alive(dict(lines[start : start + PROOFS_AT_ONCE]))
         except LedgerUnavailable as error:
             logger.warning("proofs of life were not stored: %s", error)
