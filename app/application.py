@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from functools import partial
 from importlib.metadata import version
 
@@ -17,7 +17,7 @@ from app.access.tokens import Authenticator
 from app.access.turn import ice_servers
 from app.calls.attempts import Attempts
 from app.calls.continuity import Continuity
-from app.calls.journal import Journal, Publish
+from app.calls.journal import Journal
 from app.calls.lifecycle import CallTimers, Lifecycle
 from app.calls.metering import Meter
 from app.calls.missing_callers import MissingCallers
@@ -59,7 +59,6 @@ from app.keys import (
 )
 from app.ledger import Ledger, claimed
 from app.ledger.errors import LedgerUnavailable
-from app.ledger.values import Event as StoredEvent
 from app.ledger.values import Recovery
 from app.media.codecs import capabilities_of, codecs_of
 from app.media.room import RoomLimits
@@ -73,17 +72,16 @@ from app.ops.gauges import Gauges
 from app.ops.health import Health
 from app.ops.metrics import Metrics
 from app.ops.sampler import Sampler
-from app.person import Person
 from app.rest import admin, calls, demo, docs, health, live, metrics, node, rtc, wallet
 from app.rest.socket import SINCE, UPGRADE_REQUIRED, Endpoint
 from app.settings import Settings
 from app.signaling.commands import build_commands
-from app.signaling.connection import Replay
 from app.signaling.dispatch import Dispatcher
-from app.signaling.hub import Event, Hub
+from app.signaling.hub import Hub
 from app.signaling.limits import PATH as SOCKET_PATH
 from app.signaling.limits import SOCKET_BURST
 from app.signaling.limits import Limits as SocketLimits
+from app.signaling.stored import publisher, replayer
 from app.tasks import Tasks
 from app.watch.sweeper import Sweeper
 from app.watch.watch import Watch
@@ -96,7 +94,6 @@ from worker_bridge.pool import ListenAddress, Pool, PoolSettings
 HAND_OVER_WITHIN_S = 2.0  # at shutdown; what is not stored then was stored two seconds ago
 END_CALLS_WITHIN_S = 6.0  # at shutdown; a supervisor kills not much later
 EVENTS_KEPT_MS = 60 * 60 * 1000  # how far back a client that reconnects can catch up
-REPLAYED_AT_ONCE = 200  # events of a page: the next one is read once a reconnecting client has taken the last
 DAY_MS = 24 * 60 * 60 * 1000
 PRUNE_EVERY_S = 600.0
 COLLECT_EVERY_S = 60.0
@@ -289,29 +286,6 @@ async def collect_when_idle(registry: Registry) -> None:
         await asyncio.sleep(COLLECT_EVERY_S)
         if not len(registry):
             gc.collect()
-
-
-def publisher(hub: Hub) -> Publish:
-    """Publishes stored events to the open sockets. Clients that are away get them from the ledger, by ``since``."""
-
-    def publish(events: Sequence[StoredEvent]) -> None:
-        for event in events:
-            hub.publish(told(event))
-
-    return publish
-
-
-def replayer(ledger: Ledger) -> Replay:
-    """Reads from the ledger what was published to a person after an event's number."""
-
-    async def replay(person: Person, since: int) -> list[Event]:
-        return [told(event) for event in await ledger.events_since(person, since, limit=REPLAYED_AT_ONCE)]
-
-    return replay
-
-
-def told(event: StoredEvent) -> Event:
-    return Event(event.seq, event.to, event.type, event.payload)
 
 
 @answers({101: None}, BadRequest, UPGRADE_REQUIRED, Draining, query=(SINCE,))

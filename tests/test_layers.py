@@ -31,7 +31,7 @@ FOLDERS = {
     "web": ("http", "openapi"),
     "calls": ("access", "ledger", "media"),
     "watch": ("calls", "ledger", "media"),
-    "signaling": ("access",),
+    "signaling": ("access", "ledger"),
     "ops": ("calls", "http", "ledger", "media", "signaling", "watch"),
     "rest": ("access", "calls", "http", "ledger", "media", "openapi", "ops", "signaling", "watch", "web"),
 }

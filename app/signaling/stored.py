@@ -1,0 +1,39 @@
+"""Stored events on their way to sockets: published as they are committed, replayed to whoever was not there.
+
+An event is told only from here, and so only once it is a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from app.ledger import Ledger
+from app.ledger.values import Event as StoredEvent
+from app.person import Person
+from app.signaling.connection import Replay
+from app.signaling.hub import Event, Hub
+
+REPLAYED_AT_ONCE = 200  # events of a page: the next one is read once a reconnecting client has taken the last
+
+
+def publisher(hub: Hub) -> Callable[[Sequence[StoredEvent]], None]:
+    """Publishes stored events to the open sockets. Clients that are away get them from the ledger, by ``since``."""
+
+    def publish(events: Sequence[StoredEvent]) -> None:
+        for event in events:
+            hub.publish(told(event))
+
+    return publish
+
+
+def replayer(ledger: Ledger) -> Replay:
+    """Reads from the ledger what was published to a person after an event's number. Raises LedgerUnavailable."""
+
+    async def replay(person: Person, since: int) -> list[Event]:
+        return [told(event) for event in await ledger.events_since(person, since, limit=REPLAYED_AT_ONCE)]
+
+    return replay
+
+
+def told(event: StoredEvent) -> Event:
+    return Event(event.seq, event.to, event.type, event.payload)
