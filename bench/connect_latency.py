@@ -25,8 +25,9 @@ import aiohttp
 from app.access.tokens import issue_token
 from app.settings import Settings
 from bench.servers import SECRET, voiceplane
-from voiceplane.client.api import Api
-from voiceplane.client.party import Party
+from voiceplane.client import Api
+from voiceplane.client.media import RoomMedia
+from voiceplane.client.tone import Tone
 
 OTOMO = "otomo"  # the one who listens; calls that were matched elsewhere keep nobody busy
 PATIENCE_S = 20.0
@@ -71,8 +72,8 @@ async def next_line(process: Process) -> str:
 async def call(admin: Api, user: Api, call_id: str, heard: asyncio.Event) -> None:
     """Connect one call, and end it as soon as its connection was heard of."""
     await admin.open_call(call_id, "user", OTOMO, price_per_minute=0)
-    async with Party.joined(user, call_id) as party:
-        await party.send(440.0)
+    async with RoomMedia.joined(user, call_id) as media:
+        await media.send(Tone(440.0))
         async with asyncio.timeout(PATIENCE_S):
             await heard.wait()
     await user.cleanup(call_id)

@@ -16,7 +16,7 @@ from app.http.server import run_async, served
 from app.settings import Settings
 from voiceplane.cli.call import quiet, verdict
 from voiceplane.cli.root import failures
-from voiceplane.client.call import Identity, run_call
+from voiceplane.testcall import Identity, run_call
 
 SECRET = "a secret for the demo alone, thrown away with it"  # noqa: S105  nothing else ever trusts it
 

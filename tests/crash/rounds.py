@@ -17,13 +17,13 @@ from msgspec import json
 
 from app.person import Person as Someone
 from app.settings import Settings
+from tests.conversation import OTOMO_HZ, USER_HZ
 from tests.crash.books import Books, books_at, books_left_at, discrepancies
 from tests.crash.killed_node import Node, started
 from tests.integration.ws import Client, Message, connected
+from tests.party import Party
 from voiceplane.client.api import Api
-from voiceplane.client.conversation import OTOMO_HZ, USER_HZ
 from voiceplane.client.errors import Unreachable
-from voiceplane.client.party import Party
 
 START_POINTS = 1_000_000
 UNIT_S = 0.5

@@ -18,9 +18,9 @@ from schemas.call import CallState
 from tests.conftest import Server, eventually, serving
 from tests.crash.books import read_books
 from tests.integration.ws import Client, connected
+from tests.party import Party
 from voiceplane.client.api import Api
 from voiceplane.client.errors import Refused
-from voiceplane.client.party import Party
 
 UNIT_S = 0.5
 PRICE = 7

@@ -16,8 +16,8 @@ from tests.crash.books import books_at
 from tests.crash.killed_node import Node, started
 from tests.crash.rounds import UNIT_S
 from tests.integration.ws import Client, connected
+from tests.party import Party
 from voiceplane.client.errors import Refused
-from voiceplane.client.party import Party
 
 LONG_S = 60.0
 TALK_S = 3.0

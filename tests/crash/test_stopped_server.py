@@ -13,7 +13,7 @@ from tests.conftest import eventually
 from tests.crash.books import books_at
 from tests.crash.killed_node import WORKER_GONE_WITHIN_S, started, still_there
 from tests.integration.ws import connected
-from voiceplane.client.party import Party
+from tests.party import Party
 
 STOPPED_WITHIN_S = 10.0
 POINTS = 1000

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from aiortc import RTCIceTransport
 
-from voiceplane.client.party import Party
+from tests.party import Party
 
 SENDS, RECEIVES = 0, 1  # in which order a party of a conversation opens its transports
 
@@ -35,7 +35,7 @@ def lose_received(party: Party, every: int) -> None:
 
 
 def ice_transport(party: Party, which: int) -> RTCIceTransport:
-    [dtls] = party._handlers[which]._dtls_transports()
+    [dtls] = party.media.handlers[which]._dtls_transports()
     return dtls.transport
 
 

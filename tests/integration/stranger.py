@@ -10,9 +10,9 @@ import sys
 
 import aiohttp
 
+from tests.conversation import OTOMO_HZ
+from tests.party import Party
 from voiceplane.client.api import Api
-from voiceplane.client.conversation import OTOMO_HZ
-from voiceplane.client.party import Party
 
 
 async def main(base: str, token: str, call_id: str, producer_id: str) -> None:

@@ -14,8 +14,8 @@ import pytest
 from app.keys import DRAIN
 from tests.conftest import SECRET, serving
 from tests.integration.conftest import worker_holds_nothing
-from voiceplane.client.call import Identity, run_call
 from voiceplane.client.errors import CallEnded, NoMedia
+from voiceplane.testcall import Identity, run_call
 
 REPOSITORY = Path(__file__).parents[2]
 COMMAND_TIMEOUT_S = 60.0

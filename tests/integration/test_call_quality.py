@@ -9,11 +9,11 @@ import time
 import pytest
 
 from tests.conftest import eventually
+from tests.conversation import OTOMO_HZ, USER_HZ, conversation
 from tests.integration.lossy import lose_received, lose_sent
+from tests.party import Party
 from voiceplane.client.api import Api
-from voiceplane.client.conversation import OTOMO_HZ, USER_HZ, conversation
 from voiceplane.client.errors import Refused
-from voiceplane.client.party import Party
 from voiceplane.client.tone import FRAMES_PER_SECOND
 
 SILENCE_HZ = 0.0

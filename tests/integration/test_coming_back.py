@@ -10,11 +10,11 @@ import aiohttp
 import pytest
 
 from tests.conftest import Server, eventually, serving
+from tests.conversation import OTOMO_HZ, USER_HZ
 from tests.integration.ws import Person, person
+from tests.party import Party
 from voiceplane.client.api import Api
-from voiceplane.client.conversation import OTOMO_HZ, USER_HZ
 from voiceplane.client.errors import Refused
-from voiceplane.client.party import Party
 from voiceplane.client.tone import FRAMES_PER_SECOND
 
 GRACE_S = 0.5

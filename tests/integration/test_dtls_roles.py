@@ -10,7 +10,7 @@ import asyncio
 
 import pytest
 
-from voiceplane.client.conversation import OTOMO_HZ, USER_HZ, conversation
+from tests.conversation import OTOMO_HZ, USER_HZ, conversation
 from voiceplane.client.tone import FRAMES_PER_SECOND
 
 FRAMES = FRAMES_PER_SECOND

@@ -21,11 +21,11 @@ from app.ledger import Ledger
 from app.settings import Settings
 from schemas.call import CallState
 from tests.conftest import Server, eventually, serving
+from tests.conversation import Conversation, conversation
 from tests.integration.conftest import worker_holds_nothing
 from tests.integration.ws import Message, Person, connected, person
+from tests.party import Party
 from voiceplane.client.api import Api
-from voiceplane.client.conversation import Conversation, conversation
-from voiceplane.client.party import Party
 from voiceplane.client.tone import FRAMES_PER_SECOND, Tone
 
 UNIT_S = 1.0
@@ -432,7 +432,7 @@ class Discontinuous(Tone):
 
 
 async def test_silence_is_alive(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("voiceplane.client.party.Tone", Discontinuous)
+    monkeypatch.setattr("tests.party.Tone", Discontinuous)
     async with talking(server) as (call, _):
         await call.charged(round(KEPT_UP_S / UNIT_S))
         assert call.state == "talking"

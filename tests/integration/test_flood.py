@@ -12,8 +12,8 @@ import pytest
 
 from tests.conftest import Server, eventually, serving
 from tests.integration.ws import person
+from tests.party import Party
 from voiceplane.client.api import Api
-from voiceplane.client.party import Party
 
 LATE_S = 15.0
 HZ = 440.0

@@ -12,8 +12,8 @@ from weakref import ref
 import pytest
 
 from tests.conftest import eventually, serving
+from tests.conversation import conversation
 from tests.integration.conftest import open_call_on
-from voiceplane.client.conversation import conversation
 
 
 @contextmanager

@@ -8,10 +8,10 @@ import threading
 import pytest
 
 from tests.conftest import eventually
+from tests.conversation import conversation
 from tests.integration.conftest import transports_in_worker
-from voiceplane.client.conversation import conversation
+from tests.party import Party
 from voiceplane.client.errors import Refused
-from voiceplane.client.party import Party
 
 NOBODYS_PRODUCER = "00000000-0000-4000-8000-000000000000"
 

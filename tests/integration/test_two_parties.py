@@ -8,7 +8,7 @@ import pytest
 
 from schemas.base import load
 from schemas.stats import StreamStatistics, TransportStatistics
-from voiceplane.client.conversation import OTOMO_HZ, USER_HZ, conversation
+from tests.conversation import OTOMO_HZ, USER_HZ, conversation
 from voiceplane.client.errors import NoMedia
 from voiceplane.client.tone import FRAMES_PER_SECOND
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import eventually, serving
+from tests.conversation import OTOMO_HZ, conversation
 from tests.integration.conftest import OpenCall, open_call_on, worker_holds_nothing
+from tests.party import Party
 from voiceplane.client.api import Released
-from voiceplane.client.conversation import OTOMO_HZ, conversation
-from voiceplane.client.party import Party
 from voiceplane.client.tone import FRAMES_PER_SECOND
 
 STRANGER = Path(__file__).with_name("stranger.py")

@@ -9,7 +9,7 @@ import signal
 import pytest
 
 from tests.conftest import eventually
-from voiceplane.client.conversation import OTOMO_HZ, USER_HZ, conversation
+from tests.conversation import OTOMO_HZ, USER_HZ, conversation
 from voiceplane.client.errors import Refused
 from voiceplane.client.tone import FRAMES_PER_SECOND
 

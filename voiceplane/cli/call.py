@@ -14,8 +14,8 @@ from voiceplane.cli.progress import Tell, live_log
 
 if TYPE_CHECKING:
     from app.settings import Settings
-    from voiceplane.client.call import CallReport, Direction, Identity
     from voiceplane.client.errors import ClientError
+    from voiceplane.testcall import CallReport, Direction, Identity
 
 MAX_SECONDS = 3600
 
@@ -74,7 +74,7 @@ def quiet(settings: Settings) -> None:
 
 
 def identity(who: str, token: str | None, settings: Settings) -> Identity:
-    from voiceplane.client.call import Identity
+    from voiceplane.testcall import Identity
 
     if token is None:
         return Identity.signed(who, settings)
@@ -87,8 +87,8 @@ def identity(who: str, token: str | None, settings: Settings) -> Identity:
 def talk(base: str, admin: Identity, user: Identity, otomo: Identity, seconds: float, tell: Tell) -> CallReport:
     """Make the call. Raises CommandError where there is none, with the reason."""
     from app.http.server import run_async
-    from voiceplane.client.call import run_call
     from voiceplane.client.errors import ClientError
+    from voiceplane.testcall import run_call
 
     try:
         return run_async(run_call(base, admin.token, user, otomo, seconds=seconds, say=tell))

@@ -1,1 +1,73 @@
-"""The other end of the wire: parties of a call, driven from Python. Knows the REST contract and no server code."""
+"""A person at a voiceplane server, from Python: calls, their sound, and what happens in them. Knows no server code.
+
+```python
+async with Voiceplane("https://voice.example.com", token=give_token) as vp:
+    call = await vp.call("otomo_1", audio=MediaPlayer("hello.wav").audio)
+    call.on("tick", lambda tick: print(tick.total_charged_points))
+    async for event in call.events():
+        print(event)
+```
+
+The sound needs pymediasoup: `pip install 'voiceplane[call]'`. It follows the call into another room where its worker
+died or its node is drained, and the WebSocket comes back by itself. Every failure is a `ClientError` with a `code`.
+"""
+
+from voiceplane.client.api import Api
+from voiceplane.client.call import Call
+from voiceplane.client.client import Voiceplane
+from voiceplane.client.errors import (
+    BadAnswer,
+    CallEnded,
+    ClientError,
+    NoMedia,
+    Refused,
+    SocketClosed,
+    TokenFailed,
+    Unreachable,
+)
+from voiceplane.client.events import (
+    Accepted,
+    CallEvent,
+    CallRecord,
+    Connected,
+    Connection,
+    Ended,
+    Ending,
+    Interrupted,
+    Moved,
+    OtomoStatus,
+    RemoteMuted,
+    Resumed,
+    SilentMicrophone,
+    Tick,
+    WalletUpdate,
+)
+
+__all__ = [
+    "Accepted",
+    "Api",
+    "BadAnswer",
+    "Call",
+    "CallEnded",
+    "CallEvent",
+    "CallRecord",
+    "ClientError",
+    "Connected",
+    "Connection",
+    "Ended",
+    "Ending",
+    "Interrupted",
+    "Moved",
+    "NoMedia",
+    "OtomoStatus",
+    "Refused",
+    "RemoteMuted",
+    "Resumed",
+    "SilentMicrophone",
+    "SocketClosed",
+    "Tick",
+    "TokenFailed",
+    "Unreachable",
+    "Voiceplane",
+    "WalletUpdate",
+]

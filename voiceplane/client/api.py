@@ -1,17 +1,22 @@
-"""The REST contract as a typed client for one bearer token. Knows bodies and errors, nothing of WebRTC."""
+"""The REST contract as a typed client for one person. Knows bodies and errors, nothing of WebRTC."""
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
 
 from schemas.own_media import Direction
-from voiceplane.client.errors import BadAnswer, Refused, Unreachable
+from voiceplane.client.backoff import Backoff
+from voiceplane.client.errors import BadAnswer, ClientError, Refused, Unreachable
+from voiceplane.client.events import CallRecord, ListedProducer, read
+from voiceplane.client.tokens import Token, Tokens
 from worker_bridge.rtp import MediaKind
 
 REQUEST_TIMEOUT_S = 10.0
+FIRST_RETRY_S, LONGEST_RETRY_S = 0.2, 2.0
 Wire = dict[str, Any]  # a JSON object as it travels, camelCase
 
 
@@ -24,6 +29,7 @@ class TransportAnswer:
     ice_candidates: list[Wire]
     dtls_parameters: Wire
     ice_servers: list[Wire]
+    media_epoch: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,32 +53,64 @@ class Released:
 
 
 class Api:
-    """The endpoints, called with one token. Every method raises `ClientError`'s leaves and nothing of aiohttp's."""
+    """The endpoints, called as one person. Every method raises `ClientError`'s leaves and nothing of aiohttp's."""
 
-    def __init__(self, http: aiohttp.ClientSession, base: str, token: str) -> None:
-        self._http = http
-        self._base = base.rstrip("/")
-        self._headers = {"Authorization": f"Bearer {token}"}
+    def __init__(self, http: aiohttp.ClientSession, base: str, token: Token | Tokens) -> None:
+        self.http = http
+        self.base = base.rstrip("/")
+        self.tokens = token if isinstance(token, Tokens) else Tokens(token)
 
     async def request(self, method: str, path: str, body: Wire | None = None) -> Wire:
-        """Send one request and return the JSON object of a 2xx answer.
+        """Send one request and return the JSON object of a 2xx answer. A token that is refused is asked for once more.
 
         Raises Unreachable where there is no connection, or no answer within `REQUEST_TIMEOUT_S`.
         Raises Refused where an error body came back.
         Raises BadAnswer where what came back is not the contract's JSON.
         """
+        token = await self.tokens.get()
+        try:
+            return await self._once(method, path, body, token)
+        except Refused as error:
+            if error.status != 401:
+                raise
+            self.tokens.forget(token)
+            if (another := await self.tokens.get()) == token:
+                raise
+        return await self._once(method, path, body, another)
+
+    async def patiently(self, method: str, path: str, body: Wire | None = None, *, for_s: float) -> Wire:
+        """The same, tried again while no answer comes or the server is busy: for what is safe to ask twice.
+
+        Raises ClientError as `request`, once `for_s` seconds are over.
+        """
+        loop = asyncio.get_running_loop()
+        until, backoff = loop.time() + for_s, Backoff(FIRST_RETRY_S, LONGEST_RETRY_S)
+        while True:
+            try:
+                return await self.request(method, path, body)
+            except ClientError as error:
+                wait_s = backoff.next()
+                if isinstance(error, Refused) and error.retry_after_s is not None:
+                    wait_s = error.retry_after_s
+                if not error.is_transient or loop.time() + wait_s > until:
+                    raise
+            await asyncio.sleep(wait_s)
+
+    async def _once(self, method: str, path: str, body: Wire | None, token: str) -> Wire:
         name = f"{method} {path}"
         timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S)
+        headers = {"Authorization": f"Bearer {token}"}
         status = 0
         bare = {"Content-Type"} if body is None else ()  # aiohttp would call an absent body octets, which is a 415
         try:
-            async with self._http.request(
-                method, self._base + path, json=body, headers=self._headers, timeout=timeout, skip_auto_headers=bare
+            async with self.http.request(
+                method, self.base + path, json=body, headers=headers, timeout=timeout, skip_auto_headers=bare
             ) as response:
                 status, raw = response.status, await response.read()
                 answer = await response.json(content_type=None) if raw else None
+                retry_after_s = seconds(response.headers.get("Retry-After"))
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise Unreachable(self._base, error) from error
+            raise Unreachable(self.base, error) from error
         except ValueError as error:
             raise BadAnswer(name, status, "the body is not JSON") from error
         if not isinstance(answer, dict):
@@ -81,7 +119,18 @@ class Api:
             return answer
         if not isinstance(answer.get("error"), str):
             raise BadAnswer(name, status, "its body names no error")
-        raise Refused(name, status, answer["error"], answer)
+        raise Refused(name, status, answer["error"], answer, retry_after_s)
+
+    async def call(self, call_id: str) -> CallRecord:
+        """One call, as one of its parties."""
+        path = f"/calls/{call_id}"
+        return read(CallRecord, await self.request("GET", path), f"GET {path}")
+
+    async def producers(self, call_id: str) -> list[ListedProducer]:
+        """What is sent in a call's room, by both."""
+        path = f"/rtc/rooms/{call_id}/producers"
+        answer = await self.request("GET", path)
+        return [read(ListedProducer, one, f"GET {path}") for one in answer.get("producers", ())]
 
     async def open_call(self, call_id: str, user_id: str, otomo_id: str, price_per_minute: int | None = None) -> str:
         """Admins only: make a call that starts in `matched`, and return its id."""
@@ -103,6 +152,7 @@ class Api:
             ice_candidates=list(answer.get("iceCandidates", ())),
             dtls_parameters=_object(answer, "dtlsParameters"),
             ice_servers=list(answer.get("iceServers", ())),
+            media_epoch=int(answer.get("mediaEpoch", 1)),
         )
 
     async def connect_transport(self, transport_id: str, dtls_parameters: Wire) -> None:
@@ -146,6 +196,11 @@ class Api:
         """RTC-07: close the room; during a live call this ends it."""
         released = _object(await self.request("DELETE", f"/rtc/rooms/{call_id}/cleanup"), "released")
         return Released(**{name: int(released.get(name, 0)) for name in Released.__slots__})
+
+
+def seconds(retry_after: str | None) -> float | None:
+    """A `Retry-After` header in seconds (RFC 9110 §10.2.3); None where there is none, or where it is a date."""
+    return float(retry_after) if retry_after is not None and retry_after.isdecimal() else None
 
 
 def _text(answer: Wire, key: str) -> str:

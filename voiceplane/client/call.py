@@ -1,200 +1,323 @@
-"""Two parties talk through a server for some seconds, and what each of them heard is judged. Prints nothing.
+"""One call as its party sees it: its state, its sound, what happens in it, and what can be done about it.
 
-The media libraries are imported only once a call is made, so that what belongs to it can be named without them.
+Made by `Voiceplane.call`, `join` and `current`, and given to listeners of `incoming`. It owns the task that keeps its
+sound up; when the call has ended nothing of it is left, neither here nor at the server.
 """
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import json
-import secrets
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Literal, overload
 
-import aiohttp
-
-from app.access.tokens import issue_token
-from app.settings import Settings
-from voiceplane.client.api import Api, Released
-from voiceplane.client.errors import CallEnded, ClientError
+from voiceplane.client.api import Api
+from voiceplane.client.emitter import Emitter
+from voiceplane.client.errors import CallEnded, Refused
+from voiceplane.client.events import (
+    Accepted,
+    CallEvent,
+    CallRecord,
+    Connected,
+    Ended,
+    Ending,
+    Interrupted,
+    Moved,
+    ProducerNotice,
+    RemoteMuted,
+    Resumed,
+    SilentMicrophone,
+    Tick,
+    read,
+)
+from voiceplane.client.states import CallState, Step, after, merged
 
 if TYPE_CHECKING:
-    from voiceplane.client.party import Hearing, Voice
+    from aiortc import MediaStreamTrack
+    from pymediasoup import Device
 
-TONE_TOLERANCE_HZ = 10.0
-FRAMES_WANTED = 0.95  # of those sent
-FRAMES_PER_SECOND = 50  # Opus' usual 20 ms
-FIRST_SOUND_S = 15.0  # ICE, DTLS and the first frames
-LOOK_EVERY_S = 1.0  # whether the call is still on
-LATE_S = 3.0  # a frame that is later than this is lost
-MAX_SECONDS = 3600.0
-TOKEN_TTL_S = MAX_SECONDS + 600
+    from voiceplane.client.audio import Loudspeaker
+    from voiceplane.client.sound import Sound
 
-Say = Callable[[str], None]
-T = TypeVar("T")
+TRY_FOR_S = 10.0  # what is safe to ask twice, while the server is busy or away
+SET_UP_WITHIN_S = 30.0
+
+Role = Literal["user", "otomo"]
+Leave = Callable[[], None]
+"""Takes a listener away again."""
+
+TOLD: dict[str, tuple[str, type[Any], Step | None]] = {
+    "call_accepted": ("accepted", Accepted, "accepted"),
+    "call_connected": ("connected", Connected, "connected"),
+    "call_tick": ("tick", Tick, None),
+    "call_ending": ("ending", Ending, None),
+    "call_interrupted": ("interrupted", Interrupted, "interrupted"),
+    "call_resumed": ("resumed", Resumed, "resumed"),
+    "call_end": ("ended", Ended, "ended"),
+}
+"""What the server tells of a call: our name for it, its shape, and the step of the call's state."""
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """A party's user id and the token that proves it."""
+class Call:
+    """`id`, `role` (ours) and `state` are known from the start; `record` as soon as the server has told it."""
 
-    user_id: str
-    token: str
+    def __init__(
+        self,
+        api: Api,
+        call_id: str,
+        role: Role,
+        device: Callable[[], Coroutine[Any, Any, Device]],
+        track: MediaStreamTrack | None,
+        *,
+        state: CallState = "ringing",
+    ) -> None:
+        self.id = call_id
+        self.role: Role = role
+        self.state: CallState = state
+        self.record: CallRecord | None = None
+        self.end: Ended | None = None
+        self.remote_muted = False
+        self._api = api
+        self._device = device
+        self._track = track
+        self._muted = False
+        self._events: Emitter[CallEvent] = Emitter()
+        self._over = asyncio.Event()
+        self._sound: Sound | None = None
 
-    @classmethod
-    def signed(cls, who: str, settings: Settings) -> Identity:
-        """Somebody new of that role, with a token of our own. Raises SettingsError where others sign."""
-        user_id = f"check-{who}-{secrets.token_hex(4)}"
-        return cls(user_id, issue_token(settings, user_id, who, TOKEN_TTL_S))
+    def __repr__(self) -> str:
+        return f"<Call {self.id}: {self.state}>"
 
-    @classmethod
-    def of(cls, token: str) -> Identity:
-        """Whom a token names; if it is any good is the server's to say. Raises ValueError where it names nobody."""
+    # What happens
+
+    @overload
+    def on(self, name: Literal["accepted"], listener: Callable[[Accepted], object]) -> Leave: ...
+    @overload
+    def on(self, name: Literal["connected"], listener: Callable[[Connected], object]) -> Leave: ...
+    @overload
+    def on(self, name: Literal["tick"], listener: Callable[[Tick], object]) -> Leave: ...
+    @overload
+    def on(self, name: Literal["ending"], listener: Callable[[Ending], object]) -> Leave: ...
+    @overload
+    def on(self, name: Literal["interrupted"], listener: Callable[[Interrupted], object]) -> Leave: ...
+    @overload
+    def on(self, name: Literal["resumed"], listener: Callable[[Resumed], object]) -> Leave: ...
+    @overload
+    def on(self, name: Literal["moved"], listener: Callable[[Moved], object]) -> Leave: ...
+    @overload
+    def on(self, name: Literal["remotemuted"], listener: Callable[[RemoteMuted], object]) -> Leave: ...
+    @overload
+    def on(self, name: Literal["silentmicrophone"], listener: Callable[[SilentMicrophone], object]) -> Leave: ...
+    @overload
+    def on(self, name: Literal["ended"], listener: Callable[[Ended], object]) -> Leave: ...
+    def on(self, name: str, listener: Callable[[Any], object]) -> Leave:
+        """Have `listener`, a function or a coroutine function, told of each event of that name."""
+        return self._events.add(name, listener)
+
+    def events(self) -> AsyncIterator[CallEvent]:
+        """Every event from now on; the last one is `Ended`."""
+        return self._events.stream()
+
+    async def ended(self) -> Ended:
+        """Wait for the end of the call, and until nothing of it is left here."""
+        await self._over.wait()
+        if self._sound is not None:
+            await self._sound.closed()
+        assert self.end is not None  # noqa: S101  which is what `_over` says
+        return self.end
+
+    # What can be done
+
+    async def accept(self, audio: MediaStreamTrack | None = None) -> None:
+        """Take a call that rings, as its otomo, and speak with `audio`; without, that is silence.
+
+        Returns once the sound is set up. Raises ClientError: CallEnded where it has ended meanwhile.
+        """
+        self._track = audio or self._track
+        await self._ask("accept")
+        self._step("accepted")
+        await self.set_up()
+
+    async def reject(self, reason: str | None = None) -> None:
+        """Refuse a call that rings, as its otomo. Raises ClientError."""
+        await self._ask("reject", reason)
+
+    async def hang_up(self, reason: str | None = None) -> Ended:
+        """End the call, whatever state it is in. Returns once nothing of it is left. Raises ClientError."""
+        if self.end is not None:
+            return await self.ended()
+        word = "end"
+        if self.state == "ringing":
+            word = "cancel" if self.role == "user" else "reject"
         try:
-            payload = token.split(".")[1]
-            claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-            return cls(str(claims.get("sub") or claims["userId"]), token)
-        except (IndexError, ValueError, KeyError, AttributeError) as error:
-            raise ValueError("no JWT with a user id in it") from error
+            await self._ask(word, reason)
+        except Refused as error:
+            if error.code != "INVALID_CALL_STATE":
+                raise
+            await self.refresh()  # it was accepted, or has ended, a moment ago
+            if self.end is None:
+                await self._ask("end", reason)
+        if self.end is None:
+            await self.refresh()
+        return await self.ended()
 
+    async def mute(self, muted: bool = True) -> None:
+        """Send silence, and have the server and the other party know; or end that. Raises ClientError."""
+        self._muted = muted
+        if self._sound is not None:
+            await self._sound.following.mute(muted=muted)
 
-@dataclass(frozen=True, slots=True)
-class Direction:
-    """What went one way, counted over the same window at both ends."""
+    def set_microphone(self, audio: MediaStreamTrack | None) -> None:
+        """Speak with another track from now on. The former one is stopped."""
+        self._track = audio
+        if self._sound is not None:
+            self._sound.microphone.change(audio)
 
-    sender: str
-    receiver: str
-    sent_hz: float
-    heard_hz: float
-    frames_sent: int
-    frames_received: int
-    packets_lost: int
-    first_sound_ms: float  # from the answer of RTC-04 to the first decoded frame, so aiortc's jitter buffer counts
+    async def set_up(self) -> None:
+        """Set the sound up, if it is not: returns once both directions are signalled. Raises ClientError."""
+        sound = self._begin()
+        over = asyncio.create_task(self._over.wait(), name=f"the end of {self.id}")
+        ready = sound.following.ready
+        try:
+            await asyncio.wait((over, ready), timeout=SET_UP_WITHIN_S, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            over.cancel()
+            await asyncio.wait([over])
+        if self.end is not None:
+            raise CallEnded(self.end.reason)
+        if ready.done():
+            ready.result()
+
+    # What can be seen
 
     @property
-    def received(self) -> float:
-        """Share of the sent frames that arrived."""
-        return self.frames_received / self.frames_sent
+    def muted(self) -> bool:
+        return self._muted
 
-    def fault(self) -> str | None:
-        """One sentence about what is wrong with this direction, or None."""
-        if self.received < FRAMES_WANTED:
-            return f"{self.receiver} received only {self.received:.1%} of {self.sender}'s {self.frames_sent} frames."
-        if abs(self.heard_hz - self.sent_hz) > TONE_TOLERANCE_HZ:
-            return f"{self.receiver} heard {self.heard_hz:.0f} Hz where {self.sender} sent {self.sent_hz:.0f} Hz."
-        return None
+    @property
+    def media_epoch(self) -> int:
+        """Of the room whose sound is set up; 0 before there is one."""
+        return self._sound.following.epoch if self._sound else 0
 
-    def __str__(self) -> str:
-        return (
-            f"{self.sender} -> {self.receiver}: "
-            f"{self.frames_received} of {self.frames_sent} frames ({self.received:.1%}), "
-            f"{self.packets_lost} packets lost, {self.heard_hz:.0f} Hz of {self.sent_hz:.0f} Hz, "
-            f"first sound after {self.first_sound_ms:.0f} ms"
-        )
+    @property
+    def remote_track(self) -> Loudspeaker:
+        """The other party's sound, by one track from the beginning to the end. Raises CallEnded without a sound."""
+        if self._sound is None:
+            raise CallEnded(self.end.reason if self.end else "it was not accepted yet")
+        return self._sound.loudspeaker
 
+    @property
+    def level(self) -> float:
+        """RMS of what is said at this moment, 0 to 1 of full scale."""
+        return self._sound.microphone.level if self._sound else 0.0
 
-@dataclass(frozen=True, slots=True)
-class CallReport:
-    """What a call was like. `setup_ms` is everything from the first request to both consumers resumed."""
+    @property
+    def remote_level(self) -> float:
+        """RMS of what is heard at this moment, 0 to 1 of full scale."""
+        return self._sound.loudspeaker.level if self._sound else 0.0
 
-    call_id: str
-    setup_ms: float
-    to_otomo: Direction
-    to_user: Direction
-    released: Released
+    async def stats(self) -> list[dict[str, Any]]:
+        """aiortc's statistics of every transport, in W3C's names; nothing while there is no sound."""
+        room = self._sound.following.now if self._sound else None
+        return [] if room is None else await room.media.stats()
 
-    def fault(self) -> str | None:
-        """One sentence about the first thing that is wrong, or None."""
-        return self.to_otomo.fault() or self.to_user.fault()
+    def reception_state(self) -> str:
+        """How far what is received got, for people: "ICE completed, DTLS connected"."""
+        room = self._sound.following.now if self._sound else None
+        return "nothing is received" if room is None or room.reception is None else room.reception.handler.state()
 
+    # What the client tells
 
-async def run_call(
-    base: str,
-    admin_token: str,
-    user: Identity,
-    otomo: Identity,
-    *,
-    seconds: float = 5.0,
-    patience_s: float = FIRST_SOUND_S,
-    say: Say = lambda _: None,
-) -> CallReport:
-    """Make a free call as an admin, let both parties talk, count, and close it again.
+    def take(self, event: str, payload: dict[str, Any]) -> None:
+        """An event of the server's that names this call."""
+        if event in TOLD:
+            name, shape, step = TOLD[event]
+            self._tell(name, read(shape, payload, event), step)
+        elif event == "media_moved":
+            self.check()
+        elif event == "producer_added" and self._sound is not None:
+            self._sound.following.heed(read(ProducerNotice, payload, event))
+        elif event in ("producer_paused", "producer_resumed"):
+            self._note_pause(read(ProducerNotice, payload, event), paused=event == "producer_paused")
+        if event == "call_accepted" and self.role == "user" and self.end is None:
+            self._begin()
 
-    :param base: the server's URL without a path.
-    :param seconds: how long to count, once both hear each other.
-    :param patience_s: how long either may wait for the first sound.
-    :param say: gets a line for every step.
-    Raises ClientError where the server can't be reached, refuses, or lets no sound through.
-    """
-    from voiceplane.client.conversation import conversation
+    def check(self) -> None:
+        """Something may have been missed: ask the server."""
+        if self._sound is not None:
+            self._sound.following.check()
 
-    clock = asyncio.get_running_loop().time
-    call_id = f"check-{secrets.token_hex(6)}"
-    async with aiohttp.ClientSession() as http:
-        user_api, otomo_api = Api(http, base, user.token), Api(http, base, otomo.token)
-        started = clock()
-        await Api(http, base, admin_token).open_call(call_id, user.user_id, otomo.user_id, price_per_minute=0)
-        say(f"call {call_id} is open")
-        async with _cleaned_up_on_error(user_api, call_id), conversation(user_api, otomo_api, call_id) as talk:
-            setup_ms = (clock() - started) * 1000
-            say(f"both parties are set up after {setup_ms:.0f} ms")
-            await talk.heard(within_s=patience_s)
-            say(f"both hear something; counting for {seconds:g} s")
-            counting = asyncio.gather(
-                _measure("user", "otomo", talk.user_voice, talk.otomo_hearing, seconds),
-                _measure("otomo", "user", talk.otomo_voice, talk.user_hearing, seconds),
+    async def refresh(self) -> None:
+        """Ask the server how the call is. Raises ClientError."""
+        self._see(await self._api.call(self.id))
+
+    async def leave(self) -> None:
+        """Let go of the sound; at the server the call goes on."""
+        if self._sound is not None:
+            self._sound.stop()
+            await self._sound.closed()
+        self._events.close()
+        await self._events.quiet()
+
+    def _begin(self) -> Sound:
+        """The sound, without waiting for it: what fails is tried again as long as the call lives."""
+        if self.end is not None:
+            raise CallEnded(self.end.reason)
+        if self._sound is None:
+            from voiceplane.client.following import Hooks
+            from voiceplane.client.sound import Sound
+
+            hooks = Hooks(self._device, self._see, self._note_move)
+            self._sound = Sound(self._api, self.id, self.role, self._track, hooks, self._note_silence)
+            self._sound.microphone.muted = self._muted
+        return self._sound
+
+    def _see(self, record: CallRecord) -> None:
+        """What `GET /calls/{callId}` says, where an event was missed."""
+        self.record = record
+        state = merged(self.state, record.state)
+        if state == "ended" and self.state != "ended":
+            reason, seconds = record.end_reason or "unknown", record.duration_seconds or 0
+            end = Ended(
+                reason=reason,
+                duration_seconds=seconds,
+                total_charged_points=record.billed_points,
+                ended_at=record.ended_at,
             )
-            to_otomo, to_user = await _unless_it_ends(user_api, call_id, counting)
-            released = await user_api.cleanup(call_id)
-        say(f"closed {released.transports} transports, {released.producers} producers, {released.consumers} consumers")
-    return CallReport(call_id, setup_ms, to_otomo, to_user, released)
+            self._tell("ended", end, "ended")
+            return
+        accepted = self.state == "ringing" and state != "ringing"
+        self.state = state
+        if accepted and self.role == "user":
+            self._begin()
 
+    def _note_move(self, epoch: int) -> None:
+        self._tell("moved", Moved(media_epoch=epoch), None)
 
-async def _measure(sender: str, receiver: str, voice: Voice, hearing: Hearing, seconds: float) -> Direction:
-    tone, frames = hearing.receiver, round(seconds * FRAMES_PER_SECOND)
-    received = await tone.count(frames, within_s=seconds + LATE_S)
-    return Direction(
-        sender=sender,
-        receiver=receiver,
-        sent_hz=voice.tone.hz,
-        heard_hz=tone.dominant_hz(),
-        frames_sent=frames,
-        frames_received=received,
-        packets_lost=await hearing.packets_lost(),
-        first_sound_ms=((tone.first_frame_at or voice.produced_at) - voice.produced_at) * 1000,
-    )
+    def _note_silence(self, seconds: float) -> None:
+        self._tell("silentmicrophone", SilentMicrophone(seconds=seconds), None)
 
+    def _note_pause(self, notice: ProducerNotice, *, paused: bool) -> None:
+        if notice.role != self.role and notice.source is None and paused != self.remote_muted:
+            self.remote_muted = paused
+            self._tell("remotemuted", RemoteMuted(muted=paused), None)
 
-async def _unless_it_ends(api: Api, call_id: str, work: asyncio.Future[T]) -> T:
-    """The result of ``work``. Raises ClientError at once where the server ends the call before, or is gone."""
-    end = asyncio.create_task(_end_of(api, call_id))
-    both: tuple[asyncio.Future[Any], ...] = (work, end)
-    try:
-        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-        return await work if work.done() else await end
-    finally:
-        for one in both:
-            one.cancel()
-        await asyncio.gather(*both, return_exceptions=True)
+    def _step(self, step: Step) -> None:
+        self.state = after(self.state, step)
 
+    def _tell(self, name: str, event: CallEvent, step: Step | None) -> None:
+        if self.end is not None:
+            return
+        if step is not None:
+            self._step(step)
+        if isinstance(event, Ended):
+            self.end = event
+            if self._sound is not None:
+                self._sound.stop()
+        self._events.tell(name, event)
+        if self.end is not None:
+            self._events.close()
+            self._over.set()
 
-async def _end_of(api: Api, call_id: str) -> NoReturn:
-    """Raises CallEnded when the server ends the call."""
-    while True:
-        call = await api.request("GET", f"/calls/{call_id}")
-        if call.get("state") == "ended":
-            raise CallEnded(str(call.get("endReason")))
-        await asyncio.sleep(LOOK_EVERY_S)
-
-
-@asynccontextmanager
-async def _cleaned_up_on_error(api: Api, call_id: str) -> AsyncIterator[None]:
-    try:
-        yield
-    except BaseException:
-        with suppress(ClientError):  # the first error is the one to tell
-            await api.cleanup(call_id)
-        raise
+    async def _ask(self, word: str, reason: str | None = None) -> None:
+        body = None if reason is None else {"reason": reason}
+        await self._api.patiently("POST", f"/calls/{self.id}/{word}", body, for_s=TRY_FOR_S)

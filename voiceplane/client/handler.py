@@ -3,7 +3,7 @@
 Seen in pymediasoup 1.5.0 on aiortc 1.16.0 and aioice 0.13.0:
 
 1. `Transport` passes "connect" on without awaiting it, so DTLS may start before RTC-03 is answered, and a refusal of it
-   does not reach whoever produces or consumes. The handler's own "@connect" is awaited and raises: `party.py` listens
+   does not reach whoever produces or consumes. The handler's own "@connect" is awaited and raises: `media.py` listens
    there.
 2. The DTLS role is fixed (server when sending, client when receiving). `dtls_role` chooses it: aiortc follows the
    `a=setup` of the remote description, and `RemoteSdp` writes actpass into every offer.
@@ -13,7 +13,7 @@ Seen in pymediasoup 1.5.0 on aiortc 1.16.0 and aioice 0.13.0:
    with its thread, after the moment at which they would have been stopped. Its tasks are kept here, and ended first.
 5. `Consumer` never learns its receiver and `Transport.getStats` returns a coroutine: `packets_lost` asks aiortc itself.
 
-(And without ICE servers aiortc asks a public STUN server: `party.py` always gives a list, if need be an empty one.)
+(And without ICE servers aiortc asks a public STUN server: `media.py` always gives a list, if need be an empty one.)
 """
 
 from __future__ import annotations
@@ -86,6 +86,12 @@ class PartyHandler(AiortcHandler):
         """Packets that RTP's sequence numbers say we should have received, and have not."""
         report = await self.pc.getStats()
         return sum(stats.packetsLost for stats in report.values() if isinstance(stats, RTCInboundRtpStreamStats))
+
+    async def stats(self) -> list[dict[str, Any]]:
+        """Everything that aiortc counts, in W3C's names; nothing before there is anything."""
+        if self._pc is None:
+            return []
+        return [vars(one) for one in (await self._pc.getStats()).values()]
 
     def _keep_connecting_tasks(self) -> None:
         name = "_RTCPeerConnection__connect"  # private to its class, and started as a task without an owner

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from app.settings import Settings
-from voiceplane.client.call import Identity, run_call
 from voiceplane.client.errors import ClientError
+from voiceplane.testcall import Identity, run_call
 
 SECONDS = 4.0  # of counted sound
 PATIENCE_S = 30.0  # the machine is busy
@@ -29,7 +29,8 @@ class ReferenceResult:
 
 def prepare() -> None:
     """Load the media libraries now: it takes a while, and would hold up the event loop under load."""
-    import voiceplane.client.conversation  # noqa: F401
+    import voiceplane.client.sound
+    import voiceplane.client.tone  # noqa: F401
 
 
 async def make_reference_calls(

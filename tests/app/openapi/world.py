@@ -19,8 +19,8 @@ import aiohttp
 from app.keys import DRAIN
 from app.media.room import Room
 from app.person import Person
+from tests.conversation import conversation
 from voiceplane.client.api import Api, Wire
-from voiceplane.client.conversation import conversation
 
 OPUS = {"mimeType": "audio/opus", "payloadType": 111, "clockRate": 48000, "channels": 2}
 USERS, OTOMOS = ("alice", "bob", "carol", "dave", "eve"), ("hana", "ume", "yuki", "rin")

@@ -15,10 +15,10 @@ from schemas.node import Drained
 from schemas.signaling import EVENTS
 from tests.app.ops.readiness import Balancer
 from tests.conftest import Server, eventually
+from tests.conversation import conversation
 from tests.integration.conftest import open_call_on
 from tests.integration.ws import Person, connected, person
 from voiceplane.client.api import Api
-from voiceplane.client.conversation import conversation
 from voiceplane.client.errors import Refused
 
 NOT_DRAINING = {"draining": False, "mode": None, "deadlineAt": None, "liveCalls": 0}

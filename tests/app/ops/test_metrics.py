@@ -14,8 +14,8 @@ import pytest
 from app.keys import FORWARDING_PROBE
 from tests.app.ops.scraped import Scraped, scrape
 from tests.conftest import eventually, serving
+from tests.conversation import conversation
 from voiceplane.client.api import Api
-from voiceplane.client.conversation import conversation
 
 SCRAPER = "a token for Prometheus"
 CALL_ID = "counted"

@@ -12,7 +12,7 @@ from app.ops import sampler as sampler_module
 from schemas.base import load
 from schemas.node import SampleSeries, Workers
 from tests.conftest import eventually
-from voiceplane.client.conversation import conversation
+from tests.conversation import conversation
 from voiceplane.client.errors import Refused
 
 PATIENCE_S = 20.0

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Page
 
-from voiceplane.client.party import Party
+from tests.party import Party
 from voiceplane.client.tone import FRAMES_PER_SECOND
 
 FRAMES = 3 * FRAMES_PER_SECOND

@@ -12,7 +12,7 @@ from playwright.async_api import Page, expect
 from app.settings import Settings
 from tests.conftest import Server, serving
 from tests.integration.browser.everybody import is_for_everybody
-from voiceplane.client.party import Party
+from tests.party import Party
 
 PHONE = {"width": 360, "height": 740}
 SOON_MS = 15_000

@@ -10,7 +10,7 @@ import pytest
 from voiceplane.cli import main
 from voiceplane.cli.call import verdict
 from voiceplane.client.api import Released
-from voiceplane.client.call import CallReport, Direction
+from voiceplane.testcall import CallReport, Direction
 
 GOOD = Direction("user", "otomo", 440.0, 441.0, 250, 240, 3, 130.0)
 SECRET = "a secret of the tests, long enough for HS256"

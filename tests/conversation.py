@@ -7,12 +7,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from voiceplane.client.api import Api
+from tests.party import FIRST_SOUND_TIMEOUT_S, Hearing, Party, Voice
+from voiceplane.client import Api
 from voiceplane.client.handler import DtlsRole
-from voiceplane.client.party import FIRST_SOUND_TIMEOUT_S, Hearing, Party, Voice
-
-USER_HZ = 440.0
-OTOMO_HZ = 1000.0  # no multiple of the other, so that distortion is not taken for speech
+from voiceplane.testcall import OTOMO_HZ, USER_HZ
 
 
 @dataclass(frozen=True, slots=True)

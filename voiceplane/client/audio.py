@@ -1,0 +1,212 @@
+"""A call's sound at its two ends, which stays the same while transports come and go under it.
+
+`Microphone` takes one track of the caller's and gives each transport a track of its own; `Loudspeaker` is one track for
+the caller, into which whatever is received at the moment flows. Both know frames, and nothing of the network.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from fractions import Fraction
+
+import numpy as np
+from aiortc import MediaStreamTrack
+from aiortc.mediastreams import MediaStreamError
+from av import AudioFrame, AudioResampler
+
+SAMPLE_RATE = 48_000  # Hz, Opus' only RTP clock (RFC 7587 §4.1)
+FRAME_SAMPLES = 960  # 20 ms
+FRAME_S = FRAME_SAMPLES / SAMPLE_RATE
+TIME_BASE = Fraction(1, SAMPLE_RATE)
+KEPT_FRAMES = 250  # 5 s, for a reader that is held up; what is older is dropped
+SILENCE = 0.0005  # of full scale, RMS: -66 dB, below which a microphone is off
+SILENT_AFTER_S = 5.0
+
+
+class Microphone:
+    """What one party says. Once its track has ended, or while there is none, that is silence, which is sent as well.
+
+    `muted` sends silence in place of what the track gives, which goes on being read. `level` is the last frame's RMS,
+    0 to 1 of full scale; `silent_s` is for how long there was nothing to be heard, though not muted.
+    """
+
+    def __init__(self, track: MediaStreamTrack | None = None) -> None:
+        self.muted = False
+        self.level = 0.0
+        self.silent_s = 0.0
+        self._track = track
+        self._resampler: AudioResampler | None = None
+        self._ready: deque[AudioFrame] = deque()
+        self._outlets: set[Outlet] = set()
+        self._turn = asyncio.Lock()
+        self._frames = 0
+        self._silence_from: float | None = None  # the loop's clock: when the first frame of silence was due
+        self._silences = 0
+
+    def outlet(self) -> MediaStreamTrack:
+        """A new track of what is said from now on, for one transport."""
+        return Outlet(self)
+
+    def change(self, track: MediaStreamTrack | None) -> None:
+        """Speak with another track from now on; the former one is stopped."""
+        if self._track is not None and self._track is not track:
+            self._track.stop()
+        self._track, self._resampler, self._silence_from = track, None, None
+        self._ready.clear()
+
+    def stop(self) -> None:
+        """Stop the track, and every outlet."""
+        self.change(None)
+        for outlet in tuple(self._outlets):
+            outlet.stop()
+
+    async def fill(self, outlet: Outlet) -> None:
+        """Wait until `outlet` has a frame. Whoever waits first reads for all."""
+        self._outlets.add(outlet)
+        async with self._turn:
+            if outlet.frames:
+                return
+            frame = await self._next()
+            for one in self._outlets:
+                one.frames.append(frame)
+
+    def leave(self, outlet: Outlet) -> None:
+        self._outlets.discard(outlet)
+
+    async def _next(self) -> AudioFrame:
+        while not self._ready:
+            track = self._track
+            if track is None:
+                return self._numbered(await self._silence())
+            try:
+                given = await track.recv()
+            except MediaStreamError:
+                if self._track is track:
+                    self.change(None)
+                continue
+            if self._track is track and isinstance(given, AudioFrame):
+                self._ready.extend(self._resampled(given))
+        frame = self._ready.popleft()
+        self._measure(frame)
+        return self._numbered(blank() if self.muted else frame)
+
+    def _resampled(self, frame: AudioFrame) -> list[AudioFrame]:
+        if self._resampler is None:
+            self._resampler = AudioResampler("s16", "mono", SAMPLE_RATE, FRAME_SAMPLES)
+        frame.pts = None  # ours are counted, whatever the track's were
+        return list(self._resampler.resample(frame))
+
+    def _measure(self, frame: AudioFrame) -> None:
+        self.level = rms(frame)
+        heard = self.muted or self.level > SILENCE
+        self.silent_s = 0.0 if heard else self.silent_s + FRAME_S
+
+    async def _silence(self) -> AudioFrame:
+        now = asyncio.get_running_loop().time()
+        if self._silence_from is None:
+            self._silence_from, self._silences = now, 0
+        await asyncio.sleep(self._silence_from + self._silences * FRAME_S - now)
+        self._silences += 1
+        self.level = 0.0
+        return blank()
+
+    def _numbered(self, frame: AudioFrame) -> AudioFrame:
+        frame.pts, frame.sample_rate, frame.time_base = self._frames * FRAME_SAMPLES, SAMPLE_RATE, TIME_BASE
+        self._frames += 1
+        return frame
+
+
+class Outlet(MediaStreamTrack):
+    """A microphone as one transport has it."""
+
+    kind = "audio"
+
+    def __init__(self, microphone: Microphone) -> None:
+        super().__init__()
+        self.frames: deque[AudioFrame] = deque(maxlen=KEPT_FRAMES)
+        self._microphone = microphone
+
+    async def recv(self) -> AudioFrame:
+        while not self.frames:
+            if self.readyState != "live":
+                raise MediaStreamError
+            await self._microphone.fill(self)
+        return self.frames.popleft()
+
+    def stop(self) -> None:
+        super().stop()
+        self._microphone.leave(self)
+
+
+class Loudspeaker(MediaStreamTrack):
+    """What one party hears: one track from the call's beginning to its end. `level` is as `Microphone`'s.
+
+    Frames that nobody takes are dropped after `KEPT_FRAMES`. Where a call's sound came back by another transport,
+    `pts` goes on from where it was, with the time between in it. `frames` counts what arrived.
+    """
+
+    kind = "audio"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.level = 0.0
+        self.frames = 0
+        self.first_frame_at: float | None = None  # the loop's clock
+        self.last_frame_at: float | None = None
+        self._kept: deque[AudioFrame] = deque(maxlen=KEPT_FRAMES)
+        self._changed = asyncio.Event()
+        self._pts = 0
+
+    async def recv(self) -> AudioFrame:
+        while not self._kept:
+            if self.readyState != "live":
+                raise MediaStreamError
+            self._changed.clear()
+            await self._changed.wait()
+        return self._kept.popleft()
+
+    def stop(self) -> None:
+        super().stop()
+        self._changed.set()
+
+    async def play(self, track: MediaStreamTrack) -> None:
+        """Take every frame of `track` until it ends."""
+        offset: int | None = None
+        while True:
+            try:
+                frame = await track.recv()
+            except MediaStreamError:
+                return
+            if isinstance(frame, AudioFrame):
+                if offset is None:
+                    offset = self._due() - (frame.pts or 0)
+                self._take(frame, offset)
+
+    def _due(self) -> int:
+        """The `pts` of a frame that arrives now, by the clock."""
+        if self.last_frame_at is None:
+            return 0
+        passed_s = asyncio.get_running_loop().time() - self.last_frame_at
+        return self._pts + max(1, round(passed_s / FRAME_S)) * FRAME_SAMPLES
+
+    def _take(self, frame: AudioFrame, offset: int) -> None:
+        now = asyncio.get_running_loop().time()
+        self.first_frame_at = self.first_frame_at or now
+        self.last_frame_at = now
+        self.frames += 1
+        self.level = rms(frame)
+        self._pts = frame.pts = (frame.pts or 0) + offset
+        self._kept.append(frame)
+        self._changed.set()
+
+
+def rms(frame: AudioFrame) -> float:
+    """Loudness of 16-bit sound, 0 to 1 of full scale."""
+    samples = frame.to_ndarray().astype(np.float64)
+    return float(np.sqrt(np.mean(np.square(samples)))) / 32768 if samples.size else 0.0
+
+
+def blank() -> AudioFrame:
+    """20 ms of silence."""
+    return AudioFrame.from_ndarray(np.zeros((1, FRAME_SAMPLES), np.int16), format="s16", layout="mono")

@@ -1,0 +1,258 @@
+"""One person at a voiceplane server: who is online, who calls, and the calls of this person.
+
+Owns the WebSocket and the HTTP session, and hands each event to the call that it names. Knows no media, which is loaded
+with the first call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable, Mapping
+from types import MappingProxyType, TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Self, cast, overload
+
+import aiohttp
+
+from voiceplane.client.api import Api
+from voiceplane.client.call import Call, Leave, Role
+from voiceplane.client.emitter import Emitter
+from voiceplane.client.errors import ClientError, SocketClosed
+from voiceplane.client.events import Connection, IncomingCall, OtomoStatus, WalletUpdate, read
+from voiceplane.client.socket import Hooks, Socket
+from voiceplane.client.tokens import Subject, Token
+
+if TYPE_CHECKING:
+    from aiortc import MediaStreamTrack
+    from pymediasoup import Device
+
+LIVE = frozenset({"requesting", "ringing", "matched", "connecting", "talking", "interrupted"})
+ASK_FOR_S = 10.0
+
+ClientEvent = Call | OtomoStatus | WalletUpdate | Connection | ClientError
+
+
+class Voiceplane:
+    """`async with Voiceplane(url, token) as vp:` is online until the block is left; calls that live go on without it.
+
+    :param url: the server's, as in `https://voice.example.com`.
+    :param token: a JWT, or a function (of whatever colour) that gives one, asked again whenever one is needed.
+    """
+
+    def __init__(self, url: str, token: Token) -> None:
+        self._url = url
+        self._token = token
+        self._api: Api | None = None
+        self._socket: Socket | None = None
+        self._calls: dict[str, Call] = {}
+        self._otomos: dict[str, str] = {}
+        self._events: Emitter[ClientEvent] = Emitter()
+        self._loading: asyncio.Task[Device] | None = None
+        self._leaving: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        await self.connect()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.disconnect()
+
+    async def connect(self) -> None:
+        """Be online: the WebSocket is open, and comes back by itself from then on.
+
+        Raises ClientError where the server can't be reached, or refuses; nothing is left of it then.
+        """
+        self._api = Api(aiohttp.ClientSession(), self._url, self._token)
+        self._socket = Socket(self._api, Hooks(self._take, self._on_up, self._on_down, self._on_over))
+        try:
+            await self._socket.open()
+        except BaseException:
+            await self.disconnect()
+            raise
+
+    async def disconnect(self) -> None:
+        """Close everything on this side. A call goes on at the server until it misses us: `hang_up` before, or come
+        back and ask for `current`."""
+        if self._socket is not None:
+            await self._socket.close()
+        for call in tuple(self._calls.values()):
+            await self._forget(call)
+        if self._leaving:
+            await asyncio.wait(self._leaving)
+        await self._events.quiet()
+        if self._loading is not None:
+            self._loading.cancel()
+            await asyncio.wait([self._loading])
+        if self._api is not None:
+            await self._api.http.close()
+
+    # What happens
+
+    @overload
+    def on(self, name: Literal["incoming"], listener: Callable[[Call], object]) -> Leave: ...
+    @overload
+    def on(self, name: Literal["otomostatus"], listener: Callable[[OtomoStatus], object]) -> Leave: ...
+    @overload
+    def on(self, name: Literal["wallet"], listener: Callable[[WalletUpdate], object]) -> Leave: ...
+    @overload
+    def on(self, name: Literal["connection"], listener: Callable[[Connection], object]) -> Leave: ...
+    @overload
+    def on(self, name: Literal["closed"], listener: Callable[[ClientError], object]) -> Leave: ...
+    def on(self, name: str, listener: Callable[[Any], object]) -> Leave:
+        """Have `listener`, a function or a coroutine function, told of each event of that name.
+
+        `closed` says that the WebSocket does not come back, and why.
+        """
+        return self._events.add(name, listener)
+
+    # What can be seen
+
+    @property
+    def api(self) -> Api:
+        """The REST API as this person. Raises SocketClosed before `connect`."""
+        if self._api is None:
+            raise SocketClosed("CLOSED", "connect first")
+        return self._api
+
+    @property
+    def subject(self) -> Subject:
+        """Whom the token names. Raises ClientError before `connect`, or where it names nobody."""
+        return self.api.tokens.subject
+
+    @property
+    def otomos(self) -> Mapping[str, str]:
+        """The status of each otomo who is not offline, as far as it was told: to users alone."""
+        return MappingProxyType(self._otomos)
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """Those that live, and that this client has to do with."""
+        return tuple(self._calls.values())
+
+    # What can be done
+
+    async def call(
+        self, otomo_id: str, *, audio: MediaStreamTrack | None = None, metadata: Mapping[str, str] | None = None
+    ) -> Call:
+        """Call an otomo, as a user. Returns while it rings: `accepted`, `connected` and `ended` tell how it goes on.
+
+        :param audio: what to say; without, that is silence. Frames of any rate and length will do.
+        :param metadata: goes into the call's record: up to 16 texts of 512 characters.
+
+        Raises Refused: OTOMO_OFFLINE, OTOMO_BUSY, CALLER_BUSY, INSUFFICIENT_POINTS, and others. Raises ClientError.
+        """
+        call = self._known(f"u_{secrets.token_hex(12)}", "user", audio)
+        body: dict[str, Any] = {"otomoId": otomo_id, "callId": call.id}
+        if metadata:
+            body["metadata"] = dict(metadata)
+        try:
+            await self.api.patiently("POST", "/calls", body, for_s=ASK_FOR_S)
+        except BaseException:
+            await self._forget(call)
+            raise
+        return call
+
+    async def join(self, call_id: str, *, audio: MediaStreamTrack | None = None) -> Call:
+        """Take part in a call that the back end has matched, or that this person has already, from now on here.
+
+        Returns once the sound is set up; of a call that rings, at once. Raises ClientError: CallEnded where it is over.
+        """
+        call = self._known(call_id, self._role(), audio)
+        try:
+            await call.refresh()
+            if call.end is None and call.state != "ringing":
+                await call.set_up()
+        except BaseException:
+            await self._forget(call)
+            raise
+        return call
+
+    async def current(self, *, audio: MediaStreamTrack | None = None) -> Call | None:
+        """The call that the server still has of this person, joined; None where there is none. Raises ClientError."""
+        answer = await self.api.patiently("GET", "/calls?limit=10", for_s=ASK_FOR_S)
+        live = [one["callId"] for one in answer.get("calls", ()) if one.get("state") in LIVE]
+        return await self.join(str(live[0]), audio=audio) if live else None
+
+    async def set_status(self, status: Literal["available", "away"]) -> None:
+        """Be called, or not, as an otomo. Raises ClientError: `NOT_FOUND` where the server does not know that yet."""
+        await self.api.request("PUT", "/me/status", {"status": status})
+
+    # What the socket tells
+
+    def _take(self, event: str, payload: dict[str, Any]) -> None:
+        call = self._calls.get(str(payload.get("callId", "")))
+        if call is not None:
+            call.take(event, payload)
+        elif event == "incoming_call":
+            self._ring(read(IncomingCall, payload, event))
+        elif event == "otomo_list":
+            self._otomos = {one["otomoId"]: one["status"] for one in payload["otomos"]}
+        elif event == "otomo_status":
+            self._note_otomo(read(OtomoStatus, payload, event))
+        elif event == "wallet_update":
+            self._events.tell("wallet", read(WalletUpdate, payload, event))
+
+    def _ring(self, incoming: IncomingCall) -> None:
+        call = self._known(incoming.call_id, "otomo", None)
+        self._events.tell("incoming", call)
+
+    def _note_otomo(self, told: OtomoStatus) -> None:
+        self._otomos[told.otomo_id] = told.status
+        if told.status == "offline":
+            del self._otomos[told.otomo_id]
+        self._events.tell("otomostatus", told)
+
+    def _on_up(self) -> None:
+        for call in self._calls.values():
+            call.check()
+        self._events.tell("connection", Connection(up=True))
+
+    def _on_down(self) -> None:
+        self._events.tell("connection", Connection(up=False))
+
+    def _on_over(self, error: ClientError) -> None:
+        self._events.tell("closed", error)
+
+    # Calls
+
+    def _role(self) -> Role:
+        return "otomo" if self.subject.role == "otomo" else "user"
+
+    def _known(self, call_id: str, role: Role, audio: MediaStreamTrack | None) -> Call:
+        """The call of that id, from now on told what happens in it."""
+        call = self._calls.get(call_id)
+        if call is None:
+            call = self._calls[call_id] = Call(self.api, call_id, role, self._device, audio)
+            call.on("ended", lambda _: self._see_off(call_id))
+            self._hurry()
+        elif audio is not None:
+            call.set_microphone(audio)
+        return call
+
+    def _see_off(self, call_id: str) -> None:
+        """The call is over; its sound takes a moment to be let go of."""
+        call = self._calls.pop(call_id, None)
+        self._hurry()
+        if call is not None:
+            leaving = asyncio.create_task(call.leave(), name=f"the end of {call_id}")
+            self._leaving.add(leaving)
+            leaving.add_done_callback(self._leaving.discard)
+
+    async def _forget(self, call: Call) -> None:
+        if self._calls.pop(call.id, None) is not None:
+            await call.leave()
+        self._hurry()
+
+    def _hurry(self) -> None:
+        if self._socket is not None:
+            self._socket.busy = bool(self._calls)
+
+    async def _device(self) -> Device:
+        """What this server and pymediasoup have in common, found out once. Raises ClientError."""
+        if self._loading is None or (self._loading.done() and self._loading.exception() is not None):
+            from voiceplane.client.media import load_device
+
+            self._loading = asyncio.create_task(load_device(self.api), name="what can be sent and received")
+        return cast("Device", await asyncio.shield(self._loading))

@@ -1,0 +1,221 @@
+"""Keeps one call's sound where the server has the call, whatever room that is at the moment.
+
+A room is lost with its worker or its node; the call is not, and its `mediaEpoch` rises. Whoever may be behind asks:
+after `media_moved`, after every return of the WebSocket, and after a 404 or 503 of a media request. Where the epoch is
+newer both transports are made anew, the microphone is produced by a new track, a mute is restored, the other party is
+consumed, and only then is the old room let go of. One rebuild at a time.
+
+All of it happens in one task, `run`; everybody else only says what may have changed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from voiceplane.client.api import Api
+from voiceplane.client.backoff import Backoff
+from voiceplane.client.errors import ClientError, NoMedia, Refused
+from voiceplane.client.events import CallRecord, ProducerNotice
+
+if TYPE_CHECKING:
+    from pymediasoup import Device
+
+    from voiceplane.client.audio import Loudspeaker, Microphone
+    from voiceplane.client.media import Reception, RoomMedia
+
+FIRST_RETRY_S, LONGEST_RETRY_S = 0.1, 1.0
+WITH_A_ROOM = frozenset({"matched", "connecting", "talking", "interrupted"})
+OF_A_MOVING_ROOM = frozenset(
+    {
+        "ROOM_NOT_FOUND",
+        "TRANSPORT_NOT_FOUND",
+        "PRODUCER_NOT_FOUND",
+        "CONSUMER_NOT_FOUND",
+        "PRODUCER_ALREADY_EXISTS",
+        "TRANSPORT_LIMIT_EXCEEDED",
+        "INVALID_CALL_STATE",
+    }
+)
+"""What a request may be refused with while its room is replaced: asked again, the call is somewhere, or has ended."""
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """What `Following` needs of its owner, and tells it. None of `seen` and `moved` may raise or wait."""
+
+    device: Callable[[], Awaitable[Device]]  # the one that all calls of a client share
+    seen: Callable[[CallRecord], None]  # a record was read
+    moved: Callable[[int], None]  # another room is set up: its epoch
+
+
+class InRoom:
+    """What a party has in one room: its media, its producer, and what it hears."""
+
+    def __init__(self, media: RoomMedia) -> None:
+        self.media = media
+        self.producer_id = ""
+        self.heard_id: str | None = None  # the producer that is received
+        self.reception: Reception | None = None
+        self.broken = False  # the network has lost a transport
+        self._playing: asyncio.Task[None] | None = None
+
+    async def hear(self, producer_id: str, loudspeaker: Loudspeaker) -> None:
+        """Receive this producer, and no other one any more. Raises ClientError."""
+        self.reception = await self.media.receive(producer_id)
+        await self._silence()
+        self.heard_id = producer_id
+        playing = loudspeaker.play(self.reception.track)
+        self._playing = asyncio.create_task(playing, name=f"what is heard in {self.media.call_id}")
+
+    async def close(self) -> None:
+        await self._silence()
+        await self.media.close()
+
+    async def _silence(self) -> None:
+        if self._playing is not None:
+            self._playing.cancel()
+            await asyncio.wait([self._playing])
+
+
+class Following:
+    """The media of one call. `epoch` is 0, and `now` None, before there is any.
+
+    `ready` is done once the sound is set up for the first time; it fails with a ClientError that no second attempt can
+    mend.
+    """
+
+    def __init__(
+        self, api: Api, call_id: str, role: str, microphone: Microphone, loudspeaker: Loudspeaker, hooks: Hooks
+    ) -> None:
+        self.epoch = 0
+        self.now: InRoom | None = None
+        self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._api = api
+        self._call_id = call_id
+        self._role = role
+        self._microphone = microphone
+        self._loudspeaker = loudspeaker
+        self._hooks = hooks
+        self._turn = asyncio.Lock()
+        self._doubt = asyncio.Event()
+
+    def check(self) -> None:
+        """There may be a newer room, or another producer in it."""
+        self._doubt.set()
+
+    def heed(self, notice: ProducerNotice) -> None:
+        """A producer is new."""
+        if notice.source is None and notice.role != self._role:
+            self._doubt.set()
+
+    async def run(self) -> None:
+        """Set the sound up, and keep it up, until cancelled; nothing of it is left then."""
+        self._doubt.set()
+        try:
+            while True:
+                await self._doubt.wait()
+                self._doubt.clear()
+                await self._settle()
+        finally:
+            if self.now is not None:
+                await self.now.close()
+            self._microphone.stop()
+            self._loudspeaker.stop()
+
+    async def mute(self, *, muted: bool) -> None:
+        """Send silence from now on, and have the server know; or end that. Raises ClientError."""
+        self._microphone.muted = muted
+        async with self._turn:
+            if self.now is None:
+                return
+            try:
+                await self._tell_muted(self.now.producer_id)
+            except Refused as error:
+                if not error.is_of_lost_media:
+                    raise
+                self.check()  # another room gets the mute with the microphone
+
+    async def _settle(self) -> None:
+        """Until the sound is where the server has the call; or where it never was, until that can't be helped."""
+        backoff = Backoff(FIRST_RETRY_S, LONGEST_RETRY_S)
+        while True:
+            try:
+                async with self._turn:
+                    await self._follow()
+            except ClientError as error:
+                if not (self.now or error.is_transient or error.code in OF_A_MOVING_ROOM):
+                    self._fail(error)
+                    return
+            else:
+                return
+            await asyncio.sleep(backoff.next())
+
+    def _fail(self, error: ClientError) -> None:
+        if not self.ready.done():
+            self.ready.set_exception(error)
+            self.ready.exception()  # whether anybody waits for it or not
+
+    async def _follow(self) -> None:
+        record = await self._api.call(self._call_id)
+        self._hooks.seen(record)
+        if record.state not in WITH_A_ROOM:
+            return
+        if self.now is None or record.media_epoch > self.epoch or await self._is_lost(self.now):
+            await self._rebuild(record.media_epoch)
+        else:
+            await self._hear(self.now)
+        if not self.ready.done():
+            self.ready.set_result(None)
+
+    async def _is_lost(self, room: InRoom) -> bool:
+        """Whether the network lost our place in the room, and nobody else of us has taken it: the newest one wins."""
+        if not room.broken:
+            return False
+        room.broken = False
+        return any(one.producer_id == room.producer_id for one in await self._api.producers(self._call_id))
+
+    async def _rebuild(self, epoch: int) -> None:
+        former, self.now = self.now, await self._set_up()
+        self.epoch = max(epoch, self.now.media.epoch)
+        if former is not None:
+            self._hooks.moved(self.epoch)
+            await former.close()
+
+    async def _set_up(self) -> InRoom:
+        """Raises ClientError, with nothing left of it."""
+        from voiceplane.client.media import RoomMedia
+
+        def on_broken() -> None:
+            room.broken = True
+            self.check()
+
+        room = InRoom(RoomMedia(self._api, self._call_id, await self._hooks.device(), on_broken))
+        try:
+            await room.media.open()
+            room.producer_id = await room.media.send(self._microphone.outlet())
+            if self._microphone.muted:
+                await self._tell_muted(room.producer_id)
+            await self._hear(room)
+        except BaseException as error:
+            await room.close()
+            if isinstance(error, ClientError) or not isinstance(error, Exception):
+                raise
+            raise NoMedia(f"the sound of {self._call_id} could not be set up: {error!r}") from error
+        return room
+
+    async def _hear(self, room: InRoom) -> None:
+        """Receive the other party, where it sends and is not received already."""
+        for one in await self._api.producers(self._call_id):
+            if one.role != self._role and one.source is None and one.kind == "audio":
+                if one.producer_id != room.heard_id:
+                    await room.hear(one.producer_id, self._loudspeaker)
+                return
+
+    async def _tell_muted(self, producer_id: str) -> None:
+        if self._microphone.muted:
+            await self._api.pause_producer(producer_id)
+        else:
+            await self._api.resume_producer(producer_id)

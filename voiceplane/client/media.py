@@ -1,0 +1,173 @@
+"""One party's media in one room of a call, played by pymediasoup through REST alone: it sends a track and receives one.
+
+Owns its transports; leaving `RoomMedia.joined`, or `close`, closes all of them, whatever happened inside. When the call
+gets another room this one's ids mean nothing any more: `following.py` makes another `RoomMedia` then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Literal, Self, cast
+
+from aiortc import MediaStreamTrack, RTCIceServer
+from pymediasoup import Device
+from pymediasoup.consumer import Consumer
+from pymediasoup.models.transport import DtlsParameters, IceCandidate, IceParameters
+from pymediasoup.rtp_parameters import RtpCapabilities, RtpParameters
+from pymediasoup.transport import Transport
+
+from voiceplane.client.api import Api
+from voiceplane.client.errors import NoMedia
+from voiceplane.client.handler import DtlsRole, PartyHandler
+
+Direction = Literal["send", "recv"]
+BROKEN = frozenset({"failed", "disconnected", "closed"})
+
+
+async def load_device(api: Api, dtls_role: DtlsRole | None = None) -> Device:
+    """What both sides can send and receive (RTC-01): the same for every room of a server, so it is kept.
+
+    :param dtls_role: our side of every DTLS handshake; None leaves it to pymediasoup (server where it sends, client
+        where it receives).
+    Raises ClientError.
+    """
+    device = Device(handlerFactory=lambda: PartyHandler(dtls_role))  # type: ignore[no-untyped-call]
+    await device.load(RtpCapabilities.model_validate(await api.capabilities()))
+    return device
+
+
+@dataclass(frozen=True, slots=True)
+class Reception:
+    """One consumer, resumed, and its track; `handler` knows how its transport is."""
+
+    consumer_id: str
+    track: MediaStreamTrack
+    handler: PartyHandler
+
+
+class RoomMedia:
+    """`epoch` is the newest `mediaEpoch` that RTC-02 has told of. `broken` is called when ICE of a transport failed."""
+
+    def __init__(self, api: Api, call_id: str, device: Device, broken: Callable[[], None] = lambda: None) -> None:
+        self.api = api
+        self.call_id = call_id
+        self.epoch = 0
+        self._device = device
+        self._broken = broken
+        self._transports: list[Transport] = []
+        self._waiting: dict[Direction, Transport] = {}  # those that are open and carry nothing yet
+        self._receiving: Transport | None = None
+
+    @classmethod
+    @asynccontextmanager
+    async def joined(cls, api: Api, call_id: str, *, dtls_role: DtlsRole | None = None) -> AsyncIterator[Self]:
+        """The media of a party whose call has its room open, until the block is left."""
+        media = cls(api, call_id, await load_device(api, dtls_role))
+        try:
+            yield media
+        finally:
+            await media.close()
+
+    async def open(self) -> None:
+        """Have both transports made (RTC-02), at the same time. Raises ClientError."""
+        try:
+            async with asyncio.TaskGroup() as both:
+                both.create_task(self._prepare("send"))
+                both.create_task(self._prepare("recv"))
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from errors
+
+    async def close(self) -> None:
+        """Close what there is on this side."""
+        async with AsyncExitStack() as stack:  # one that fails keeps none from being closed
+            while self._transports:
+                stack.push_async_callback(self._transports.pop().close)
+
+    async def send(self, track: MediaStreamTrack) -> str:
+        """Send a track, which ends with the transport: RTC-02, RTC-03, RTC-04. Returns the id of the producer.
+
+        Raises ClientError.
+        """
+        transport = await self._transport("send")
+
+        async def on_produce(kind: str, rtp_parameters: RtpParameters, _: object) -> str:
+            wire = rtp_parameters.model_dump(mode="json", exclude_none=True)
+            return await self.api.produce(self.call_id, transport.id, kind, wire)
+
+        transport.on("produce", on_produce)
+        producer = await transport.produce(track=track)
+        return str(producer.id)
+
+    async def receive(self, producer_id: str) -> Reception:
+        """Receive a producer: RTC-02, RTC-05, RTC-03, RTC-06. Returns once the consumer is resumed.
+
+        It comes by a transport of its own; that of what was received before is closed.
+
+        Raises ClientError.
+        """
+        transport = await self._transport("recv")
+        former, self._receiving = self._receiving, transport
+        if former is not None:
+            self._transports.remove(former)
+            await former.close()  # type: ignore[no-untyped-call]
+        capabilities = self._device.recvRtpCapabilities
+        wire = capabilities.model_dump(mode="json", exclude_none=True) if capabilities else None
+        answer = await self.api.consume(self.call_id, transport.id, producer_id, wire)
+        consumer: Consumer = await transport.consume(
+            id=answer.consumer_id,
+            producerId=answer.producer_id,
+            kind=answer.kind,
+            rtpParameters=RtpParameters.model_validate(answer.rtp_parameters),
+        )
+        if consumer.track is None:
+            raise NoMedia(f"nothing can be received of producer {producer_id}")
+        await self.api.resume_consumer(answer.consumer_id)
+        return Reception(answer.consumer_id, consumer.track, cast(PartyHandler, transport.handler))
+
+    def vanish(self) -> None:
+        """Stop existing for the network: no DTLS close, no RTCP BYE, no further packet of any kind."""
+        for handler in self.handlers:
+            handler.fall_silent()
+
+    @property
+    def handlers(self) -> tuple[PartyHandler, ...]:
+        """Of each transport, in the order of their making."""
+        return tuple(cast(PartyHandler, one.handler) for one in self._transports)  # what the device's factory makes
+
+    async def stats(self) -> list[dict[str, Any]]:
+        """aiortc's statistics of every transport, in W3C's names."""
+        return [one for handler in self.handlers for one in await handler.stats()]
+
+    async def _transport(self, direction: Direction) -> Transport:
+        if direction not in self._waiting:
+            await self._prepare(direction)
+        return self._waiting.pop(direction)
+
+    async def _prepare(self, direction: Direction) -> None:
+        answer = await self.api.create_transport(self.call_id, direction)
+        self.epoch = max(self.epoch, answer.media_epoch)
+        create = self._device.createSendTransport if direction == "send" else self._device.createRecvTransport
+        transport = create(
+            id=answer.transport_id,
+            iceParameters=IceParameters.model_validate(answer.ice_parameters),
+            iceCandidates=[IceCandidate.model_validate(candidate) for candidate in answer.ice_candidates],
+            dtlsParameters=DtlsParameters.model_validate(answer.dtls_parameters),
+            sctpParameters=None,
+            iceServers=[RTCIceServer(**server) for server in answer.ice_servers],
+        )
+        self._transports.append(transport)
+
+        async def on_connect(dtls_parameters: DtlsParameters) -> None:
+            await self.api.connect_transport(answer.transport_id, dtls_parameters.model_dump(mode="json"))
+
+        transport.on("connect", lambda _: None)  # a transport insists on a listener; the work is done in the handler's
+        transport.handler.on("@connect", on_connect)
+        transport.on("connectionstatechange", self._note)  # of one that we close nothing is told
+        self._waiting[direction] = transport
+
+    def _note(self, state: str) -> None:
+        if state in BROKEN:
+            self._broken()
