@@ -99,6 +99,7 @@ class Following:
         self._microphone = microphone
         self._loudspeaker = loudspeaker
         self._hooks = hooks
+        self._rooms: set[InRoom] = set()  # whose closing is not through
         self._turn = asyncio.Lock()
         self._doubt = asyncio.Event()
 
@@ -120,8 +121,7 @@ class Following:
                 self._doubt.clear()
                 await self._settle()
         finally:
-            if self.now is not None:
-                await self.now.close()
+            await asyncio.gather(*(room.close() for room in tuple(self._rooms)))
             self._microphone.stop()
             self._loudspeaker.stop()
 
@@ -182,7 +182,7 @@ class Following:
         self.epoch = max(epoch, self.now.media.epoch)
         if former is not None:
             self._hooks.moved(self.epoch)
-            await former.close()
+            await self._leave(former)
 
     async def _set_up(self) -> InRoom:
         """Raises ClientError, with nothing left of it."""
@@ -193,6 +193,7 @@ class Following:
             self.check()
 
         room = InRoom(RoomMedia(self._api, self._call_id, await self._hooks.device(), on_broken))
+        self._rooms.add(room)
         try:
             await room.media.open()
             room.producer_id = await room.media.send(self._microphone.outlet())
@@ -200,11 +201,15 @@ class Following:
                 await self._tell_muted(room.producer_id)
             await self._hear(room)
         except BaseException as error:
-            await room.close()
+            await self._leave(room)
             if isinstance(error, ClientError) or not isinstance(error, Exception):
                 raise
             raise NoMedia(f"the sound of {self._call_id} could not be set up: {error!r}") from error
         return room
+
+    async def _leave(self, room: InRoom) -> None:
+        await room.close()
+        self._rooms.discard(room)
 
     async def _hear(self, room: InRoom) -> None:
         """Receive the other party, where it sends and is not received already."""

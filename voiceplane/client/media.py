@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, Self, cast
 
@@ -60,6 +60,7 @@ class RoomMedia:
         self._transports: list[Transport] = []
         self._waiting: dict[Direction, Transport] = {}  # those that are open and carry nothing yet
         self._receiving: Transport | None = None
+        self._ending: set[asyncio.Task[None]] = set()  # transports whose closing has begun
 
     @classmethod
     @asynccontextmanager
@@ -81,10 +82,11 @@ class RoomMedia:
             raise errors.exceptions[0] from errors
 
     async def close(self) -> None:
-        """Close what there is on this side."""
-        async with AsyncExitStack() as stack:  # one that fails keeps none from being closed
-            while self._transports:
-                stack.push_async_callback(self._transports.pop().close)
+        """Close what there is on this side. Whoever is cancelled meanwhile has begun it all the same."""
+        while self._transports:
+            self._end(self._transports.pop())
+        if self._ending:
+            await asyncio.shield(asyncio.wait(self._ending))
 
     async def send(self, track: MediaStreamTrack) -> str:
         """Send a track, which ends with the transport: RTC-02, RTC-03, RTC-04. Returns the id of the producer.
@@ -112,7 +114,7 @@ class RoomMedia:
         former, self._receiving = self._receiving, transport
         if former is not None:
             self._transports.remove(former)
-            await former.close()  # type: ignore[no-untyped-call]
+            self._end(former)
         capabilities = self._device.recvRtpCapabilities
         wire = capabilities.model_dump(mode="json", exclude_none=True) if capabilities else None
         answer = await self.api.consume(self.call_id, transport.id, producer_id, wire)
@@ -140,6 +142,12 @@ class RoomMedia:
     async def stats(self) -> list[dict[str, Any]]:
         """aiortc's statistics of every transport, in W3C's names."""
         return [one for handler in self.handlers for one in await handler.stats()]
+
+    def _end(self, transport: Transport) -> None:
+        """Close it in a task of its own: a closing that is cut short leaves sockets, and can't be made up for."""
+        ending = asyncio.create_task(transport.close(), name=f"end of {transport.id}")  # type: ignore[no-untyped-call]
+        self._ending.add(ending)
+        ending.add_done_callback(self._ending.discard)
 
     async def _transport(self, direction: Direction) -> Transport:
         if direction not in self._waiting:

@@ -34,6 +34,7 @@ class Sound:
         self.loudspeaker = Loudspeaker()
         self.following = Following(api, call_id, role, self.microphone, self.loudspeaker, hooks)
         self._silent = silent
+        self._stopped = False
         self._tasks = (
             _started(self.following.run(), f"the sound of {call_id}"),
             _started(self._watch(), f"the microphone of {call_id}"),
@@ -41,6 +42,9 @@ class Sound:
 
     def stop(self) -> None:
         """Begin to close; `closed` says when that is through."""
+        if self._stopped:  # a second cancellation would cut short what the first one made them tidy up
+            return
+        self._stopped = True
         for task in self._tasks:
             task.cancel()
 

@@ -1,0 +1,211 @@
+"""`voiceplane.client` against a running node: a call from its ringing to its end, and what may come between."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from app.keys import HUB
+from app.person import Person
+from app.signaling.limits import CloseCode
+from tests.conftest import Server, eventually, serving
+from tests.integration.callers import PATIENCE_S, Scene, left_over, scene
+from tests.integration.conftest import worker_holds_nothing
+from voiceplane.client import (
+    Call,
+    CallEnded,
+    ClientError,
+    Connected,
+    Connection,
+    Ended,
+    Refused,
+    RemoteMuted,
+    Tick,
+    TokenFailed,
+    Unreachable,
+    Voiceplane,
+)
+from voiceplane.client.tone import Tone
+from voiceplane.testcall import OTOMO_HZ, USER_HZ
+
+OTHER_HZ = 700.0
+
+
+@pytest.fixture
+async def at_node(server: Server) -> AsyncIterator[Scene]:
+    async with scene(server) as made:
+        yield made
+
+
+async def test_a_call_is_rung_answered_heard_and_ended_and_nothing_is_left(at_node):
+    user, otomo = await at_node.talk()
+    assert (user.call.state, otomo.call.state) == ("talking", "talking")
+    assert user.call.media_epoch == otomo.call.media_epoch == 1
+    assert user.call.level > 0.1
+    assert {one["type"] for one in await user.call.stats()} >= {"inbound-rtp", "outbound-rtp"}
+    assert left_over(), "this test must be able to see them"
+
+    end = await otomo.call.hang_up("good night")
+    assert end.reason == "manual"
+    assert await user.call.ended() == end
+    for party in (user, otomo):
+        await party.told.until(Ended)
+        assert party.told.kinds()[-2:] == ["Connected", "Ended"]
+    assert (at_node.user.calls, at_node.otomo.calls) == ((), ())
+    await eventually(lambda: [one for one in left_over() if one != "Socket._keep"])
+    await worker_holds_nothing(at_node.server)
+
+
+async def test_leaving_the_client_leaves_nothing_here_and_the_call_there(server):
+    async with scene(server) as made:
+        user, _ = await made.talk()
+    await eventually(left_over)
+    assert [call.id for call in server.registry] == [user.call.id]
+    async with Voiceplane(server.base, server.token("user", "user")) as again:
+        back = await again.current(audio=Tone(USER_HZ))
+        assert back is not None
+        assert back.id == user.call.id
+        assert (await back.hang_up()).reason == "manual"
+        assert await again.current() is None
+
+
+async def test_whoever_comes_back_hears_and_is_heard(at_node):
+    user, otomo = await at_node.talk()
+    token = at_node.server.token("user", "user")
+    async with Voiceplane(at_node.server.base, token) as elsewhere:
+        back = await elsewhere.current(audio=Tone(OTHER_HZ))
+        assert back is not None
+        there = at_node.follow(back)
+        at_node.listen(there)
+        await asyncio.gather(there.hears(OTOMO_HZ), otomo.hears(OTHER_HZ))
+        await back.hang_up()
+    assert (await user.call.ended()).reason == "manual"
+
+
+async def test_a_call_may_be_rejected(at_node, server):
+    async with Voiceplane(server.base, server.token("shy", "otomo")) as shy:
+        shy.on("incoming", lambda call: call.reject("not now"))
+        call = await at_node.user.call("shy")
+        assert call.state == "ringing"
+        assert (await call.ended()).reason == "rejected"
+        with pytest.raises(CallEnded):
+            await call.set_up()
+
+
+async def test_a_caller_may_give_up(at_node, server):
+    async with Voiceplane(server.base, server.token("slow", "otomo")) as slow:
+        rings: asyncio.Queue[Call] = asyncio.Queue()
+        slow.on("incoming", rings.put_nowait)
+        call = await at_node.user.call("slow")
+        async with asyncio.timeout(PATIENCE_S):
+            ringing = await rings.get()
+        assert (await call.hang_up()).reason == "cancelled"
+        assert (await ringing.ended()).reason == "cancelled"
+        with pytest.raises(ClientError):
+            await ringing.accept()
+
+
+async def test_a_call_that_nobody_takes_is_over_by_itself(settings_with):
+    async with (
+        serving(settings_with(ring_timeout_s=0.5)) as server,
+        Voiceplane(server.base, server.token("away", "otomo")),
+        scene(server) as made,
+        asyncio.timeout(PATIENCE_S),
+    ):
+        call = await made.user.call("away")
+        assert (await call.ended()).reason == "timeout"
+
+
+async def test_failures_have_codes(at_node, server):
+    with pytest.raises(Refused) as refusal:
+        await at_node.user.call("nobody")
+    assert refusal.value.code in ("OTOMO_OFFLINE", "OTOMO_NOT_FOUND")
+    with pytest.raises(Refused) as refusal:
+        await at_node.user.join("no-such-call")
+    assert refusal.value.code == "CALL_NOT_FOUND"
+    assert at_node.user.calls == ()
+    for token, code in (("nonsense", "UNAUTHORIZED"), (lambda: "", "TOKEN_FAILED")):
+        with pytest.raises((Refused, TokenFailed)) as failure:
+            await Voiceplane(server.base, token).connect()
+        assert failure.value.code == code
+    with pytest.raises(Unreachable) as nobody_there:
+        await Voiceplane("http://127.0.0.1:1", "token").connect()
+    assert nobody_there.value.code == "NETWORK"
+
+
+async def test_a_muted_party_is_not_heard_until_it_speaks_again(at_node):
+    user, otomo = await at_node.talk()
+    await user.call.mute(True)
+    assert (await otomo.told.until(RemoteMuted)) == RemoteMuted(muted=True)
+    assert (otomo.call.remote_muted, user.call.muted) == (True, True)
+    await user.hears(OTOMO_HZ)
+    await user.call.mute(False)
+    assert (await otomo.told.until(RemoteMuted, 2)) == RemoteMuted(muted=False)
+    await otomo.hears(USER_HZ)
+    await user.call.hang_up()
+
+
+async def test_another_microphone_is_heard_in_place_of_the_former_and_silence_after_the_last(at_node):
+    user, otomo = await at_node.talk()
+    former = Tone(OTHER_HZ)
+    user.call.set_microphone(former)
+    await otomo.hears(OTHER_HZ)
+    user.call.set_microphone(None)
+    assert former.readyState == "ended"
+    await otomo.hears_silence()
+    await user.call.hang_up()
+
+
+async def test_a_lost_socket_comes_back_and_has_missed_nothing(at_node):
+    user, otomo = await at_node.talk()
+    went: asyncio.Queue[Connection] = asyncio.Queue()
+    at_node.user.on("connection", went.put_nowait)
+    hub = at_node.server.app[HUB]
+    for code in (CloseCode.TOO_SLOW, CloseCode.TOKEN_EXPIRED):
+        for socket in tuple(hub._sockets[Person("user", "user")]):
+            socket.close(code)
+        await otomo.call.mute(code is CloseCode.TOO_SLOW)  # told while nobody listens, or to the next socket
+        async with asyncio.timeout(PATIENCE_S):
+            assert [await went.get(), await went.get()] == [Connection(up=False), Connection(up=True)]
+    await user.told.until(RemoteMuted, 2)
+    muted = [event.muted for event in user.told.events if isinstance(event, RemoteMuted)]
+    assert muted == [True, False]
+    await user.call.hang_up()
+    await user.told.until(Ended)
+    assert user.told.kinds().count("Connected") == 1
+
+
+async def test_a_socket_that_was_one_too_many_stays_away(at_node):
+    why: asyncio.Queue[ClientError] = asyncio.Queue()
+    at_node.user.on("closed", why.put_nowait)
+    hub = at_node.server.app[HUB]
+    for socket in tuple(hub._sockets[Person("user", "user")]):
+        socket.close(CloseCode.REPLACED)
+    async with asyncio.timeout(PATIENCE_S):
+        assert (await why.get()).code == "REPLACED"
+
+
+async def test_an_expired_token_is_asked_for_again(server):
+    given: list[str] = []
+
+    async def token() -> str:
+        given.append(server.token("user", "user", 0.5 if not given else 3600.0))
+        return given[-1]
+
+    async with Voiceplane(server.base, token) as vp:
+        assert await vp.current() is None
+    assert len(given) == 2
+
+
+async def test_a_charged_call_ticks(settings_with):
+    async with serving(settings_with(unit_seconds=0.5, price_per_minute=7)) as server, scene(server) as made:
+        user, otomo = await made.talk()
+        tick = await user.told.until(Tick, 2)
+        assert (tick.tick_number, tick.charged_points, tick.total_charged_points) == (2, 7, 14)
+        assert tick.user_balance is not None
+        assert (await otomo.told.until(Tick)).user_balance is None
+        end = await user.call.hang_up()
+        assert end.total_charged_points >= 14
+        assert (await user.told.until(Connected)).connected_at.tzinfo is not None
