@@ -17,7 +17,7 @@ PACKAGES = {
     "schemas": ("worker_bridge",),
     "app": ("schemas", "worker_bridge"),
     "voiceplane": ("app", "schemas", "worker_bridge"),
-    "examples": ("worker_bridge",),
+    "examples": ("worker_bridge", "voiceplane.client"),  # programs of the bridge, and of the client
 }
 
 # Each folder of `app`, lowest first, and which folders it may import besides itself: only such as stand above it here.
@@ -75,8 +75,10 @@ def importing(folder: str, modules: set[str]) -> list[str]:
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_a_package_imports_only_those_below_it(package: str) -> None:
+    below = PACKAGES[package]
+    others = importing(package, {*PACKAGES, "tests", "bench"} - {package, *below})
     assert sources(package)
-    assert importing(package, {*PACKAGES, "tests", "bench"} - {package, *PACKAGES[package]}) == []
+    assert [line for line in others if not any(is_within(line.partition(": ")[2], one) for one in below)] == []
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
@@ -98,6 +100,17 @@ def test_every_folder_has_its_place() -> None:
 @pytest.mark.parametrize("folder", ["worker_bridge", "app/calls", "app/ledger", "app/media", "app/watch"])
 def test_what_is_no_edge_knows_no_http_and_no_bodies(folder: str) -> None:
     assert importing(folder, {"aiohttp", "marshmallow"}) == []
+
+
+def test_an_example_is_of_the_bridge_or_of_the_client() -> None:
+    users = [{line.partition(":")[0] for line in importing("examples", {name})} for name in PACKAGES["examples"]]
+    assert all(users)
+    assert set.intersection(*users) == set()
+
+
+def test_the_client_knows_no_code_of_the_servers() -> None:
+    inside = {"app", "schemas", "worker_bridge", *(f"voiceplane.{name}" for name in ("cli", "doctor", "loadtest"))}
+    assert importing("voiceplane/client", inside) == []
 
 
 def test_only_one_file_knows_the_jwt_library() -> None:

@@ -58,8 +58,8 @@ TESTED_BY = {
     "voiceplane/cli/call.py": "tests/integration/test_call_command.py",
     "voiceplane/cli/doctor.py": "tests/voiceplane/doctor/test_examination.py",
     "voiceplane/cli/loadscreen.py": "tests/integration/test_loadtest_command.py",
+    "voiceplane/client/": "tests/integration/test_client.py",
     "voiceplane/client/handler.py": "tests/integration/test_two_parties.py",
-    "voiceplane/client/party.py": "tests/integration/test_two_parties.py",
     "voiceplane/doctor/": "tests/voiceplane/doctor/test_examination.py",
     "voiceplane/loadtest/": "tests/integration/test_loadtest_command.py",
 }

@@ -13,6 +13,9 @@ from pathlib import Path
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PROGRAMS = sorted(path.name for path in EXAMPLES.glob("*.py") if "__main__" in path.read_text(encoding="utf-8"))
+CLIENT_PROGRAMS = sorted(
+    path.name for path in EXAMPLES.glob("*.py") if "from voiceplane.client" in path.read_text(encoding="utf-8")
+)
 PATIENCE_S = 30.0
 
 
@@ -48,9 +51,11 @@ class Running:
 
 
 @asynccontextmanager
-async def started(name: str, *arguments: object) -> AsyncIterator[Running]:
+async def started(name: str, *arguments: object, **environment: str) -> AsyncIterator[Running]:
     command = [sys.executable, str(EXAMPLES / name), *map(str, arguments)]
-    process = await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=PIPE, process_group=0)
+    process = await asyncio.create_subprocess_exec(
+        *command, stdout=PIPE, stderr=PIPE, process_group=0, env={**os.environ, **environment}
+    )
     try:
         yield Running(process)
     finally:

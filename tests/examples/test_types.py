@@ -1,4 +1,5 @@
-"""The examples under ``mypy --strict``, as the code of somebody who uses the bridge: its public names are all typed."""
+"""The examples under ``mypy --strict``, as the code of somebody who uses the bridge or the client: their public names
+are all typed."""
 
 from __future__ import annotations
 
@@ -7,12 +8,17 @@ import subprocess
 import sys
 from importlib import resources
 
-from tests.examples.programs import EXAMPLES
+import pytest
+
+from tests.examples.programs import CLIENT_PROGRAMS, EXAMPLES
+
+BRIDGE_FILES = sorted({path.name for path in EXAMPLES.glob("*.py")} - set(CLIENT_PROGRAMS))
+AS_INSTALLED = ["--follow-imports=silent"]  # what the client's own sources make of pymediasoup is no user's affair
 
 
-def test_examples_pass_mypy_strict(tmp_path):
-    command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", f"--cache-dir={tmp_path}"]
-    files = sorted(path.name for path in EXAMPLES.glob("*.py"))
+@pytest.mark.parametrize(("options", "files"), [([], BRIDGE_FILES), (AS_INSTALLED, CLIENT_PROGRAMS)])
+def test_examples_pass_mypy_strict(options: list[str], files: list[str], tmp_path):
+    command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", f"--cache-dir={tmp_path}", *options]
     checked = subprocess.run(
         [*command, *files],
         cwd=EXAMPLES,
@@ -24,5 +30,6 @@ def test_examples_pass_mypy_strict(tmp_path):
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
-def test_the_package_says_that_it_is_typed():
-    assert resources.files("worker_bridge").joinpath("py.typed").is_file()
+@pytest.mark.parametrize("package", ["voiceplane", "worker_bridge"])
+def test_the_package_says_that_it_is_typed(package: str):
+    assert resources.files(package).joinpath("py.typed").is_file()
