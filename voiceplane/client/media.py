@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, Self, cast
+from typing import Any, Self, cast
 
 from aiortc import MediaStreamTrack, RTCIceServer
 from pymediasoup import Device
@@ -19,11 +19,11 @@ from pymediasoup.models.transport import DtlsParameters, IceCandidate, IceParame
 from pymediasoup.rtp_parameters import RtpCapabilities, RtpParameters
 from pymediasoup.transport import Transport
 
+from schemas.own_media import Direction
 from voiceplane.client.api import Api
 from voiceplane.client.errors import NoMedia
 from voiceplane.client.handler import DtlsRole, PartyHandler
 
-Direction = Literal["send", "recv"]
 BROKEN = frozenset({"failed", "disconnected", "closed"})
 
 
