@@ -23,7 +23,7 @@ class ProduceRequest(Body, frozen=True):
         for index, one in enumerate(encodings):
             if one.ssrc != 0 and (one.rtx is None or one.rtx.ssrc != 0):
                 continue
-            if self.rtp_parameters.mid is None:
+            if not self.rtp_parameters.mid:
                 unset = "ssrc" if one.ssrc == 0 else "rtx.ssrc"
                 raise ValueError(f"rtpParameters.encodings.{index}.{unset}: must be 1 to {UINT32_MAX}")
             known_by_mid = replace(self.rtp_parameters, encodings=tuple(map(_without_unset_ssrcs, encodings)))

@@ -17,6 +17,7 @@ INT32_MAX: Final = 2**31 - 1
 TEXT_LIMIT: Final = 1024  # characters of one string
 SHORT_TEXT_LIMIT: Final = 255  # bytes: an extension element (RFC 8285 §4.3), an SDES item (RFC 3550 §6.5)
 BYTES_LIKE: Final = (bytes, bytearray, memoryview)
+SEQUENCES: Final = (tuple, list)
 SHOWN_LIMIT: Final = 64  # characters of a refused value that an error repeats
 
 
@@ -28,12 +29,14 @@ def instance(path: str, value: object, kind: type) -> None:
 
 def sequence(path: str, value: object) -> None:
     """Refuses what is neither a tuple nor a list."""
-    if not isinstance(value, tuple | list):
+    if not isinstance(value, SEQUENCES):
         refuse(path, f"expected a tuple, got {type(value).__name__}")
 
 
 def items(path: str, value: object) -> list[Any]:
     """What a tuple, a list or the like has in it. Neither text nor a dict is a sequence of anything."""
+    if isinstance(value, SEQUENCES):
+        return list(value)
     if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
         refuse(path, f"expected a tuple or a list, got {type(value).__name__}")
     return list(value)

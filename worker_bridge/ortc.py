@@ -35,7 +35,6 @@ from worker_bridge.rtp import (
     EncodingMapping,
     HeaderExtensions,
     MediaKind,
-    RtcpParameters,
     RtpCapabilities,
     RtpCodecCapability,
     RtpCodecParameters,
@@ -82,7 +81,7 @@ def producer_mapping(params: RtpParameters, caps: RtpCapabilities) -> tuple[RtpP
     codecs, mapping = _map_codecs(params.codecs, caps)
     ssrc = random_ssrc()
     encodings = tuple(
-        EncodingMapping(ssrc + index, encoding.ssrc, encoding.rid) for index, encoding in enumerate(params.encodings)
+        [EncodingMapping(ssrc + index, encoding.ssrc, encoding.rid) for index, encoding in enumerate(params.encodings)]
     )
     if codecs != params.codecs:
         params = replace(params, codecs=codecs)
@@ -102,12 +101,14 @@ def consumable_parameters(
     if not codecs[0].mime_type.startswith(kind):  # a router's own spelling, so lower-case
         raise InvalidParameters(f"codecs.0.mimeType: {params.codecs[0].mime_type} can't be {kind}")
     encodings = tuple(
-        RtpEncodingParameters(
-            mapped.mapped_ssrc, None, None, None, encoding.dtx, encoding.scalability_mode, encoding.max_bitrate
-        )
-        for encoding, mapped in zip(params.encodings, mapping.encodings, strict=True)
+        [
+            RtpEncodingParameters(
+                mapped.mapped_ssrc, None, None, None, encoding.dtx, encoding.scalability_mode, encoding.max_bitrate
+            )
+            for encoding, mapped in zip(params.encodings, mapping.encodings, strict=True)
+        ]
     )
-    return RtpParameters(codecs, extensions, encodings, RtcpParameters(params.rtcp.cname), None, params.msid)
+    return RtpParameters(codecs, extensions, encodings, params.rtcp, None, params.msid)
 
 
 # Routers.

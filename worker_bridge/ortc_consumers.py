@@ -81,7 +81,7 @@ def pipe_consumer_parameters(consumable: RtpParameters, *, enable_rtx: bool) -> 
 
 def random_ssrc() -> int:
     """RFC 3550 §8.1, which asks for few collisions and no secret."""
-    return SSRC_MIN + random.randrange(SSRC_SPAN)  # noqa: S311
+    return SSRC_MIN + int(random.random() * SSRC_SPAN)  # noqa: S311
 
 
 class _Common(msgspec.Struct, frozen=True):

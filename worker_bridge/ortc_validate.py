@@ -92,11 +92,11 @@ def validate_parameters(params: RtpParameters, kind: MediaKind | None = None) ->
     mid = short_text("mid", params.mid) if params.mid else None
     msid = text("msid", params.msid) if params.msid else None
     encodings = _check_encodings(params.encodings, shape)
-    if mid is None and encodings[0].ssrc is None and encodings[0].rid is None:
+    if mid is None and encodings[0].ssrc is None and not encodings[0].rid:
         refuse("encodings.0", "packets can't be recognised without mid, ssrc or rid")
     instance("rtcp", params.rtcp, RtcpParameters)
     cname = short_text("rtcp.cname", params.rtcp.cname) if params.rtcp.cname else None
-    return RtpParameters(shape.codecs, shape.header_extensions, encodings, RtcpParameters(cname), mid, msid)
+    return RtpParameters(shape.codecs, shape.header_extensions, encodings, RtcpParameters(cname, True), mid, msid)
 
 
 def validate_capabilities(caps: RtpCapabilities) -> RtpCapabilities:
@@ -119,7 +119,7 @@ def _check_encodings(encodings: tuple[RtpEncodingParameters, ...], shape: _Shape
     sequence("encodings", encodings)
     if len(encodings) == 1:
         encoding = _check_encoding("encodings.0", encodings[0], shape, single=True)
-        if encoding.rtx_ssrc is not None and encoding.rtx_ssrc == encoding.ssrc:
+        if encoding.rtx is not None and encoding.rtx.ssrc == encoding.ssrc:
             refuse("encodings.0.rtx.ssrc", "equals encodings.0.ssrc")
         return (encoding,)
     if not encodings:
@@ -130,11 +130,11 @@ def _check_encodings(encodings: tuple[RtpEncodingParameters, ...], shape: _Shape
     for index, encoding in enumerate(encodings):
         path = f"encodings.{index}"
         instance(path, encoding, RtpEncodingParameters)
-        if encoding.ssrc is None and encoding.rid is None:
+        if encoding.ssrc is None and not encoding.rid:
             refuse(path, "simulcast needs ssrc or rid in every encoding")
         for name in ("ssrc", "rtx.ssrc", "rid"):
             value: int | str | None = getattr(encoding, name.replace(".", "_"))
-            if value is not None and (twin := seen.setdefault(value, f"{path}.{name}")) != f"{path}.{name}":
+            if value not in (None, "") and (twin := seen.setdefault(value, f"{path}.{name}")) != f"{path}.{name}":
                 refuse(f"{path}.{name}", f"equals {twin}")
     return tuple(
         _check_encoding(f"encodings.{index}", encoding, shape, single=False) for index, encoding in enumerate(encodings)
@@ -147,7 +147,7 @@ def _check_encoding(
     instance(path, encoding, RtpEncodingParameters)
     if encoding.ssrc is not None:  # to the worker, an SSRC of 0 is none
         integer(f"{path}.ssrc", encoding.ssrc, 1, UINT32_MAX)
-    if encoding.rid is not None:
+    if encoding.rid:
         short_text(f"{path}.rid", encoding.rid)
     if encoding.rtx is not None:
         instance(f"{path}.rtx", encoding.rtx, RtxParameters)
@@ -156,19 +156,20 @@ def _check_encoding(
         refuse(f"{path}.dtx", "must be a boolean")
     if encoding.max_bitrate is not None:
         integer(f"{path}.maxBitrate", encoding.max_bitrate, 0, BITRATE_MAX)
-    codec = _encoded_with(path, encoding.codec_payload_type, shape)
+    codec = shape.first_media
+    if encoding.codec_payload_type is not None:
+        codec = _encoded_with(path, encoding.codec_payload_type, shape)
     if not single and codec not in SIMULCAST_CODECS:
         refuse("encodings", f"the worker has no simulcast for {codec}")
-    if encoding.scalability_mode is None:
-        return encoding
-    _check_scalability(f"{path}.scalabilityMode", encoding.scalability_mode, codec, single=single)
+    if encoding.scalability_mode:
+        _check_scalability(f"{path}.scalabilityMode", encoding.scalability_mode, codec, single=single)
+    if encoding.rid == "" or encoding.scalability_mode == "":
+        return replace(encoding, rid=encoding.rid or None, scalability_mode=encoding.scalability_mode or None)
     return encoding
 
 
-def _encoded_with(path: str, payload_type: int | None, shape: _Shape) -> str:
-    """The codec of an encoding: the first of the parameters, unless it names another."""
-    if payload_type is None:
-        return shape.first_media
+def _encoded_with(path: str, payload_type: int, shape: _Shape) -> str:
+    """The codec that an encoding names."""
     integer(f"{path}.codecPayloadType", payload_type, 0, PAYLOAD_TYPE_MAX)
     if payload_type not in shape.media:
         refuse(f"{path}.codecPayloadType", f"{payload_type} is no media codec of these parameters")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 from worker_bridge.channel import Body, Channel
 from worker_bridge.checks import octets
@@ -131,6 +132,7 @@ class Producer(Pausable[ProducerEvent]):
                 super()._notified(event, body)
 
 
+@lru_cache
 def tracing(*types: ProducerTrace) -> Asked:
-    """The request that makes a producer trace these types and no others."""
+    """The request that makes a producer trace these types and no others. Its body is shared: not to be changed."""
     return "PRODUCER_ENABLE_TRACE_EVENT", {"events": trace_types(types, PRODUCER_TRACES)}

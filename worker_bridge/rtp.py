@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal, NoReturn
 
 from msgspec import Meta
-from msgspec.structs import force_setattr
 
 from worker_bridge.value import PRINTABLE, Value, matching, written
 
@@ -50,7 +49,8 @@ MimeType = Annotated[
 """RFC 6838 §4.2."""
 Uri = Annotated[str, Meta(min_length=1, max_length=255), PRINTABLE]
 OptionalText = Annotated[str, Meta(max_length=255), PRINTABLE] | None
-"""At most what a header extension can carry (RFC 8285 §4.3), or a CNAME (RFC 3550 §6.5). Empty is as not given."""
+"""At most what a header extension can carry (RFC 8285 §4.3), or a CNAME (RFC 3550 §6.5). Empty is as not given,
+and None behind ``validate_parameters``."""
 
 
 class Parameters(dict[str, ParameterValue]):
@@ -165,12 +165,6 @@ class RtpEncodingParameters(Value, frozen=True):
     scalability_mode: Annotated[str, Meta(max_length=32), PRINTABLE] | None = None
     max_bitrate: Bitrate | None = None
 
-    def __post_init__(self) -> None:
-        if self.rid == "":
-            force_setattr(self, "rid", None)
-        if self.scalability_mode == "":
-            force_setattr(self, "scalability_mode", None)
-
     @property
     def rtx_ssrc(self) -> int | None:
         """Of its retransmissions."""
@@ -183,10 +177,6 @@ class RtcpParameters(Value, frozen=True):
     cname: OptionalText = None
     reduced_size: bool = written(True)
 
-    def __post_init__(self) -> None:
-        if self.cname == "":
-            force_setattr(self, "cname", None)
-
 
 class RtpParameters(Value, frozen=True):
     """What one producer sends, or one consumer receives."""
@@ -197,12 +187,6 @@ class RtpParameters(Value, frozen=True):
     rtcp: RtcpParameters = written(RtcpParameters())
     mid: OptionalText = None
     msid: OptionalText = None
-
-    def __post_init__(self) -> None:
-        if self.mid == "":
-            force_setattr(self, "mid", None)
-        if self.msid == "":
-            force_setattr(self, "msid", None)
 
 
 class CodecMapping(Value, frozen=True):

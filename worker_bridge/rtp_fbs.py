@@ -55,7 +55,7 @@ def parameters_to_fbs(params: RtpParameters) -> Table:
     table: Table = {
         "codecs": _codecs_to_fbs(params.codecs),
         "header_extensions": _header_extensions_to_fbs(params.header_extensions),
-        "encodings": encodings_to_fbs(params.encodings),
+        "encodings": [_encoding_to_fbs(encoding) for encoding in params.encodings],
         "rtcp": {"cname": params.rtcp.cname, "reduced_size": params.rtcp.reduced_size},
     }
     if params.mid is not None:

@@ -374,5 +374,5 @@ def unless_gone(consumer_id: str) -> Iterator[None]:
 
 def _retry_key(request: ProduceRequest) -> RetryKey:
     encodings = request.rtp_parameters.encodings
-    stream = (encodings[0].ssrc or encodings[0].rid) if encodings else None
-    return request.transport_id, request.kind, request.rtp_parameters.mid, stream
+    stream = (encodings[0].ssrc or encodings[0].rid or None) if encodings else None
+    return request.transport_id, request.kind, request.rtp_parameters.mid or None, stream

@@ -16,6 +16,7 @@ from schemas.signaling import Envelope
 from tests.schemas.sample_bodies import EVERY_RTP_FIELD, GOOD
 from tests.schemas.wrong_bodies import Path, at, dotted, places, removed, replaced
 from worker_bridge.connectivity import IceCandidate, IceParameters
+from worker_bridge.ortc import validate_parameters
 from worker_bridge.rtp import RtpParameters
 
 Body = type[Any]
@@ -87,9 +88,9 @@ def test_what_is_no_whole_number_is_refused_cleanly(schema: Body, path: Path) ->
 
 @pytest.mark.parametrize("path", UNSET_TEXTS, ids=dotted)
 def test_an_empty_text_for_an_id_or_a_name_is_as_not_given(path: Path) -> None:
-    without = load(RtpParameters, removed(EVERY_RTP_FIELD, path))
+    without = validate_parameters(load(RtpParameters, removed(EVERY_RTP_FIELD, path)))
     for unset in ("", None):
-        assert load(RtpParameters, replaced(EVERY_RTP_FIELD, path, unset)) == without
+        assert validate_parameters(load(RtpParameters, replaced(EVERY_RTP_FIELD, path, unset))) == without
 
 
 def produce(rtp_parameters: Any) -> RtpParameters:
