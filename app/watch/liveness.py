@@ -13,15 +13,18 @@ ROOM_LOST = {"worker_died": EndReason.WORKER_DIED, "node_lost": EndReason.NODE_L
 
 def silent_party(call: LiveCall, at: float, after_s: float) -> PartyRole | None:
     """The party that has been silent longest, where that is longer than ``after_s``."""
-    silent = {role: silent_for(call, party, at) for role, party in call.liveness.items()}
-    longest = max(silent, key=silent.__getitem__)
-    return longest if silent[longest] > after_s else None
+    found, longest = None, after_s
+    for role, party in call.liveness.items():
+        if (silence := silent_for(call, party, at)) > longest:
+            found, longest = role, silence
+    return found
 
 
 def silent_for(call: LiveCall, party: PartyLiveness, at: float) -> float:
     """Seconds since the party's last proof, or since the connection where it never had one."""
-    connected_at = call.connected_at.monotonic if call.connected_at is not None else at
-    return at - (connected_at if party.last_proof is None else party.last_proof)
+    if party.last_proof is not None:
+        return at - party.last_proof
+    return at - call.connected_at.monotonic if call.connected_at is not None else 0.0
 
 
 def end_reason_of(

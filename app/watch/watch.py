@@ -25,6 +25,7 @@ from schemas.call import CallState
 SweepListener = Callable[[float], None]
 FlagListener = Callable[[LiveCall, Flag], None]
 
+STOOD_STILL_S = 2 * SWEEP_EVERY_S  # between two sweeps: the node, or the machine, did nothing in between
 PROVE_EVERY_S = 2.0  # how far the ledger's clock of a call may lag behind, which is what a crash costs the operator
 
 logger = logging.getLogger(__name__)
@@ -66,12 +67,14 @@ class Watch:
     async def run(self) -> None:
         """Until cancelled."""
         loop = asyncio.get_running_loop()
-        next_proof = loop.time()
+        next_proof = swept_at = loop.time()
         try:
             while True:
                 began = loop.time()
                 calls = self._registry.connected()
-                self._find_silent(calls)  # before the count: where we stood still, nobody was proven to be there
+                if began - swept_at > STOOD_STILL_S:  # nobody was proven to be there meanwhile, whatever is counted now
+                    self._find_silent(calls)
+                swept_at = began
                 await self._sweeper.sweep([*calls, *self._registry.connecting()])
                 if calls:
                     self._find_silent(calls)
