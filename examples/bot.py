@@ -18,7 +18,7 @@ from pathlib import Path
 from aiortc import MediaStreamTrack
 from aiortc.contrib.media import MediaPlayer
 
-from voiceplane.client import Call, ClientError, Connection, Ended, Moved, Voiceplane
+from voiceplane.client import Call, ClientError, ConnectionChanged, Ended, Moved, Voiceplane
 from voiceplane.client.tone import Tone
 
 PAUSE_S = 1.0  # of silence, before it hangs up
@@ -68,8 +68,8 @@ class Bot:
         await call.hang_up()
 
 
-def tell_connection(connection: Connection) -> None:
-    print("online" if connection.up else "offline, and on the way back", flush=True)
+def tell_state(change: ConnectionChanged) -> None:
+    print(change.state, flush=True)
 
 
 async def main(url: str, token: str, bot: Bot) -> None:
@@ -77,12 +77,11 @@ async def main(url: str, token: str, bot: Bot) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, interrupted.set)
     client = Voiceplane(url, token)
-    client.on("connection", tell_connection)
+    client.on("state", tell_state)
     client.on("incoming", bot.answer)
-    client.on("closed", lambda error: interrupted.set())
+    client.on("state", lambda change: interrupted.set() if change.state == "closed" else None)
     async with client:
         await interrupted.wait()
-        await asyncio.gather(*(call.hang_up() for call in client.calls))
 
 
 if __name__ == "__main__":

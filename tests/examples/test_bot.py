@@ -27,7 +27,7 @@ async def called(made: Scene, program: Running) -> End:
     call = await made.user.call("bot", audio=Tone(USER_HZ))
     end = made.follow(call)
     await program.says(f"answered {call.id}")
-    await call.set_up()
+    await call.join()
     made.listen(end)
     return end
 
@@ -37,7 +37,7 @@ async def test_whoever_calls_hears_the_file_and_then_the_bot_hangs_up(server, tm
     write_tone(file, WORDS_HZ, seconds=3)
     token = server.token("bot", "otomo")
     async with scene(server) as made, started("bot.py", server.base, "--wav", file, TOKEN=token) as program:
-        await program.says("online")
+        await program.says("connected")
         for _ in range(2):
             end = await called(made, program)
             await end.hears(WORDS_HZ)
@@ -49,11 +49,11 @@ async def test_whoever_calls_hears_the_file_and_then_the_bot_hangs_up(server, tm
 async def test_the_bot_comes_back_after_a_loss_and_hangs_up_before_it_goes(server):
     token = server.token("bot", "otomo")
     async with scene(server) as made, started("bot.py", server.base, "--seconds", 60, TOKEN=token) as program:
-        await program.says("online")
+        await program.says("connected")
         for socket in tuple(server.app[HUB]._sockets[Person("otomo", "bot")]):
             socket.close(CloseCode.GOING_AWAY)
-        await program.says("offline")
-        await program.says("online")
+        await program.says("reconnecting")
+        await program.says("connected")
         end = await called(made, program)
         await end.hears(440.0)
         os.kill(program.process.pid, signal.SIGTERM)

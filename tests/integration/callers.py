@@ -91,7 +91,7 @@ class Scene:
         user = self.follow(call)
         async with asyncio.timeout(PATIENCE_S):
             otomo = await self._answered.get()
-            await call.set_up()
+            await call.join()
         for end in (user, otomo):
             self.listen(end)
         await asyncio.gather(user.hears(OTOMO_HZ), otomo.hears(USER_HZ))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator
 
 import pytest
@@ -18,10 +20,12 @@ from voiceplane.client import (
     CallEnded,
     ClientError,
     Connected,
-    Connection,
+    ConnectionChanged,
     Ended,
+    Moved,
     Refused,
     RemoteMuted,
+    Resumed,
     Tick,
     TokenFailed,
     Unreachable,
@@ -52,31 +56,38 @@ async def test_a_call_is_rung_answered_heard_and_ended_and_nothing_is_left(at_no
     assert await user.call.ended() == end
     for party in (user, otomo):
         await party.told.until(Ended)
-        assert party.told.kinds()[-2:] == ["Connected", "Ended"]
+        assert party.told.kinds()[-4:] == ["StateChanged", "Connected", "StateChanged", "Ended"]
     assert (at_node.user.calls, at_node.otomo.calls) == ((), ())
     await eventually(lambda: [one for one in left_over() if one != "Socket._keep"])
     await worker_holds_nothing(at_node.server)
 
 
-async def test_leaving_the_client_leaves_nothing_here_and_the_call_there(server):
+async def test_leaving_the_client_hangs_up_and_leaves_nothing(server):
     async with scene(server) as made:
-        user, _ = await made.talk()
+        await made.talk()
     await eventually(left_over)
-    assert [call.id for call in server.registry] == [user.call.id]
-    async with Voiceplane(server.base, server.token("user", "user")) as again:
-        back = await again.current(audio=Tone(USER_HZ))
-        assert back is not None
-        assert back.id == user.call.id
-        assert (await back.hang_up()).reason == "manual"
-        assert await again.current() is None
+    await worker_holds_nothing(server)
+
+
+async def test_a_client_that_goes_without_hanging_up_finds_its_call_again(server):
+    async with scene(server) as made:
+        user, otomo = await made.talk()
+        await made.user.disconnect(hang_up=False)
+        async with Voiceplane(server.base, server.token("user", "user")) as again:
+            back = await again.current()
+            assert back is not None
+            assert (back.id, back.state) == (user.call.id, "talking")
+            await back.join(Tone(OTHER_HZ))
+            await otomo.hears(OTHER_HZ)
+            assert (await back.hang_up()).reason == "manual"
+            assert await again.current() is None
 
 
 async def test_whoever_comes_back_hears_and_is_heard(at_node):
     user, otomo = await at_node.talk()
     token = at_node.server.token("user", "user")
     async with Voiceplane(at_node.server.base, token) as elsewhere:
-        back = await elsewhere.current(audio=Tone(OTHER_HZ))
-        assert back is not None
+        back = await elsewhere.join(user.call.id, audio=Tone(OTHER_HZ))
         there = at_node.follow(back)
         at_node.listen(there)
         await asyncio.gather(there.hears(OTOMO_HZ), otomo.hears(OTHER_HZ))
@@ -91,7 +102,7 @@ async def test_a_call_may_be_rejected(at_node, server):
         assert call.state == "ringing"
         assert (await call.ended()).reason == "rejected"
         with pytest.raises(CallEnded):
-            await call.set_up()
+            await call.join()
 
 
 async def test_a_caller_may_give_up(at_node, server):
@@ -139,7 +150,7 @@ async def test_a_muted_party_is_not_heard_until_it_speaks_again(at_node):
     user, otomo = await at_node.talk()
     await user.call.mute(True)
     assert (await otomo.told.until(RemoteMuted)) == RemoteMuted(muted=True)
-    assert (otomo.call.remote_muted, user.call.muted) == (True, True)
+    assert (otomo.call.is_remote_muted, user.call.is_muted) == (True, True)
     await user.hears(OTOMO_HZ)
     await user.call.mute(False)
     assert (await otomo.told.until(RemoteMuted, 2)) == RemoteMuted(muted=False)
@@ -160,15 +171,15 @@ async def test_another_microphone_is_heard_in_place_of_the_former_and_silence_af
 
 async def test_a_lost_socket_comes_back_and_has_missed_nothing(at_node):
     user, otomo = await at_node.talk()
-    went: asyncio.Queue[Connection] = asyncio.Queue()
-    at_node.user.on("connection", went.put_nowait)
+    went: asyncio.Queue[ConnectionChanged] = asyncio.Queue()
+    at_node.user.on("state", went.put_nowait)
     hub = at_node.server.app[HUB]
     for code in (CloseCode.TOO_SLOW, CloseCode.TOKEN_EXPIRED):
         for socket in tuple(hub._sockets[Person("user", "user")]):
             socket.close(code)
         await otomo.call.mute(code is CloseCode.TOO_SLOW)  # told while nobody listens, or to the next socket
         async with asyncio.timeout(PATIENCE_S):
-            assert [await went.get(), await went.get()] == [Connection(up=False), Connection(up=True)]
+            assert [(await went.get()).state, (await went.get()).state] == ["reconnecting", "connected"]
     await user.told.until(RemoteMuted, 2)
     muted = [event.muted for event in user.told.events if isinstance(event, RemoteMuted)]
     assert muted == [True, False]
@@ -178,13 +189,13 @@ async def test_a_lost_socket_comes_back_and_has_missed_nothing(at_node):
 
 
 async def test_a_socket_that_was_one_too_many_stays_away(at_node):
-    why: asyncio.Queue[ClientError] = asyncio.Queue()
-    at_node.user.on("closed", why.put_nowait)
+    why: asyncio.Queue[ConnectionChanged] = asyncio.Queue()
+    at_node.user.on("state", why.put_nowait)
     hub = at_node.server.app[HUB]
     for socket in tuple(hub._sockets[Person("user", "user")]):
         socket.close(CloseCode.REPLACED)
     async with asyncio.timeout(PATIENCE_S):
-        assert (await why.get()).code == "REPLACED"
+        assert await why.get() == ConnectionChanged(state="closed", code="REPLACED")
 
 
 async def test_an_expired_token_is_asked_for_again(server):
@@ -209,3 +220,33 @@ async def test_a_charged_call_ticks(settings_with):
         end = await user.call.hang_up()
         assert end.total_charged_points >= 14
         assert (await user.told.until(Connected)).connected_at.tzinfo is not None
+
+
+async def test_a_call_is_heard_again_after_its_worker_has_died_as_muted_as_before(settings_with):
+    async with serving(settings_with(workers=2)) as server, scene(server) as made:
+        user, otomo = await made.talk()
+        await otomo.call.mute(True)
+        assert await user.told.until(RemoteMuted) == RemoteMuted(muted=True)
+        kill_worker_of(server, user.call)
+        await user.call.mute(True)  # which there is no room for at this moment
+        for end in (user, otomo):
+            assert await end.told.until(Moved) == Moved(media_epoch=2)
+            assert end.call.media_epoch == 2
+        await user.told.until(Resumed)
+        for end in (user, otomo):
+            assert end.call.is_remote_muted
+            await end.call.mute(False)
+        await otomo.hears(USER_HZ)
+        await user.hears(OTOMO_HZ)
+        assert (user.call.state, otomo.call.state) == ("talking", "talking")
+        end = await user.call.hang_up()
+        assert (end.reason, await otomo.call.ended()) == ("manual", end)
+        await eventually(lambda: [one for one in left_over() if one != "Socket._keep"])
+        await worker_holds_nothing(server)
+
+
+def kill_worker_of(server: Server, call: Call) -> None:
+    """The worker that carries the call dies, as it is."""
+    worker = server.pool.slots[server.registry.room(call.id).worker_index].worker
+    assert worker is not None
+    os.kill(worker.pid, signal.SIGKILL)

@@ -26,6 +26,7 @@ from voiceplane.client.events import (
     RemoteMuted,
     Resumed,
     SilentMicrophone,
+    StateChanged,
     Tick,
     read,
 )
@@ -75,7 +76,7 @@ class Call:
         self.state: CallState = state
         self.record: CallRecord | None = None
         self.end: Ended | None = None
-        self.remote_muted = False
+        self._remote_muted = False
         self._api = api
         self._device = device
         self._track = track
@@ -89,6 +90,8 @@ class Call:
 
     # What happens
 
+    @overload
+    def on(self, name: Literal["state"], listener: Callable[[StateChanged], object]) -> Leave: ...
     @overload
     def on(self, name: Literal["accepted"], listener: Callable[[Accepted], object]) -> Leave: ...
     @overload
@@ -135,7 +138,7 @@ class Call:
         self._track = audio or self._track
         await self._ask("accept")
         self._step("accepted")
-        await self.set_up()
+        await self.join()
 
     async def reject(self, reason: str | None = None) -> None:
         """Refuse a call that rings, as its otomo. Raises ClientError."""
@@ -172,8 +175,13 @@ class Call:
         if self._sound is not None:
             self._sound.microphone.change(audio)
 
-    async def set_up(self) -> None:
-        """Set the sound up, if it is not: returns once both directions are signalled. Raises ClientError."""
+    async def join(self, audio: MediaStreamTrack | None = None) -> None:
+        """Take part in an accepted call, from now on here: returns once both directions are signalled.
+
+        Raises ClientError: CallEnded where it is over.
+        """
+        if audio is not None:
+            self.set_microphone(audio)
         sound = self._begin()
         over = asyncio.create_task(self._over.wait(), name=f"the end of {self.id}")
         ready = sound.following.ready
@@ -190,8 +198,12 @@ class Call:
     # What can be seen
 
     @property
-    def muted(self) -> bool:
+    def is_muted(self) -> bool:
         return self._muted
+
+    @property
+    def is_remote_muted(self) -> bool:
+        return self._remote_muted
 
     @property
     def media_epoch(self) -> int:
@@ -286,7 +298,7 @@ class Call:
             self._tell("ended", end, "ended")
             return
         accepted = self.state == "ringing" and state != "ringing"
-        self.state = state
+        self._set(state)
         if accepted and self.role == "user":
             self._begin()
 
@@ -297,22 +309,27 @@ class Call:
         self._tell("silentmicrophone", SilentMicrophone(seconds=seconds), None)
 
     def _note_pause(self, notice: ProducerNotice, *, paused: bool) -> None:
-        if notice.role != self.role and notice.source is None and paused != self.remote_muted:
-            self.remote_muted = paused
+        if notice.role != self.role and notice.source is None and paused != self._remote_muted:
+            self._remote_muted = paused
             self._tell("remotemuted", RemoteMuted(muted=paused), None)
 
     def _step(self, step: Step) -> None:
-        self.state = after(self.state, step)
+        self._set(after(self.state, step))
+
+    def _set(self, state: CallState) -> None:
+        if state != self.state:
+            self.state = state
+            self._events.tell("state", StateChanged(state=state))
 
     def _tell(self, name: str, event: CallEvent, step: Step | None) -> None:
         if self.end is not None:
             return
-        if step is not None:
-            self._step(step)
         if isinstance(event, Ended):
             self.end = event
             if self._sound is not None:
                 self._sound.stop()
+        if step is not None:
+            self._step(step)
         self._events.tell(name, event)
         if self.end is not None:
             self._events.close()

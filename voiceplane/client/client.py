@@ -18,7 +18,7 @@ from voiceplane.client.api import Api
 from voiceplane.client.call import Call, Leave, Role
 from voiceplane.client.emitter import Emitter
 from voiceplane.client.errors import ClientError, SocketClosed
-from voiceplane.client.events import Connection, IncomingCall, OtomoStatus, WalletUpdate, read
+from voiceplane.client.events import ConnectionChanged, IncomingCall, OtomoStatus, WalletUpdate, read
 from voiceplane.client.socket import Hooks, Socket
 from voiceplane.client.tokens import Subject, Token
 
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 LIVE = frozenset({"requesting", "ringing", "matched", "connecting", "talking", "interrupted"})
 ASK_FOR_S = 10.0
 
-ClientEvent = Call | OtomoStatus | WalletUpdate | Connection | ClientError
+ClientEvent = Call | Mapping[str, str] | WalletUpdate | ConnectionChanged
 
 
 class Voiceplane:
-    """`async with Voiceplane(url, token) as vp:` is online until the block is left; calls that live go on without it.
+    """`async with Voiceplane(url, token) as vp:` is online until the block is left, which hangs up.
 
     :param url: the server's, as in `https://voice.example.com`.
     :param token: a JWT, or a function (of whatever colour) that gives one, asked again whenever one is needed.
@@ -72,9 +72,12 @@ class Voiceplane:
             await self.disconnect()
             raise
 
-    async def disconnect(self) -> None:
-        """Close everything on this side. A call goes on at the server until it misses us: `hang_up` before, or come
-        back and ask for `current`."""
+    async def disconnect(self, *, hang_up: bool = True) -> None:
+        """Hang up, and close everything on this side. Without `hang_up` a call goes on at the server until it misses
+        us, and whoever comes back in time asks for `current`."""
+        if hang_up:
+            leaving = (call.hang_up() for call in tuple(self._calls.values()))
+            await asyncio.gather(*leaving, return_exceptions=True)  # what can't be reached finds out by itself
         if self._socket is not None:
             await self._socket.close()
         for call in tuple(self._calls.values()):
@@ -93,18 +96,13 @@ class Voiceplane:
     @overload
     def on(self, name: Literal["incoming"], listener: Callable[[Call], object]) -> Leave: ...
     @overload
-    def on(self, name: Literal["otomostatus"], listener: Callable[[OtomoStatus], object]) -> Leave: ...
+    def on(self, name: Literal["otomos"], listener: Callable[[Mapping[str, str]], object]) -> Leave: ...
     @overload
     def on(self, name: Literal["wallet"], listener: Callable[[WalletUpdate], object]) -> Leave: ...
     @overload
-    def on(self, name: Literal["connection"], listener: Callable[[Connection], object]) -> Leave: ...
-    @overload
-    def on(self, name: Literal["closed"], listener: Callable[[ClientError], object]) -> Leave: ...
+    def on(self, name: Literal["state"], listener: Callable[[ConnectionChanged], object]) -> Leave: ...
     def on(self, name: str, listener: Callable[[Any], object]) -> Leave:
-        """Have `listener`, a function or a coroutine function, told of each event of that name.
-
-        `closed` says that the WebSocket does not come back, and why.
-        """
+        """Have `listener`, a function or a coroutine function, told of each event of that name."""
         return self._events.add(name, listener)
 
     # What can be seen
@@ -163,17 +161,24 @@ class Voiceplane:
         try:
             await call.refresh()
             if call.end is None and call.state != "ringing":
-                await call.set_up()
+                await call.join()
         except BaseException:
             await self._forget(call)
             raise
         return call
 
-    async def current(self, *, audio: MediaStreamTrack | None = None) -> Call | None:
-        """The call that the server still has of this person, joined; None where there is none. Raises ClientError."""
+    async def current(self) -> Call | None:
+        """The call that the server still has of this person, or None; `Call.join` takes part in it.
+
+        Raises ClientError.
+        """
         answer = await self.api.patiently("GET", "/calls?limit=10", for_s=ASK_FOR_S)
-        live = [one["callId"] for one in answer.get("calls", ()) if one.get("state") in LIVE]
-        return await self.join(str(live[0]), audio=audio) if live else None
+        live = [str(one["callId"]) for one in answer.get("calls", ()) if one.get("state") in LIVE]
+        if not live:
+            return None
+        call = self._known(live[0], self._role(), None)
+        await call.refresh()
+        return call
 
     async def set_status(self, status: Literal["available", "away"]) -> None:
         """Be called, or not, as an otomo. Raises ClientError: `NOT_FOUND` where the server does not know that yet."""
@@ -189,6 +194,7 @@ class Voiceplane:
             self._ring(read(IncomingCall, payload, event))
         elif event == "otomo_list":
             self._otomos = {one["otomoId"]: one["status"] for one in payload["otomos"]}
+            self._events.tell("otomos", self.otomos)
         elif event == "otomo_status":
             self._note_otomo(read(OtomoStatus, payload, event))
         elif event == "wallet_update":
@@ -202,18 +208,18 @@ class Voiceplane:
         self._otomos[told.otomo_id] = told.status
         if told.status == "offline":
             del self._otomos[told.otomo_id]
-        self._events.tell("otomostatus", told)
+        self._events.tell("otomos", self.otomos)
 
     def _on_up(self) -> None:
         for call in self._calls.values():
             call.check()
-        self._events.tell("connection", Connection(up=True))
+        self._events.tell("state", ConnectionChanged(state="connected"))
 
     def _on_down(self) -> None:
-        self._events.tell("connection", Connection(up=False))
+        self._events.tell("state", ConnectionChanged(state="reconnecting"))
 
     def _on_over(self, error: ClientError) -> None:
-        self._events.tell("closed", error)
+        self._events.tell("state", ConnectionChanged(state="closed", code=error.code))
 
     # Calls
 

@@ -6,11 +6,12 @@ Moments are in UTC. What a newer server sends besides is left out; words that ar
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
 from voiceplane.client.errors import BadAnswer
+from voiceplane.client.states import CallState
 
 T = TypeVar("T")
 
@@ -39,6 +40,12 @@ class CallRecord(Wire, frozen=True, kw_only=True):
 
 
 # Of a call
+
+
+class StateChanged(Wire, frozen=True, kw_only=True):
+    """`ringing`, `connecting`, `talking`, `interrupted`, `ended`."""
+
+    state: CallState
 
 
 class Accepted(Wire, frozen=True, kw_only=True):
@@ -117,7 +124,17 @@ class Ended(Wire, frozen=True, kw_only=True):
 
 
 CallEvent = (
-    Accepted | Connected | Tick | Ending | Interrupted | Resumed | Moved | RemoteMuted | SilentMicrophone | Ended
+    StateChanged
+    | Accepted
+    | Connected
+    | Tick
+    | Ending
+    | Interrupted
+    | Resumed
+    | Moved
+    | RemoteMuted
+    | SilentMicrophone
+    | Ended
 )
 
 # Of a client
@@ -137,10 +154,12 @@ class WalletUpdate(Wire, frozen=True, kw_only=True):
     reason: str
 
 
-class Connection(Wire, frozen=True, kw_only=True):
-    """Whether the WebSocket is up: calls go on without it, and it comes back by itself."""
+class ConnectionChanged(Wire, frozen=True, kw_only=True):
+    """The WebSocket is `connected`, or `reconnecting`: calls go on without it, and it comes back by itself. `closed`
+    says that it does not; `code` is why."""
 
-    up: bool
+    state: Literal["connected", "reconnecting", "closed"]
+    code: str | None = None
 
 
 # Read by this package alone
