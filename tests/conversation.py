@@ -27,7 +27,7 @@ class Conversation:
     async def heard(self, frames: int = 1, within_s: float = FIRST_SOUND_TIMEOUT_S) -> None:
         """Wait until both have heard so many frames since the beginning.
 
-        Raises NoMedia where one of them does not in time.
+        Raises NoMedia where one of them has not in time.
         """
         await asyncio.gather(self.user_hearing.heard(frames, within_s), self.otomo_hearing.heard(frames, within_s))
 
@@ -36,7 +36,7 @@ class Conversation:
 async def conversation(
     user: Api, otomo: Api, call_id: str, *, dtls_role: DtlsRole | None = None
 ) -> AsyncIterator[Conversation]:
-    """Both parties of an open call, set up until both consumers are resumed; left, both are gone from this side.
+    """Set up both parties of an open call, until both consumers are resumed. Leaving the block closes both clients.
 
     Raises ClientError where the server can't be reached or refuses.
     """

@@ -1,4 +1,4 @@
-"""``make demo``: start a node of its own, let two parties talk through it, and say what each of them heard."""
+"""``make demo``: starts a node, lets two parties talk through it, and says what each of them heard."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SECRET = "a secret for the demo alone, thrown away with it"  # noqa: S105  nothi
 
 
 async def demo(settings: Settings) -> int:
-    """Serve, call, stop. The exit code of ``voiceplane call``."""
+    """Start a node, make a call, stop. Returns the exit code of ``voiceplane call``."""
     async with served(create_app(settings), settings) as base:
         click.echo(f"a node is up on {base}")
         admin, user, otomo = (Identity.signed(who, settings) for who in ("admin", "user", "otomo"))
@@ -30,7 +30,7 @@ async def demo(settings: Settings) -> int:
 
 
 def free_port() -> int:
-    """A port that nothing listens on now, so that a node that runs already is left alone."""
+    """A port that is free now, so that a node that runs already is not disturbed."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

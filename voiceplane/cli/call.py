@@ -1,4 +1,4 @@
-"""``voiceplane call``: what is asked for, and how a call's report is told."""
+"""``voiceplane call``: its options, and how a call's report is printed."""
 
 from __future__ import annotations
 
@@ -64,11 +64,11 @@ def call(
 
 
 def unsaid(_line: str) -> None:
-    """For scripts, which want the result alone."""
+    """Drops the steps: scripts want the result alone."""
 
 
 def quiet(settings: Settings) -> None:
-    """aioice tells every ICE check at info, which is for those who debug."""
+    """Silence aioice, which logs every ICE check at info."""
     if settings.log_level != "debug":
         logging.getLogger("aioice").setLevel(logging.WARNING)
 
@@ -85,7 +85,7 @@ def identity(who: str, token: str | None, settings: Settings) -> Identity:
 
 
 def talk(base: str, admin: Identity, user: Identity, otomo: Identity, seconds: float, tell: Tell) -> CallReport:
-    """Make the call. Raises CommandError where there is none, with the reason."""
+    """Make the call. Raises CommandError with the reason where it fails."""
     from app.http.server import run_async
     from voiceplane.client.errors import ClientError
     from voiceplane.testcall import run_call
@@ -108,7 +108,7 @@ def hint(error: ClientError) -> str:
 
 
 def verdict(report: CallReport, *, as_json: bool) -> int:
-    """Tell what each heard. Returns the exit code: 1 where that is not the other's tone."""
+    """Print what each party heard. Returns the exit code: 1 where one did not hear the other's tone."""
     fault = report.fault()
     if as_json:
         put_json(described(report))

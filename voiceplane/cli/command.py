@@ -1,4 +1,4 @@
-"""What all commands share: help that ends in examples, settings, times as arguments, and results for scripts."""
+"""What commands share: help that ends in examples, reading settings, durations and URLs as options, JSON results."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON o
 
 
 class CommandError(Exception):
-    """The command can't do what it was asked; the text is one sentence."""
+    """The command can't be carried out; the text says why, in one sentence."""
 
 
 class WithExamples(click.Command):
@@ -41,7 +41,7 @@ class Group(WithExamples, click.Group):
 
 
 class Duration(click.ParamType[float]):
-    """``90s``, ``1.5h`` or plain seconds, as seconds."""
+    """An option's type: ``90s``, ``1.5h`` or plain seconds, read as seconds."""
 
     name = "time"
 
@@ -56,7 +56,7 @@ class Duration(click.ParamType[float]):
 
 
 class BaseUrl(click.ParamType[str]):
-    """Where a server is, as a URL without a path."""
+    """An option's type: a server's URL, without a path."""
 
     name = "url"
 
@@ -67,16 +67,16 @@ class BaseUrl(click.ParamType[str]):
 
 
 def read_settings() -> Settings:
-    """The node's settings, with the log set up as they say. Raises SettingsError for one that can't work."""
+    """Read the node's settings, and set up the log as they say. Raises SettingsError for a value that can't work."""
     from app import logs
     from app.settings import Settings
 
-    logs.configure()  # what is warned of while they are read
+    logs.configure()  # for warnings while they are read
     settings = Settings.from_env()
     logs.configure(settings.log_level, settings.log_format)
     return settings
 
 
 def put_json(value: object) -> None:
-    """The result, as one JSON object on one line."""
+    """Print the result as one JSON object on one line."""
     click.echo(json.dumps(value, ensure_ascii=False))

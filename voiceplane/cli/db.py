@@ -26,7 +26,7 @@ def db() -> None:
 def upgrade(*, as_json: bool) -> None:
     """Bring the database to this release's schema, as every start does.
 
-    A new database is made. One of a later release is refused, and stays as it is.
+    A database that is not there yet is made. One of a later release is refused, and stays as it is.
     """
     settings = read_settings()
     from app import ledger

@@ -1,4 +1,4 @@
-"""``voiceplane doctor``: what was found, for people or for a script."""
+"""``voiceplane doctor``: prints the findings, for people or for a script."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def examination() -> Sequence[Finding]:
         settings = read_settings()
     except SettingsError as error:
         return [Finding("settings", "fail", str(error).rstrip("."), "correct it: nothing else can be checked before")]
-    logs.configure("error", settings.log_format)  # what the checks come upon is told as findings
+    logs.configure("error", settings.log_format)  # what the checks come upon is in the findings
     return [Finding("settings", "ok", "can be read"), *run_async(examine(settings))]
 
 

@@ -1,4 +1,4 @@
-"""What a load test looks like while it runs: a table that redraws itself, or a line every few seconds."""
+"""A load test's display while it runs: a table that redraws itself, or a line every few seconds."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PLAIN_EVERY_S = 5.0
 
 
 class Screen:
-    """`say` takes news, `show` what the last second was like."""
+    """`say` prints a line, `show` displays the last second's sample."""
 
     def __init__(self, *, stderr: bool, live: Live | None) -> None:
         self._stderr = stderr
@@ -41,7 +41,7 @@ class Screen:
 
 @contextmanager
 def screen(*, stderr: bool) -> Iterator[Screen]:
-    """:param stderr: where stdout is for the result alone."""
+    """The display of a running test. :param stderr: use stderr, where stdout is for the result alone."""
     from rich.console import Console
     from rich.live import Live
 

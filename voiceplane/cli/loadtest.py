@@ -1,4 +1,4 @@
-"""``voiceplane loadtest``: what is asked for, and how its report is told."""
+"""``voiceplane loadtest``: its options, and how its report is printed, written and judged."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ STDOUT = Path("-")
 
 
 class Rate(click.ParamType[float]):
-    """``10/s`` or plain ``10``: so many a second."""
+    """An option's type: ``10/s`` or plain ``10``, so many a second."""
 
     name = "rate"
 
@@ -37,7 +37,7 @@ class Rate(click.ParamType[float]):
 
 
 def limits(command: Callable[..., Any]) -> Callable[..., Any]:
-    """An option for each limit."""
+    """Add an option for each limit to the command."""
     for limit in reversed(LIMITS):
         usual = "" if limit.usual is None else f" (default: {limit.usual:g})"
         help_text = f"{limit.means[0].upper()}{limit.means[1:]}{usual}."
@@ -116,7 +116,7 @@ def loadtest(
 
 
 def perform(options: Options, settings: Settings, json_to: Path | None, plot: Path | None) -> int:
-    """Run it, tell and write what was found. Returns the exit code."""
+    """Run the test; print and write its report. Returns the exit code."""
     try:
         from voiceplane.loadtest.report import report
         from voiceplane.loadtest.run import run
@@ -147,7 +147,7 @@ def perform(options: Options, settings: Settings, json_to: Path | None, plot: Pa
 
 
 def require_writable(path: Path | None) -> None:
-    """What would only be seen after the test. Raises CommandError where the file can't be written."""
+    """Raises CommandError where the file can't be written, before the test rather than after it."""
     if path is None or path == STDOUT:
         return
     try:
@@ -165,7 +165,7 @@ def write(described: dict[str, Any], to: Path) -> None:
 
 
 def judge(held: Sequence[Verdict], *, quiet: bool) -> int:
-    """Tell which limits were kept. Returns 1 where one was not."""
+    """Print which limits were kept. Returns 1 where one was not, else 0."""
     broken = [verdict for verdict in held if not verdict.kept]
     if not quiet:
         for verdict in held:

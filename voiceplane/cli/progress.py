@@ -1,4 +1,4 @@
-"""What is told while something takes long: a live line where a person looks, plain lines elsewhere."""
+"""Progress of what takes long: a line that redraws itself on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def steps() -> Iterator[Tell]:
 
 @contextmanager
 def live_log(under_way: str) -> Iterator[Tell]:
-    """What has happened, on stdout, a line each; meanwhile ``under_way`` and for how long."""
+    """Gives a function that prints lines on stdout; on a terminal, ``under_way`` and the seconds stand below them."""
     with live(stderr=False) as shown:
         if shown is None:
             yield click.echo
@@ -37,7 +37,7 @@ def live_log(under_way: str) -> Iterator[Tell]:
 
 @contextmanager
 def live(*, stderr: bool) -> Iterator[Progress | None]:
-    """Something that redraws itself at the end of that stream; None where nobody would see it."""
+    """A display that redraws itself at the end of a stream; None where the stream is no terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -51,7 +51,7 @@ def live(*, stderr: bool) -> Iterator[Progress | None]:
 
 
 class Steps:
-    """Steps of one piece of work: what is done is left standing, the one under way is drawn."""
+    """The steps of one piece of work: those that are done stay, the one under way redraws itself."""
 
     def __init__(self, shown: Progress) -> None:
         self._shown = shown
@@ -59,7 +59,7 @@ class Steps:
         self._task = shown.add_task("", total=None, visible=False)
 
     def begin(self, line: str) -> None:
-        """``line`` names a step that begins, or how far the present one is."""
+        """``line`` names a step that begins, or says how far the present one is."""
         counted = COUNTED.fullmatch(line)
         what = counted["what"] if counted else line
         if what != self._current:

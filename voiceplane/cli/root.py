@@ -1,7 +1,7 @@
-"""The command ``voiceplane``: its commands, its exit codes, and how its failures are told.
+"""The command ``voiceplane``: its commands, its exit codes, and how its failures are printed.
 
-What a command does stands in the module that it calls, imported when it is called: ``--help`` needs neither the worker
-nor HTTP nor the media libraries, and is there at once.
+A command imports what it needs when it is called: ``--help`` needs neither the worker nor HTTP nor the media libraries,
+and comes at once.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from voiceplane.cli.serve import serve
 from voiceplane.cli.tokens import token
 from voiceplane.cli.worker import worker
 
-INTERRUPTED = 130  # 128 + SIGINT, as shells count
+INTERRUPTED = 130  # 128 + SIGINT, as in shells
 
 
 @click.group(
@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def failures() -> tuple[type[Exception], ...]:
-    """What is told in a sentence; anything else is a defect, with its traceback. Imported once something failed."""
+    """The exceptions that are told in one sentence. All others are defects, and show their traceback."""
     from app.access.jwks import JwksError
     from app.http.server import CannotListen
     from app.ledger.errors import LedgerError

@@ -12,7 +12,7 @@ from voiceplane.cli.command import WithExamples, read_settings
 
 
 class Serve(WithExamples):
-    """Its help lists every setting."""
+    """The command, with every setting in its help."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         super().format_epilog(ctx, formatter)

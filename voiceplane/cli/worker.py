@@ -28,8 +28,8 @@ def worker() -> None:
 def build(*, force: bool, as_json: bool) -> None:
     """Build the worker and its schemas, unless they are there.
 
-    It is built from the sources of mediasoup's npm package, with the system's libraries, which takes a minute or more.
-    So a security fix of one of these is had with --force. The steps are told on stderr.
+    It is built from the sources in mediasoup's npm package, with the system's libraries, which takes a minute or more.
+    After a security fix of one of these, build again with --force. The steps are printed on stderr.
     """
     read_settings()
     from worker_bridge.native import commands
@@ -55,7 +55,7 @@ def path(*, as_json: bool) -> None:
 )
 @as_json
 def check(*, as_json: bool) -> None:
-    """Start the worker once, and see that it is at work and of our release."""
+    """Start the worker once, and check that it answers and is of the right release."""
     binary = given_binary()
     from worker_bridge.native import commands
 
@@ -63,7 +63,7 @@ def check(*, as_json: bool) -> None:
 
 
 def given_binary() -> str | None:
-    """The one that a node with these settings would run, where they name one."""
+    """The worker that the settings name; None where they name none."""
     binary = read_settings().worker_bin
     return None if binary is None else str(binary)
 

@@ -45,7 +45,7 @@ class ConsumerAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """RTC-07's counts of what a cleanup closed."""
+    """RTC-07's answer: how many objects the cleanup closed."""
 
     transports: int
     producers: int
@@ -65,7 +65,7 @@ class Api:
 
         Raises Unreachable where there is no connection, or no answer within `REQUEST_TIMEOUT_S`.
         Raises Refused where an error body came back.
-        Raises BadAnswer where what came back is not the contract's JSON.
+        Raises BadAnswer where the answer is not the contract's JSON.
         """
         token = await self.tokens.get()
         try:
@@ -101,7 +101,7 @@ class Api:
         timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S)
         headers = {"Authorization": f"Bearer {token}"}
         status = 0
-        bare = {"Content-Type"} if body is None else ()  # aiohttp would call an absent body octets, which is a 415
+        bare = {"Content-Type"} if body is None else ()  # without a body aiohttp would declare octets, which is a 415
         try:
             async with self.http.request(
                 method, self.base + path, json=body, headers=headers, timeout=timeout, skip_auto_headers=bare
@@ -185,11 +185,11 @@ class Api:
         await self.request("POST", f"/rtc/consumers/{consumer_id}/resume")
 
     async def pause_producer(self, producer_id: str) -> None:
-        """Mute, known to the server: the worker stops forwarding."""
+        """Mute at the server: the worker stops forwarding."""
         await self.request("POST", f"/rtc/producers/{producer_id}/pause")
 
     async def resume_producer(self, producer_id: str) -> None:
-        """The end of a mute."""
+        """Unmute."""
         await self.request("POST", f"/rtc/producers/{producer_id}/resume")
 
     async def cleanup(self, call_id: str) -> Released:

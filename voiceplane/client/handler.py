@@ -1,4 +1,4 @@
-"""pymediasoup's aiortc handler with its faults worked around: all of them here, and nowhere else.
+"""pymediasoup's aiortc handler, with workarounds for its faults; no other file has any.
 
 Seen in pymediasoup 1.5.0 on aiortc 1.16.0 and aioice 0.13.0:
 
@@ -69,7 +69,7 @@ class PartyHandler(AiortcHandler):
         await _ended(pumps)
 
     def fall_silent(self) -> None:
-        """From now on nothing leaves the machine, as if its cable had been pulled: not even a goodbye."""
+        """From now on nothing leaves the machine, not even a goodbye: as if its cable had been pulled."""
         for dtls in self._dtls_transports():
             vars(dtls.transport)["_send"] = _into_the_void
 
@@ -79,7 +79,7 @@ class PartyHandler(AiortcHandler):
         return "; ".join(states) or "not started"
 
     def dtls_roles(self) -> list[str]:
-        """The role that aiortc really took: "auto" before it was settled, then "client" or "server"."""
+        """The role that aiortc took: "auto" before the handshake, then "client" or "server"."""
         return [dtls._role for dtls in self._dtls_transports()]  # noqa: SLF001
 
     async def packets_lost(self) -> int:
@@ -94,7 +94,7 @@ class PartyHandler(AiortcHandler):
         return [vars(one) for one in (await self._pc.getStats()).values()]
 
     def _keep_connecting_tasks(self) -> None:
-        name = "_RTCPeerConnection__connect"  # private to its class, and started as a task without an owner
+        name = "_RTCPeerConnection__connect"  # name-mangled, and run as a task that nobody owns
         connect = getattr(self.pc, name)
 
         async def kept() -> None:

@@ -99,9 +99,9 @@ class ToneReceiver:
             await self._heard.wait_for(lambda: self.frames >= frames)
 
     async def count(self, frames: int, within_s: float) -> int:
-        """How many of the sender's next `frames` frames arrive, told by their timestamps, not by when they come.
+        """How many of the sender's next `frames` frames arrive, by their timestamps and not by when they come.
 
-        A stalled machine therefore loses nothing, and a frame of later can't stand in for one that was lost.
+        So a stalled machine loses nothing, and a later frame is not counted in place of a lost one.
 
         :param within_s: seconds after which what is missing counts as lost.
         """
@@ -117,7 +117,7 @@ class ToneReceiver:
         return window.frames
 
     def forget(self) -> None:
-        """Drop the remembered second, so that the next analysis hears only what comes after."""
+        """Drop the remembered second, so that the next analysis is only of what comes after."""
         self._recent.clear()
 
     def loudness(self) -> float:

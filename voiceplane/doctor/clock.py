@@ -1,4 +1,4 @@
-"""The clock: tokens and TURN credentials expire by it, and histories are told by it. No charge depends on it."""
+"""The clock, by which tokens and TURN credentials expire, and which dates histories. No charge depends on it."""
 
 from __future__ import annotations
 
@@ -49,21 +49,21 @@ async def clock(_settings: Settings) -> Finding:
 
 
 async def jump() -> float:
-    """By how many seconds the wall clock moved against the monotonic one, while we watched."""
+    """How far the wall clock moved against the monotonic one in a short time, in seconds."""
     before = distance()
     await asyncio.sleep(WATCHED_S)
     return abs(distance() - before)
 
 
 def distance() -> float:
-    """The wall clock's distance from the monotonic one: of several readings, the one that was interrupted least."""
+    """The wall clock minus the monotonic one, in seconds: of several readings, the one that was interrupted least."""
     readings = [(time.monotonic(), time.time(), time.monotonic()) for _ in range(READINGS)]
     before, wall, after = min(readings, key=lambda reading: reading[2] - reading[0])
     return wall - (before + after) / 2
 
 
 def kernel_state() -> Timex | None:
-    """What the kernel knows of its clock; None where it can't be asked (no Linux, or a sandbox)."""
+    """The kernel's state of its clock; None where it can't be read (no Linux, or a sandbox)."""
     state = Timex()
     try:
         answered = ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.byref(state))

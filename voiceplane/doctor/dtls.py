@@ -1,4 +1,4 @@
-"""Does a worker begin a DTLS handshake? One that was linked with a system's OpenSSL without more ado dies of it."""
+"""Does a worker begin a DTLS handshake? One that was linked with a system's OpenSSL in the wrong way crashes there."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ from worker_bridge.webrtc_transport import WebRtcTransport
 from worker_bridge.worker import Worker
 
 LOOPBACK: Final = "127.0.0.1"
-OUR_ROLE: Final[DtlsRole] = "server"  # so that the worker is the client, who speaks first
-FINGERPRINT: Final = DtlsFingerprint("sha-256", ":".join(["AB"] * 32))  # of no certificate: there is no second flight
+OUR_ROLE: Final[DtlsRole] = "server"  # so that the worker is the client, which begins
+FINGERPRINT: Final = DtlsFingerprint(
+    "sha-256", ":".join(["AB"] * 32)
+)  # of no certificate: the handshake never gets that far
 HANDSHAKE: Final = 22  # the record type of a ClientHello (RFC 9147 §4)
 WITHIN_S, AGAIN_S = 3.0, 0.2
 
 
 async def begins_handshake(native: NativeWorker) -> bool:
-    """Starts the worker on a loopback port of its own, lets ICE find us, and waits for a ClientHello."""
+    """Whether it does: start the worker on a loopback port, answer ICE, and wait for a ClientHello."""
     async with Worker.running(native) as worker:
         router = await worker.create_router()
         transport = await router.create_webrtc_transport([ListenInfo("udp", LOOPBACK)])
@@ -49,7 +51,7 @@ async def greeted(transport: WebRtcTransport) -> bool:
 
 
 async def ask(endpoint: asyncio.DatagramTransport, username: str, password: str) -> None:
-    """Nominate us, again and again until cancelled: a datagram may be lost."""
+    """Send ICE checks that nominate our address, until cancelled: a datagram may be lost."""
     while True:
         endpoint.sendto(binding_request(username, password))
         await asyncio.sleep(AGAIN_S)

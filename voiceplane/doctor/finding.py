@@ -11,7 +11,8 @@ State = Literal["ok", "warn", "fail"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """``warn``: it runs, but not as one would want in production. ``fail``: it does not, or calls have no sound."""
+    """``warn``: a node runs, but not as one would want in production. ``fail``: it does not run, or calls have no
+    sound."""
 
     check: str
     state: State

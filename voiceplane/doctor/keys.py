@@ -1,4 +1,4 @@
-"""What tokens are verified with: can it be had, is it strong, and does nobody else read it?"""
+"""The key of tokens: can it be had, is it strong, and can nobody else read it?"""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from voiceplane.doctor.finding import Finding, fail, ok, warn
 
 TOKENS, FILES = "tokens", "secret files"
 DOTENV = Path(".env")
-FEW_CHARACTERS = 12  # different ones; 32 random letters or digits have fewer about never
+FEW_CHARACTERS = 12  # different ones; 32 random letters or digits hardly ever have fewer
 MAKE_ONE = "set VOICEPLANE_JWT_SECRET to what `openssl rand -base64 32` prints"
 
 
@@ -63,7 +63,7 @@ def strength(secret: str, which: str) -> Finding:
 
 
 async def files(settings: Settings) -> Finding:
-    """Whether files with secrets are for their owner's eyes only."""
+    """Whether only their owner can read the files with secrets."""
     present = [path for path in holding_secrets(settings) if path.exists()]
     open_ones = [path for path in present if path.stat().st_mode & 0o077]
     if open_ones:

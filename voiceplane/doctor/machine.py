@@ -1,4 +1,4 @@
-"""What the machine gives a node: descriptors, memory, cores."""
+"""The machine: descriptors, memory and cores for a node."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ async def descriptors(_settings: Settings) -> Finding:
 
 
 async def buffers(_settings: Settings) -> Finding:
-    """May a worker's sockets have the receive buffers that it asks for?"""
+    """Does the system grant the receive buffers that workers ask for?"""
     check, asked = "socket buffers", RECEIVE_BUFFER_BYTES
     try:
         granted = int(RMEM_MAX.read_text())
@@ -64,7 +64,7 @@ async def cores(settings: Settings) -> Finding:
 
 
 def free_bytes() -> int | None:
-    """What can still be had: of the machine (proc(5), meminfo), or of the control group where that is less."""
+    """Available memory: the machine's (proc(5), meminfo), or the control group's where that is less."""
     with suppress(OSError, StopIteration, ValueError):
         lines = Path("/proc/meminfo").read_text().splitlines()
         available = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
@@ -73,7 +73,7 @@ def free_bytes() -> int | None:
 
 
 def group_free_bytes() -> int | None:
-    """Of a container's limit (cgroup v2); None where there is none."""
+    """What is left of a container's limit (cgroup v2); None where there is no limit."""
     group = Path("/sys/fs/cgroup")
     with suppress(OSError, ValueError):  # "max" is no number
         return int((group / "memory.max").read_text()) - int((group / "memory.current").read_text())

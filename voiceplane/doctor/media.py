@@ -16,7 +16,7 @@ CHECK = "worker"
 
 
 async def worker(settings: Settings) -> Finding:
-    """Is there one of our release, and does it do ICE and DTLS? Started once, on a loopback port of its own."""
+    """Is there a worker of the right release, and does it do ICE and DTLS? It is started once, on a loopback port."""
     try:
         found = native.locate(str(settings.worker_bin) if settings.worker_bin is not None else None)
         report = await asyncio.to_thread(native.check, found)

@@ -18,7 +18,7 @@ ANSWER_WITHIN_S = 2.0
 
 
 async def http_address(settings: Settings) -> Finding:
-    """Can we listen there, or does a node of ours already?"""
+    """Can we listen there, or does a node do so already?"""
     check, where = "http address", f"{settings.host} port {settings.port}"
     if settings.rtc_port <= settings.port < settings.rtc_port + settings.workers:
         return fail(check, f"port {settings.port} is one of media's, too", "set VOICEPLANE_PORT or VOICEPLANE_RTC_PORT")
@@ -53,7 +53,7 @@ async def node_answers(settings: Settings) -> bool:
 
 
 async def media_address(settings: Settings) -> Finding:
-    """Can clients reach the addresses that they are told?"""
+    """Can clients reach the addresses that they are told for media?"""
     check, told = "media address", dict[str, list[Address]]()
     for one in settings.media_addresses:
         if refused := sockets.bind_error("udp", one.ip, 0):
@@ -69,7 +69,7 @@ async def media_address(settings: Settings) -> Finding:
 
 
 def reachable(settings: Settings, told: dict[str, list[Address]]) -> Finding:
-    """``told`` has the addresses of each that clients are told, which may be a name."""
+    """``told`` has the IP addresses of each address or name that clients are told."""
     check, shown = "media address", f"clients are told {', '.join(spelled(*one) for one in told.items())}"
     names = [one for one in told if addresses.ip_address(one) is None]
     beyond = [one for found in told.values() for one in found if not one.is_loopback]
@@ -93,6 +93,6 @@ def spelled(told: str, found: list[Address]) -> str:
 
 
 async def resolve(host: str) -> list[Address]:
-    """The IP addresses of a name, or of an address. Raises OSError."""
+    """The IP addresses of a host name; an address is its own. Raises OSError."""
     found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(ipaddress.ip_address(str(one[4][0]).partition("%")[0]) for one in found))

@@ -1,4 +1,4 @@
-"""The browser pages: are their built files there, and is the demo for those who should have it?"""
+"""The browser pages: are their built files there, and who can use the demo?"""
 
 from __future__ import annotations
 

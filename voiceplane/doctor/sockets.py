@@ -1,4 +1,4 @@
-"""Who has a port. Reads /proc; binds for a moment, with nothing listening, where it must know whether that works."""
+"""Which program has a port. Reads /proc; to see whether a port is free, binds it for a moment without listening."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def bind_error(kind: Protocol, address: str, port: int) -> OSError | None:
 
 
 def reason(error: OSError) -> str:
-    """The system's word for it: event loops put sentences of their own into strerror; names have no errno."""
+    """The system's reason: event loops put sentences of their own into strerror; unresolved names have no errno."""
     return os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
 
 

@@ -17,7 +17,7 @@ LITTLE, HARDLY = 1024 * MIB, 100 * MIB  # bytes free: warn, fail
 
 
 async def database(settings: Settings) -> Finding:
-    """Does it answer, is it of this release, and may it be written? Looks only: none is made."""
+    """Does it answer, is it of this release, and can it be written? None is made."""
     file = sqlite_file(settings.database_url)
     if file is not None and (early := before_opening(file)):
         return early
@@ -43,7 +43,8 @@ async def database(settings: Settings) -> Finding:
 
 
 def before_opening(file: Path) -> Finding | None:
-    """What is to be said of an SQLite file without opening it, which would make it; None where there is nothing."""
+    """The finding about an SQLite file that can be had without opening it, which would make it; None where all is
+    well."""
     folder = nearest(file.parent)
     if not os.access(folder, os.W_OK | os.X_OK):
         return fail(
@@ -58,7 +59,7 @@ def before_opening(file: Path) -> Finding | None:
 
 
 async def disk(settings: Settings) -> Finding:
-    """Is there room below the data folder?"""
+    """Is there room where the data folder is?"""
     folder = nearest(settings.data_dir)
     free = shutil.disk_usage(folder).free
     found = f"{free // MIB} MiB free at {folder}"
@@ -70,5 +71,5 @@ async def disk(settings: Settings) -> Finding:
 
 
 def nearest(folder: Path) -> Path:
-    """The folder, or the first above it that is there."""
+    """The folder, or the nearest one above it that exists."""
     return next(one for one in (folder.absolute(), *folder.absolute().parents) if one.is_dir())

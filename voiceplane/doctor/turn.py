@@ -76,7 +76,7 @@ async def allocate(url: str, settings: Settings) -> None:
 
 
 class Owner(asyncio.DatagramProtocol):
-    """Knows when the relay is given back."""
+    """Waits until the relay is given back."""
 
     def __init__(self) -> None:
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()

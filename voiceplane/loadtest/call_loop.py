@@ -80,7 +80,7 @@ class CallLoop:
         try:
             yield
         except BaseException:
-            with suppress(ClientError):  # it may be over, or never have begun
+            with suppress(ClientError):  # it may have ended, or never begun
                 await self._context.admin.request("POST", f"/admin/calls/{call_id}/end")
             raise
         finally:
@@ -90,7 +90,7 @@ class CallLoop:
                 party.forget(call_id)
 
     async def _set_up(self, outcome: Outcome, stack: AsyncExitStack) -> list[LegHandle]:
-        """Everything up to where both may talk. Returns the legs that receive."""
+        """Make the call, up to where both may talk. Returns the legs that receive."""
         context, (user, otomo) = self._context, self._parties
         await context.admin.open_call(outcome.call_id, user.user_id, otomo.user_id, context.options.price)
         sides = [Side(party, outcome.call_id, context.engine, context.capabilities, stack) for party in self._parties]
@@ -99,7 +99,7 @@ class CallLoop:
         return receivers
 
     async def _talk(self, outcome: Outcome, receivers: list[LegHandle]) -> None:
-        """From the first packet to the last event."""
+        """Let both talk: from the first packet to the last event."""
         outcome.began_at = now()
         self._context.engine.talk(receivers)
         self._context.talking.add(outcome.call_id)
@@ -133,7 +133,7 @@ class CallLoop:
     async def _finish(
         self, outcome: Outcome, receivers: list[LegHandle], ended: asyncio.Future[list[ReceivedEvent]]
     ) -> None:
-        """Count the packets, hang up, and see what was charged."""
+        """Count the packets, hang up, and read what was charged."""
         async with self._context.ends:
             outcome.packet_counts = await self._context.engine.stop(receivers)
             self._context.talking.discard(outcome.call_id)

@@ -1,4 +1,4 @@
-"""The client's side of DTLS-SRTP (RFC 5764): a handshake in memory, and the keys that come of it. Opens no socket."""
+"""The client's side of DTLS-SRTP (RFC 5764): a handshake in memory, and its keys. Opens no socket."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pylibsrtp import Policy
 
 from voiceplane.loadtest.errors import LegFailed
 
-# The one profile that every WebRTC endpoint has (RFC 8827 §6.5), and the dearest: a capacity measured with it is safe.
+# The profile that every WebRTC endpoint has (RFC 8827 §6.5). It costs most: a capacity measured with it is safe.
 PROFILE = b"SRTP_AES128_CM_SHA1_80"
 SRTP_PROFILE = Policy.SRTP_PROFILE_AES128_CM_SHA1_80
 KEY_BYTES, SALT_BYTES = 16, 14
@@ -26,14 +26,14 @@ LIFETIME = timedelta(days=1)
 
 
 class Fingerprint(NamedTuple):
-    """RFC 8122 §5."""
+    """A certificate's fingerprint (RFC 8122 §5)."""
 
     algorithm: str
     value: str
 
 
 class SrtpKeys(NamedTuple):
-    """Master key and salt together, as libsrtp takes them: for what leaves us, and for what comes."""
+    """Master key and salt, joined as libsrtp takes them: `ours` for what we send, `theirs` for what we receive."""
 
     ours: bytes
     theirs: bytes
@@ -61,7 +61,7 @@ class Identity:
 
 
 class Handshake:
-    """Datagrams in, datagrams out, until `keys` are there."""
+    """Takes and makes datagrams, until `keys` are there."""
 
     def __init__(self, identity: Identity, expected: Sequence[Fingerprint]) -> None:
         self.keys: SrtpKeys | None = None
@@ -87,7 +87,7 @@ class Handshake:
         return self._outgoing()
 
     def repeat(self) -> bytes:
-        """What is to be sent again because its answer is overdue (RFC 6347 §4.2.4); nothing while it is not."""
+        """What is to be sent again because its answer is overdue (RFC 6347 §4.2.4); else nothing."""
         self._connection.DTLSv1_handle_timeout()
         return self._outgoing()
 

@@ -51,7 +51,7 @@ class LegHandle:
         for one in (self.opened, self.heard, self.packets_counted):
             if not one.done():
                 one.set_exception(error)
-                one.exception()  # whether anybody waits for it or not
+                one.exception()  # marks it as seen, even where nobody waits
 
     def cancel(self) -> None:
         for one in (self.opened, self.heard, self.packets_counted):

@@ -3,7 +3,7 @@
 LoadTestError
 ├── NotLocal       the server, or its media, is not on this machine's loopback
 ├── GeneratorGone  the process that makes the media ended
-└── LegFailed      one transport did not come up, or was refused by what it met
+└── LegFailed      one transport did not come up, or the server refused it
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ class LoadTestError(Exception):
 
 
 class NotLocal(LoadTestError):
-    """A load test is for one's own machine."""
+    """The server or its media is not on this machine's loopback."""
 
 
 class GeneratorGone(LoadTestError):
-    """No media can be made any more."""
+    """The generator process has ended, or does not answer."""
 
 
 class LegFailed(LoadTestError):
-    """ICE, DTLS or SRTP of one transport."""
+    """ICE, DTLS or SRTP of one transport failed."""

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 
 
 def percentile(values: Sequence[float], percent: float) -> float | None:
-    """The nearest rank: the smallest value that so many percent do not exceed. None of nothing."""
+    """By nearest rank: the smallest value that so many percent do not exceed. None where there is no value."""
     if not values:
         return None
     return sorted(values)[max(0, math.ceil(len(values) * percent / 100) - 1)]
 
 
 def binned_percentile(bins: Counter[int], percent: float) -> int | None:
-    """The same of values that were only counted in bins: the number of the bin."""
+    """The same for values that were counted in bins: the bin's number."""
     wanted, counted = math.ceil(bins.total() * percent / 100), 0
     for number in sorted(bins):
         counted += bins[number]

@@ -1,10 +1,8 @@
 """The process that makes the media of all calls: `python -m voiceplane.loadtest.generator`, driven by `engine.py`.
 
 Commands come as JSON lines on stdin, events go out as JSON lines on stdout. One thread and no event loop: a thousand
-times a second it sends what is due, and takes what has come. Python pays 1.4 µs for libsrtp and 4 µs for the two system
-calls of a packet; a second media server in its place would pay what the first one does.
-
-The end of stdin is the end of everything here.
+times a second it sends what is due, and reads what has come. A packet costs 1.4 µs in libsrtp and 4 µs in two system
+calls. The process ends when its stdin does.
 """
 
 from __future__ import annotations
@@ -28,7 +26,7 @@ from voiceplane.loadtest.sink import NOTHING
 from voiceplane.loadtest.voice import Stream
 
 TOTALS_EVERY_S = 1.0
-SETTLE_S = 0.5  # what is under way for longer than that after the last packet was sent is lost
+SETTLE_S = 0.5  # packets that are under way so long after the last one was sent are lost
 STEP_EVERY_S = 0.02
 READ_BYTES = 1 << 16
 
@@ -46,7 +44,7 @@ class Generator:
         self._silent: dict[Leg, int] = {}  # receivers without a packet yet: since when, in ns of the wall clock
         self._settling: dict[Leg, float] = {}  # receivers whose sender has stopped: since when
         self._forwarded: Counter[int] = Counter()
-        self._ended: Counter[str] = Counter()  # what legs that are closed had counted
+        self._ended: Counter[str] = Counter()  # the counts of closed legs
         self._poll = select.epoll()
         self._pace = Pace(time.monotonic())
         self._totals_at = self._steps_at = 0.0
@@ -54,7 +52,7 @@ class Generator:
         self._rest = b""
 
     def run(self, commands: int) -> None:
-        """Until `commands`, a descriptor, ends."""
+        """Run until `commands`, a descriptor, ends."""
         self._poll.register(commands, select.EPOLLIN)
         while True:
             now = time.monotonic()
@@ -67,7 +65,7 @@ class Generator:
             self._do_due_work(time.monotonic())
 
     def _take_what_came(self, commands: int) -> bool:
-        """As much as there is until the next voice is due. False at the end of the commands."""
+        """Read what has come, until the next voice is due. Returns False at the end of the commands."""
         while came := self._poll.poll(0):
             for descriptor, _ in came:
                 if (leg := self._by_descriptor.get(descriptor)) is not None:
@@ -85,7 +83,7 @@ class Generator:
         self._poll.close()
 
     def _obey(self, came: bytes) -> bool:
-        """Carry out all whole lines. False at the end of the commands."""
+        """Carry out all complete lines. Returns False at the end of the commands."""
         *lines, self._rest = (self._rest + came).split(b"\n")
         for line in lines:
             command = json.loads(line)
@@ -183,7 +181,7 @@ class Generator:
             self._say(self._totals())
 
     def _totals(self) -> Message:
-        """Everything since the beginning; packets under way are among the sent and not yet among the received."""
+        """All counts since the beginning; packets under way are counted as sent, and not yet as received."""
         counted = Counter(self._ended)
         for leg in self._legs.values():
             counted.update(counts(leg))
@@ -214,7 +212,7 @@ def main() -> None:
     gc.set_threshold(50_000, 50, 100)
     try:
         generator.run(sys.stdin.fileno())
-    except BrokenPipeError:  # the driver is no more
+    except BrokenPipeError:  # the driver has gone
         sys.stderr.close()
     finally:
         generator.close()

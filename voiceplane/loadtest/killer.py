@@ -1,7 +1,7 @@
-"""Kills the server's native workers, one at a time, to see what becomes of calls. Only what is surely one of them.
+"""Kills the server's native workers, one at a time, to see what becomes of calls.
 
-A process is killed if the server names it in `GET /admin/workers` and it is a child of the process that listens on the
-server's port, on this machine.
+A process is killed only if the server names it in `GET /admin/workers` and it is a child of the process that listens on
+the server's port, on this machine.
 """
 
 from __future__ import annotations

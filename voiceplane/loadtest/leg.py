@@ -1,7 +1,7 @@
 """One client transport: a UDP socket that does ICE and DTLS, and then sends a voice or receives into a sink.
 
-Owns the socket and the order of things: checks until one is answered, the handshake until there are keys, media from
-then on. Every few seconds it sends RTCP reports and one more check, or the server would take us for gone.
+Owns the socket and the order of steps: checks until one is answered, the handshake until there are keys, then media.
+Every few seconds it sends RTCP reports and one more check, or the server would take us for gone.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class Leg:
 
     @property
     def dropped(self) -> int:
-        """Packets that came and found the socket full, because we were too slow."""
+        """Packets that found the socket full, because we were too slow."""
         drops: int = _MEMINFO.unpack(self._socket.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, _MEMINFO.size))[-1]
         return drops
 
@@ -118,7 +118,7 @@ class Leg:
         return sender
 
     def speak(self) -> bool:
-        """Send the next frame of the voice. Whether it left."""
+        """Send the next frame of the voice. Returns whether it left."""
         if self.voice is None or self.state is not State.OPEN:
             return False
         left = self._send(self.voice.next_packet(time.time_ns()))
@@ -129,7 +129,7 @@ class Leg:
         """Take one datagram. Raises LegFailed where the handshake fails."""
         try:
             length, ancillary, _, _ = self._socket.recvmsg_into([self._buffer], TIMESTAMP_SPACE)
-        except OSError:  # nothing there after all, or news of a packet that could not be delivered
+        except OSError:  # nothing there after all, or an ICMP error for a packet of ours
             return
         first = self._buffer[0]
         if first >= 128:  # RFC 7983 §7 for the ranges, RFC 5761 §4 for RTCP's
@@ -142,7 +142,7 @@ class Leg:
             self._shake(bytes(self._view[:length]))
 
     def close(self) -> None:
-        """Say goodbye and let go of the socket."""
+        """Say goodbye and close the socket."""
         if self.state is State.OPEN:
             self._send(self._handshake.goodbye())
         self.state = State.CLOSED

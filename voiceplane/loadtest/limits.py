@@ -1,4 +1,4 @@
-"""What a load test may be at the most, as a table: each limit names the figure of the report that it holds."""
+"""The limits of a load test, as a table: each one bounds a figure of the report."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """``figure`` is a path in the report; ``usual`` holds where nothing else is asked for, None does not."""
+    """``figure`` is a path in the report. ``usual`` is the limit where none is given; None is no limit."""
 
     name: str
     figure: str
@@ -35,7 +35,7 @@ LIMITS = (
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One limit, held against what was measured; a figure that could not be measured has not kept it."""
+    """One limit against the measured figure. A figure that could not be measured does not keep it."""
 
     limit: Limit
     allowed: float
@@ -55,7 +55,7 @@ class Verdict:
 
 
 def verdicts(report: Mapping[str, Any], asked: Mapping[str, float]) -> Iterator[Verdict]:
-    """:param asked: what was asked for, by the limits' names; the rest is as usual."""
+    """Judge the report. :param asked: limits that were given, by their names; all others are as usual."""
     for limit in LIMITS:
         allowed = asked.get(limit.name, limit.usual)
         if allowed is not None:

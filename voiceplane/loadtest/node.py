@@ -1,4 +1,4 @@
-"""The server under test as a few processes: its control plane, its workers, and what each has cost so far."""
+"""The processes of the server under test, control plane and workers, and what each has cost so far."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Self
 
 from voiceplane.loadtest import processes
 
-WORKER = "mediasoup-worke"  # what the system keeps of the name
+WORKER = "mediasoup-worke"  # Linux keeps 15 characters of a name
 
 
 @dataclass(frozen=True, slots=True)

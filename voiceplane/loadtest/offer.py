@@ -1,4 +1,4 @@
-"""What a party offers to send: the stream of a browser's microphone, in the server's own numbers."""
+"""What a party offers to send: the stream of a browser's microphone, with the server's header extension ids."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def stream(capabilities: Wire) -> Stream:
 
 
 def rtp_parameters(stream: Stream, cname: str) -> Wire:
-    """The same as RTC-04's `rtpParameters`."""
+    """The stream as RTC-04's `rtpParameters`."""
     ids = zip(URIS, (stream.mid_id, stream.level_id, stream.send_time_id), strict=True)
     opus = {
         "mimeType": "audio/opus",

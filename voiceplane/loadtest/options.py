@@ -1,4 +1,4 @@
-"""What a load test is asked for, and what it refuses."""
+"""The options of a load test, and what it refuses."""
 
 from __future__ import annotations
 

@@ -9,8 +9,8 @@ from voiceplane.loadtest.sink import PacketCounts
 
 ASKED_FOR = "manual"  # the end reason of a party that hung up
 DIED = "worker_died"
-RECOVERY_S = 5.0  # after a worker was killed, in which a call may well be refused
-UNPROVEN_S = 2.0  # how much of a call's last moments a node may not have seen when its worker dies: two sweeps
+RECOVERY_S = 5.0  # after a worker was killed: a call may be refused in that time
+UNPROVEN_S = 2.0  # of a call's end, which a node may not have seen when its worker dies: two sweeps
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""When each voice speaks: every 20 ms, and all of them spread evenly over those, as independent callers are."""
+"""When each voice speaks: every 20 ms, and all voices spread evenly over that time, as independent callers are."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from voiceplane.loadtest.leg import Leg
 FRAME_S = 0.020
 SLOTS = 20
 SLOT_S = FRAME_S / SLOTS
-CATCH_UP = 2  # times as fast as usual
+CATCH_UP = 2  # times as fast as usual, after a delay
 BEHIND_BIN_S = 0.0001
 
 
 class Pace:
     """The slots of one frame, one after another. `behind` counts slots by how late they were, in `BEHIND_BIN_S`.
 
-    Who was held up makes up for it gradually: no caller would send everything at once, and no server's socket would
-    hold it.
+    After a delay it catches up gradually: no caller would send everything at once, and no server's socket would hold
+    it.
     """
 
     def __init__(self, now: float) -> None:
@@ -36,7 +36,7 @@ class Pace:
             slot.discard(leg)
 
     def due(self, now: float) -> Iterator[Leg]:
-        """Who speaks now. To be called at `next_at` or as soon after it as may be."""
+        """The legs that speak now. To be called at `next_at`, or as soon after it as possible."""
         most = min(SLOTS, max(1, round(CATCH_UP * (now - self._asked_at) / SLOT_S)))
         self._asked_at = now
         while most and self._planned_at <= now:

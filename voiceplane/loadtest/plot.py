@@ -1,4 +1,4 @@
-"""The picture of a load test: calls against CPU and loss, from one dot a second."""
+"""The plot of a load test: CPU and loss over the number of calls, one dot a second."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DPI = 120
 
 def require_matplotlib() -> None:
     """Raises LoadTestError where matplotlib is not installed."""
-    logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it tells of its fonts when it is imported
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it logs its fonts at import
     try:
         import matplotlib.figure  # noqa: F401
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""What the system says of processes: who listens, who is whose child, what they cost. Linux' /proc alone."""
+"""Processes by Linux' /proc: which one listens on a port, their children, and what they cost."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def children(pid: int) -> list[int]:
 
 
 def name(pid: int) -> str:
-    """The program's name, 15 characters at most; empty for a process that is no more."""
+    """The program's name, 15 characters at most; empty for a process that has ended."""
     with suppress(FileNotFoundError, ProcessLookupError):
         return (PROC / str(pid) / "comm").read_text().strip()
     return ""
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time so far; 0 for a process that is no more."""
+    """User and system time so far; 0 for a process that has ended."""
     with suppress(FileNotFoundError, ProcessLookupError):
         fields = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) * TICK_S
@@ -53,13 +53,13 @@ def resident_bytes(pid: int) -> int:
 
 
 def udp_drops(pid: int) -> int:
-    """Packets that came for its UDP sockets and found them full, because it was too slow."""
+    """Packets that found its UDP sockets full, because it was too slow."""
     own = set(_descriptors(PROC / str(pid)))
     return sum(drops for inode, drops in _udp_drops() if f"socket:[{inode}]" in own)
 
 
 def allow_open_files(count: int) -> bool:
-    """Raise our own limit, and with it that of processes that we start, as far as need be. Whether that is allowed."""
+    """Raise our limit, which processes that we start inherit, as far as needed. Returns whether that is allowed."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < count:
         return False
@@ -69,7 +69,7 @@ def allow_open_files(count: int) -> bool:
 
 
 def cpu_model() -> str:
-    """As the processor calls itself."""
+    """The processor's name."""
     with suppress(OSError):
         for line in (PROC / "cpuinfo").read_text().splitlines():
             if line.startswith("model name"):

@@ -1,15 +1,15 @@
-"""What a receiver remembers of a stream, to report it: RFC 3550 §6.4.1, and its appendix A for how."""
+"""What a receiver remembers of a stream for its reports (RFC 3550 §6.4.1, computed as in its appendix A)."""
 
 from __future__ import annotations
 
 from voiceplane.loadtest.rtcp import Reception, ntp
 
-HALF = 1 << 15  # sequence numbers that lie further apart than this have come around
+HALF = 1 << 15  # sequence numbers further apart than this have wrapped around
 CLOCK_HZ = 48_000
 
 
 class Receiving:
-    """One stream as it comes in. Numbers are RTP's own, as the server wrote them."""
+    """One stream as it arrives. Sequence numbers and SSRC are those of the server."""
 
     def __init__(self) -> None:
         self.ssrc = 0
@@ -21,7 +21,7 @@ class Receiving:
         self._last_report_ns = 0
 
     def packet(self, ssrc: int, sequence: int, under_way_ns: int) -> None:
-        """A packet that is new. :param under_way_ns: between its sending and its arrival."""
+        """Count a packet that is new. :param under_way_ns: between its sending and its arrival."""
         if self._highest < 0:
             self.ssrc, self._first, self._highest, self._under_way_ns = ssrc, sequence, sequence, under_way_ns
         ahead = (sequence - self._highest) & 0xFFFF
@@ -36,7 +36,7 @@ class Receiving:
         self._last_report, self._last_report_ns = time, arrived_ns
 
     def report(self, at_ns: int) -> Reception | None:
-        """What was seen up to now; None of nothing."""
+        """The report block so far; None before the first packet."""
         if self._highest < 0:
             return None
         expected = self._highest - self._first + 1

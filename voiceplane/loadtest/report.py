@@ -26,7 +26,8 @@ Json = dict[str, Any]
 
 @dataclass
 class Findings:
-    """What a run left. The hold is the time in which all calls were there: from its first reading to its last."""
+    """The findings of a run. The hold, in which all calls were there, is between the readings `hold_from` and
+    `hold_until`."""
 
     options: Options
     outcomes: Sequence[Outcome]
@@ -48,7 +49,7 @@ class Findings:
 
 
 def report(found: Findings) -> Json:
-    """Every figure; milliseconds, bytes and percent stand in the names."""
+    """Every figure; units are in the names."""
     return {
         "machine": {"cores": os.cpu_count(), "model": processes.cpu_model()},
         "asked": {
@@ -103,7 +104,7 @@ def _packets(found: Findings) -> Json:
 
 
 def _held_loss(found: Findings) -> float | None:
-    """In percent, while all calls were there, without what their coming and going cost the others."""
+    """Loss in percent while all calls were there: without that of their coming and going."""
     first, last = found.hold_from.totals.packets, found.hold_until.totals.packets
     sent = last["sent"] - first["sent"]
     return rounded(max(0, last["missing"] - first["missing"]) / sent * 100, 4) if sent else None
@@ -118,7 +119,7 @@ def _sum(outcomes: Iterable[Outcome]) -> Counter[str]:
 
 
 def _forwarding(found: Findings) -> Json:
-    """During the hold: from just before a packet was sent to when the kernel had it back."""
+    """Times during the hold: from just before a packet was sent until the kernel had it back."""
     bins = found.hold_until.totals.forwarded - found.hold_from.totals.forwarded
     bin_ms = BIN_NS / 1e6
     found_ms: Json = {}
@@ -131,7 +132,7 @@ def _forwarding(found: Findings) -> Json:
 
 
 def _cpu(found: Findings) -> Json:
-    """During the hold."""
+    """CPU during the hold."""
     first, last = found.hold_from, found.hold_until
     seconds = max(last.at - first.at, 1e-9)
     worker_s = last.cost.worker_cpu_s - first.cost.worker_cpu_s

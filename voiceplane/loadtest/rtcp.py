@@ -1,4 +1,4 @@
-"""RTCP as far as a call needs it: sender and receiver reports (RFC 3550 §6.4), alone in their packets (RFC 5506)."""
+"""The RTCP that a call needs: sender and receiver reports (RFC 3550 §6.4), each alone in its packet (RFC 5506)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _HEADER = struct.Struct("!BBHIQ")
 
 
 class Reception(NamedTuple):
-    """What one receiver has seen of a stream. ``fraction_lost`` is of 256, since the last report."""
+    """A report block of a receiver. ``fraction_lost`` is in 1/256, since the last report."""
 
     ssrc: int
     fraction_lost: int

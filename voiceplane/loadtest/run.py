@@ -1,7 +1,7 @@
-"""The whole of a load test, in its order: look at the server, bring up the calls, hold them, end them.
+"""A whole load test, in its order: look at the server, set up the calls, hold them, end them.
 
-Whatever happens on the way, a Ctrl-C included, calls are ended, sockets closed, points taken back and the generator
-stopped before this returns.
+Whatever happens, Ctrl-C included, calls are ended, sockets closed, points taken back and the generator stopped before
+`run` returns.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ Say = Callable[[str], None]
 async def run(options: Options, settings: Settings, say: Say, show: Callable[[Sample], None]) -> Findings:
     """Make the calls and return what was found.
 
-    :param settings: those whose secret signs the tokens, which the server has to trust.
+    :param settings: their secret signs the tokens, and has to be the server's.
     :param say: is told each step, and `show` each second.
     Raises LoadTestError or ClientError where there can't be a test at all; a call that fails is a finding.
     """
@@ -123,7 +123,7 @@ class LoadTest:
         return await make_reference_calls(options.base, self._settings, options.witnesses, self._say)
 
     async def _hold(self, calling: list[asyncio.Task[None]]) -> None:
-        """Let them talk, as long as there is anybody; kill workers, where that is asked for."""
+        """Let them talk, while any call is left; kill workers, where that is asked for."""
         options = self._context.options
         self._say(f"{len(self._context.talking)} calls talk; holding them for {options.duration_s:g} s")
         killing = self._killer.run() if options.kill_every_s is not None else asyncio.sleep(0)
@@ -170,7 +170,7 @@ class LoadTest:
 
 @asynccontextmanager
 async def _meanwhile(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Run `work` until the block is left; if it failed by then, so does the block."""
+    """Run `work` until the block is left. Raises what `work` has raised by then."""
     task = asyncio.create_task(work, name="meanwhile")
     try:
         yield
@@ -183,7 +183,7 @@ async def _meanwhile(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def _together() -> AsyncIterator[list[asyncio.Task[None]]]:
-    """Tasks that come to their end before the block is left: by themselves, or cut short if the block fails."""
+    """Tasks that have ended when the block is left: by themselves, or cancelled where the block fails."""
     tasks: list[asyncio.Task[None]] = []
     try:
         yield tasks

@@ -1,8 +1,7 @@
-"""What one party hears: every packet that arrives is held against what the other party sent. Reads no socket.
+"""What one party receives: every packet is matched to one that the other party sent. Reads no socket.
 
-The server forwards Opus with its RTP timestamps as they were, and these stand in the clear: so each packet is told
-apart, and timed, without being decrypted. One in `CHECKED` is decrypted all the same, which proves that the keys are
-right.
+The server forwards Opus with its RTP timestamps unchanged and unencrypted: so each packet is identified, and timed,
+without being decrypted. One in `CHECKED` is decrypted all the same, which shows that the keys are right.
 """
 
 from __future__ import annotations
@@ -20,14 +19,15 @@ from voiceplane.loadtest.rtcp import receiver_report, report_time
 from voiceplane.loadtest.voice import FRAME_TICKS, REMEMBERED, Voice
 
 CHECKED = 50  # packets, a second's worth
-OURS = 1  # the SSRC of who only listens: what browsers call themselves then
+OURS = 1  # our SSRC in reports, as a browser that only listens has it
 BIN_NS = 100_000  # forwarding times are counted in steps of 0.1 ms
 
 _RTP = struct.Struct("!xxHII")  # sequence number, timestamp, SSRC: RFC 3550 §5.1
 
 
 class PacketCounts(NamedTuple):
-    """One direction, from its first packet to its last. `forged` failed authentication, `strange` nobody sent."""
+    """One direction, from its first packet to its last. `forged` packets failed authentication, `strange` ones were
+    sent by nobody."""
 
     sent: int
     received: int
@@ -58,7 +58,7 @@ class Sink:
         self._srtp_back = Session(Policy(keys.ours, Policy.SSRC_ANY_OUTBOUND, srtp_profile=SRTP_PROFILE))
 
     def take(self, packet: memoryview, arrived_ns: int) -> None:
-        """An SRTP packet. :param arrived_ns: the wall clock when the kernel had it."""
+        """Take an SRTP packet. :param arrived_ns: the wall clock when the kernel had it."""
         sequence, timestamp, ssrc = _RTP.unpack_from(packet)
         number, rest = divmod((timestamp - self._voice.first_timestamp) & 0xFFFFFFFF, FRAME_TICKS)
         if rest or not self._voice.numbered - REMEMBERED <= number < self._voice.numbered:
@@ -76,13 +76,13 @@ class Sink:
             self.repeated += 1
 
     def take_report(self, packet: bytes, arrived_ns: int) -> None:
-        """An SRTCP packet."""
-        with suppress(Error):  # nothing hangs on it
+        """Take an SRTCP packet."""
+        with suppress(Error):  # a report that can't be read changes nothing
             if time := report_time(self._srtp.unprotect_rtcp(packet)):
                 self._receiving.sender_report(time, arrived_ns)
 
     def report(self, at_ns: int) -> bytes:
-        """What to tell the server of what arrived; nothing while nothing did."""
+        """The receiver report for the server; empty before the first packet."""
         seen = self._receiving.report(at_ns)
         return self._srtp_back.protect_rtcp(receiver_report(OURS, seen)) if seen else b""
 

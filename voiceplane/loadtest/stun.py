@@ -1,6 +1,6 @@
-"""STUN as far as ICE's controlling side needs it towards an ICE-lite server: one request, sent again and again.
+"""The STUN that ICE's controlling side needs towards an ICE-lite server: one request, sent again and again.
 
-RFC 8489 for the bytes, RFC 8445 §7.1 for what a connectivity check says, RFC 7675 §5.1 for repeating it. Opens no
+The bytes are by RFC 8489, a connectivity check's attributes by RFC 8445 §7.1, repeating it by RFC 7675 §5.1. Opens no
 socket.
 """
 
@@ -43,7 +43,7 @@ def binding_request(username: str, password: str) -> bytes:
 
 
 def is_success(packet: bytes | memoryview) -> bool:
-    """Whether this answers a binding request with yes."""
+    """Whether this is a success response to a binding request."""
     return len(packet) >= 20 and int.from_bytes(packet[:2], "big") == BINDING_SUCCESS
 
 

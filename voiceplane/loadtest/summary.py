@@ -1,4 +1,4 @@
-"""The report of a load test in a few sentences, for people. A dash is what could not be measured."""
+"""The report of a load test in a few lines, for people. A dash stands for what could not be measured."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What one party sends: an Opus stream of 20 ms frames as RTP, encrypted. Knows neither its socket nor its pace.
 
-The packets are as a browser's: mid, audio level and absolute send time as header extensions. What they carry is noise:
-the server forwards Opus and does not decode it.
+The packets are like a browser's: mid, audio level and absolute send time as header extensions. Their payload is noise:
+the server forwards Opus without decoding it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from voiceplane.loadtest.rtcp import sender_report
 
 FRAME_TICKS = 960  # 20 ms at Opus' RTP clock of 48 kHz (RFC 7587 §4.1)
 PAYLOAD = os.urandom(80)  # 32 kbit/s
-REMEMBERED = 1024  # packets whose time of sending is known: 20 s, twice what the server calls silence
+REMEMBERED = 1024  # packets whose sending times are kept: 20 s, twice the silence that ends a call
 MARKER = 0x80  # on the first packet of a talk spurt: RFC 3551 §4.1
 VERSION_2_WITH_EXTENSION = 0x90
 ONE_BYTE_EXTENSIONS = 0xBEDE  # RFC 8285 §4.2
@@ -30,7 +30,7 @@ _WORDS = 2  # of 4 bytes: 2 bytes for mid, 2 for the level, 4 for the time
 
 
 class Stream(NamedTuple):
-    """What signalling agreed on: RTC-04's rtpParameters in short. Extension ids are 1 to 14."""
+    """The stream that was signalled, RTC-04's rtpParameters in short. Extension ids are 1 to 14."""
 
     ssrc: int
     payload_type: int
@@ -40,7 +40,7 @@ class Stream(NamedTuple):
 
 
 class Voice:
-    """One stream. `sent` counts packets that left; `numbered` counts those that could not, too."""
+    """One stream. `sent` counts packets that left, `numbered` all that were made."""
 
     def __init__(self, stream: Stream, key: bytes) -> None:
         self.first_timestamp = int.from_bytes(os.urandom(4), "big")
@@ -59,7 +59,7 @@ class Voice:
         return self._srtp.protect(self._packet(number, at_ns) + PAYLOAD)
 
     def report(self, at_ns: int) -> bytes:
-        """What was sent so far, for the server."""
+        """The sender report for the server."""
         timestamp = (self.first_timestamp + self.numbered * FRAME_TICKS) & 0xFFFFFFFF
         report = sender_report(self._stream.ssrc, at_ns, timestamp, self.sent, self.sent * len(PAYLOAD))
         return self._srtp.protect_rtcp(report)

@@ -1,4 +1,4 @@
-"""The points that a load test needs: given to users of its own making before, and taken from them after.
+"""The points of a load test: given to its users before, and taken back after it.
 
 No real user's wallet is touched: the users are named after the run, and have none before it.
 """
@@ -14,7 +14,7 @@ SPARE_UNITS = 3
 
 
 def points_needed(options: Options, longest_s: float) -> int:
-    """Enough for one user's calls, however they fall on the units."""
+    """Points that are enough for one user's calls, wherever units begin."""
     return options.price * (math.ceil(longest_s / options.unit_s) + SPARE_UNITS)
 
 
@@ -23,7 +23,7 @@ async def give(admin: Api, user_id: str, points: int) -> None:
 
 
 async def take_back(admin: Api, user: Api, user_id: str) -> None:
-    """Whatever is left."""
+    """Take back whatever is left."""
     left = (await user.request("GET", "/wallet/balance"))["balance"]
     if left:
         await _adjust(admin, user_id, -left, "load-test-ends")

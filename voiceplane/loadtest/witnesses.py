@@ -36,8 +36,8 @@ def prepare() -> None:
 async def make_reference_calls(
     base: str, settings: Settings, count: int, say: Callable[[str], None]
 ) -> list[ReferenceResult]:
-    """As many calls as `count`, at the same time, each judged as `voiceplane call` judges its own."""
-    logging.getLogger("aioice").setLevel(logging.WARNING)  # it tells every check at info
+    """Make `count` calls at the same time; each is judged as `voiceplane call` judges its own."""
+    logging.getLogger("aioice").setLevel(logging.WARNING)  # it logs every ICE check at info
     found = list(await asyncio.gather(*(_reference_call(base, settings) for _ in range(count))))
     for number, one in enumerate(found, 1):
         say(f"witness {number}: {one.heard}" if one.good else f"witness {number} is not content: {one.fault}")
