@@ -12,10 +12,12 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal
 
+import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
 from schemas.base import Answer, Body
 from schemas.call import CallRequest, InterruptionReason, MoveReason
+from schemas.problem import Problem
 from schemas.types import (
     MAX_SAFE,
     CallId,
@@ -70,6 +72,20 @@ class Envelope(Body, frozen=True):
     request_id: RequestId | UnsetType = UNSET
 
 
+class RefusedMessage(msgspec.Struct, frozen=True, rename="camel"):
+    """What is answered about a message that was refused: its parts, of which each may be anything."""
+
+    type: Any = None
+    request_id: Any = None
+    payload: Any = None
+
+
+class AboutCall(msgspec.Struct, frozen=True, rename="camel"):
+    """A payload, of which only the call matters."""
+
+    call_id: CallId
+
+
 class CallCommand(Body, frozen=True):
     """Accept, reject, cancel or end a call."""
 
@@ -85,12 +101,23 @@ class Pong(Answer, frozen=True):
     """Answers a ``ping``."""
 
 
+class FailureContext(Answer, frozen=True, kw_only=True):
+    """What was refused, as far as that is known: the command's type and call; what is wrong with it, or when to try it
+    again. ``error_id`` finds an internal error in the server's log."""
+
+    type: Word | UnsetType = UNSET
+    call_id: CallId | UnsetType = UNSET
+    details: tuple[Problem, ...] | UnsetType = UNSET
+    retry_after_seconds: Count | UnsetType = UNSET
+    error_id: Word | UnsetType = UNSET
+
+
 class Failure(Answer, frozen=True):
-    """Payload of ``error``. ``context`` says what was refused: the command's type, the problems of its payload."""
+    """Payload of ``error``."""
 
     code: Word
     message: Prose
-    context: dict[str, Any]
+    context: FailureContext
 
 
 class EventMessage(Answer, frozen=True):

@@ -10,7 +10,7 @@ import logging
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 from msgspec import UNSET, UnsetType
 
@@ -18,10 +18,10 @@ from app.access.ratelimit import RateLimiter
 from app.access.tokens import Claims
 from app.errors import INTERNAL_ERROR, BadRequest, CallLimitExceeded, RateLimited, answer_to
 from app.signaling.commands import Command
-from schemas.base import Body, encode, load, parse
+from schemas.base import encode, given, load, parse
 from schemas.problem import InvalidBody, Problem
-from schemas.signaling import CallCommand, Envelope, Failure, Reply, RequestId
-from schemas.strict_json import decode_object
+from schemas.signaling import AboutCall, Envelope, Failure, FailureContext, RefusedMessage, Reply, RequestId
+from schemas.types import Word
 
 FLOOD_PAUSE_S = (
     0.001  # pause after each refusal by the rate limit: the rest of a flood waits in the client's own TCP buffer
@@ -30,7 +30,6 @@ FLOOD_PAUSE_S = (
 Observer = Callable[[str, str, float], None]
 """Gets a message's command (empty where it names none that we have), ``OK`` or the code of its refusal, and seconds."""
 
-T = TypeVar("T", bound=Body)
 _log = logging.getLogger(__name__)
 
 
@@ -56,7 +55,7 @@ class Dispatcher:
             if isinstance(error, RateLimited):
                 await asyncio.sleep(FLOOD_PAUSE_S)
             failure, request_id = refusal(claims, message, error)
-            command, code = failure.context.get("type", ""), failure.code
+            command, code = given(failure.context.type) or "", failure.code
             reply = Reply("error", failure, request_id)
         for observe in self._observers:
             observe(command if command in self._commands else "", code, time.monotonic() - began)
@@ -84,41 +83,33 @@ def in_payload(problem: Problem) -> Problem:
 
 
 def refusal(claims: Claims, message: str | bytes, error: Exception) -> tuple[Failure, RequestId | UnsetType]:
-    """The ``error`` message: code and text of the error table, what is known of the command as ``context``, and its
-    ``requestId``."""
+    """The table's code and text, with whatever can be said of the command as ``context``; and the command's number."""
     answer = answer_to(error)
     heard = heard_of(message)
-    context: dict[str, Any] = {name: heard[name] for name in ("type", "callId") if name in heard}
-    if answer.details:
-        context["details"] = [{"path": one.path, "problem": one.problem} for one in answer.details]
-    if isinstance(error, RateLimited | CallLimitExceeded):
-        context["retryAfterSeconds"] = error.retry_after_s
+    about = attempt(AboutCall, heard.payload)
+    context = FailureContext(
+        type=attempt(Word, heard.type),
+        call_id=about.call_id if about else UNSET,
+        details=answer.details or UNSET,
+        retry_after_seconds=error.retry_after_s if isinstance(error, RateLimited | CallLimitExceeded) else UNSET,
+        error_id=uuid.uuid4().hex if answer is INTERNAL_ERROR else UNSET,
+    )
     if answer is INTERNAL_ERROR:
-        context["errorId"] = uuid.uuid4().hex
-        what = (heard.get("type"), claims.user_id)
-        _log.error("the command %s of %s failed", *what, exc_info=error, extra={"error_id": context["errorId"]})
-    return Failure(answer.code, answer.message, context), heard.get("requestId", UNSET)
+        what = (given(context.type), claims.user_id)
+        _log.error("%s of %s failed", *what, exc_info=error, extra={"error_id": context.error_id})
+    return Failure(answer.code, answer.message, context), attempt(RequestId, heard.request_id)
 
 
-def heard_of(message: str | bytes) -> dict[str, Any]:
-    """What a refused message says of itself: its ``type``, ``callId`` and ``requestId``, each where it is valid."""
+def heard_of(message: str | bytes) -> RefusedMessage:
     try:
-        said = decode_object(message) if isinstance(message, str) else {}
+        return parse(RefusedMessage, message) if isinstance(message, str) else RefusedMessage()
     except InvalidBody:
-        return {}
-    heard: dict[str, Any] = {}
-    if envelope := attempt(Envelope, {"type": said.get("type")}):
-        heard["type"] = envelope.type
-    if numbered := attempt(Envelope, {"type": "any", "requestId": said.get("requestId")}):
-        heard["requestId"] = numbered.request_id
-    payload = said.get("payload")
-    if isinstance(payload, dict) and (about := attempt(CallCommand, {"callId": payload.get("callId")})):
-        heard["callId"] = about.call_id
-    return heard
+        return RefusedMessage()
 
 
-def attempt(kind: type[T], value: dict[str, Any]) -> T | None:
+def attempt(kind: Any, value: Any) -> Any:
+    """``value`` read as ``kind``, or UNSET where it is none."""
     try:
         return load(kind, value)
     except InvalidBody:
-        return None
+        return UNSET
