@@ -217,11 +217,11 @@ class ChangeBatch:
             )
         )
 
-    def take(self, call: Call, node: str, interruption: Interruption | None, cause: str, at_ms: int) -> Call:
+    def take(self, call: Call, node: str, interruption: Interruption | None, cause: str) -> Call:
         """Make a call that was another's this node's; it is interrupted, and has no room yet."""
         if interruption is not None:
             self._interrupted.append((call.id, interruption))
-            self._steps.append((call.id, CallState.INTERRUPTED, cause, at_ms))
+            self._steps.append((call.id, CallState.INTERRUPTED, cause, interruption.since_ms))
         return self._change(replace(call, node=node, state=CallState.INTERRUPTED))
 
     def write(self, tx: Connection) -> None:

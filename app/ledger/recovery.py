@@ -100,7 +100,7 @@ def _adopt(
     for call in alive:
         lost = Interruption("node_lost", None, call.proven_at_ms or now_ms)
         before = open_.get(call.id)
-        taken = batch.take(call, node, None if before else lost, CAUSE, now_ms)
+        taken = batch.take(call, node, None if before else lost, CAUSE)
         one = before or lost
         adopted.append(Adopted(taken, one.since_ms, one.reason, before is None, died.get(call.id)))
     return tuple(adopted)
