@@ -1,7 +1,8 @@
 """What must not be lost, in SQL: calls, money, events. Knows nothing of HTTP, sockets or media.
 
-``Ledger`` is the only way in; ``upgrade`` brings a database to this release's schema without opening a ledger, and
-``schema_status`` tells how far it is; ``back_up`` copies one that is in use; ``claimed`` keeps a second node away.
+``Ledger`` is the only way to read and write it. ``upgrade`` brings a database to this release's schema without opening
+a ledger, ``schema_status`` says which schema it has, ``back_up`` copies one that is in use, and ``claimed`` keeps a
+second node away.
 """
 
 from app.ledger.backend import sqlite_file

@@ -1,4 +1,4 @@
-"""Does the ledger add up? Reads everything and names what does not; an empty answer is the promise kept."""
+"""Does the ledger add up? Reads everything, and names what does not; an empty answer means that all is well."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which database a URL means."""
+"""Which database a URL names."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from app.ledger.sqlite import SqliteDatabase
 
 
 def open_database(url: str, timeout_s: float) -> AbstractAsyncContextManager[Database]:
-    """The database at ``sqlite:///path`` or ``postgresql://...``; it is not reached before the first work.
+    """The database at ``sqlite:///path`` or ``postgresql://...``; it connects at the first piece of work.
 
     Raises BadDatabaseUrl.
     """
@@ -22,7 +22,7 @@ def open_database(url: str, timeout_s: float) -> AbstractAsyncContextManager[Dat
 
 
 def named(url: str) -> str:
-    """The database in words for people, without its password. Raises BadDatabaseUrl."""
+    """A database's name for people, without its password. Raises BadDatabaseUrl."""
     parsed = database_url(url)
     if parsed.get_backend_name() == "sqlite":
         return f"the database {parsed.database}"
@@ -30,6 +30,6 @@ def named(url: str) -> str:
 
 
 def sqlite_file(url: str) -> Path | None:
-    """The file of an SQLite database; None where it is another one. Raises BadDatabaseUrl."""
+    """The file of an SQLite database; None for another kind of database. Raises BadDatabaseUrl."""
     parsed = database_url(url)
     return Path(str(parsed.database)) if parsed.get_backend_name() == "sqlite" else None

@@ -1,4 +1,4 @@
-"""A copy of an SQLite ledger while it is in use, whole or not there at all."""
+"""Copies an SQLite ledger while it is in use: the copy is whole, or not there at all."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from app.ledger.backend import sqlite_file
 from app.ledger.errors import BadDatabaseUrl, LedgerUnavailable
 
-PAGES = 1024  # copied at a time (4 MiB), between which the node's own commits get their turn
+PAGES = 1024  # copied at a time (4 MiB); the node's own commits get their turn in between
 WAIT_S = 5.0  # for a lock
 Progress = Callable[[int, int], None]
 """How many pages are copied, and of how many."""
@@ -21,8 +21,8 @@ Progress = Callable[[int, int], None]
 def back_up(url: str, target: Path, progress: Progress = lambda _done, _total: None) -> None:
     """Copy the database at ``url`` to ``target``, which must not be there yet, and have SQLite check the copy.
 
-    Raises BadDatabaseUrl for a database that is no file, and LedgerUnavailable where it can't be read, or the copy
-    can't be written or is not sound.
+    Raises BadDatabaseUrl where the database is no file, LedgerUnavailable where it can't be read, or the copy can't be
+    written or is damaged.
     """
     source = sqlite_file(url)
     if source is None:
@@ -43,7 +43,7 @@ def back_up(url: str, target: Path, progress: Progress = lambda _done, _total: N
 
 
 def copy(source: Path, draft: Path, progress: Progress) -> None:
-    """SQLite's online backup (sqlite.org/backup.html): what is committed meanwhile is in it, too."""
+    """SQLite's online backup (sqlite.org/backup.html): it includes what is committed meanwhile."""
     with (
         closing(sqlite3.connect(f"file:{source}?mode=ro", uri=True, timeout=WAIT_S)) as ours,
         closing(sqlite3.connect(draft)) as theirs,
@@ -58,7 +58,7 @@ def copy(source: Path, draft: Path, progress: Progress) -> None:
 
 
 def sync(folder: Path) -> None:
-    """The new name on the disk, too."""
+    """Have the file's new name on the disk, too."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

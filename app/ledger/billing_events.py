@@ -1,4 +1,4 @@
-"""What the parties are told about money and about a call's end. Knows no SQL."""
+"""The events about money and about a call's end. Knows no SQL."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CALL_END: EventType = "call_end"
 
 
 def unit_charged(call: Call, unit: Unit, status: TickStatus) -> list[NewEvent]:
-    """A tick for both, the balance in it for the user's eyes only; and the wallet's change, where there was one."""
+    """A tick for both parties, with the balance in the user's alone; and the wallet's change, where there was one."""
     tick = CallTick(
         call_id=call.id,
         tick_number=unit.index,
@@ -41,7 +41,7 @@ def wallet_changed(
 
 
 def call_ended(call: Call) -> list[NewEvent]:
-    """The end, to both parties. Raises ValueError where the call has not ended."""
+    """The events of a call's end, for both parties. Raises ValueError where it has not ended."""
     if call.ended_at_ms is None or call.end_reason is None or call.duration_seconds is None:
         raise ValueError(f"{call.id} has not ended")
     payload = CallEnded(

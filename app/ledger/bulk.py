@@ -1,11 +1,11 @@
 """Statements about many rows that cost as much as one about a single row.
 
-SQLite gives up the interpreter's lock at every step of a statement, and takes it again when the loop's thread lets go
-of it, which on a busy node costs more than the work itself. So on SQLite all rows go into one statement as one JSON
-text, and come out of one in the same way: one step, however many they are. On other databases, where the network is
-what takes long, the rows are sent together as any others.
+SQLite's driver releases the interpreter's lock at every step of a statement, and has to wait for it again, which on a
+busy node takes longer than the work itself. So on SQLite all rows go into one statement as one JSON text, and come out
+of one in the same way: one step, however many rows. On other databases, where the network takes most of the time, the
+rows are sent together in the usual way.
 
-The texts are made once, with the column types' own conversions. The rows of one call all have the same names.
+The SQL is made once, with the column types' own conversions. All rows that are passed together have the same names.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Convert = Callable[[Any], Any]
 
 
 def json_text(value: Any) -> str:
-    """JSON, in ASCII where a lone surrogate is in it: escaped it is text that can be stored."""
+    """JSON text; in ASCII where it has a lone surrogate, which can be stored only when it is escaped."""
     try:
         return msgspec.json.encode(value).decode()
     except UnicodeEncodeError:
@@ -40,7 +40,7 @@ DIALECT = sqlite.dialect(json_serializer=json_text)
 
 
 def execute_sqlite(tx: Connection, words: str, *parameters: Any) -> sqlite3.Cursor:
-    """Hand a statement to SQLite as it is: SQLAlchemy's way to it takes ten times as long as the statement."""
+    """Hand a statement to SQLite directly: through SQLAlchemy that takes ten times as long as the statement."""
     driver: sqlite3.Connection = tx.connection.driver_connection  # type: ignore[assignment]
     try:
         return driver.execute(words, parameters)
@@ -62,7 +62,7 @@ class Bulk(ABC):
 
     @cached_property
     def _converts(self) -> tuple[tuple[str, Convert | None], ...]:
-        """The names in order, each with what its type does to a value on its way in."""
+        """The column names in order, each with its type's conversion for values that go in."""
         types = ((name, self._table.c[name].type) for name in self._names)
         return tuple((name, type_.dialect_impl(DIALECT).bind_processor(DIALECT)) for name, type_ in types)
 
@@ -77,7 +77,7 @@ class Bulk(ABC):
 
 
 class BulkInsert(Bulk):
-    """New rows. With ``unless_there``, those against which a unique index stands are left out."""
+    """Inserts rows. With ``unless_there``, rows that a unique index forbids are left out."""
 
     def __init__(self, table: Table, names: Sequence[str], *, unless_there: bool = False) -> None:
         super().__init__(table, names)
@@ -85,7 +85,9 @@ class BulkInsert(Bulk):
 
     @cached_property
     def _text(self) -> str:
-        ending = " WHERE true ON CONFLICT DO NOTHING" if self._unless_there else ""  # WHERE: else ON reads as a join's
+        ending = (
+            " WHERE true ON CONFLICT DO NOTHING" if self._unless_there else ""
+        )  # without WHERE, ON would be read as a join's
         into = f"{self._table.name} ({', '.join(self._names)})"
         return f"INSERT INTO {into} SELECT {self._columns()} FROM json_each(?){ending}"  # noqa: S608  # our own names
 
@@ -95,7 +97,7 @@ class BulkInsert(Bulk):
             return 0
         if tx.dialect.name == "sqlite":
             return self._run(tx, [self._values(row) for row in rows]).rowcount
-        if self._unless_there:  # of several that are sent together, asyncpg says not how many were inserted
+        if self._unless_there:  # asyncpg does not say how many of several were inserted
             statement = insert_unless_there(tx.dialect, self._table)
             return sum(tx.execute(statement, row).rowcount for row in rows)
         tx.execute(insert(self._table), list(rows))
@@ -103,7 +105,7 @@ class BulkInsert(Bulk):
 
 
 class BulkUpdate(Bulk):
-    """New values for rows that are found by the first of ``names``."""
+    """Sets new values in rows that are found by the first of ``names``."""
 
     @cached_property
     def _text(self) -> str:
@@ -129,7 +131,7 @@ class BulkUpdate(Bulk):
 
 
 class BulkDelete(Bulk):
-    """Delete the rows whose first column is one of some values."""
+    """Deletes the rows whose first column has one of some values."""
 
     @cached_property
     def _text(self) -> str:
@@ -150,9 +152,9 @@ class BulkDelete(Bulk):
 
 
 class BulkLock(Bulk):
-    """The rows whose first column is one of some values, locked until the commit.
+    """Reads the rows whose first column has one of some values, and locks them until the commit.
 
-    They come in the order of that column, so that two lockers don't cross.
+    They come in the order of that column, so that two lockers can't deadlock.
     """
 
     @cached_property
@@ -169,7 +171,7 @@ class BulkLock(Bulk):
         return select(*columns).where(key.in_(bindparam("keys", expanding=True))).order_by(key).with_for_update()
 
     def __call__(self, tx: Connection, keys: Collection[str]) -> list[Row]:
-        """Rows as the driver gives them: on SQLite, a boolean is 0 or 1."""
+        """The rows as the driver gives them: on SQLite, a boolean is 0 or 1."""
         if not keys:
             return []
         if tx.dialect.name == "sqlite":

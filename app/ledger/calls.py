@@ -1,7 +1,7 @@
 """Calls as rows: locked, updated and read. Knows nothing of media, timers or sockets.
 
-The call's row is locked before anything about the call is decided (SQLite: the whole database is), so that of two who
-want to move a call one finds it moved.
+A call's row is locked before anything about the call is decided (on SQLite, the whole database is): of two that want to
+move a call, the second one finds it moved.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ RECORD = tuple(one.name for one in fields(Record))
 
 
 def update_many(tx: Connection, rows: Sequence[Row]) -> None:
-    """Set the columns that the rows name, each row by its ``id``, which comes first. The rows must be locked."""
+    """Set the columns that the rows name; the first is the row's ``id``. The rows must be locked."""
     if rows:
         _update(tuple(rows[0]))(tx, rows)
 
@@ -44,7 +44,7 @@ def _update(names: tuple[str, ...]) -> BulkUpdate:
 
 
 def lock(tx: Connection, call_ids: Collection[str]) -> dict[str, Call]:
-    """The calls that exist, locked until the commit."""
+    """Those of the calls that exist, locked until the commit."""
     return {row["id"]: call_of(row) for row in LOCK(tx, call_ids)}
 
 
@@ -60,7 +60,7 @@ def list_calls(
     if party is not None:
         query = query.where((calls.c.user_id if party.role == "user" else calls.c.otomo_id) == party.id)
     if set(states) == set(LIVE_STATES):
-        query = query.where(LIVE)  # in these words: an index of the live ones is in the list's order
+        query = query.where(LIVE)  # exactly so: the index of live calls has this condition, and the list's order
     elif states:
         query = query.where(calls.c.state.in_(states))
     return page(tx, query, (calls.c.created_at_ms, calls.c.id), call_of, limit=limit, cursor=cursor)
@@ -86,7 +86,7 @@ def timeline(tx: Connection, call_id: str) -> tuple[Transition, ...]:
 
 
 def segments(tx: Connection, call_id: str) -> tuple[Segment, ...]:
-    """The rooms that the call had, in order."""
+    """The rooms that the call has had, in order."""
     query = select(*(call_segments.c[one.name] for one in fields(Segment)))
     rows = tx.execute(query.where(call_segments.c.call_id == call_id).order_by(call_segments.c.epoch))
     return tuple(Segment(*row) for row in rows)

@@ -1,11 +1,11 @@
 """How calls change: opened, moved on, given another room, ended once. All changes that wait for the same commit are
 made together.
 
-New calls are added and the others locked; then each change is applied in memory, in the order in which they were asked
-for, and what came of it is stored table by table. So a commit costs a handful of statements however many calls change
-in it, and however. One that is refused raises: then nothing is stored, and each is made again on its own.
+New calls are added and the others locked; then each change is applied in memory, in the order of the requests, and the
+result is stored table by table. So a commit takes a handful of statements, however many calls change in it. A refused
+change raises: then nothing is stored, and each change is tried again on its own.
 
-Every change is this node's, of a call in the room that it names: both are compared with the row that is locked anyway.
+A change names the node and the room that it is for; both are compared with the locked row.
 """
 
 from __future__ import annotations
@@ -49,15 +49,15 @@ CHANGES = (  # the columns of a call that a change may touch
     "talked_ms",
 )
 
-TIME_OF = {CallState.MATCHED: "accepted_at_ms", CallState.TALKING: "connected_at_ms"}  # which time a state sets
+TIME_OF = {CallState.MATCHED: "accepted_at_ms", CallState.TALKING: "connected_at_ms"}  # the time that a state sets
 
 Totals = Mapping[str, tuple[int, int]]
 Answer = Callable[[tuple[Event, ...]], Any]
-"""What a change answers, once its events are stored."""
+"""Makes a change's answer from its stored events."""
 
 
 def make(tx: Connection, changes: Sequence[tuple[str, Change]]) -> list[Any]:
-    """Make all of them, each for its node, or none. Returns for each a Changed, an Ended, or the events stored with
+    """Make all changes or none, each for its node. Returns for each one a Changed, an Ended, or the events stored with
     deferred steps."""
     new = [new_call(node, change) for node, change in changes if isinstance(change, Opening)]
     _add(tx, new)
@@ -87,7 +87,7 @@ def new_call(node: str, opening: Opening) -> Call:
 
 
 class ChangeBatch:
-    """Calls that are new or locked, what those that end were billed, and what is to be written about them."""
+    """The calls of a batch, new or locked; what those that end were billed; and what is to be written about them."""
 
     def __init__(self, concerned: dict[str, Call], billed: Totals) -> None:
         self._calls = concerned
@@ -100,7 +100,7 @@ class ChangeBatch:
         self._resumed: list[tuple[str, int]] = []
 
     def apply(self, tx: Connection, node: str, change: Change) -> tuple[list[events.Draft], Answer]:
-        """Decide a change, to be written later. Returns what is told about it, and what answers it then."""
+        """Decide a change, to be written later. Returns its events, and what makes its answer from them."""
         match change:
             case Opening(call=new):
                 self._steps += ((new.id, state, new.cause, new.created_at_ms) for state in new.states)
@@ -129,7 +129,7 @@ class ChangeBatch:
         return self._calls[call_id]
 
     def _own(self, node: str, change: Moving | MediaMove | Ending) -> Call:
-        """The call of a change that its owner asks for. Raises Fenced for anybody else's."""
+        """The call of a change. Raises Fenced where it belongs to another node, or is in another room."""
         call = self._call(change.call_id)
         if (call.node, call.epoch) != (node, change.epoch):
             raise Fenced(call.id)
@@ -165,7 +165,7 @@ class ChangeBatch:
         return self._change(replace(call, **changes))
 
     def _is_moved(self, node: str, move: MediaMove) -> bool:
-        """Whether an earlier try was stored, and with it what is told."""
+        """Whether an earlier try was stored, together with its events."""
         call = self._call(move.call_id)
         return (call.node, call.epoch) == (node, move.epoch + 1)
 
@@ -181,7 +181,7 @@ class ChangeBatch:
             self._segments.append((call.id, Segment(call.epoch, call.node, worker, at_ms, call.talked_ms, reason)))
 
     def _apply_deferred(self, node: str, steps: Iterable[DeferredStep]) -> None:
-        """A call that is gone, or past the step already, or another's, stays as it is."""
+        """Apply a deferred step. A call that is gone, past that step, or another node's stays as it is."""
         for one in steps:
             call = self._calls.get(one.call_id)
             own = call is not None and (call.node, call.epoch) == (node, one.epoch)
@@ -197,7 +197,7 @@ class ChangeBatch:
         return self.end(call, ending)
 
     def end(self, call: Call, ending: Ending) -> Call:
-        """End a call that has not ended. The totals are the sums of the stored units; nobody is told yet."""
+        """End a call that has not ended. The totals are the sums of the stored units."""
         units, points = self._billed.get(call.id, (0, 0))
         steps = (CallState.ENDING, CallState.ENDED)
         self._steps += ((call.id, step, ending.cause, ending.ended_at_ms) for step in steps)
@@ -218,7 +218,7 @@ class ChangeBatch:
         )
 
     def take(self, call: Call, node: str, interruption: Interruption | None, cause: str) -> Call:
-        """Make a call that was another's this node's; it is interrupted, and has no room yet."""
+        """Make another node's call this node's: it is interrupted, and has no room yet."""
         if interruption is not None:
             self._interrupted.append((call.id, interruption))
             self._steps.append((call.id, CallState.INTERRUPTED, cause, interruption.since_ms))
@@ -239,7 +239,7 @@ class ChangeBatch:
 
 
 AT = bindparam("at_ms", type_=call_interruptions.c.since_ms.type)
-# An interruption is over when both are there again, or when its call ends; an end may date back to before it began.
+# An interruption ends when both are there again or the call ends, which may be dated before it began.
 CLOSE_INTERRUPTION = (
     update(call_interruptions)
     .where(call_interruptions.c.call_id == bindparam("of_call"), call_interruptions.c.until_ms.is_(None))
@@ -248,7 +248,7 @@ CLOSE_INTERRUPTION = (
 
 
 def totals(tx: Connection, ending: Collection[Call]) -> Totals:
-    """How many units each call has, and their sum; of calls that were connected, since others have none."""
+    """The number of units of each call, and their sum; only of calls that were connected, since others have none."""
     connected = [call.id for call in ending if call.connected_at_ms is not None]
     if not connected:
         return {}
@@ -269,9 +269,9 @@ def _concerned(change: Change) -> Collection[str]:
 
 
 def _add(tx: Connection, new: Sequence[Call]) -> None:
-    """Raises CallExists, PartyBusy."""
+    """Insert new calls. Raises CallExists, PartyBusy."""
     rows = [{name: getattr(call, name) for name in COLUMNS} for call in new]
-    while ADD(tx, rows) < len(rows):  # an id is taken, or was until a moment ago
+    while ADD(tx, rows) < len(rows):  # an id is taken, or was a moment ago
         for call in new:
             if tx.scalar(select(call_table.c.id).where(call_table.c.id == call.id)) is not None:
                 raise CallExists(call.id)

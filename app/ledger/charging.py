@@ -1,8 +1,8 @@
 """Charging billable units: many in one transaction, each exactly once, never more than a wallet holds.
 
-Every call and wallet concerned is locked first; what each unit costs is then decided in memory, unit after unit, and
-stored table by table. So a batch costs a handful of statements and one commit however many units it has, and no unit
-can spoil another: a refusal is decided before anything is written.
+All calls and wallets of a batch are locked first; then each unit is decided in memory, one after the other, and the
+result is stored table by table. So a batch takes a handful of statements and one commit, however many units it has, and
+no unit can spoil another: refusals are decided before anything is written.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ ADD_DEBITS = BulkInsert(point_transactions, DEBIT)
 
 
 def charge_units(tx: Connection, node: str, due: Sequence[UnitDue]) -> list[ChargeResult]:
-    """One result per unit, in the order given. The calls are that node's."""
+    """Charge units of calls of ``node``. Returns one result per unit, in their order."""
     locked = calls.lock(tx, {unit.call_id for unit in due})
     batch = ChargeBatch(node, locked, wallets.lock(tx, {call.user_id for call in locked.values()}))
     applied = [batch.apply(unit) for unit in due]
@@ -58,14 +58,14 @@ def charge_units(tx: Connection, node: str, due: Sequence[UnitDue]) -> list[Char
 
 
 def status_after(balance: int | None, price: int) -> TickStatus:
-    """What a balance is good for, at a price per unit; a free call can always go on."""
+    """How long a balance lasts at a price per unit; a free call can always go on."""
     if price == 0 or (balance is not None and balance >= price):
         return TickStatus.OK
     return TickStatus.LOW_BALANCE if balance else TickStatus.ENDED
 
 
 class ChargeBatch:
-    """The calls and wallets of a batch, all locked, and what is to be written about them."""
+    """The calls and wallets of a batch, all locked, and what is to be written."""
 
     def __init__(self, node: str, locked_calls: dict[str, Call], locked_wallets: dict[str, Wallet]) -> None:
         self._node = node
@@ -75,7 +75,8 @@ class ChargeBatch:
         self._drafts: list[events.Draft] = []
 
     def apply(self, due: UnitDue) -> ChargeResult | None:
-        """Decide a unit and keep what is to be written of it; None where it is stored, or decided, already."""
+        """Decide a unit. Returns its refusal or, for one to be written, its result; None where it is stored or decided
+        already."""
         call = self._calls.get(due.call_id)
         if call is None:
             return UnitRefused(due.call_id, due.index, None, None)
@@ -107,7 +108,7 @@ class ChargeBatch:
         return Charged(unit, status, ())
 
     def write(self, tx: Connection) -> dict[tuple[str, int], list[Event]]:
-        """Store all that was decided; returns the events of each unit by (call id, index)."""
+        """Store all that was decided. Returns each unit's events, by (call id, index)."""
         told: dict[tuple[str, int], list[Event]] = defaultdict(list)
         if not self._units:
             return told
@@ -143,7 +144,7 @@ class ChargeBatch:
 
 
 def _stored(tx: Connection, call: Call, index: int) -> Charged:
-    """A unit that an earlier try has charged, as that try would have returned it."""
+    """The result of a unit that an earlier try has charged, as that try would have returned it."""
     query = select(call_units).where(call_units.c.call_id == call.id, call_units.c.unit_index == index)
     unit = calls.unit_of(tx.execute(query).mappings().one())
     status = status_after(unit.balance_after, call.price_per_minute)

@@ -1,9 +1,9 @@
-"""One node per database: a start ends the calls that it finds open, and must not end those of a node that lives.
+"""One node per database: a start takes over the open calls that it finds, and must not take those of a running node.
 
-On SQLite the claim is a lock on a file, and lasts as long as the process. On PostgreSQL it is a lock of a session,
-which goes with its connection: a server that restarts has forgotten it. So it is watched, taken again as soon as the
-server is back, and nothing is written without it. Where another node was faster, that one has ended our calls: then
-this node writes nothing any more, until it is started again.
+On SQLite the claim is a lock on a file, and lasts as long as the process. On PostgreSQL it is an advisory lock of a
+session, and is lost with its connection, as when the server restarts. So it is watched and taken again as soon as the
+server is back, and nothing is written without it. Where another node was faster, that one has our calls: then this node
+writes nothing any more, until it is started again.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from app.ledger.errors import DatabaseClaimed, LedgerUnavailable
 from app.ledger.postgresql import NOT_CONNECTED, PostgresDatabase
 from app.private import make_private_file, make_private_folder
 
-PATIENCE_S = 10.0  # the other one may be about to end, or gone with its machine, which PostgreSQL sees after a while
+PATIENCE_S = 10.0  # the other node may be ending, or have died with its machine, which PostgreSQL notices late
 LOOK_EVERY_S = 0.2
-BEAT_S = 1.0  # between two looks whether the session lives; one that is closed is seen at once
-BEAT_WITHIN_S = 2.0  # asyncpg notices a server that is gone without a word in no other way
-WRITERS_WAIT_S = 1.0  # for a claim that is being taken again
+BEAT_S = 1.0  # between two checks of the session; that it was closed is noticed at once
+BEAT_WITHIN_S = 2.0  # asyncpg notices a server that vanished in no other way
+WRITERS_WAIT_S = 1.0  # writers wait so long for a claim that is being taken again
 ANSWER_WITHIN_S = 5.0
-CLAIM = 0x566F696365506C02  # PostgreSQL advisory lock: who holds it is the database's node
+CLAIM = 0x566F696365506C02  # PostgreSQL advisory lock: its holder is the database's node
 END_SESSION = text(
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = :pid AND backend_start = :backend_start"
 )
@@ -47,21 +47,21 @@ log = logging.getLogger(__name__)
 
 
 class Claim:
-    """That the database is this node's: for good, as by a lock on a file."""
+    """The claim that the database is this node's. This one is a lock on a file, and is never lost."""
 
     def check(self) -> None:
-        """Raises LedgerUnavailable where it is not this node's now."""
+        """Raises LedgerUnavailable where the database is not this node's now."""
 
     async def require(self) -> None:
-        """As :meth:`check`, and wait a moment for a claim that is being taken again."""
+        """Like :meth:`check`, but first wait a moment for a claim that is being taken again."""
 
 
 @asynccontextmanager
 async def claimed(url: str, patience_s: float = PATIENCE_S) -> AsyncIterator[Claim]:
     """The database is this node's until the block is left or the process ends, however it ends.
 
-    On PostgreSQL it may be lost meanwhile, as the Claim says. That is seen within ``BEAT_S + BEAT_WITHIN_S``: it guards
-    against a mistaken start, not against a split network.
+    On PostgreSQL it may be lost meanwhile, as the Claim says. That is noticed within ``BEAT_S + BEAT_WITHIN_S``: the
+    claim guards against a mistaken start, not against a split network.
     Raises DatabaseClaimed where another node has it and keeps it; BadDatabaseUrl, LedgerUnavailable.
     """
     file = sqlite_file(url)
@@ -75,7 +75,7 @@ async def claimed(url: str, patience_s: float = PATIENCE_S) -> AsyncIterator[Cla
 
 
 async def taken(attempt: Attempt, url: str, patience_s: float) -> None:
-    """Returns once an attempt has succeeded. Raises DatabaseClaimed where none does in time."""
+    """Try until an attempt has succeeded. Raises DatabaseClaimed where none does in time."""
     if await attempt():
         return
     log.warning("another node has %s: waiting for its end, %.0f s at most", named(url), patience_s)
@@ -89,7 +89,8 @@ async def taken(attempt: Attempt, url: str, patience_s: float) -> None:
 
 @asynccontextmanager
 async def by_file(database: Path, url: str, patience_s: float) -> AsyncIterator[Claim]:
-    """By a lock (flock(2)) on a file beside the database: on the database's own, closing ours would drop SQLite's."""
+    """Claim by a lock (flock(2)) on a file beside the database: on the database's own file, closing ours would drop
+    SQLite's."""
     make_private_folder(database.parent)
     file = database.with_name(f"{database.name}-node")
     make_private_file(file)
@@ -111,7 +112,7 @@ async def by_file(database: Path, url: str, patience_s: float) -> AsyncIterator[
 
 @asynccontextmanager
 async def by_session(url: str, patience_s: float) -> AsyncIterator[Claim]:
-    """By an advisory lock of a session of its own."""
+    """Claim by an advisory lock, in a session of its own."""
     async with PostgresDatabase.open(database_url(url), ANSWER_WITHIN_S) as database:
         claim = SessionClaim(database.engine, url, patience_s)
         await claim.take()
@@ -125,7 +126,7 @@ async def by_session(url: str, patience_s: float) -> AsyncIterator[Claim]:
 
 
 class SessionClaim(Claim):
-    """A lock of a session of PostgreSQL, taken again by :meth:`keep` when the session is gone."""
+    """An advisory lock of a PostgreSQL session; :meth:`keep` takes it again when the session is gone."""
 
     def __init__(self, engine: AsyncEngine, url: str, patience_s: float) -> None:
         self._engine = engine
@@ -134,7 +135,7 @@ class SessionClaim(Claim):
         self._held = asyncio.Event()
         self._lost = False  # to another node, for good
         self._session: AsyncConnection | None = None
-        self._former: dict[str, Any] | None = None  # the session that had it last
+        self._former: dict[str, Any] | None = None  # the session that held it last
 
     def check(self) -> None:
         if self._lost:
@@ -149,11 +150,11 @@ class SessionClaim(Claim):
         self.check()
 
     async def take(self) -> None:
-        """Raises DatabaseClaimed where another node has it and keeps it, and what is TROUBLE."""
+        """Take the lock. Raises DatabaseClaimed where another node has it and keeps it, and the errors in TROUBLE."""
         connection = await self._engine.connect()
         session = self._session = await connection.execution_options(isolation_level="AUTOCOMMIT")
         try:
-            if self._former is not None:  # the server may not know yet that it is gone, and would keep its lock
+            if self._former is not None:  # the server may not have noticed its end, and still hold its lock
                 await session.execute(END_SESSION, self._former)
             await taken(self._attempt, self._url, self._patience_s)
             self._former = dict((await session.execute(THIS_SESSION)).mappings().one())
@@ -172,17 +173,17 @@ class SessionClaim(Claim):
         return self._session
 
     async def keep(self) -> None:
-        """Take it again whenever it is gone; until cancelled, or until another node has it."""
+        """Take it again whenever it is lost, until cancelled or until another node has it."""
         while not self._lost:
             try:
                 await self._until_gone()
-            except Exception as error:  # whatever it is: a claim of which nothing is known is none
-                log.warning("the claim on %s is gone: %s", named(self._url), unavailable(error))
+            except Exception as error:  # whatever it is: an uncertain claim is none
+                log.warning("the claim on %s is lost: %s", named(self._url), unavailable(error))
             await self.release()
             await self._take_again()
 
     async def _until_gone(self) -> None:
-        """Returns when the session was closed; raises where it does not answer."""
+        """Returns when the session is closed; raises where it does not answer."""
         gone = asyncio.Event()
         driver: Any = (await self._running.get_raw_connection()).driver_connection
         driver.add_termination_listener(lambda _: gone.set())
@@ -193,7 +194,7 @@ class SessionClaim(Claim):
                 await asyncio.wait_for(gone.wait(), BEAT_S)
 
     async def _take_again(self) -> None:
-        level = logging.WARNING  # once; the server may be away for long
+        level = logging.WARNING  # only once: the server may be away for long
         while not self._held.is_set():
             try:
                 await self.take()
@@ -208,9 +209,9 @@ class SessionClaim(Claim):
         log.warning("the claim on %s is taken again", named(self._url))
 
     async def release(self) -> None:
-        """Close the session, which lets go of the lock."""
+        """Close the session, and with it release the lock."""
         self._held.clear()
         if self._session is not None:
-            await self._session.invalidate()  # never back into the pool, where it would keep the lock
+            await self._session.invalidate()  # not back into the pool, where it would keep the lock
             await self._session.close()
             self._session = None

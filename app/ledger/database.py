@@ -1,4 +1,4 @@
-"""The way to the database: one transaction per piece of work, and which failures pass. Knows no table.
+"""Access to the database: one transaction per piece of work, and which failures are transient. Knows no table.
 
 A piece of work is a plain function whose first argument is the connection of its transaction. It may be run again, so
 it touches nothing but the database.
@@ -30,8 +30,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 Item = TypeVar("Item")
 Observer = Callable[[str, float, bool], None]
-"""Gets the name of a piece of work, the seconds until it was on the disk or refused, and False where the database could
-not take it."""
+"""Gets a piece of work's name, the seconds until it was on the disk or refused, and whether the database could take
+it."""
 
 
 class Guard(Protocol):
@@ -41,11 +41,11 @@ class Guard(Protocol):
         """Raises LedgerUnavailable where it may not."""
 
     async def require(self) -> None:
-        """As :meth:`check`; may wait a moment until it may."""
+        """Like :meth:`check`, but may first wait a moment until it may."""
 
 
-MAX_COMMIT_DELAY_S = 0.02  # of what nobody waits for, to share a commit; several commits long
-TIMEOUT_S = 5.0  # for a whole transaction, with the wait for its turn; after it, LedgerUnavailable
+MAX_COMMIT_DELAY_S = 0.02  # for work that nobody waits for, so that it shares a commit
+TIMEOUT_S = 5.0  # for a whole transaction and the wait for its turn; after it, LedgerUnavailable
 
 
 class Database(ABC):
@@ -55,7 +55,7 @@ class Database(ABC):
     guard: Guard | None = None
 
     async def write(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run ``work`` and return when what it did is on the disk; whatever it raises undoes all of it.
+        """Run ``work`` and return when it is on the disk; where it raises, all of it is undone.
 
         Raises LedgerUnavailable.
         """
@@ -64,16 +64,16 @@ class Database(ABC):
     async def write_each(
         self, name: str, work: Callable[[Connection, Sequence[Item]], Sequence[T]], item: Item, *, urgent: bool = True
     ) -> T:
-        """As :meth:`write`, for work that does many things as cheaply as one and returns a result for each.
+        """Like :meth:`write`, for work that handles many items as cheaply as one and returns a result for each.
 
-        It may be given the items of others who wait for the same commit. Where it raises, it is run again for each
-        item on its own, so that a refusal is nobody else's. Without ``urgent`` nobody waits for it: it may be held back
-        a moment, to share another's commit. The observer is told ``name``.
+        It may get the items of several callers that wait for the same commit. Where it raises, it is run again for each
+        item on its own, so that a refusal affects no other item. Without ``urgent`` it may be delayed a moment, to
+        share another's commit. The observer gets ``name``.
         """
         return await self._watched(name, lambda: self.commit_each(work, item, urgent=urgent))
 
     async def read(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run ``work``, which only reads, on one state of what is committed. Raises LedgerUnavailable."""
+        """Run ``work``, which only reads, on one snapshot of what is committed. Raises LedgerUnavailable."""
         return await self.run_read(lambda tx: work(tx, *args, **kwargs))
 
     async def _watched(self, name: str, commit: Callable[[], Awaitable[T]]) -> T:
@@ -91,25 +91,25 @@ class Database(ABC):
 
     @abstractmethod
     async def check(self) -> None:
-        """Ask something that writes nothing. Raises LedgerUnavailable where the answer is not the right one, too."""
+        """Run a query that writes nothing. Raises LedgerUnavailable, also where its answer is wrong."""
 
     @abstractmethod
     async def commit(self, work: Callable[[Connection], T]) -> T:
-        """:meth:`write` without arguments."""
+        """:meth:`write`, of a function without further arguments."""
 
     async def commit_each(
         self, work: Callable[[Connection, Sequence[Item]], Sequence[T]], item: Item, *, urgent: bool = True
     ) -> T:
-        """:meth:`write_each`, where nobody's items are put together."""
+        """:meth:`write_each`, where items of several callers are not joined."""
         return (await self.commit(lambda tx: work(tx, [item])))[0]
 
     @abstractmethod
     async def run_read(self, work: Callable[[Connection], T]) -> T:
-        """:meth:`read` without arguments."""
+        """:meth:`read`, of a function without further arguments."""
 
 
 def database_url(url: str) -> URL:
-    """``url`` with the driver in it that we use. Raises BadDatabaseUrl."""
+    """``url`` with the name of our driver in it. Raises BadDatabaseUrl."""
     try:
         parsed = make_url(url)
     except ArgumentError:
@@ -121,7 +121,7 @@ def database_url(url: str) -> URL:
             raise BadDatabaseUrl("a ledger in SQLite needs a file: sqlite:///path")
         case "postgresql" | "postgres":
             query = dict(parsed.query)
-            if "sslmode" in query:  # libpq's word for it, which people paste
+            if "sslmode" in query:  # libpq's name of the option, which people paste
                 query["ssl"] = query.pop("sslmode")
             return parsed.set(drivername="postgresql+asyncpg", query=query)
         case other:
@@ -129,13 +129,13 @@ def database_url(url: str) -> URL:
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether the database, not the statement, is to blame, so that the same work may succeed later."""
+    """Whether the database is to blame and not the statement, so that the same work may succeed later."""
     blames_statement = isinstance(error, IntegrityError | ProgrammingError | DataError | NotSupportedError)
     return isinstance(error, DBAPIError | PoolTimeout | OSError) and not blames_statement
 
 
 def unavailable(error: BaseException, *, outcome_unknown: bool = False) -> LedgerUnavailable:
-    """``error`` as the one exception that callers know, in the driver's words where it has any."""
+    """``error`` as LedgerUnavailable, in the driver's words where it has any."""
     words = str(error.orig) if isinstance(error, StatementError) else str(error)
     if isinstance(error, TimeoutError | PoolTimeout):
         words = "the database did not answer in time"
@@ -145,9 +145,8 @@ def unavailable(error: BaseException, *, outcome_unknown: bool = False) -> Ledge
 
 
 def translated(error: Exception) -> Exception:
-    """What ``error`` means to callers: trouble as LedgerUnavailable, a refusal of ours as it was raised.
-
-    SQLAlchemy wraps a refusal that is raised while a value goes into a statement.
+    """``error`` as callers know it: trouble as LedgerUnavailable, a refusal of ours as it was raised (SQLAlchemy wraps
+    one that is raised while a value goes into a statement).
     """
     if is_transient(error):
         return unavailable(error)

@@ -2,7 +2,7 @@
 
 LedgerError
 ├── LedgerUnavailable   the database is locked, slow, full or gone; the same call may be made again
-├── DatabaseClaimed     another node lives on it
+├── DatabaseClaimed     another node uses it
 ├── SchemaTooNew        the database was made by a later release than this one
 ├── BadDatabaseUrl      neither ``sqlite:///path`` nor ``postgresql://...``
 ├── CallExists          that call id is taken
@@ -39,7 +39,7 @@ class LedgerUnavailable(LedgerError):
 
 
 class DatabaseClaimed(LedgerError):
-    """The database is another node's."""
+    """Another node has the claim on the database."""
 
 
 class SchemaTooNew(LedgerError):
@@ -77,7 +77,7 @@ class UnknownCall(LedgerError):
 
 
 class StaleState(LedgerError):
-    """The call can't move to where it was asked to, because it is in ``state`` already."""
+    """The call can't move to the state that was asked for, because it is in ``state`` already."""
 
     def __init__(self, call_id: str, state: str) -> None:
         super().__init__(f"call {call_id} is {state}")
@@ -86,8 +86,8 @@ class StaleState(LedgerError):
 
 
 class Fenced(LedgerError):
-    """The call is not in the room, or not on the node, for which the change was asked: whoever asked has lost it, and
-    has nothing more to write or to tell of it."""
+    """The call is not on the node, or not in the room, that the change was for. Whoever asked has lost the call, and
+    has nothing more to write or tell about it."""
 
     def __init__(self, call_id: str) -> None:
         super().__init__(f"call {call_id} has moved on")
@@ -104,7 +104,7 @@ class BalanceTooLow(LedgerError):
 
 
 class BalanceTooHigh(LedgerError):
-    """The credit would lift the wallet, which holds ``balance`` points, above what a wallet may hold."""
+    """The wallet holds ``balance`` points, and the credit would bring it above MAX_POINTS."""
 
     def __init__(self, user_id: str, balance: int) -> None:
         super().__init__(f"wallet {user_id} holds {balance} points and can't take that many more")

@@ -1,9 +1,9 @@
-"""What anybody is told, stored before it is told: appended in the transaction that made it true, replayed by number.
+"""Events, stored before they are published: appended in the transaction that they are about, replayed by number.
 
-A reader who sees event *n* must have been able to see every smaller one, or a client that reconnects with ``since=n``
-would miss the late ones. So numbers come from a row, not from a sequence: who draws some holds the row until the
-commit. :func:`append` is therefore the last thing that a transaction does, so that nobody who holds it waits for
-another lock.
+Whoever sees event *n* must have been able to see every smaller one, or a client that reconnects with ``since=n`` would
+miss those that came late. So numbers come from a row and not from a sequence: a transaction that draws some holds the
+row until its commit. :func:`append` is therefore the last thing that a transaction does, so that no holder of the row
+waits for another lock.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ REPLAY_LIMIT = 1000  # events in one answer
 
 
 class Draft(NamedTuple):
-    """An event on its way into the table; ``unit_index`` where a unit's charge made it."""
+    """An event that has no number yet; ``unit_index`` where it is about a charged unit."""
 
     event: NewEvent
     at_ms: int
@@ -48,20 +48,20 @@ def append(tx: Connection, new: Sequence[Draft]) -> tuple[Event, ...]:
     if not new:
         return ()
     first_seq = _draw(tx, len(new)) - len(new) + 1
-    # An event is what was to be told, between its number and its time.
+    # An Event has a NewEvent's fields, between its number and its time.
     stored = tuple(Event(seq, *event, at_ms) for seq, (event, at_ms, _) in enumerate(new, first_seq))
     ADD(tx, [_row(event, draft.unit_index) for event, draft in zip(stored, new, strict=True)])
     return stored
 
 
 def append_each(tx: Connection, new: Sequence[Sequence[Draft]]) -> list[tuple[Event, ...]]:
-    """As :meth:`append`, for several changes; returns the events of each."""
+    """Like :func:`append`, for several changes; returns the events of each."""
     stored = iter(append(tx, [draft for drafts_ in new for draft in drafts_]))
     return [tuple(islice(stored, len(drafts_))) for drafts_ in new]
 
 
 def _draw(tx: Connection, how_many: int) -> int:
-    """The last of so many new numbers."""
+    """Draw so many new numbers. Returns the last one."""
     if tx.dialect.name == "sqlite":
         return int(execute_sqlite(tx, DRAW_SQLITE, how_many).fetchone()[0])
     return int(tx.execute(DRAW, {"how_many": how_many}).scalar_one())
@@ -82,7 +82,7 @@ def _row(event: Event, unit_index: int | None) -> Row:
 
 
 def since(tx: Connection, person: Person, seq: int, *, limit: int) -> tuple[Event, ...]:
-    """Both kinds in the order of their own index, since one query about either of them would sort all that there is."""
+    """Each kind is read by its own index: one query for both would have to sort everything."""
     later = _events().where(events.c.seq > seq).limit(limit)
     own = _fetch(tx, later.where(events.c.role == person.role, events.c.user_id == person.id))
     if person.role != "user":
@@ -96,7 +96,7 @@ def tail(tx: Connection, seq: int, *, limit: int) -> tuple[Event, ...]:
 
 
 def of_unit(tx: Connection, call_id: str, index: int) -> tuple[Event, ...]:
-    """What was told about a unit, where it is not pruned yet."""
+    """The events about a unit, as far as they are not pruned."""
     return _fetch(tx, _events().where(events.c.call_id == call_id, events.c.unit_index == index))
 
 

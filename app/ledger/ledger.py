@@ -1,12 +1,11 @@
-"""The ledger: what must not be lost. Calls, their units, wallets, and everything that anybody is told.
+"""The ledger: what must not be lost. Calls, their units, wallets and all events.
 
-Every method is one transaction: it happens as a whole or not at all, and returns when it is on the disk. What has to
-be told about a change is stored with it and comes back with its numbers, so that the caller publishes after the
-commit.
+Every method is one transaction: it happens as a whole or not at all, and returns when it is on the disk. The events of
+a change are stored with it and come back with their numbers, so that the caller publishes them after the commit.
 
-Any method may raise LedgerUnavailable, and may then be called again with the same arguments: a charge or an
-adjustment that was stored is found and answered as it was; ``open_call`` then says CallExists, and ``move``
-StaleState with the state that was asked for.
+Any method may raise LedgerUnavailable, and may then be called again with the same arguments: a charge or an adjustment
+that was stored after all is found, and answered as it was; ``open_call`` then raises CallExists, ``move`` StaleState
+with the state that was asked for.
 
 Knows no clock: times (``_ms``: UTC, milliseconds since 1970) and durations come from the caller.
 """
@@ -72,9 +71,9 @@ class Ledger:
     ) -> AsyncIterator[Ledger]:
         """Open, and where needed make or upgrade, the ledger at ``sqlite:///path`` or ``postgresql://...``.
 
-        ``node`` must be a name that no process had before; it is made where it is not given. ``timeout_s`` limits every
-        transaction with its waiting. ``guard`` is asked before each that writes; it is the claim on the database where
-        there is one. Raises BadDatabaseUrl, SchemaTooNew, LedgerUnavailable.
+        ``node`` must be a name that no process had before; without one it is made. ``timeout_s`` limits every
+        transaction, waiting included. ``guard``, the claim on the database, is asked before each one that writes.
+        Raises BadDatabaseUrl, SchemaTooNew, LedgerUnavailable.
         """
         await upgrade(url)
         async with open_database(url, timeout_s) as database:
@@ -91,7 +90,7 @@ class Ledger:
         return await self._database.write_each("open_call", changes.make, (self.node, opening))
 
     async def move(self, moving: Moving) -> Changed:
-        """Move a call on, to any state before ``ending``; of several who ask for one state, one succeeds.
+        """Move a call on, to any state before ``ending``. Of several that ask for one state, one succeeds.
 
         ``matched`` sets ``accepted_at_ms``; the first ``talking`` sets ``connected_at_ms``; each is a proof of life.
         Raises UnknownCall, Fenced, StaleState (which names the state that the call is in).
@@ -101,7 +100,7 @@ class Ledger:
         return await self._database.write_each("move", changes.make, (self.node, moving))
 
     async def move_media(self, move: MediaMove) -> Changed:
-        """Store that a call has another room, and number it; the same again changes nothing.
+        """Store that a call has another room, and give it the next number; the same again changes nothing.
 
         Raises UnknownCall, Fenced.
         """
@@ -133,19 +132,19 @@ class Ledger:
         return await self._database.read(calls.timeline, call_id)
 
     async def segments(self, call_id: str) -> tuple[Segment, ...]:
-        """The rooms that the call had, in order."""
+        """The rooms that the call has had, in order."""
         return await self._database.read(calls.segments, call_id)
 
     async def interruptions(self, call_id: str) -> tuple[Interrupted, ...]:
-        """The times in which the call's parties were not both there, in order."""
+        """The times in which not both parties were there, in order."""
         return await self._database.read(calls.interruptions, call_id)
 
     async def record(self, call_id: str) -> Record | None:
-        """What was stored with the call's end; None where it has none, or a restart ended it."""
+        """The record that was stored with the call's end; None where there is none, as when a restart ended it."""
         return await self._database.read(calls.record, call_id)
 
     async def billing(self, call_id: str) -> Billing:
-        """The call's units in order; none where there is no such call."""
+        """The call's units in order; empty where there is no such call."""
         return await self._database.read(calls.billing, call_id)
 
     # Money
@@ -156,11 +155,11 @@ class Ledger:
         return result
 
     async def charge_units(self, due: Sequence[UnitDue]) -> list[ChargeResult]:
-        """Charge billable units, of any number of calls; one result per unit, in their order. A few commits in all.
+        """Charge billable units, of any number of calls, in a few commits. Returns one result per unit, in their order.
 
         Each is stored as a whole (unit, debit, totals, events) or not at all, and none spoils another. A unit that is
-        stored already comes back as ``Charged(already=True)`` with its own events; PointsGone means that the call has
-        to end; UnitRefused that it is not talking, or that the index is not the next; UnitFenced that it is not ours.
+        stored already comes back as ``Charged(already=True)`` with its own events. PointsGone means that the call has
+        to end; UnitRefused, that it is not talking or the index is not the next one; UnitFenced, that it is not ours.
         """
         results: list[ChargeResult] = []
         for start in range(0, len(due), charging.MAX_BATCH):
@@ -172,14 +171,14 @@ class Ledger:
             return await self._database.write(charging.charge_units, self.node, due)
         except IntegrityError:
             if len(due) == 1:
-                log.exception("unit %d of call %s contradicts what is stored", due[0].index, due[0].call_id)
+                log.exception("unit %d of call %s contradicts the stored units", due[0].index, due[0].call_id)
                 return [UnitRefused(due[0].call_id, due[0].index, None, None)]
         return [result for unit in due for result in await self._charge_batch([unit])]
 
     async def adjust(self, user_id: str, amount: int, *, reason: str, idempotency_key: str, at_ms: int) -> Adjusted:
-        """Add points to a wallet, or take some (negative), making the wallet where there is none.
+        """Add points to a wallet (take some, where negative). A wallet that is not there yet is made.
 
-        The same key again answers what the first one did, and changes nothing.
+        The same key again changes nothing, and answers as the first time.
         Raises BalanceTooLow, BalanceTooHigh, KeyReused (the key with another user, amount or reason).
         """
         if abs(amount) > MAX_POINTS:
@@ -194,7 +193,7 @@ class Ledger:
         return await self._database.read(wallets.usage, user_id, limit, cursor)
 
     async def rate(self, otomo_id: str) -> int | None:
-        """Points per minute, where the otomo has a price of their own."""
+        """The otomo's own price in points a minute; None where there is none."""
         return await self._database.read(rates.rate, otomo_id)
 
     async def knows_otomo(self, otomo_id: str) -> bool:
@@ -202,28 +201,28 @@ class Ledger:
         return await self._database.read(rates.knows_otomo, otomo_id)
 
     async def set_rate(self, otomo_id: str, price_per_minute: int, *, at_ms: int) -> None:
-        """Set the price of the otomo's calls from now on; those that exist keep theirs."""
+        """Set the price of the otomo's calls from now on; calls that exist keep theirs."""
         await self._database.write(rates.set_rate, otomo_id, price_per_minute, at_ms)
 
     # Events
 
     async def append_events(self, new: Iterable[NewEvent], *, at_ms: int) -> tuple[Event, ...]:
-        """Store what is to be told and belongs to no other change; it may wait a moment for another's commit."""
+        """Store events that belong to no other change. They may be delayed a moment, to share another's commit."""
         return await self.store_deferred(DeferredSteps((), tuple(new), at_ms))
 
     async def store_deferred(self, change: DeferredSteps) -> tuple[Event, ...]:
-        """As :meth:`append_events`, and store the deferred steps of calls that are not past them already.
+        """Like :meth:`append_events`, and store the deferred steps of calls that are not past them already.
 
-        What concerns a call that is another node's by now is left out.
+        Steps and events of a call that is another node's by now are left out.
         """
         return await self._database.write_each("note", changes.make, (self.node, change), urgent=False)
 
     async def events_since(self, person: Person, seq: int, *, limit: int = events.REPLAY_LIMIT) -> tuple[Event, ...]:
-        """What somebody was told after ``seq``, oldest first; with what all users were told, where it is one."""
+        """The events for a person after ``seq``, oldest first; for a user, those for all users included."""
         return await self._database.read(events.since, person, seq, limit=limit)
 
     async def tail(self, seq: int, *, limit: int = events.REPLAY_LIMIT) -> tuple[Event, ...]:
-        """What anybody was told after ``seq``, oldest first."""
+        """All events after ``seq``, oldest first."""
         return await self._database.read(events.tail, seq, limit=limit)
 
     async def latest_seq(self) -> int:
@@ -231,13 +230,13 @@ class Ledger:
         return await self._database.read(events.latest_seq)
 
     async def prune_events(self, *, before_ms: int) -> int:
-        """Forget events that are older; returns how many. The money is not in them: units and transactions stay."""
+        """Delete older events; returns how many. Units and transactions stay."""
         return await self._prune(pruning.events_before, before_ms, pruning.EVENTS_AT_ONCE)
 
     async def prune_calls(self, *, before_ms: int) -> int:
-        """Forget calls that ended earlier and never connected, with all that was stored of them; returns how many.
+        """Delete calls that ended earlier and never connected, with all that was stored of them; returns how many.
 
-        Calls that connected, and whatever cost points, stay.
+        Calls that connected stay, and so does everything that cost points.
         """
         return await self._prune(pruning.unconnected_before, before_ms, pruning.CALLS_AT_ONCE)
 
@@ -252,7 +251,8 @@ class Ledger:
     # Restart
 
     async def prove_alive(self, alive: recovery.Alive) -> None:
-        """Store for how long the parties of each call, by (id, epoch), have talked, and up to when both were there."""
+        """Store how long the parties of each call, by (id, epoch), have talked, and when both were last proven to be
+        there."""
         await self._database.write(recovery.prove_alive, self.node, alive)
 
     async def open_calls(self) -> tuple[Call, ...]:
@@ -262,35 +262,35 @@ class Ledger:
     async def recover(self, *, now_ms: int, window_ms: int = 0) -> Recovery:
         """Take over every open call that another process left, as found at a start.
 
-        Those in which both parties were proven to talk in the last ``window_ms`` are this node's from now on, and
-        interrupted; the others end: ``system_error``, at their last proof. One that was never connected ends now, with
-        duration 0. Nothing is charged. Again does nothing.
+        Calls in which both parties were proven to talk in the last ``window_ms`` are this node's from now on, and
+        interrupted. The others end with ``system_error`` at their last proof; those that never connected end now, with
+        duration 0. Nothing is charged. A second call does nothing.
         """
         return await self._database.write(recovery.recover, self.node, now_ms, window_ms)
 
     async def recovery_log(self, *, limit: int = PAGE) -> tuple[Recovered, ...]:
-        """What restarts did, newest first."""
+        """The calls that restarts found open, and what became of them, newest first."""
         return await self._database.read(recovery.log_lines, limit)
 
     # Health
 
     def observe_writes(self, observer: Observer) -> None:
-        """Have every write told to ``observer``, which must be quick and raise nothing."""
+        """Call ``observer`` after every write; it must be quick and raise nothing."""
         self._database.observe = observer
 
     async def check(self) -> None:
-        """Raises LedgerUnavailable unless the database answers a query that writes nothing, and is still the one that
-        was opened, and this node's."""
+        """Raises LedgerUnavailable unless the database answers a query, is still the one that was opened, and is this
+        node's."""
         if self._database.guard is not None:
             self._database.guard.check()
         await self._database.check()
 
     async def ping(self) -> None:
-        """Raises LedgerUnavailable unless the database takes a writer now."""
+        """Raises LedgerUnavailable unless a writer gets its turn now."""
         await self._database.write(_answer)
 
     async def audit(self) -> tuple[str, ...]:
-        """Read everything, and name what does not add up; nothing ever should."""
+        """Read everything, and return a sentence for each thing that does not add up."""
         return await self._database.read(audit)
 
 
@@ -299,5 +299,5 @@ def _answer(tx: Connection) -> None:
 
 
 def new_incarnation(name: str) -> str:
-    """A name for a process that no other one ever has."""
+    """A new name for a process, which no other one ever has."""
     return f"{name}-{secrets.token_hex(4)}"

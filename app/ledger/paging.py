@@ -1,4 +1,5 @@
-"""Pages of rows, newest first. A cursor is the place of the last row seen, so new rows don't shift what follows."""
+"""Pages of rows, newest first. A cursor is the place of the last row of a page, so that new rows do not shift the next
+one."""
 
 from __future__ import annotations
 
@@ -26,7 +27,7 @@ def page(
     limit: int,
     cursor: str | None,
 ) -> Page[Item]:
-    """The first ``limit`` rows of ``query``, ordered by ``place`` (a time and an id), behind ``cursor``."""
+    """The first ``limit`` rows of ``query`` after ``cursor``, in the order of ``place`` (a time and an id)."""
     limit = min(max(limit, 1), MAX_PAGE)
     if cursor is not None:
         query = query.where(tuple_(*place) < tuple_(*read_cursor(cursor)))
@@ -43,7 +44,7 @@ def write_cursor(at_ms: int, row_id: str) -> str:
 
 
 def read_cursor(cursor: str) -> tuple[int, str]:
-    """Raises BadCursor."""
+    """The place that a cursor names. Raises BadCursor."""
     try:
         at, dot, row_id = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().partition(".")
         at_ms = int(at)

@@ -1,7 +1,7 @@
 """The busy rule: a person is in at most one live exclusive call.
 
-A person is a role and an id. The rule is a table with one row for each of them, inserted by the transaction that opens
-the call and deleted by the one that ends it: so it holds over both roles, over all nodes, and however many ask at once.
+A table has one row for each person in such a call, inserted by the transaction that opens the call and deleted by the
+one that ends it. So the rule holds for both roles, over all nodes, and however many ask at once.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ REMOVE = BulkDelete(live_parties, ("call_id",))
 
 
 def occupy(tx: Connection, opened: Sequence[Call]) -> None:
-    """Store that the parties of those calls which are exclusive are busy. Raises PartyBusy."""
+    """Store that the parties of exclusive calls are busy. Raises PartyBusy."""
     rows = rows_of(call for call in opened if call.exclusive)
-    while ADD(tx, rows) < len(rows):  # somebody is in another call, or was until a moment ago
+    while ADD(tx, rows) < len(rows):  # somebody is in another call, or was a moment ago
         rows = [row for row in rows if not _is_there(tx, row)]
 
 
@@ -32,13 +32,13 @@ def release(tx: Connection, ended: Iterable[Call]) -> None:
 
 
 def rows_of(calls: Iterable[Call]) -> list[Row]:
-    """Rows in one fixed order, so that two who insert don't deadlock."""
+    """Rows in a fixed order, so that two transactions can't deadlock."""
     busy = [(*person, call.id) for call in calls for person in (("otomo", call.otomo_id), ("user", call.user_id))]
     return [{"role": role, "user_id": person_id, "call_id": call_id} for role, person_id, call_id in sorted(busy)]
 
 
 def _is_there(tx: Connection, row: Row) -> bool:
-    """Whether the row is stored. Raises PartyBusy where another call's is."""
+    """Whether the row is stored. Raises PartyBusy where it is another call's."""
     found = select(live_parties.c.call_id).where(
         live_parties.c.role == row["role"], live_parties.c.user_id == row["user_id"]
     )

@@ -1,4 +1,5 @@
-"""PostgreSQL: a pool of connections, each transaction on its own. What must not cross is locked by the work itself."""
+"""PostgreSQL: a pool of connections, one transaction for each piece of work, which takes the row locks that it
+needs."""
 
 from __future__ import annotations
 
@@ -21,13 +22,13 @@ T = TypeVar("T")
 
 CONNECTIONS = 10
 KEEPALIVES = {"tcp_keepalives_idle": "3", "tcp_keepalives_interval": "2", "tcp_keepalives_count": "3"}
-"""So that the server sees within 10 s that our machine is gone, and lets go of what its sessions held."""
+"""With these the server notices within 10 s that our machine is gone, and releases the locks of its sessions."""
 IDLE_IN_TRANSACTION_S = 1.0
-"""A node that stands still in the middle of a transaction is cut off after this: whoever draws event numbers holds up
-every other writer until the commit. The node's own loop never waits so long between two statements; if it did, the
-transaction is rolled back and done again."""
-ATTEMPTS = 3  # of a transaction that certainly left nothing behind
-NOT_CONNECTED = (asyncpg.PostgresError, asyncpg.InterfaceError)  # raised as they are by a failing connect
+"""A node that stops in the middle of a transaction is cut off after this: the one that draws event numbers holds up all
+other writers until its commit. Between two statements our event loop never takes so long; if it did, the transaction
+would be rolled back and done again."""
+ATTEMPTS = 3  # at a transaction that certainly left nothing behind
+NOT_CONNECTED = (asyncpg.PostgresError, asyncpg.InterfaceError)  # a failing connect raises these unwrapped
 ROLLED_BACK = frozenset({"40001", "40P01"})  # SQLSTATEs: serialization failure, deadlock
 
 log = logging.getLogger(__name__)
@@ -54,7 +55,7 @@ class PostgresDatabase(Database):
             raise LedgerUnavailable("the database is a standby that takes no writes")
 
     async def commit(self, work: Callable[[Connection], T]) -> T:
-        return await self._transact(work, isolation_level="READ COMMITTED")  # what may not change meanwhile, is locked
+        return await self._transact(work, isolation_level="READ COMMITTED")  # rows that must not change are locked
 
     async def run_read(self, work: Callable[[Connection], T]) -> T:
         return await self._transact(work, isolation_level="REPEATABLE READ", postgresql_readonly=True)
@@ -76,12 +77,12 @@ class PostgresDatabase(Database):
                     raise meant from meant.__cause__
                 if committing or attempt == ATTEMPTS or not left_nothing_behind(error):
                     raise unavailable(error, outcome_unknown=committing) from error
-                log.info("transaction tried again: %s", error)
+                log.info("a transaction is tried again: %s", error)
         raise AssertionError("the last attempt returns or raises")
 
 
 async def close(engine: AsyncEngine, timeout_s: float) -> None:
-    """Say goodbye to the server; one that does not answer is left without."""
+    """Close the connections in order; those of a server that does not answer are cut."""
     try:
         async with asyncio.timeout(timeout_s):
             await engine.dispose()
@@ -90,9 +91,8 @@ async def close(engine: AsyncEngine, timeout_s: float) -> None:
 
 
 def left_nothing_behind(error: Exception) -> bool:
-    """Whether an uncommitted transaction is certainly gone and worth a second try at once.
-
-    It is a deadlock's victim, or its connection, taken from the pool, turned out to be dead.
+    """Whether a failed transaction certainly left nothing behind, and is worth a second try at once: the victim of a
+    deadlock, or one whose connection from the pool was dead already.
     """
     if not isinstance(error, DBAPIError):
         return False
@@ -100,7 +100,7 @@ def left_nothing_behind(error: Exception) -> bool:
 
 
 def engine(url: URL, timeout_s: float) -> AsyncEngine:
-    """An engine whose sessions give up by themselves, should this process stop in the middle of something."""
+    """An engine whose sessions the server ends by itself, should this process stop in the middle of a transaction."""
     return create_async_engine(
         url,
         pool_size=CONNECTIONS,

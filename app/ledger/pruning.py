@@ -1,6 +1,6 @@
-"""Forgetting what nobody asks for any more: old events, and calls that never connected. Money is never forgotten.
+"""Deletes what nobody asks for any more: old events, and calls that never connected. Nothing about money is deleted.
 
-In batches, so that other writers wait some milliseconds for one, not for all of them.
+Done in batches, so that other writers wait some milliseconds for one batch and not for all.
 """
 
 from __future__ import annotations
@@ -26,16 +26,15 @@ CALLS_AT_ONCE = 200  # with some ten rows each
 
 
 def events_before(tx: Connection, before_ms: int) -> int:
-    """Delete some events that are older; returns how many, and fewer than ``EVENTS_AT_ONCE`` where no more are."""
+    """Delete a batch of older events. Returns how many: fewer than ``EVENTS_AT_ONCE`` at the end."""
     old = select(events.c.seq).where(events.c.at_ms < before_ms).order_by(events.c.at_ms).limit(EVENTS_AT_ONCE)
     return tx.execute(delete(events).where(events.c.seq.in_(old))).rowcount
 
 
 def unconnected_before(tx: Connection, before_ms: int) -> int:
-    """Delete some calls that ended earlier and never connected, with all that was stored of them.
+    """Delete a batch of calls that ended earlier and never connected, with all that was stored of them.
 
-    Returns how many, and fewer than ``CALLS_AT_ONCE`` where no more are. A call with a unit is never one of them,
-    whatever else is stored of it.
+    Returns how many: fewer than ``CALLS_AT_ONCE`` at the end. A call with a unit is never deleted.
     """
     charged = exists().where(call_units.c.call_id == calls.c.id)
     old = (

@@ -1,4 +1,4 @@
-"""What an otomo's minute costs, where it is not the default. A call keeps the price that it was made with."""
+"""Otomos' own prices, in points a minute. A call keeps the price with which it was made."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""A start finds calls open that a process before it left: those that were proven alive a moment ago go on here, the
-others are ended, at the last moment at which both parties were proven to be there.
+"""What a start does with the open calls of an earlier process: those that were proven alive a moment ago go on here;
+the others are ended, at the last moment at which both parties were proven to be there.
 
-The proofs are what :func:`prove_alive` stored while that process lived. Nothing is charged here: what was billable and
-not charged when it died stays free.
+The proofs are what :func:`prove_alive` stored while that process lived. Nothing is charged here: units
+that were billable and not charged when it died stay free.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ Alive = Mapping[tuple[str, int], Talked]
 
 
 def prove_alive(tx: Connection, node: str, alive: Alive) -> None:
-    """A proof never goes back: an older one than what is stored changes nothing, and neither does another node's."""
+    """Store proofs of life. One that is older than the stored one changes nothing, and neither does another node's."""
     proven = bindparam("proven", type_=calls.c.proven_at_ms.type)
     older = or_(calls.c.proven_at_ms.is_(None), calls.c.proven_at_ms < proven)
     own = (calls.c.id == bindparam("row_id")) & (calls.c.node == node) & (calls.c.epoch == bindparam("in_epoch"))
     talked = bindparam("talked", type_=calls.c.talked_ms.type)
-    connected = or_(*(calls.c.state == state for state in CONNECTED_STATES))  # what is executed for many has no IN
+    connected = or_(*(calls.c.state == state for state in CONNECTED_STATES))  # a statement for many rows can't have IN
     statement = update(calls).where(own, connected, older).values(proven_at_ms=proven, talked_ms=talked)
     rows = [
         {"row_id": call_id, "in_epoch": epoch, "proven": one.proven_at_ms, "talked": one.talked_ms}
@@ -75,7 +75,7 @@ def recover(tx: Connection, node: str, now_ms: int, window_ms: int) -> Recovery:
 
 
 def goes_on(call: Call, since_ms: int) -> bool:
-    """Whether both parties were proven to talk in it at that moment or later."""
+    """Whether both parties were proven to talk at that moment or later."""
     return call.state in CONNECTED_STATES and call.proven_at_ms is not None and call.proven_at_ms >= since_ms
 
 

@@ -1,8 +1,9 @@
-"""SQLite: one writing connection in a thread of its own, a few reading ones, and many writers' work in one commit.
+"""SQLite: one writing connection with a thread of its own, a few reading ones, and the work of many callers in one
+commit.
 
-A commit waits for the disk (``synchronous = FULL``: milliseconds), the work itself hardly. So what comes while a commit
-is under way waits together and is committed together, what is of one kind in the same few statements, and one that
-fails takes nothing with it. Readers see the last commit and are never held up (WAL).
+A commit waits milliseconds for the disk (``synchronous = FULL``), the work itself takes much less. So pieces of work
+that come during a commit are committed together, those of one kind in the same few statements; one that fails takes no
+other with it. Readers see the last commit, and never wait (WAL).
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Job:
-    """A piece of work that waits for its commit: for an item, with those of others, or by itself."""
+    """A piece of work that waits for its commit: an item that is handled with others, or work on its own."""
 
     work: Callable[..., Any]
     item: Any = None
@@ -71,7 +72,7 @@ class SqliteDatabase(Database):
         self._writer_thread = ThreadPoolExecutor(1, thread_name_prefix="ledger writer")
         self._reader_threads = ThreadPoolExecutor(READERS, thread_name_prefix="ledger reader")
         self._waiting: list[Job] = []
-        self._idle = asyncio.Event()  # nothing waits, and nothing is under way
+        self._idle = asyncio.Event()  # no work waits or is under way
         self._idle.set()
 
     @classmethod
@@ -93,7 +94,7 @@ class SqliteDatabase(Database):
         await self.run_read(self._check)
 
     def _check(self, tx: Connection) -> None:
-        tx.exec_driver_sql("PRAGMA schema_version").scalar()  # which is read from the file
+        tx.exec_driver_sql("PRAGMA schema_version").scalar()  # this is read from the file
         if inode(self._file) != self._inode:
             raise LedgerUnavailable("its file is gone, or is another one: what is stored now would not be found")
 
@@ -131,7 +132,7 @@ class SqliteDatabase(Database):
             raise unavailable(error) from error
 
     def _start_committing(self) -> None:
-        """Commit at the end of this turn of the loop: what comes later waits for the next commit."""
+        """Commit at the end of this turn of the event loop; later work waits for the next commit."""
         if self._waiting and self._idle.is_set():
             self._idle.clear()
             loop = asyncio.get_running_loop()
@@ -149,7 +150,7 @@ class SqliteDatabase(Database):
     def _commit_and_answer(self, jobs: Sequence[Job], loop: asyncio.AbstractEventLoop) -> None:
         """Runs in the writer's thread."""
         outcomes = self._commit_together(jobs)
-        with suppress(RuntimeError):  # the loop was closed while the disk hung: nobody waits any more
+        with suppress(RuntimeError):  # the event loop was closed while the disk hung: nobody waits any more
             loop.call_soon_threadsafe(self._answer, jobs, outcomes, loop)
 
     def _answer(self, jobs: Sequence[Job], outcomes: Sequence[Any], loop: asyncio.AbstractEventLoop) -> None:
@@ -158,9 +159,9 @@ class SqliteDatabase(Database):
         self._commit_next(loop)
 
     def _commit_together(self, jobs: Sequence[Job], *, apart: bool = False) -> list[Any]:
-        """One outcome for each; runs in the writer's thread and raises nothing.
+        """Runs in the writer's thread, and raises nothing. Returns one outcome for each job.
 
-        ``apart`` gives each a savepoint, which costs as much as the work itself: only where one of them has failed.
+        ``apart`` gives each job a savepoint, which takes as long as the job: only after one has failed.
         """
         began = committing = False
         try:
@@ -169,9 +170,11 @@ class SqliteDatabase(Database):
                 outcomes = [in_savepoint(tx, job.alone) for job in jobs] if apart else together(tx, jobs)
                 committing = True
         except Exception as error:
-            if not apart and not is_transient(error):  # one of them is refused, which is rare: again, each on its own
+            if not apart and not is_transient(error):  # one is refused, which is rare: again, each on its own
                 return self._commit_together(jobs, apart=True)
-            if began and not committing and len(jobs) > 1:  # perhaps it was only one's: a page too many, say
+            if (
+                began and not committing and len(jobs) > 1
+            ):  # perhaps only one job is to blame: it needed a page too many, say
                 return [outcome for job in jobs for outcome in self._commit_together([job])]
             log.warning("a commit of %d writes failed: %s", len(jobs), unavailable(error))
             return [Failed(unavailable(error, outcome_unknown=committing)) for _ in jobs]
@@ -186,7 +189,7 @@ class SqliteDatabase(Database):
             raise meant from meant.__cause__
 
     async def _close(self) -> None:
-        """Let what is under way finish, as long as a transaction may take; a hanging disk does not hold us longer."""
+        """Let the work under way finish, but wait no longer than a transaction may take, even where the disk hangs."""
         loop = asyncio.get_running_loop()
         hanging = False
         try:
@@ -202,7 +205,7 @@ class SqliteDatabase(Database):
 
 
 def together(tx: Connection, jobs: Sequence[Job]) -> list[Any]:
-    """The result of each. Items of one kind of work that follow each other are done at once."""
+    """The result of each job. Consecutive items of one kind of work are handled together."""
     results: list[Any] = []
     for each, some in groupby(jobs, lambda job: job.work if job.each else None):
         alike = list(some)
@@ -211,7 +214,7 @@ def together(tx: Connection, jobs: Sequence[Job]) -> list[Any]:
 
 
 def inode(file: Path) -> Inode | None:
-    """What the name stands for now; None where it stands for nothing."""
+    """The inode that the path names now; None where there is none."""
     try:
         found = file.stat()
     except OSError:
@@ -220,7 +223,8 @@ def inode(file: Path) -> Inode | None:
 
 
 def in_savepoint(tx: Connection, work: Callable[[Connection], Any]) -> Any:
-    """The result of work, or what it failed with and left undone. Trouble is raised: it voids the transaction."""
+    """The result of a job, or what it failed with, undone. Trouble with the database is raised: it voids the
+    transaction."""
     savepoint = tx.begin_nested()
     try:
         result = work(tx)
@@ -238,7 +242,7 @@ def give_up(job: Job) -> None:
 
 
 def answer(done: asyncio.Future[Any], outcome: Any) -> None:
-    if done.done():  # whoever waited has given up, and knows that the outcome is unknown
+    if done.done():  # the caller has given up, and knows that the outcome is unknown
         return
     if isinstance(outcome, Failed):
         done.set_exception(outcome.error)
@@ -247,9 +251,9 @@ def answer(done: asyncio.Future[Any], outcome: Any) -> None:
 
 
 def switch_to_wal(connection: sqlite3.Connection) -> None:
-    """Make the file one with a write-ahead log, where it is none yet.
+    """Switch the file to a write-ahead log, where it has none yet.
 
-    SQLite does not wait for another starter's lock when it switches, but it does when a transaction begins.
+    SQLite does not wait for another process's lock when it switches, though it does when a transaction begins.
     """
     for _ in range(ATTEMPTS):
         with suppress(sqlite3.OperationalError):
@@ -261,8 +265,8 @@ def switch_to_wal(connection: sqlite3.Connection) -> None:
 
 
 def make_private(file: Path) -> None:
-    """The database and the files that SQLite keeps beside it, which take their rights from it when they are made."""
-    with suppress(OSError):  # of which SQLite says the same in a moment
+    """Make the database private. SQLite gives the files beside it the same rights when it makes them."""
+    with suppress(OSError):  # SQLite will say the same in a moment
         make_private_file(file)
     for beside in ("-wal", "-shm"):
         take_from_others(file.with_name(file.name + beside))
@@ -275,7 +279,7 @@ def engine(url: URL, timeout_s: float, *, writes: bool) -> Engine:
         pool_size=1 if writes else READERS,
         max_overflow=0,
         pool_timeout=timeout_s,
-        pool_reset_on_return=None,  # every transaction is ended where it was begun
+        pool_reset_on_return=None,  # every transaction ends where it began
         connect_args={"isolation_level": None, "timeout": timeout_s / 2},  # the wait for another process's lock
         json_serializer=json_text,
     )

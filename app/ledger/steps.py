@@ -1,8 +1,8 @@
-"""What may happen to a stored call: it is opened, moves on, gets another room, ends. Made where it is decided, and
-handed down unchanged.
+"""The steps of a stored call: it is opened, moves on, gets another room, ends. A step is made where it is decided, and
+passed down unchanged.
 
-``epoch`` numbers the rooms that a call had, from 1. Each step names the one that it is about: a call that is in another
-room by now, or another node's, refuses it (Fenced). Times are UTC in milliseconds (``_ms``). Knows no SQL.
+``epoch`` numbers a call's rooms, from 1. Each step names the room that it is for; where the call is in another room by
+now, or another node's, it is refused (Fenced). Times are UTC in milliseconds (``_ms``). Knows no SQL.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ FIRST_EPOCH = 1
 
 @dataclass(frozen=True, slots=True)
 class Talked:
-    """For how long both parties were proven to be there, and the last moment at which they were."""
+    """How long both parties were proven to be there, and the last moment at which they were."""
 
     talked_ms: int
     proven_at_ms: int
@@ -26,7 +26,7 @@ class Talked:
 
 @dataclass(frozen=True, slots=True)
 class DeferredStep:
-    """A step that nobody waits for: stored soon, with others, or with the call's next step."""
+    """A step that nobody waits for: it is stored soon, with others, or with the call's next step."""
 
     call_id: str
     epoch: int
@@ -37,7 +37,7 @@ class DeferredStep:
 
 @dataclass(frozen=True, slots=True)
 class DeferredSteps:
-    """Steps that nobody waits for, and what is told besides."""
+    """Steps that nobody waits for, and events that belong to no step."""
 
     steps: tuple[DeferredStep, ...]
     told: tuple[NewEvent, ...]
@@ -46,7 +46,7 @@ class DeferredSteps:
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """A call to open, and what is told about it. One that begins ``matched`` has a room, on that worker."""
+    """A call to open, and its events. One that begins ``matched`` has a room, on that worker."""
 
     call: NewCall
     told: tuple[NewEvent, ...] = ()
@@ -55,7 +55,8 @@ class Opening:
 
 @dataclass(frozen=True, slots=True)
 class Interruption:
-    """Why a call is interrupted, and by whom: None where its room is lost. The clock stands since ``since_ms``."""
+    """Why a call is interrupted, and by which party: None where its room is lost. Its clock has stopped at
+    ``since_ms``."""
 
     reason: InterruptionReason
     role: PartyRole | None
@@ -64,10 +65,10 @@ class Interruption:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moving:
-    """A call to move to a later state, or from ``talking`` to ``interrupted`` and back; and what is told about it.
+    """A call to move to a later state, or from ``talking`` to ``interrupted`` and back, and its events.
 
     ``worker`` is where its first room is, for ``matched``; ``interruption`` and ``talked`` go with ``interrupted``.
-    ``deferred`` is a step that waited for this one.
+    ``deferred`` is an earlier step that is not stored yet.
     """
 
     call_id: str
@@ -97,8 +98,8 @@ class MediaMove:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
-    """A call to end. ``told`` is stored before the ``call_end`` of both parties; ``cause`` is for the timeline;
-    ``deferred`` is not stored yet."""
+    """A call to end. ``told`` are events that come before the ``call_end`` of both parties; ``cause`` is for the
+    timeline; ``deferred`` is an earlier step that is not stored yet."""
 
     call_id: str
     epoch: int

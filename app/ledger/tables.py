@@ -1,8 +1,8 @@
-"""The tables, and the invariants that the database itself keeps. Both databases hold the same types and the same
+"""The tables, and the invariants that the database itself keeps. Both databases hold the same types and
 values.
 
-Times are integers (``_ms``): exact, and equal on SQLite and PostgreSQL. A change here needs a migration beside it; a
-test compares the two.
+Times are integers (``_ms``): exact, and equal on SQLite and PostgreSQL. A change here needs a migration; a test
+compares the two.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ metadata = MetaData(
 
 
 class Id(TypeDecorator[str]):
-    """An id. PostgreSQL can't hold NUL and UTF-8 no lone surrogates, so neither database is given them."""
+    """An id. PostgreSQL can't hold NUL, and UTF-8 no lone surrogates: both are refused for both databases."""
 
     impl = Text
     cache_ok = True
@@ -56,7 +56,7 @@ class Id(TypeDecorator[str]):
 
 
 class JsonText(TypeDecorator[bytes]):
-    """JSON that was encoded before, kept and read as the text that it is."""
+    """JSON that is text already, stored and read as that text."""
 
     impl = JSON
     cache_ok = True
@@ -72,7 +72,7 @@ class JsonText(TypeDecorator[bytes]):
 
 
 class Words(TypeDecorator[str]):
-    """Free text, mostly for people: what can't be stored is replaced."""
+    """Free text for people: characters that can't be stored are replaced."""
 
     impl = Text
     cache_ok = True
@@ -92,7 +92,7 @@ Millis = BigInteger
 RowId = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself only in an INTEGER key
 LIVE = text("state <> 'ended'")
 TO_ALL = text("user_id IS NULL")
-TO_ONE = text("user_id IS NOT NULL")  # else SQLite would look for what is told to all in there, and sort it
+TO_ONE = text("user_id IS NOT NULL")  # else SQLite would search it for events to all users, and sort them
 CHARGED = text("billed_points > 0")
 UNCONNECTED = text("ended_at_ms IS NOT NULL AND connected_at_ms IS NULL")
 STATES = ", ".join(f"'{state}'" for state in CallState)
@@ -132,7 +132,7 @@ calls = Table(
     Index("ix_calls_charged", "user_id", "created_at_ms", "id", sqlite_where=CHARGED, postgresql_where=CHARGED),
 )
 
-live_parties = Table(  # two rows for each live exclusive call: nobody is in two of them, whoever asks, however many
+live_parties = Table(  # two rows for each live exclusive call, so that nobody is in two
     "live_parties",
     metadata,
     Column("role", Text, primary_key=True),
@@ -152,7 +152,7 @@ call_transitions = Table(
     Index("ix_call_transitions_call", "call_id", "id"),
 )
 
-call_segments = Table(  # the rooms that a call had, one after the other
+call_segments = Table(  # the rooms that a call has had, one after the other
     "call_segments",
     metadata,
     Column("call_id", ForeignKey("calls.id"), primary_key=True),
@@ -192,7 +192,7 @@ call_units = Table(
     CheckConstraint("points >= 0 AND total_points >= points", name="points"),
 )
 
-call_records = Table(  # of calls that a node ended; one that a restart found open has none
+call_records = Table(  # of calls that a node ended; calls that a restart ended have none
     "call_records",
     metadata,
     Column("call_id", ForeignKey("calls.id"), primary_key=True),
@@ -246,7 +246,7 @@ events = Table(
     "events",
     metadata,
     Column("seq", BigInteger, primary_key=True, autoincrement=False),
-    Column("role", Text),  # whom it is for, with the id; both are NULL where it is for all users
+    Column("role", Text),  # its receiver, with the id; both are NULL where it is for all users
     Column("user_id", Id),
     Column("call_id", Id),
     Column("unit_index", Integer),  # finds a unit's events again when its charge is tried a second time
@@ -259,7 +259,7 @@ events = Table(
     Index("ix_events_at", "at_ms"),
 )
 
-event_counter = Table(  # one row, which is locked from the drawing of numbers to the commit
+event_counter = Table(  # one row, locked from the drawing of numbers until the commit
     "event_counter",
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=False),
@@ -284,12 +284,12 @@ recovery_log = Table(
 
 
 def insert_unless_there(dialect: Dialect, table: Table) -> Any:
-    """An insert that does nothing where any unique index stands against the row."""
+    """An insert that does nothing where a unique index forbids the row."""
     return _insert(dialect, table).on_conflict_do_nothing()
 
 
 def insert_or_replace(tx: Connection, table: Table) -> Any:
-    """An insert that takes the place of the row with the same primary key."""
+    """An insert that replaces the row with the same primary key."""
     insert = _insert(tx.dialect, table)
     others = {column.name: insert.excluded[column.name] for column in table.c if not column.primary_key}
     return insert.on_conflict_do_update(index_elements=list(table.primary_key), set_=others)

@@ -1,4 +1,4 @@
-"""Bringing a database to this release's schema: Alembic's migrations, all in one transaction, one starter at a time."""
+"""Brings a database to this release's schema: Alembic's migrations, all in one transaction, one process at a time."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from app.ledger.database import Database
 from app.ledger.errors import LedgerUnavailable, SchemaTooNew
 
 MIGRATIONS = Path(__file__).with_name("migrations")
-UPGRADE_LOCK = 0x566F696365506C01  # PostgreSQL advisory lock: who holds it migrates
+UPGRADE_LOCK = 0x566F696365506C01  # PostgreSQL advisory lock: its holder migrates
 LOOK_TIMEOUT_S = 5.0
-TIMEOUT_S = 60.0  # for all migrations together, with the wait for another starter's
+TIMEOUT_S = 60.0  # for all migrations together, and the wait for another process's
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Upgrade:
-    """The schema's revision before and after; ``before`` is None for a new database, equal where nothing was due."""
+    """The schema's revision before and after: None before in a new database, equal where nothing was due."""
 
     before: str | None
     after: str
@@ -36,7 +36,8 @@ class Upgrade:
 
 @dataclass(frozen=True, slots=True)
 class SchemaStatus:
-    """A database's revision (None for an empty one), this release's, and whether it knows the other and may write."""
+    """A database's revision (None for an empty one), this release's, whether this release knows it, and whether it may
+    write."""
 
     revision: str | None
     head: str
@@ -45,7 +46,7 @@ class SchemaStatus:
 
 
 async def schema_status(url: str) -> SchemaStatus:
-    """Look at the database at ``url``, which must be there. Raises BadDatabaseUrl, LedgerUnavailable."""
+    """The schema's status of the database at ``url``, which must be there. Raises BadDatabaseUrl, LedgerUnavailable."""
     async with opened(url, LOOK_TIMEOUT_S) as database:
         return await database.read(read_status)
 
@@ -58,7 +59,7 @@ def read_status(tx: Connection) -> SchemaStatus:
 
 
 def takes_writes(tx: Connection) -> bool:
-    """Whether it takes writes: a PostgreSQL standby does not; of SQLite the file's permissions say more."""
+    """Whether it takes writes. A PostgreSQL standby does not; SQLite's depends on the file's permissions."""
     return tx.dialect.name != "postgresql" or not tx.scalar(select(func.pg_is_in_recovery()))
 
 
@@ -73,7 +74,7 @@ async def upgrade(url: str) -> Upgrade:
 
 @asynccontextmanager
 async def opened(url: str, timeout_s: float) -> AsyncIterator[Database]:
-    """The database, open. LedgerUnavailable then names it."""
+    """The open database; LedgerUnavailable then names it."""
     try:
         async with open_database(url, timeout_s) as database:
             yield database
@@ -82,11 +83,11 @@ async def opened(url: str, timeout_s: float) -> AsyncIterator[Database]:
 
 
 def migrate(tx: Connection) -> Upgrade:
-    """Run what is due. Raises SchemaTooNew."""
+    """Run the migrations that are due. Raises SchemaTooNew."""
     if tx.dialect.name == "postgresql":  # SQLite's writer is alone already
         tx.execute(select(func.pg_advisory_xact_lock(UPGRADE_LOCK)))
         patience = func.set_config("idle_in_transaction_session_timeout", f"{TIMEOUT_S:.0f}s", True)
-        tx.execute(select(patience))  # Alembic reads files between its statements; for this transaction alone
+        tx.execute(select(patience))  # for this transaction alone: Alembic reads files between its statements
     config = configured()
     config.attributes["connection"] = tx
     script = ScriptDirectory.from_config(config)

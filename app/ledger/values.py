@@ -1,4 +1,4 @@
-"""What the ledger is given and what it answers with: frozen values without behaviour, and the order of a call's states.
+"""What the ledger takes and returns: frozen values without behaviour, and the order of a call's states.
 
 Times are UTC in whole milliseconds since 1970 (``_ms``), durations whole seconds, money whole points. Knows no SQL.
 """
@@ -15,7 +15,7 @@ from schemas.call import CallState, EndedBy, InterruptionReason, MoveReason
 from schemas.signaling import TYPE_OF, EventPayload, EventType, TickStatus
 from schemas.types import PartyRole
 
-MAX_POINTS = 10**15  # what a wallet can hold: far inside 64 bits and inside a JSON number's 2^53
+MAX_POINTS = 10**15  # the most that a wallet can hold: well below 2^63, and below a JSON number's 2^53
 
 
 CONNECTED_STATES = (CallState.TALKING, CallState.INTERRUPTED)
@@ -23,7 +23,7 @@ LIVE_STATES = tuple(state for state in CallState if state is not CallState.ENDED
 
 
 class NewEvent(NamedTuple):
-    """Something to be told. ``to`` None tells all users; ``payload`` is the JSON text that is stored and sent."""
+    """An event to store. ``to`` None is for all users; ``payload`` is the JSON text that is stored and sent."""
 
     type: str
     payload: bytes
@@ -32,20 +32,22 @@ class NewEvent(NamedTuple):
 
     @classmethod
     def of(cls, payload: EventPayload, to: Person | None = None, call_id: str | None = None) -> NewEvent:
-        """``payload`` for one person, or for all users. Its type is the one that has such a payload."""
+        """An event for one person, or for all users (None). Its type is the one that has such a payload."""
         return cls(TYPE_OF[type(payload)], encode(payload), to, call_id)
 
     @classmethod
     def to_each(
         cls, people: Iterable[Person], payload: EventPayload, call_id: str, type_: EventType | None = None
     ) -> list[NewEvent]:
-        """``payload`` for several people, encoded once; ``type_`` where several types have such a payload."""
+        """The same event for several people, encoded once. ``type_`` is needed where several types have such a
+        payload."""
         word, text = type_ or TYPE_OF[type(payload)], encode(payload)
         return [cls(word, text, person, call_id) for person in people]
 
 
 class Event(NamedTuple):
-    """A stored event. ``seq`` rises in commit order: whoever sees one has been able to see every smaller one."""
+    """A stored event. ``seq`` rises in the order of commits: whoever sees one has been able to see every smaller
+    one."""
 
     seq: int
     type: str
@@ -59,7 +61,7 @@ class Event(NamedTuple):
 class NewCall:
     """A call to open. ``states`` are those that it goes through at once; it stays in the last one.
 
-    ``exclusive`` calls keep both parties busy: neither can be in two of them. Calls that another system has matched
+    An ``exclusive`` call keeps both parties busy: neither can be in two of them. Calls that another system has matched
     are not exclusive.
     """
 
@@ -77,9 +79,9 @@ class NewCall:
 class Call:
     """A call as it is stored. What has not happened is None.
 
-    ``node`` is the process that it lives in, by a name that no other process ever has; ``epoch`` numbers its rooms.
-    ``talked_ms`` is for how long both parties were proven to be there, ``proven_at_ms`` the last moment at which they
-    were, as far as it is stored.
+    ``node`` is the process that has it, by a name that no other process ever has; ``epoch`` numbers its rooms.
+    ``talked_ms`` is how long both parties were proven to be there, ``proven_at_ms`` the last moment at which they were,
+    as far as it is stored.
     """
 
     id: str
@@ -114,8 +116,8 @@ class Call:
 class Record:
     """The record of an ended call, beside its timeline.
 
-    ``quality``, ``flags`` and ``transports`` are JSON objects as they go over the wire; ``mos`` is the lowest of the
-    first. ``worker`` is None where the call had no room.
+    ``quality``, ``flags`` and ``transports`` are JSON objects as on the wire; ``mos`` is the lowest in ``quality``.
+    ``worker`` is None where the call had no room.
     """
 
     ended_by: EndedBy
@@ -129,7 +131,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """One step of a call's timeline; ``cause`` says who or what made it."""
+    """One step of a call's timeline; ``cause`` says who or what caused it."""
 
     state: CallState
     cause: str
@@ -138,7 +140,7 @@ class Transition:
 
 @dataclass(frozen=True, slots=True)
 class Interrupted:
-    """A time in which the parties were not both there; ``role`` is who was not, None where the room was lost.
+    """A time in which a party was away: ``role``, which is None where the room was lost.
     ``until_ms`` is None while it lasts."""
 
     reason: InterruptionReason
@@ -149,20 +151,20 @@ class Interrupted:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """One of the rooms that a call had: on which worker of which node, since when, why, and how long the parties had
-    talked before."""
+    """One of the rooms that a call has had: on which worker of which node, since when, why, and how long the parties
+    had talked before it."""
 
     epoch: int
     node: str
     worker: int
     began_at_ms: int
     talked_before_ms: int
-    reason: MoveReason | None = None  # of the first one
+    reason: MoveReason | None = None  # None for the first one
 
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """A call after a change, and what has to be told about it."""
+    """A call after a change, and the change's events."""
 
     call: Call
     events: tuple[Event, ...]
@@ -170,7 +172,7 @@ class Changed:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A call's end. ``already`` means that it had ended before: ``events`` are then the ones stored at that time."""
+    """A call's end. ``already``: it had ended before, and ``events`` are those that were stored then."""
 
     call: Call
     events: tuple[Event, ...]
@@ -203,7 +205,7 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Charged:
-    """The unit is stored, now (``already`` false) or by an earlier try, whose ``events`` these are."""
+    """The unit is stored: now, or (``already``) by an earlier try, whose ``events`` these are."""
 
     unit: Unit
     status: TickStatus
@@ -281,7 +283,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """What a restart did to one call that it found open."""
+    """A call that a restart found open, and how it ended it."""
 
     call_id: str
     node: str
@@ -295,8 +297,8 @@ class Recovered:
 
 @dataclass(frozen=True, slots=True)
 class Adopted:
-    """A call that goes on here: it is interrupted since ``since_ms``, for that ``reason``; its parties are not told yet
-    where it ``was_talking``. The last worker of it that died did so at ``worker_died_at_ms``."""
+    """A call that goes on on this node: interrupted since ``since_ms``, for that ``reason``. Where it ``was_talking``,
+    its parties have not been told yet. ``worker_died_at_ms`` is when a worker of its last died."""
 
     call: Call
     since_ms: int
@@ -307,7 +309,7 @@ class Adopted:
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """What a start did to the calls that it found open, and the events that it stored."""
+    """What a start did with the calls that it found open, and the events that it stored."""
 
     ended: tuple[Recovered, ...] = ()
     adopted: tuple[Adopted, ...] = ()
@@ -319,7 +321,7 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[Item]):
-    """Some lines, newest first; ``next_cursor`` asks for the older ones and is None at the end."""
+    """Some lines, newest first; ``next_cursor`` leads to older ones, and is None at the end."""
 
     items: tuple[Item, ...]
     next_cursor: str | None

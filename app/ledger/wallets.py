@@ -1,4 +1,5 @@
-"""Wallets and their statements. Every change of a balance has its row in ``point_transactions``, written with it."""
+"""Wallets and their statements. Every change of a balance is written together with its row in
+``point_transactions``."""
 
 from __future__ import annotations
 
@@ -43,7 +44,7 @@ def adjust(tx: Connection, user_id: str, amount: int, reason: str, key: str, at_
     }
     stored = insert_unless_there(tx.dialect, point_transactions).returning(point_transactions.c.id)
     if tx.scalar(stored, row) is None:
-        raise KeyReused(key)  # by another user's adjustment, that was committed since we looked
+        raise KeyReused(key)  # by another user's adjustment, which was committed after we looked
     told = [billing_events.wallet_changed(user_id, balance, "adjustment", at_ms)]
     return Adjusted(changed, events.append(tx, events.drafts(told, at_ms)))
 
@@ -64,12 +65,13 @@ def wallet(tx: Connection, user_id: str) -> Wallet | None:
 
 
 def lock(tx: Connection, user_ids: Collection[str]) -> dict[str, Wallet]:
-    """The wallets that exist, locked until the commit, in the order of their owners so that two lockers don't cross."""
+    """The wallets that exist, locked until the commit, in the order of their owners, so that two lockers can't
+    deadlock."""
     return {row["user_id"]: Wallet(**row) for row in LOCK(tx, user_ids)}
 
 
 def put(tx: Connection, changed: Sequence[Wallet]) -> None:
-    """Store the balances of wallets that are locked."""
+    """Store the balances of locked wallets."""
     PUT(tx, [{name: getattr(one, name) for name in COLUMNS} for one in changed])
 
 
