@@ -98,14 +98,14 @@ class HttpConnection(web.RequestHandler):
     def resume_writing(self) -> None:
         self._unread_since = math.inf
         if self._working:
-            self._connections.works(self)
+            self._connections.waiting.pop(self, None)
         super().resume_writing()
 
     def begin(self) -> None:
         """A request's header is complete."""
         self._working = True
         self._owed_since = math.inf
-        self._connections.works(self)
+        self._connections.waiting.pop(self, None)
 
     def end(self) -> None:
         """The request is answered, and the next one may come."""
@@ -167,7 +167,7 @@ class Connections:
         self._timeout_s = timeout_s
         self._observers = observers
         self._open: set[HttpConnection] = set()
-        self._waiting: dict[HttpConnection, None] = {}  # those that wait for their clients, the longest first
+        self.waiting: dict[HttpConnection, None] = {}  # those that wait for their clients, the longest first
         self._by_address: Counter[str] = Counter()
 
     def __len__(self) -> int:
@@ -177,7 +177,7 @@ class Connections:
     def few_left(self) -> bool:
         """Whether nearly all places are taken by connections with a request under way, which can't be closed for
         others."""
-        return self.most - (len(self._open) - len(self._waiting)) < min(FEW_LEFT, self.most // 10 + 1)
+        return self.most - (len(self._open) - len(self.waiting)) < min(FEW_LEFT, self.most // 10 + 1)
 
     def factory(self, server: web.Server, **options: Any) -> Callable[[], HttpConnection]:
         """The protocol factory of ``server``; ``options`` are those of aiohttp's RequestHandler."""
@@ -220,13 +220,13 @@ class Connections:
             self.cuts["address"] += 1
             return answer_to(RateLimited(math.ceil(LOOK_EVERY_S)))
         if len(self._open) >= self.most:
-            longest = next(iter(self._waiting), None)
+            longest = next(iter(self.waiting), None)
             self._cut(longest, "full")
             if longest is None:
                 return answer_to(Overloaded(f"all {self.most} connections are in use"))
             self.lost(longest)
         self._open.add(connection)
-        self._waiting[connection] = None
+        self.waiting[connection] = None
         self._by_address[connection.address] += 1
         return None
 
@@ -235,17 +235,14 @@ class Connections:
         if connection not in self._open:
             return
         self._open.discard(connection)
-        self._waiting.pop(connection, None)
+        self.waiting.pop(connection, None)
         self._by_address[connection.address] -= 1
         if not self._by_address[connection.address]:
             del self._by_address[connection.address]
 
     def waits(self, connection: HttpConnection) -> None:
         if connection in self._open:
-            self._waiting.setdefault(connection)
-
-    def works(self, connection: HttpConnection) -> None:
-        self._waiting.pop(connection, None)
+            self.waiting.setdefault(connection)
 
     def answered(self, request: web.BaseRequest, status: int) -> None:
         """Tell the observers of an answer that was given without a route."""

@@ -28,6 +28,7 @@ from app.keys import AUTHENTICATOR, CLAIMS, HTTP_OBSERVERS, RATE_LIMITER, SETTIN
 
 WEBSOCKET_ROUTE = "/ws"
 METRICS_ROUTE = "/metrics"
+ROUTES = 256  # whose marks are remembered; an application has fewer
 
 SCRAPER = Claims(
     "metrics", "admin", math.inf
@@ -70,13 +71,14 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Call the handler, or answer in its place; then tell the observers how it went."""
     began = time.monotonic()
     app, match = request.app, request.match_info
-    resource = match.route.resource
-    route = "" if resource is None else resource.canonical  # the route's template
     response: web.StreamResponse
+    route, for_everybody = "", False
     try:
-        if match.http_exception is not None:
+        if match.http_exception is None:
+            route, for_everybody = known(match.route)
+        else:
             await refuse_what_names_no_resource(request)
-        if not is_public(match.handler):
+        if not for_everybody:
             user = request[CLAIMS] = recalled(app, request) or await identify(app, request, route)
             if user.role != "admin":
                 app[RATE_LIMITER].admit(user.person)
@@ -93,6 +95,12 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     if isinstance(response, Exception):  # aiohttp's redirects are exceptions
         raise response
     return response
+
+
+@functools.lru_cache(ROUTES)
+def known(route: web.AbstractRoute) -> tuple[str, bool]:
+    """A route's template, and whether it is for everybody."""
+    return "" if route.resource is None else route.resource.canonical, is_public(route.handler)
 
 
 async def refuse_what_names_no_resource(request: web.Request) -> None:

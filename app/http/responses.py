@@ -41,7 +41,7 @@ def json_response(value: msgspec.Struct, status: int = 200) -> web.Response:
 
 
 def created(value: msgspec.Struct) -> web.Response:
-    return json_response(value, status=201)
+    return web.Response(body=encode(value), status=201, headers=_HEADERS)
 
 
 def as_response(answer: Answer) -> web.Response:
