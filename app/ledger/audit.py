@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, case, func, or_, select
 
-from app.ledger.tables import LIVE, call_units, calls, live_parties, point_transactions, wallets
+from app.ledger.tables import (
+    LIVE,
+    call_interruptions,
+    call_records,
+    call_segments,
+    call_units,
+    calls,
+    live_parties,
+    point_transactions,
+    wallets,
+)
 
 
 def audit(tx: Connection) -> tuple[str, ...]:
     """One sentence per discrepancy."""
-    return (*_wallets(tx), *_statements(tx), *_calls(tx), *_debits(tx), *_busy(tx))
+    parts = (_wallets, _statements, _calls, _debits, _busy, _rooms, _clocks, _interruptions, _unlived)
+    return tuple(sentence for part in parts for sentence in part(tx))
 
 
 def _wallets(tx: Connection) -> list[str]:
@@ -80,3 +91,49 @@ def _busy(tx: Connection) -> list[str]:
             for call, role, person in sorted(found - due)
         ),
     ]
+
+
+def _rooms(tx: Connection) -> list[str]:
+    """A call's rooms are numbered without a gap up to the one that it is in: from 1, or from 2 where an older release
+    opened the first one."""
+    epoch = call_segments.c.epoch
+    count, first, last = func.count(epoch), func.min(epoch), func.max(epoch)
+    query = (
+        select(calls.c.id, calls.c.epoch, count, last)
+        .outerjoin_from(calls, call_segments)
+        .group_by(calls.c.id, calls.c.epoch)
+        .having(or_(last != calls.c.epoch, last - first + 1 != count, first > 2, (count == 0) & (calls.c.epoch > 1)))
+    )
+    rows = tx.execute(query)
+    return [f"call {call}: is in room {now}, has had {found} up to {top}" for call, now, found, top in rows]
+
+
+def _clocks(tx: Connection) -> list[str]:
+    """What a call's parties have talked never becomes less."""
+    row = call_segments.c
+    next_room = func.lead(row.talked_before_ms).over(partition_by=row.call_id, order_by=row.epoch)
+    after = func.coalesce(next_room, calls.c.talked_ms).label("after")
+    columns = (row.call_id, row.epoch, row.talked_before_ms.label("before"), after)
+    rooms = select(*columns).join_from(call_segments, calls).subquery()
+    wrong = tx.execute(select(rooms).where(rooms.c.after < rooms.c.before))
+    return [f"call {call}: talked {ms} ms before room {epoch}, {end} after it" for call, epoch, ms, end in wrong]
+
+
+def _interruptions(tx: Connection) -> list[str]:
+    """A call has an open interruption while it is interrupted, and never two."""
+    one = (call_interruptions.c.call_id == calls.c.id) & call_interruptions.c.until_ms.is_(None)
+    found = func.count(call_interruptions.c.id)
+    due = case((calls.c.state == "interrupted", 1), else_=0)
+    query = select(calls.c.id, calls.c.state, found).outerjoin_from(calls, call_interruptions, one)
+    rows = tx.execute(query.group_by(calls.c.id, calls.c.state).having(found != due))
+    return [f"call {call}: is {state}, and has {count} open interruptions" for call, state, count in rows]
+
+
+def _unlived(tx: Connection) -> list[str]:
+    """No unit was charged for time that was not talked."""
+    unit_ms = 1000 * call_records.c.unit_seconds
+    query = select(calls.c.id, calls.c.billed_units, call_records.c.unit_seconds, calls.c.talked_ms)
+    rows = tx.execute(
+        query.join_from(calls, call_records).where(calls.c.billed_units * unit_ms >= calls.c.talked_ms + 1)
+    )
+    return [f"call {call}: {units} units of {unit:g} s in {talked} ms" for call, units, unit, talked in rows]

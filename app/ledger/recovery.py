@@ -115,8 +115,8 @@ def _open_interruptions(tx: Connection, found: Sequence[Call]) -> dict[str, Inte
 def _last_deaths(tx: Connection, found: Sequence[Call]) -> dict[str, int]:
     row = call_segments.c
     died = (row.call_id.in_([call.id for call in found]), row.reason == "worker_died")
-    query = select(row.call_id, func.max(row.began_at_ms)).where(*died).group_by(row.call_id)
-    return dict(tx.execute(query).tuples().all())
+    query = select(row.call_id, func.max(row.began_at_ms).label("died_at_ms")).where(*died).group_by(row.call_id)
+    return {row.call_id: row.died_at_ms for row in tx.execute(query)}
 
 
 def _last_units(tx: Connection, found: Sequence[Call]) -> dict[str, tuple[int, int]]:

@@ -18,7 +18,7 @@ async def charge(ledger: Ledger, call_id: str) -> None:
 
 
 async def main(url: str, run: str) -> None:
-    async with Ledger.open(url) as ledger:
+    async with Ledger.open(url, node=run) as ledger:
         await credit(ledger, 1_000_000_000, key=run)
         calls = [f"{run}-{i}" for i in range(CALLS)]
         for call_id in calls:
@@ -26,4 +26,5 @@ async def main(url: str, run: str) -> None:
         await asyncio.gather(*(charge(ledger, call_id) for call_id in calls))
 
 
-asyncio.run(main(*sys.argv[1:]))
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))

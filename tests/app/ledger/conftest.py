@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.ledger import Ledger
+from tests.app.ledger.ledger_samples import NODE
 from tests.app.ledger.postgres_cluster import Cluster, running_cluster
 
 
@@ -43,12 +44,19 @@ def url(request: pytest.FixtureRequest, cluster: Cluster, sqlite_url: str) -> It
 
 @pytest.fixture
 async def ledger(url: str) -> AsyncIterator[Ledger]:
-    async with Ledger.open(url) as opened:
+    async with Ledger.open(url, node=NODE) as opened:
         yield opened
 
 
 @pytest.fixture
 async def other(url: str, ledger: Ledger) -> AsyncIterator[Ledger]:
-    """The same database, as another process has it open."""
-    async with Ledger.open(url) as opened:
+    """The same database and the same node, by connections of its own: what a node asks at once it may ask on two."""
+    async with Ledger.open(url, node=NODE) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def elsewhere(url: str, ledger: Ledger) -> AsyncIterator[Ledger]:
+    """The same database, as another node has it open."""
+    async with Ledger.open(url, node="elsewhere") as opened:
         yield opened

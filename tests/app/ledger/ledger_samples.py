@@ -7,11 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 from app.ledger import Ledger
-from app.ledger.steps import FIRST_EPOCH, Ending, Interruption, Moving, Opening, Talked
+from app.ledger.steps import FIRST_EPOCH, Ending, Interruption, MediaMove, Moving, Opening, Talked
 from app.ledger.values import Adjusted, Call, Changed, Charged, ChargeResult, Ended, NewCall, NewEvent, UnitDue
 from app.person import Person
-from schemas.call import CallState
+from schemas.call import CallState, MoveReason
 
+NODE = "main"  # whose calls the samples are
 USER, OTOMO = Person("user", "user"), Person("otomo", "otomo")
 START = 1_800_000_000_000  # when the samples are made
 CONNECTED = START + 5_000
@@ -51,8 +52,9 @@ async def interrupt(
     ledger: Ledger, call_id: str = "call", *, at_ms: int, talked_ms: int = 0, **changed: Any
 ) -> Changed:
     """The call is interrupted since a moment at which both had talked for so long."""
-    talked, why = Talked(talked_ms, at_ms), Interruption("no_rtp", "otomo", at_ms)
-    return await move(ledger, call_id, CallState.INTERRUPTED, at_ms=at_ms, talked=talked, interruption=why, **changed)
+    changed.setdefault("interruption", Interruption("no_rtp", "otomo", at_ms))
+    talked = Talked(talked_ms, at_ms)
+    return await move(ledger, call_id, CallState.INTERRUPTED, at_ms=at_ms, talked=talked, **changed)
 
 
 async def end_call(
@@ -80,9 +82,11 @@ async def end_call(
     return await ledger.end_call(ending)
 
 
-async def talking(ledger: Ledger, call_id: str = "call", user_id: str = "user", price: int = 100) -> Call:
+async def talking(
+    ledger: Ledger, call_id: str = "call", user_id: str = "user", price: int = 100, at_ms: int = CONNECTED
+) -> Call:
     await open_call(ledger, matched_call(call_id, user_id, price_per_minute=price))
-    return (await move(ledger, call_id, CallState.TALKING, cause="rtp", at_ms=CONNECTED)).call
+    return (await move(ledger, call_id, CallState.TALKING, cause="rtp", at_ms=at_ms)).call
 
 
 async def credit(ledger: Ledger, amount: int, user_id: str = "user", key: str = "first") -> Adjusted:
@@ -106,3 +110,23 @@ def charged(result: ChargeResult) -> Charged:
 async def balance(ledger: Ledger, user_id: str = "user") -> int | None:
     wallet = await ledger.balance(user_id)
     return wallet.balance if wallet else None
+
+
+async def move_media(
+    ledger: Ledger,
+    call_id: str = "call",
+    *,
+    epoch: int = FIRST_EPOCH,
+    worker: int = 1,
+    reason: MoveReason = "worker_died",
+    at_ms: int = CONNECTED,
+    events: Iterable[NewEvent] = (),
+) -> Changed:
+    """The call, which is in room ``epoch``, gets the next one."""
+    told = tuple(events)
+    move = MediaMove(call_id=call_id, epoch=epoch, worker=worker, reason=reason, at_ms=at_ms, told=told)
+    return await ledger.move_media(move)
+
+
+async def prove(ledger: Ledger, call_id: str = "call", *, talked_ms: int, at_ms: int, epoch: int = FIRST_EPOCH) -> None:
+    await ledger.prove_alive({(call_id, epoch): Talked(talked_ms, at_ms)})

@@ -18,6 +18,7 @@ from tests.app.ledger.postgres_cluster import Cluster
 from tests.conftest import serving
 
 CREDIT = 1_000_000
+LONG_AGO = 1_000_000_000_000  # for a node that starts today
 
 
 @pytest.fixture
@@ -62,14 +63,14 @@ async def test_a_backup_of_a_ledger_in_use_adds_up_and_has_what_was_there(
         open_call = await copy.call("open")
         assert open_call.billed_units >= 1
         assert await balance(copy) == CREDIT - open_call.billed_points
-        assert [one.call_id for one in (await copy.recover(now_ms=ended.ended_at_ms)).calls] == ["open"]
+        assert [one.call_id for one in (await copy.recover(now_ms=ended.ended_at_ms)).ended] == ["open"]
 
 
 async def test_a_node_starts_from_a_backup(
     ledger: Ledger, copied: Callable[[], str], settings_with: Callable[..., Any]
 ) -> None:
     await credit(ledger, 700)
-    await talking(ledger)
+    await talking(ledger, at_ms=LONG_AGO)
     charged(await ledger.charge_unit(unit(1)))
     async with (
         serving(settings_with(database_url=await asyncio.to_thread(copied))) as server,

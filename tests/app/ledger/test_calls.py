@@ -13,6 +13,7 @@ from schemas.base import encode
 from schemas.call import CallState
 from tests.app.ledger.ledger_samples import (
     CONNECTED,
+    NODE,
     OTOMO,
     START,
     USER,
@@ -38,7 +39,7 @@ async def test_a_call_is_stored_as_it_was_given(ledger: Ledger) -> None:
         new_call(states=(CallState.REQUESTING, CallState.RINGING), cause="POST /calls"),
         [NewEvent("incoming_call", NOTE, OTOMO, "call")],
     )
-    assert opened.call == Call("call", "user", "otomo", CallState.RINGING, True, "main", 100, START)
+    assert opened.call == Call("call", "user", "otomo", CallState.RINGING, True, NODE, 100, START)
     assert await ledger.call("call") == opened.call
     assert await ledger.timeline("call") == (
         Transition(CallState.REQUESTING, "POST /calls", START),
@@ -99,7 +100,7 @@ async def test_a_call_moves_forward_and_its_times_are_set(ledger: Ledger) -> Non
         moved = await move(ledger, "call", state, cause=f"to {state}", at_ms=START + second * 1000)
         assert moved.call == await ledger.call("call")
     assert (moved.call.accepted_at_ms, moved.call.connected_at_ms) == (START + 2000, START + 4000)
-    assert moved.call.last_rtp_at_ms == START + 4000
+    assert moved.call.proven_at_ms == START + 4000
     assert [step.state for step in await ledger.timeline("call")] == [CallState.REQUESTING, *FORWARD]
     assert (await ledger.timeline("call"))[2] == Transition(CallState.MATCHED, "to matched", START + 2000)
 

@@ -63,8 +63,8 @@ async def test_nothing_is_kept_of_a_call_that_is_not_there(ledger: Ledger) -> No
     assert await ledger.record("call") is None
 
 
-async def test_a_restart_has_none_to_keep(ledger: Ledger) -> None:
-    await talking(ledger)
+async def test_a_restart_has_none_to_keep(ledger: Ledger, elsewhere: Ledger) -> None:
+    await talking(elsewhere)
     await ledger.recover(now_ms=CONNECTED + 1000)
     assert await ledger.record("call") is None
     assert not await end_with(ledger, RECORD), "it has ended, and is past being added to"

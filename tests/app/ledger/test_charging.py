@@ -7,6 +7,7 @@ from msgspec import json
 from sqlalchemy import insert
 
 from app.ledger import Ledger, charging
+from app.ledger.steps import FIRST_EPOCH
 from app.ledger.tables import call_units
 from app.ledger.values import Charged, PointsGone, Unit, UnitDue, UnitRefused
 from schemas.call import CallState
@@ -85,7 +86,9 @@ async def test_a_unit_that_is_tried_again_is_answered_as_it_was_stored(ledger: L
     seq = await ledger.latest_seq()
     await end(ledger)
     for stored in (first, second):
-        again = charged(await ledger.charge_unit(UnitDue("call", stored.unit.index, START + 999_999, 999)))
+        again = charged(
+            await ledger.charge_unit(UnitDue("call", FIRST_EPOCH, stored.unit.index, START + 999_999, 999_000))
+        )
         assert again.already
         assert (again.unit, again.status, again.events) == (stored.unit, stored.status, stored.events)
     assert await ledger.latest_seq() == seq + 2  # the end, told to both

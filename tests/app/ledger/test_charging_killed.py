@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from app.ledger import Ledger
+from tests.app.ledger.charge_for_ever import CALLS
 from tests.app.ledger.ledger_samples import CONNECTED
 
 HERE = Path(__file__).parent
@@ -47,11 +48,14 @@ async def test_a_killed_node_leaves_a_ledger_that_adds_up(url: str) -> None:
     for kill in range(KILLS):
         told = await charge_and_be_killed(url, f"run-{kill}", after_lines=chance.randrange(1, 120))
         async with Ledger.open(url) as ledger:
-            open_calls = await ledger.open_calls()
+            open_calls = [
+                call for call in (await ledger.calls_of(limit=CALLS)).items if call.id.startswith(f"run-{kill}-")
+            ]
+            assert {call.node for call in open_calls} == {f"run-{kill}"}
             assert {call.id for call in open_calls} >= told.keys()
             recovery = await ledger.recover(now_ms=CONNECTED + 10**9)
             assert await ledger.audit() == ()
-            assert {one.call_id: one.billed_units for one in recovery.calls} == {
+            assert {one.call_id: one.billed_units for one in recovery.ended} == {
                 call.id: call.billed_units for call in open_calls
             }
             for call in open_calls:

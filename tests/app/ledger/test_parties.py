@@ -39,7 +39,10 @@ async def test_of_many_openings_at_once_nobody_is_in_two(url: str) -> None:
     asked = [
         new_call(f"call-{i}", f"{choose.randrange(PEOPLE)}", f"{choose.randrange(PEOPLE)}") for i in range(OPENINGS)
     ]
-    async with Ledger.open(url, timeout_s=PATIENCE_S) as ledger, Ledger.open(url, timeout_s=PATIENCE_S) as other:
+    async with (
+        Ledger.open(url, timeout_s=PATIENCE_S) as ledger,
+        Ledger.open(url, timeout_s=PATIENCE_S) as other,
+    ):
         tries = (open_call((ledger, other)[i % 2], call) for i, call in enumerate(asked))
         results = await asyncio.gather(*tries, return_exceptions=True)
         opened = [result.call for result in results if isinstance(result, Changed)]
@@ -49,7 +52,8 @@ async def test_of_many_openings_at_once_nobody_is_in_two(url: str) -> None:
         assert len(people) == 2 * len(opened), "somebody is in two"
         assert await busy(ledger) == people
         assert await ledger.audit() == ()
-        await asyncio.gather(*(end((ledger, other)[i % 2], call.id) for i, call in enumerate(opened)))
+        owners = {one.node: one for one in (ledger, other)}
+        await asyncio.gather(*(end(owners[call.node], call.id) for call in opened))
         assert await busy(ledger) == {}
 
 
@@ -67,8 +71,8 @@ async def test_a_user_and_an_otomo_of_one_id_are_two_people(ledger: Ledger) -> N
     assert (refused.value.party, refused.value.user_id, refused.value.call_id) == ("otomo", "17", "as an otomo")
 
 
-async def test_both_are_free_after_a_crash_and_after_an_end(ledger: Ledger) -> None:
-    await open_call(ledger, new_call("left open"))
+async def test_both_are_free_after_a_crash_and_after_an_end(ledger: Ledger, elsewhere: Ledger) -> None:
+    await open_call(elsewhere, new_call("left open"))
     await ledger.recover(now_ms=START)
     await open_call(ledger, new_call("ended"))
     await end(ledger, "ended")

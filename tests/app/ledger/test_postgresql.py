@@ -16,7 +16,7 @@ from app.ledger import Ledger, events
 from app.ledger.backend import open_database
 from app.ledger.errors import LedgerUnavailable
 from app.ledger.values import Charged, NewEvent
-from tests.app.ledger.ledger_samples import START, USER, balance, charged, credit, talking, unit
+from tests.app.ledger.ledger_samples import NODE, START, USER, balance, charged, credit, talking, unit
 from tests.app.ledger.postgres_cluster import Cluster
 
 BRIEF_S = 2.0  # a transaction's time limit: some tests wait for it to pass, all others must not come near it
@@ -182,12 +182,12 @@ async def test_connections_that_were_cut_while_they_rested_are_not_noticed(clust
 
 async def test_a_charge_whose_answer_was_lost_is_found_by_the_second_try(cluster: Cluster) -> None:
     url = cluster.new_database()
-    async with Ledger.open(url) as ledger:
+    async with Ledger.open(url, node=NODE) as ledger:
         await credit(ledger, 1000)
         await talking(ledger)
     async with (
         forgetful_proxy(cluster.port, b"COMMIT;", after=b"call_units") as port,
-        Ledger.open(url.replace(f":{cluster.port}/", f":{port}/")) as ledger,
+        Ledger.open(url.replace(f":{cluster.port}/", f":{port}/"), node=NODE) as ledger,
     ):
         with pytest.raises(LedgerUnavailable) as failed:
             await ledger.charge_unit(unit(1))

@@ -16,7 +16,8 @@ from sqlalchemy import event
 from app.ledger import Ledger, claimed
 from app.ledger.errors import BalanceTooLow, CallExists, LedgerUnavailable, PartyBusy
 from app.ledger.sqlite import SqliteDatabase
-from app.ledger.values import Changed, DeferredStep, NewEvent
+from app.ledger.steps import FIRST_EPOCH, DeferredStep, DeferredSteps
+from app.ledger.values import Changed, NewEvent
 from schemas.base import encode
 from schemas.call import CallState
 from tests.app.ledger.ledger_samples import (
@@ -256,11 +257,11 @@ async def test_ends_that_are_stored_together_come_after_what_was_asked_before_th
     with slow_disk(ledger) as (hangs, go):
         under_way = asyncio.create_task(credit(ledger, 1))
         await hangs.wait()
-        step = DeferredStep("b", CallState.CONNECTING, "the first transport", START)
+        step = DeferredStep("b", FIRST_EPOCH, CallState.CONNECTING, "the first transport", START)
         ends = [
             end_call(ledger, name, reason="manual", ended_at_ms=START, duration_seconds=0) for name in ("a", "b", "a")
         ]
-        tries = asyncio.gather(ends[0], ledger.store_deferred([step], [], at_ms=START), *ends[1:])
+        tries = asyncio.gather(ends[0], ledger.store_deferred(DeferredSteps((step,), (), START)), *ends[1:])
         await asyncio.sleep(0)  # lets all ask
         go.set()
         first, _, other, second = await tries
@@ -278,10 +279,9 @@ async def test_what_is_asked_about_one_call_is_done_in_that_order_though_stored_
     with slow_disk(ledger) as (hangs, go):
         under_way = asyncio.create_task(credit(ledger, 1, key="second"))
         await hangs.wait()
+        step = DeferredStep("call", FIRST_EPOCH, CallState.CONNECTING, "the first transport", START)
         tries = asyncio.gather(
-            ledger.store_deferred(
-                [DeferredStep("call", CallState.CONNECTING, "the first transport", START)], [], at_ms=START
-            ),
+            ledger.store_deferred(DeferredSteps((step,), (), START)),
             move(ledger, "call", CallState.TALKING, cause="rtp", at_ms=CONNECTED),
             ledger.charge_unit(unit(1)),
             open_call(ledger, matched_call("another")),
