@@ -1,4 +1,4 @@
-"""Files and folders for their owner's eyes alone: calls, points and secrets are nobody else's."""
+"""Files and folders that only their owner can read: they hold calls, points and secrets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _log = logging.getLogger(__name__)
 
 
 def make_private_folder(folder: Path) -> None:
-    """Make it where it is not there, and those above it with the usual rights; one that is there stays as it is.
+    """Make the folder, where it is not there yet; folders above it get the usual rights.
 
     Raises OSError.
     """
@@ -21,13 +21,13 @@ def make_private_folder(folder: Path) -> None:
 
 
 def make_private_file(file: Path) -> None:
-    """Make an empty file where there is none, and take others' rights from one that is there. Raises OSError."""
+    """Make an empty file, where it is not there yet; take all rights of others from one that is. Raises OSError."""
     os.close(os.open(file, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, stat.S_IRUSR | stat.S_IWUSR))
     take_from_others(file)
 
 
 def take_from_others(file: Path) -> None:
-    """Take others' rights to a file, where it is there and they have some. It says so."""
+    """Take all rights of others to a file, where there are any, and log that."""
     try:
         mode = stat.S_IMODE(file.stat().st_mode)
         if not mode & OTHERS:
@@ -36,6 +36,6 @@ def take_from_others(file: Path) -> None:
     except FileNotFoundError:
         return
     except OSError as error:  # another owner's
-        _log.warning("%s can be read by others than its owner, and can't be changed: %s", file, error)
+        _log.warning("%s can be read by others than its owner, and that can't be changed: %s", file, error)
         return
-    _log.warning("%s could be read by others than its owner (%04o): it is theirs no more", file, mode)
+    _log.warning("%s could be read by others than its owner (%04o): no more", file, mode)

@@ -1,4 +1,4 @@
-"""Background work with an owner: named, logged when it fails, awaited on close."""
+"""Background tasks with an owner: named, logged when they fail, awaited on close."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Tasks:
         return task
 
     def keep(self, loop: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
-        """Run what never ends; if it fails, which nothing in it should, it is logged and begins again."""
+        """Run what never ends. Where it fails all the same, that is logged, and it begins again."""
 
         async def run() -> None:
             while True:
@@ -38,12 +38,12 @@ class Tasks:
         self.start(run(), name)
 
     async def wait(self) -> None:
-        """Wait until nothing is under way, not even what that started."""
+        """Wait until no task is under way, including tasks that are started meanwhile."""
         while self._tasks:
             await asyncio.wait(self._tasks)
 
     async def close(self) -> None:
-        """Cancel what is under way, and wait for it."""
+        """Cancel all tasks, and wait for their end."""
         for task in self._tasks:
             task.cancel()
         await self.wait()

@@ -1,4 +1,4 @@
-"""What a party has in a room: its transports, producers and consumers, each with what is remembered of it."""
+"""What a party has in a room: its transports, producers and consumers, each with what the node remembers of it."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ DEAD_DTLS = frozenset({"failed", "closed"})
 DEAD_ICE = frozenset({"disconnected", "closed"})
 
 NEW_TRANSPORTS = 10  # of one party and direction,
-WITHIN_S = 10.0  # in so many seconds: more than whoever reloads a page, and few enough for a worker
+WITHIN_S = 10.0  # in so many seconds: more than reloading a page makes, and few enough for a worker
 
 RetryKey = tuple[str, MediaKind, str | None, int | str | None]
-"""Transport, kind, MID, and the first SSRC or RID: two requests that differ in these are not the same request, and of
-those that do not the worker takes one only."""
+"""Transport, kind, MID, and the first SSRC or RID. Requests that differ in these are different ones; of those that do
+not, the worker accepts one only."""
 
 
 @dataclass(slots=True, eq=False)
 class PartyTransport:
-    """A transport, whose it is, which way it goes, and whether its RTC-03 has come (and was not refused)."""
+    """A transport, its party, its direction, and whether RTC-03 was given for it (and not refused)."""
 
     transport: WebRtcTransport
     party: PartyRole
     direction: Direction
     connecting: bool = False
-    bytes_received: int = 0  # when last asked,
+    bytes_received: int = 0  # when last counted,
     counted_at: float = float("-inf")  # in monotonic seconds
 
     @property
@@ -45,9 +45,9 @@ class PartyTransport:
 
 @dataclass(slots=True, eq=False)
 class PartyProducer:
-    """A producer, whose it is, and the request that made it: the same again is a retry.
+    """A producer, its party, and the request that made it: the same request again is a retry.
 
-    ``muted`` is that its party paused it, which the node may do as well: while it is ``flooding``. Times are monotonic
+    ``muted`` is whether its party has paused it; while it floods, the node has paused it, too. Times are monotonic
     seconds.
     """
 
@@ -58,9 +58,9 @@ class PartyProducer:
     since: float
     muted: bool = False
     flooding_since: float | None = None
-    packets: int | None = None  # received, when last asked; None before
+    packets: int | None = None  # received, when last counted; None before
     rate: PacketRate = field(init=False)
-    stats: StreamStats | None = None  # what was last asked of it
+    stats: StreamStats | None = None  # the latest ones
     last_rtp: float | None = None
 
     def __post_init__(self) -> None:
@@ -68,7 +68,7 @@ class PartyProducer:
 
     @property
     def untouched(self) -> bool:
-        """Whether no packet has come yet. The worker reports the first one itself, except a paused producer's."""
+        """Whether no packet has come yet. The worker reports the first one by itself, but not of a paused producer."""
         return not self.producer.paused and self.last_rtp is None and not self.packets
 
 
@@ -83,17 +83,17 @@ class PartyConsumer:
 
 @dataclass(slots=True, eq=False)
 class PartySide:
-    """All that one party has. Its lock makes the checks of a request and what follows from them one step."""
+    """All that one party has in a room. Under ``lock``, a request's checks and its effects are one step."""
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     producers: dict[RetryKey, PartyProducer] = field(default_factory=dict)
     consumers: dict[tuple[str, str], PartyConsumer] = field(default_factory=dict)  # by transport and producer
     sending: Counter[MediaKind] = field(default_factory=Counter)
-    flooded: bool = False  # whether the node had to pause a producer of it
-    opened: dict[Direction, list[float]] = field(default_factory=dict)  # when its newest transports were
+    flooded: bool = False  # whether the node had to pause a producer of the party
+    opened: dict[Direction, list[float]] = field(default_factory=dict)  # when its newest transports were opened
 
     def may_open(self, direction: Direction, now: float) -> bool:
-        """Whether a transport may be opened at a monotonic time, and if so, count it."""
+        """Whether a transport may be opened at ``now``, in monotonic seconds; if so, it is counted."""
         recent = [at for at in self.opened.get(direction, ()) if now - at < WITHIN_S]
         self.opened[direction] = recent
         if len(recent) >= NEW_TRANSPORTS:

@@ -1,6 +1,6 @@
 """A call's media side: one router, and each party's transports, producers and consumers.
 
-Asks who may do what to which object; knows no HTTP, no money and no state of the call.
+Decides who may do what to which object; knows no HTTP, no money and no state of the call.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class RoomLimits:
 
 
 class Room:
-    """``watcher`` is told of everything from when it is set."""
+    """``watcher`` is told of everything that happens after it is set."""
 
     watcher: RoomWatcher | None = None
 
@@ -94,7 +94,7 @@ class Room:
         self._limits = limits
         self._index = index
         self._clock = clock
-        # Bound once for all producers, which saves two method objects for each; dropped when the router closes.
+        # Bound once for all producers, which saves each two method objects; dropped when the router closes.
         self._on_producer_closed = self._producer_closed
         self._on_first_packet = self._first_packet
         router.on_closed(self._router_closed)
@@ -103,7 +103,7 @@ class Room:
         return f"<Room {self.call_id} on {self.router!r}>"
 
     def role_of(self, person: Person) -> PartyRole:
-        """As which party somebody acts in here. Raises Forbidden for everybody else, admins too."""
+        """The person's role in this room. Raises Forbidden for strangers and admins."""
         role = self.parties.role_of(person)
         if role is None:
             raise Forbidden(f"{person} is no party of call {self.call_id}")
@@ -118,9 +118,9 @@ class Room:
     # transports
 
     async def create_transport(self, party: PartyRole, direction: Direction) -> WebRtcTransport:
-        """The newest wins: the one whose place it takes closes, with what it carried, and so do those that are dead.
+        """Open a transport. Dead ones of that direction close, and so does the oldest where there are too many.
 
-        Raises TransportLimitExceeded where too many were made in a moment.
+        Raises TransportLimitExceeded where too many were opened in a short time.
         """
         side = self._sides[party]
         async with side.lock:
@@ -137,14 +137,15 @@ class Room:
         return transport
 
     def _replaced(self, party: PartyRole, direction: Direction) -> list[PartyTransport]:
-        """Which transports of that direction give way to one more: the dead ones, and of the others the oldest."""
+        """The transports of that direction that a new one replaces: the dead ones, and of the others the oldest."""
         there = [one for one in self.transports.values() if (one.party, one.direction) == (party, direction)]
         alive = [one for one in there if not one.dead]
         too_many = alive[: max(0, len(alive) + 1 - self._limits.transports_per_direction)]
         return [one for one in there if one.dead or one in too_many]
 
     async def connect(self, party: PartyRole, transport_id: str, dtls_parameters: DtlsParameters) -> None:
-        """Once per transport: AlreadyConnected after it. A connect that the worker refused leaves it connectable."""
+        """Connect a transport, once: after that, raises AlreadyConnected. Where the worker refuses, it can be tried
+        again."""
         mine = self.transport_of(party, transport_id)
         if mine.connecting:
             raise AlreadyConnected(transport_id)
@@ -165,7 +166,7 @@ class Room:
         self.transport_of(party, transport_id).transport.close()
 
     def transport_of(self, party: PartyRole, transport_id: str, direction: Direction | None = None) -> PartyTransport:
-        """The party's own transport. Raises TransportNotFound for anybody else's, or one of the other direction."""
+        """The party's own transport. Raises TransportNotFound for any other, and for one of the other direction."""
         found = self.transports.get(transport_id)
         if found is None or found.party != party or direction not in (None, found.direction):
             raise TransportNotFound(transport_id, which=direction)
@@ -174,7 +175,7 @@ class Room:
     # producers
 
     async def produce(self, party: PartyRole, request: ProduceRequest) -> Producer:
-        """The party's new producer, or the one of an equal request before. Raises ProducerAlreadyExists for another."""
+        """A new producer, or the one that an equal request has made. Raises ProducerAlreadyExists for one too many."""
         mine = self._sides[party]
         async with mine.lock:
             sender = self.transport_of(party, request.transport_id, "send")
@@ -186,7 +187,7 @@ class Room:
                 raise ProducerAlreadyExists(f"{party} sends {request.kind} in {self.call_id}")
             producer = await self._produce(sender.transport, request, paused=mine.flooded)
             owned = PartyProducer(producer, party, request.rtp_parameters, key, self._clock())
-            if mine.flooded:  # until it is seen not to
+            if mine.flooded:  # until counts show that it does not
                 owned.flooding_since = owned.since
             mine.producers[key] = self.producers[producer.id] = owned
             mine.sending[request.kind] += 1
@@ -198,7 +199,7 @@ class Room:
         return producer
 
     async def set_producer_paused(self, party: PartyRole, producer_id: str, paused: bool) -> None:
-        """Mute or unmute on the server, for which once is enough. Raises InvalidCallState for what is flooding."""
+        """Mute or unmute at the server; a second time changes nothing. Raises InvalidCallState while it floods."""
         async with self._sides[party].lock:
             owned = self.producer_of(party, producer_id)
             producer = owned.producer
@@ -211,7 +212,7 @@ class Room:
         self._notify_watcher("producer_paused" if paused else "producer_resumed", party, producer)
 
     async def stop_flood(self, owned: PartyProducer) -> None:
-        """Pause a producer that receives more packets than may be, and have both parties told."""
+        """Pause a producer that receives too many packets, and have both parties told."""
         side = self._sides[owned.party]
         side.flooded = True
         async with side.lock:
@@ -231,14 +232,14 @@ class Room:
         return found
 
     def is_muted(self, party: PartyRole) -> bool:
-        """Whether it sends, and has paused all of it."""
+        """Whether the party sends, and has paused all that it sends."""
         muted = [owned.muted for owned in self.producers.values() if owned.party == party]
         return bool(muted) and all(muted)
 
     def listeners(self, owned: PartyProducer) -> int:
-        """How many consumers its packets go to now."""
+        """How many consumers the producer's packets are forwarded to now."""
         producer_id, found = owned.producer.id, 0
-        for one in self.consumers.values():  # a loop, because every sweep asks it of every producer
+        for one in self.consumers.values():  # a plain loop, because every sweep runs it for every producer
             if one.consumer.producer_id == producer_id and not one.consumer.paused:
                 found += 1
         return found
@@ -246,10 +247,10 @@ class Room:
     # consumers
 
     async def consume(self, party: PartyRole, request: ConsumeRequest) -> Consumer:
-        """The other party's producer on the party's own receive transport, paused until it is resumed.
+        """Consume the other party's producer on the party's own receive transport, paused until it is resumed.
 
-        The same request again answers the same consumer; other capabilities replace it. Raises ProducerNotFound for a
-        producer that is not the other party's, CannotConsume where no codec matches.
+        The same request again returns the same consumer; one with other capabilities replaces it. Raises
+        ProducerNotFound for a producer that is not the other party's, CannotConsume where no codec matches.
         """
         mine = self._sides[party]
         async with mine.lock:
@@ -298,21 +299,21 @@ class Room:
         return found
 
     def receives(self, owned: PartyConsumer) -> bool:
-        """Whether what it is sent can get to its party."""
+        """Whether the consumer's packets can reach its party."""
         receiver = self.transports.get(owned.transport_id)
         return not owned.consumer.paused and receiver is not None and receiver.transport.connected
 
-    # what was counted
+    # counts
 
     def heard_while_paused(self, owned: PartyProducer) -> None:
-        """Its packets are counted, though the worker traces none of a paused producer: tell of the first one now."""
+        """Report a paused producer's first packet, which was counted: the worker traces none of a paused producer."""
         if self.watcher is not None:
             self.watcher.first_packet(owned.party, owned.producer, now())
 
     # inside
 
     async def _produce(self, transport: WebRtcTransport, request: ProduceRequest, *, paused: bool) -> Producer:
-        """Produce, with the worker tracing RTP until the first packet has come."""
+        """Produce; the worker traces RTP until the first packet has come."""
         try:
             producer = await transport.produce(request.kind, request.rtp_parameters, paused=paused, traces=("rtp",))
         except RequestRefused as error:
@@ -357,15 +358,15 @@ class Room:
 
     def _router_closed(self, router: Router) -> None:
         del self._on_producer_closed, self._on_first_packet
-        watcher, self.watcher = self.watcher, None  # it leads to the call, and the call to us
+        watcher, self.watcher = self.watcher, None  # it refers to the call, and the call to us
         if watcher is not None and router.close_reason is not None:
             watcher.closed(router.close_reason)
 
 
 @contextmanager
 def unless_gone(consumer_id: str) -> Iterator[None]:
-    """What is asked of a consumer. It closes with its producer, in the worker first, and we hear of it a moment later:
-    until then the worker's refusal is all that says so, and it is ConsumerNotFound here."""
+    """For requests about a consumer. When its producer closes, the worker closes it, and we are told a moment later:
+    until then a request is refused by the worker. Raises ConsumerNotFound then."""
     try:
         yield
     except NotFound as error:

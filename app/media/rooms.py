@@ -1,4 +1,4 @@
-"""Opens a call's room, on the worker that it is told."""
+"""Opens rooms, on the worker that ``place`` chooses."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from worker_bridge.rtp import RtpCodecCapability
 
 
 class Rooms:
-    """``place`` says where the next one goes, or raises WorkerGone; ``index`` finds it by the id of anything in it."""
+    """``place`` returns the slot for the next room, or raises WorkerGone; ``index`` finds a room by the id of any
+    object in it."""
 
     def __init__(
         self,

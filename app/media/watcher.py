@@ -1,4 +1,4 @@
-"""Who is told what happens in a room: the one that owns it. Knows no call."""
+"""The interface by which a room tells its owner what happens. Knows no call."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from worker_bridge.resource import CloseReason
 
 
 class RoomWatcher(Protocol):
-    """Who is told what happens in a room, after it happened. Must be quick and raise nothing."""
+    """Is told what has happened in a room. Must be quick and raise nothing."""
 
     def set_up(self) -> None:
-        """There is one more transport."""
+        """A transport was opened."""
 
     def producer_changed(
         self, change: ProducerChange, party: PartyRole, producer: Producer, reason: PauseReason | None
@@ -25,4 +25,4 @@ class RoomWatcher(Protocol):
         """The worker received a producer's first packet."""
 
     def closed(self, reason: CloseReason) -> None:
-        """The router closed, whoever closed it. Nothing more will be told."""
+        """The router has closed. Nothing more will be told."""

@@ -1,14 +1,15 @@
-"""What is wrong in a call that looks alive. Rules only: the sweep counts, the worker listens.
+"""What is wrong with the sound of a call that looks alive. Rules only: the counts come from sweeps, levels from
+workers.
 
-*One-way audio*: for a while, nothing of one party has got to the other, though it sends or the other one is heard: its
-RTP does not come, or the other one receives none.
+*One-way audio*: for a while, nothing of one party has reached the other, though it sends or the other one is heard: its
+RTP does not arrive, or the other one receives none.
 *Not listening*: for a while, a party has had no consumer for what the other one sends, or a paused one.
-*Dead microphone*: RTP comes, and there is no sound in it (``microphones.py``).
-*Never sent*: there is a producer, paused or not, of which no packet has ever come.
-*Flood*: more packets come than any sound needs; the node has paused the producer.
+*Dead microphone*: RTP arrives without any sound in it (``microphones.py``).
+*Never sent*: there is a producer, paused or not, of which no packet has ever arrived.
+*Flood*: more packets arrive than any sound needs; the node has paused the producer.
 
-Each stands on its own account. A party that was muted through the API is not heard because it asked for that: it is
-neither one-way nor dead, and nobody has to listen to it.
+Each fault is judged on its own. A party that has muted itself at the server is not heard because it asked for that: it
+is neither one-way nor dead, and nobody has to listen to it.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ Parties = Collection[PartyRole]
 
 
 def faults_of(call: LiveCall, now: float) -> Faults:
-    """What is wrong with a talking call, at a monotonic time. Asked once a second: it remembers who is not heard."""
+    """What is wrong with a talking call at ``now``, in monotonic seconds. Called once a second, because the call
+    remembers since when a party is not heard."""
     room = call.room
     if room is None:
         return {}
@@ -72,7 +74,7 @@ def not_listening(call: LiveCall, room: Room, heard: Parties, muted: Parties, no
 
 
 def bad_producers(call: LiveCall, room: Room, now: float) -> Faults:
-    """Those that never sent, and those that flood."""
+    """The producers that never sent, and those that flood."""
     flags: Faults = {}
     connected_at = call.connected_at.monotonic if call.connected_at is not None else now
     for owned in room.producers.values():
@@ -86,7 +88,7 @@ def bad_producers(call: LiveCall, room: Room, now: float) -> Faults:
 
 
 def audible_parties(call: LiveCall, room: Room, now: float) -> set[PartyRole]:
-    """The parties whose sound gets to the other one."""
+    """The parties whose sound reaches the other one."""
     heard: set[PartyRole] = set()
     for listening in room.consumers.values():
         source = room.producers.get(listening.consumer.producer_id)
@@ -102,12 +104,12 @@ def is_fresh(at: float | None, now: float) -> bool:
 
 
 def sends(room: Room, party: PartyRole) -> bool:
-    """Whether there is something of it that could be listened to."""
+    """Whether the party has a producer that the other one could listen to."""
     return any(owned.party == party and owned.producer.kind == "audio" for owned in room.producers.values())
 
 
 def listens(room: Room, party: PartyRole) -> bool:
-    """Whether it has asked for the other one's sound, and not stopped it."""
+    """Whether the party has a consumer of the other one's sound that is not paused."""
     return any(
         one.party == party and one.consumer.kind == "audio" and not one.consumer.paused
         for one in room.consumers.values()
@@ -115,7 +117,7 @@ def listens(room: Room, party: PartyRole) -> bool:
 
 
 def muted_parties(room: Room) -> set[PartyRole]:
-    """The parties who send no sound because they asked for that."""
+    """The parties that have muted all that they send."""
     muted: dict[PartyRole, bool] = {}
     for owned in room.producers.values():
         if owned.producer.kind == "audio":
@@ -129,7 +131,7 @@ def dead_microphones(call: LiveCall, room: Room) -> Faults:
 
 
 def silent_since(room: Room, party: PartyRole) -> float | None:
-    """Since when none of the party's microphones has given a sound; None where one has, or is muted or not known."""
+    """Since when none of the party's microphones has had any sound; None where one has, is muted, or has no level."""
     mine = [owned.producer for owned in room.producers.values() if owned.party == party]
     silences = [
         None if producer.paused else room.microphones.dead_since(producer.id)

@@ -1,4 +1,4 @@
-"""Who is there: the rules that follow from what sweeps have counted (``sweeper.py``)."""
+"""Which parties are there: rules over what sweeps have counted (``sweeper.py``)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def silent_for(call: LiveCall, party: PartyLiveness, at: float) -> float:
 def end_reason_of(
     call: LiveCall, at: float, online: Callable[[Person], bool], after_s: float
 ) -> tuple[EndReason, Person | None]:
-    """Why an interrupted call ends whose parties did not both come back, and by whom. The first rule that holds wins.
+    """Why an interrupted call ends when its time is over, and by which party. The first rule that holds decides.
 
     1. its room was lost: ``worker_died``, ``node_lost``
     2. a silent party has no WebSocket, and had one: ``disconnect``
@@ -50,7 +50,7 @@ def end_reason_of(
 
 
 def silent_parties(call: LiveCall, at: float, after_s: float) -> Iterable[PartyLiveness]:
-    """Those who have been silent for longer, the one that caused the interruption first."""
+    """The parties that have been silent for longer than that; the one that caused the interruption first."""
     first: PartyRole = (call.interruption and call.interruption.party) or "user"
     for party in (call.liveness[first], call.liveness[OTHER[first]]):
         if silent_for(call, party, at) > after_s:

@@ -1,10 +1,10 @@
-"""Packets counted: one sweep a second asks each worker, in one write, how many the producers of its calls received.
-Before a call is connected that is only those that may have received any.
+"""Counts packets: once a second, a sweep asks each worker, in one write, how many packets its calls' producers
+received. Before a call is connected, only producers that may have received any are asked for.
 
-Every fifth sweep of a call also asks what its listeners report. Silence and DTX still send packets, and so does who is
-paused, unless the client stops: where a party is muted altogether its transports are asked for what came at all. The
-worker's score does not fall when a single audio stream stops, and ICE consent takes half a minute (RFC 7675 §5.1), so
-neither is asked; nor is any state word, which says what was.
+Every fifth sweep of a call also reads its listeners' reports. In silence and with DTX there are still packets, and a
+paused producer may still receive some; where a party has muted everything, its transports' bytes are counted instead.
+Not used: the worker's score, which does not fall when a single audio stream stops; ICE consent, which takes half a
+minute (RFC 7675 §5.1); and states of transports, which tell the past.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from worker_bridge.stats import packet_count
 
 SWEEP_EVERY_S = 1.0
 ANSWER_WITHIN_S = 0.5  # how long a sweep waits for the slowest worker
-FRESH_S = 2.5 * SWEEP_EVERY_S  # between two counts: growth in a longer time says nothing about now
-MAX_PACKETS_PER_SECOND = 200  # of sound: four times what a packet each 20 ms makes
-VIDEO_FACTOR = 10  # a picture is many packets
+FRESH_S = 2.5 * SWEEP_EVERY_S  # between two counts: growth over a longer time says nothing about now
+MAX_PACKETS_PER_SECOND = 200  # of sound: four times a packet each 20 ms
+VIDEO_FACTOR = 10  # times as many for video, whose pictures are many packets each
 
 QualityListener = Callable[[Quality], None]
 
@@ -53,8 +53,8 @@ class CountedProducer(NamedTuple):
 
 @dataclass(slots=True)
 class SweepRequest:
-    """What one sweep asks of one worker. Of ``due`` calls the quality is looked at, for which listeners are asked;
-    ``transports`` are those of parties who are muted."""
+    """What one sweep asks of one worker. In ``due`` calls the quality is measured, too, for which consumers are asked;
+    ``transports`` are those of muted parties."""
 
     producers: list[CountedProducer] = field(default_factory=list)
     transports: list[tuple[PartyLiveness, PartyTransport]] = field(default_factory=list)
@@ -70,12 +70,12 @@ class SweepRequest:
 
 
 class Sweeper:
-    """Keeps the proofs of life of calls up to date, and stops producers that flood."""
+    """Keeps the parties' proofs of life up to date, and pauses producers that flood."""
 
     def __init__(
         self, max_packets_per_second: float = MAX_PACKETS_PER_SECOND, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """``max_packets_per_second`` of one producer of sound; 0 is no limit."""
+        """``max_packets_per_second`` is for one producer of sound; 0 is no limit."""
         self._max_packets_per_second = max_packets_per_second
         self._clock = clock
         self._counting: dict[Channel, asyncio.Task[None]] = {}
@@ -84,14 +84,14 @@ class Sweeper:
         self._quality_listeners: list[QualityListener] = []
 
     def on_quality(self, listener: QualityListener) -> None:
-        """Call ``listener(quality)`` with what a direction of a call was like, every few seconds; it must be quick."""
+        """Call ``listener(quality)`` with each direction's quality, every few seconds of a call; it must be quick."""
         self._quality_listeners.append(listener)
 
     async def sweep(self, calls: Iterable[LiveCall]) -> None:
-        """Ask all workers at once, and give them a moment to answer: one that hangs holds up no other one's calls.
+        """Ask all workers at once, and wait a moment for their answers: one that hangs delays no other worker's calls.
 
-        A late answer counts when it comes, and nobody is asked again before. A worker that does not answer proves
-        nothing, and has its own watch.
+        A late answer counts when it comes, and its worker is not asked again before. A worker that does not answer
+        proves nothing; the pool watches over it.
         """
         requests: defaultdict[Channel, SweepRequest] = defaultdict(SweepRequest)
         for call in calls:
@@ -106,11 +106,11 @@ class Sweeper:
             await asyncio.wait(self._counting.values(), timeout=ANSWER_WITHIN_S)
 
     def traffic_of(self, channel: Channel) -> Traffic:
-        """What goes through that worker, kept up to date by the sweeps."""
+        """The traffic of a worker, kept up to date by the sweeps."""
         return self._traffic.setdefault(channel, Traffic())
 
     async def close(self) -> None:
-        """Wait for no answer any more."""
+        """Cancel what still waits for an answer."""
         await self._tasks.close()
 
     def _ask_about(self, call: LiveCall, room: Room, request: SweepRequest) -> None:
@@ -121,7 +121,7 @@ class Sweeper:
         muted = False
         for owned in room.producers.values():
             muted = muted or owned.muted
-            if call.connected_at is None and owned.untouched:  # nobody need be asked
+            if call.connected_at is None and owned.untouched:  # the worker tells of the first packet by itself
                 owned.packets = 0
                 continue
             request.producers.append(
@@ -137,7 +137,7 @@ class Sweeper:
         try:
             answers = channel.request_all(request.messages())
         except BridgeError as error:
-            logger.debug("not counted: %s", error)
+            logger.debug("packets could not be counted: %s", error)
             return
         await asyncio.wait(answers)
         traffic, producers, transports = self.traffic_of(channel), len(request.producers), len(request.transports)
@@ -156,7 +156,7 @@ class Sweeper:
         traffic: Traffic,
         asked_at: float,
     ) -> None:
-        """What had come by ``asked_at`` is proven, however late the answer."""
+        """Packets that had come by ``asked_at`` are a proof of that time, however late the answer."""
         now = traffic.counted_at = self._clock()
         for (liveness, owned, room, listeners, due), answer in zip(producers, answers, strict=True):
             if answer.exception() is not None:  # closed meanwhile
@@ -164,7 +164,7 @@ class Sweeper:
             if due:
                 owned.stats = stream_stats_of(answer.result(), "RecvStats")
             count = packet_count(answer.result())
-            if not owned.packets:  # perhaps nobody asked before
+            if not owned.packets:  # perhaps it was never counted before
                 owned.rate = PacketRate(max(owned.since, now - WINDOW_S))
             grown = count - (owned.packets or 0)
             if grown > 0:
@@ -172,7 +172,7 @@ class Sweeper:
                 traffic.forwarded += grown * listeners
                 if owned.producer.paused and liveness.last_rtp is None:
                     room.heard_while_paused(owned)
-                if owned.packets is not None:  # else it is not known when they came
+                if owned.packets is not None:  # else it is unknown when they came
                     liveness.prove(asked_at)
                     liveness.last_rtp = owned.last_rtp = asked_at
             owned.packets = count
@@ -188,7 +188,7 @@ class Sweeper:
             if answer.exception() is not None:
                 continue
             received = answer.result()["base"]["bytes_received"]
-            if received > sending.bytes_received and asked_at - sending.counted_at < FRESH_S:  # else who knows when
+            if received > sending.bytes_received and asked_at - sending.counted_at < FRESH_S:  # else it is unknown when
                 liveness.prove(asked_at)
             sending.bytes_received, sending.counted_at = received, asked_at
 
@@ -215,7 +215,7 @@ class Sweeper:
                 listener(quality)
 
     def _check_networks(self, call: LiveCall, room: Room) -> None:
-        """Note since when a party's network is down."""
+        """Note since when the network of each party is down."""
         down = {one.party for one in room.transports.values() if one.dead}
         for party, liveness in call.liveness.items():
             if party not in down:

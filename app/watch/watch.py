@@ -1,5 +1,5 @@
-"""The watch over connected calls: once a second it counts packets, interrupts calls whose parties are not both there,
-has them go on when they are, and ends those that have waited too long."""
+"""The watch over connected calls. Once a second it counts packets, interrupts calls in which a party is away, resumes
+those whose parties are both back, and ends those that have waited too long."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from schemas.call import CallState
 SweepListener = Callable[[float], None]
 FlagListener = Callable[[LiveCall, Flag], None]
 
-STOOD_STILL_S = 2 * SWEEP_EVERY_S  # between two sweeps: the node, or the machine, did nothing in between
-PROVE_EVERY_S = 2.0  # how far the ledger's clock of a call may lag behind, which is what a crash costs the operator
+STOOD_STILL_S = 2 * SWEEP_EVERY_S  # between two sweeps: the node, or the whole machine, stood still
+PROVE_EVERY_S = 2.0  # how far a call's stored clock may lag behind, which is the loss in a crash
 
 logger = logging.getLogger(__name__)
 
 
 class Watch:
-    """Sweeps, judges, and leaves proofs of life in the ledger for the next start."""
+    """Sweeps, judges, and stores proofs of life for the next start."""
 
     def __init__(
         self,
@@ -57,11 +57,11 @@ class Watch:
         self._flag_listeners: list[FlagListener] = []
 
     def on_sweep(self, listener: SweepListener) -> None:
-        """Call ``listener(seconds)`` after each sweep with what it took, the workers' answers included."""
+        """Call ``listener(seconds)`` after each sweep with its duration, the workers' answers included."""
         self._sweep_listeners.append(listener)
 
     def on_flag(self, listener: FlagListener) -> None:
-        """Call ``listener(call, flag)`` when something is found wrong with a call that goes on."""
+        """Call ``listener(call, flag)`` when something is found wrong with a call."""
         self._flag_listeners.append(listener)
 
     async def run(self) -> None:
@@ -72,7 +72,9 @@ class Watch:
             while True:
                 began = loop.time()
                 calls = self._registry.connected()
-                if began - swept_at > STOOD_STILL_S:  # nobody was proven to be there meanwhile, whatever is counted now
+                if (
+                    began - swept_at > STOOD_STILL_S
+                ):  # in that time nobody was proven to be there, whatever is counted now
                     self._find_silent(calls)
                 swept_at = began
                 await self._sweeper.sweep([*calls, *self._registry.connecting()])
@@ -122,6 +124,6 @@ class Watch:
 
 
 def proofs(calls: list[LiveCall]) -> Alive:
-    """For how long the parties of each have talked, as far as it is proven."""
+    """How long the parties of each call have talked, as far as it is proven."""
     present = now()
     return {(call.id, call.epoch): talked_until(call, call.proven_until(present)) for call in calls if call.clock.runs}
