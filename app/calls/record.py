@@ -10,7 +10,6 @@ from app.calls.call import LiveCall
 from app.calls.flags import Flag
 from app.ledger.values import Record
 from app.media.quality import Direction, Quality
-from schemas.base import dump
 from schemas.quality import FlagLine, ProtocolLine, QualityLine
 
 
@@ -26,9 +25,9 @@ def record_of(call: LiveCall, unit_seconds: float) -> Record:
         unit_seconds=unit_seconds,
         worker=call.worker,
         mos=lowest_mos(quality),
-        quality=tuple(dump(line) for line in quality),
-        flags=tuple(dump(flag_line(call, flag)) for flag in call.flags.all),
-        transports=tuple(dump(line) for line in protocols),
+        quality=quality,
+        flags=tuple(flag_line(call, flag) for flag in call.flags.all),
+        transports=tuple(protocols),
     )
 
 

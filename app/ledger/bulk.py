@@ -36,7 +36,7 @@ def json_text(value: Any) -> str:
         return json.dumps(value)
 
 
-DIALECT = sqlite.dialect(json_serializer=json_text)
+DIALECT = sqlite.dialect()
 
 
 def execute_sqlite(tx: Connection, words: str, *parameters: Any) -> sqlite3.Cursor:

@@ -6,10 +6,12 @@ move a call, the second one finds it moved.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from functools import cache
+from typing import Any, TypeVar
 
+import msgspec
 from sqlalchemy import Connection, RowMapping, select
 
 from app.ledger.bulk import BulkLock, BulkUpdate, Row
@@ -25,11 +27,17 @@ from app.ledger.tables import (
 )
 from app.ledger.values import LIVE_STATES, Billing, Call, Interrupted, Page, Record, Segment, Transition, Unit
 from app.person import Person
+from schemas.base import encode
 from schemas.call import CallState, EndedBy
+from schemas.quality import FlagLine, ProtocolLine, QualityLine
 
 COLUMNS = tuple(one.name for one in fields(Call))
 LOCK = BulkLock(calls, COLUMNS)
 RECORD = tuple(one.name for one in fields(Record))
+LINES: Mapping[str, type[Any]] = {"quality": QualityLine, "flags": FlagLine, "transports": ProtocolLine}
+"""The lists of a record, which are stored as JSON."""
+
+T = TypeVar("T")
 
 
 def update_many(tx: Connection, rows: Sequence[Row]) -> None:
@@ -105,12 +113,28 @@ def billing(tx: Connection, call_id: str) -> Billing:
 
 
 def record(tx: Connection, call_id: str) -> Record | None:
-    query = select(*(call_records.c[name] for name in RECORD)).where(call_records.c.call_id == call_id)
-    row = tx.execute(query).mappings().one_or_none()
+    query = select(*(call_records.c[name] for name in RECORD), calls.c.user_id).join_from(call_records, calls)
+    row = tx.execute(query.where(call_records.c.call_id == call_id)).mappings().one_or_none()
     if row is None:
         return None
-    lists = {name: tuple(row[name]) for name in ("quality", "flags", "transports")}
-    return Record(**{**row, **lists, "ended_by": EndedBy(row["ended_by"])})
+    values = {name: row[name] for name in RECORD} | {"ended_by": EndedBy(row["ended_by"])}
+    return Record(**values | {name: lines_of(row[name], kind, row["user_id"]) for name, kind in LINES.items()})
+
+
+def row_of(record: Record) -> Row:
+    values = {name: getattr(record, name) for name in RECORD}
+    return values | {name: encode(values[name]) for name in LINES}
+
+
+def lines_of(text: bytes, kind: type[T], user_id: str) -> tuple[T, ...]:
+    """Lines of a record as they were given."""
+    return tuple(msgspec.convert(with_role(line, user_id), kind) for line in msgspec.json.decode(text))
+
+
+def with_role(line: dict[str, Any], user_id: str) -> dict[str, Any]:
+    """Old records' lines have no role; the ids of the two parties always differed then."""
+    who, role = (line["from"], "fromRole") if "from" in line else (line["userId"], "role")
+    return {role: "user" if who == user_id else "otomo", **line}
 
 
 def call_of(row: RowMapping | Row) -> Call:

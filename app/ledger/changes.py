@@ -229,8 +229,7 @@ class ChangeBatch:
         changed = [self._calls[call_id] for call_id in self._changed]
         parties.release(tx, (call for call in changed if call.state is CallState.ENDED))
         calls.update_many(tx, [{name: getattr(call, name) for name in CHANGES} for call in changed])
-        records = self._records.items()
-        ADD_RECORDS(tx, [{"call_id": key} | {name: getattr(one, name) for name in RECORD} for key, one in records])
+        ADD_RECORDS(tx, [{"call_id": call_id} | calls.row_of(one) for call_id, one in self._records.items()])
         ADD_STEPS(tx, [dict(zip(STEP, step, strict=True)) for step in self._steps])
         ADD_SEGMENTS(tx, [{"call_id": call_id} | asdict(segment) for call_id, segment in self._segments])
         ADD_INTERRUPTIONS(tx, [{"call_id": call_id} | asdict(one) for call_id, one in self._interrupted])

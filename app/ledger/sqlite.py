@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
 
-from app.ledger.bulk import execute_sqlite, json_text
+from app.ledger.bulk import execute_sqlite
 from app.ledger.database import MAX_COMMIT_DELAY_S, Database, is_transient, translated, unavailable
 from app.ledger.errors import LedgerUnavailable
 from app.private import make_private_file, make_private_folder, take_from_others
@@ -281,7 +281,6 @@ def engine(url: URL, timeout_s: float, *, writes: bool) -> Engine:
         pool_timeout=timeout_s,
         pool_reset_on_return=None,  # every transaction ends where it began
         connect_args={"isolation_level": None, "timeout": timeout_s / 2},  # the wait for another process's lock
-        json_serializer=json_text,
     )
 
     @event.listens_for(made, "do_connect")

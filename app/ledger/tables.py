@@ -200,9 +200,9 @@ call_records = Table(  # of calls that a node ended; calls that a restart ended 
     Column("unit_seconds", Float, nullable=False),
     Column("worker", Integer),
     Column("mos", Float),
-    Column("quality", JSON, nullable=False),
-    Column("flags", JSON, nullable=False),
-    Column("transports", JSON, nullable=False),
+    Column("quality", JsonText, nullable=False),
+    Column("flags", JsonText, nullable=False),
+    Column("transports", JsonText, nullable=False),
 )
 
 wallets = Table(

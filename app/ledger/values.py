@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from app.person import Parties, Person
 from schemas.base import encode
 from schemas.call import CallState, EndedBy, InterruptionReason, MoveReason
+from schemas.quality import FlagLine, ProtocolLine, QualityLine
 from schemas.signaling import TYPE_OF, EventPayload, EventType, TickStatus
 from schemas.types import PartyRole
 
@@ -116,17 +117,16 @@ class Call:
 class Record:
     """The record of an ended call, beside its timeline.
 
-    ``quality``, ``flags`` and ``transports`` are JSON objects as on the wire; ``mos`` is the lowest in ``quality``.
-    ``worker`` is None where the call had no room.
+    ``mos`` is the lowest of ``quality``. ``worker`` is None where the call had no room.
     """
 
     ended_by: EndedBy
     unit_seconds: float
     worker: int | None = None
     mos: float | None = None
-    quality: tuple[dict[str, Any], ...] = ()
-    flags: tuple[dict[str, Any], ...] = ()
-    transports: tuple[dict[str, Any], ...] = ()
+    quality: tuple[QualityLine, ...] = ()
+    flags: tuple[FlagLine, ...] = ()
+    transports: tuple[ProtocolLine, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

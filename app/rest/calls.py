@@ -31,7 +31,7 @@ from app.media.party_objects import PartyConsumer, PartyProducer, PartyTransport
 from app.openapi.declaration import answers
 from app.person import Person
 from app.rest.pages import PAGE, page_query
-from schemas.base import given, load
+from schemas.base import given
 from schemas.call import (
     BilledUnit,
     Billing,
@@ -46,7 +46,6 @@ from schemas.call import (
     TimelineEntry,
 )
 from schemas.own_media import OwnConsumer, OwnMedia, OwnProducer, OwnTransport
-from schemas.quality import FlagLine, ProtocolLine, QualityLine
 from schemas.types import iso, iso_or_none
 
 OF_A_STORED_CALL = (CallNotFound, Forbidden, LedgerUnavailable)
@@ -265,12 +264,7 @@ def record_fields(call: Call, record: Record) -> dict[str, Any]:
         "billed_seconds": round(call.billed_units * record.unit_seconds),
         "worker": record.worker,
         "mos": record.mos,
-        "quality": tuple(load(QualityLine, with_role(call, line, "from", "fromRole")) for line in record.quality),
-        "flags": tuple(load(FlagLine, with_role(call, line)) for line in record.flags),
-        "transports": tuple(load(ProtocolLine, with_role(call, line)) for line in record.transports),
+        "quality": record.quality,
+        "flags": record.flags,
+        "transports": record.transports,
     }
-
-
-def with_role(call: Call, line: dict[str, Any], of: str = "userId", name: str = "role") -> dict[str, Any]:
-    """A line of a record, with the role added where an old record lacks it; then the two parties' ids always differ."""
-    return {name: "user" if line[of] == call.user_id else "otomo", **line}

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from sqlalchemy import Connection, insert
 
 from app.ledger import Ledger
 from app.ledger.errors import UnknownCall
+from app.ledger.tables import call_records
 from app.ledger.values import Record
 from schemas.call import EndedBy
+from schemas.quality import FlagLine, FlagType, ProtocolLine, QualityLine
 from tests.app.ledger.ledger_samples import CONNECTED, end, end_call, matched_call, open_call, talking
 
 RECORD = Record(
@@ -17,9 +20,9 @@ RECORD = Record(
     unit_seconds=0.5,
     worker=3,
     mos=4.25,
-    quality=({"from": "user", "to": "otomo", "mos": 4.25, "roundTripMs": None},),
-    flags=({"type": "dead_microphone", "userId": "もしもし", "until": None},),
-    transports=({"userId": "user", "protocol": "udp"},),
+    quality=(QualityLine(speaker="user", speaker_role="user", listener="otomo", mos=4.25),),
+    flags=(FlagLine(FlagType.DEAD_MICROPHONE, "もしもし", "otomo", "2027-01-15T08:00:00.000Z", None),),
+    transports=(ProtocolLine("user", "user", "udp"),),
 )
 
 
@@ -32,6 +35,22 @@ async def test_it_comes_back_as_it_was_given(ledger: Ledger) -> None:
     await talking(ledger)
     assert await ledger.record("call") is None
     assert await end_with(ledger, RECORD)
+    assert await ledger.record("call") == RECORD
+
+
+def store_old_record(tx: Connection) -> None:
+    """As releases did whose lines had no roles."""
+    row = {"call_id": "call", "ended_by": "otomo", "unit_seconds": 0.5, "worker": 3, "mos": 4.25}
+    quality = b'[{"from": "user", "to": "otomo", "mos": 4.25}]'
+    flags = '[{"type": "dead_microphone", "userId": "もしもし", "since": "2027-01-15T08:00:00.000Z", "until": null}]'
+    transports = b'[{"userId": "user", "protocol": "udp"}]'
+    lists = {"quality": quality, "flags": flags.encode(), "transports": transports}
+    tx.execute(insert(call_records).values(row | lists))
+
+
+async def test_an_old_record_is_told_the_roles_of_its_lines(ledger: Ledger) -> None:
+    await talking(ledger)
+    await ledger._database.write(store_old_record)
     assert await ledger.record("call") == RECORD
 
 
