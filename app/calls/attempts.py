@@ -1,7 +1,7 @@
-"""How often somebody may ring: in all, and the same otomo. A ring costs others something, and is stored.
+"""How often a user may ring otomos, in all and the same one: a ring disturbs somebody, and is stored.
 
-Every ring of the last minute is remembered by its caller. What was refused rang nobody, and does not count. Knows no
-calls and stores nothing.
+The rings of the last minute are kept by caller. A refused one has rung nobody, and does not count. Knows no calls, and
+stores nothing.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from typing import NamedTuple
 from app.errors import CallLimitExceeded
 
 WINDOW_S = 60.0
-MAX_CALLERS = 65536  # beyond it the longest silent one starts afresh
+MAX_CALLERS = 65536  # beyond it the caller with the oldest last ring is forgotten
 
 
 class Attempt(NamedTuple):
-    """One ring, at a monotonic second."""
+    """One ring; ``at`` is in monotonic seconds."""
 
     at: float
     otomo_id: str
@@ -34,7 +34,9 @@ class Attempts:
         self._per_caller = per_caller
         self._per_pair = per_pair
         self._clock = clock
-        self._made: OrderedDict[str, list[Attempt]] = OrderedDict()  # by caller; who was silent longest comes first
+        self._made: OrderedDict[str, list[Attempt]] = (
+            OrderedDict()
+        )  # by caller; the one with the oldest last ring comes first
 
     def __len__(self) -> int:
         """How many callers are remembered."""
@@ -51,7 +53,7 @@ class Attempts:
 
     @contextmanager
     def counting(self, caller_id: str, otomo_id: str, call_id: str) -> Iterator[None]:
-        """Check, and count the call that is made in the block; not where that fails, nor the same call twice.
+        """Check, and count the call that is made in the block, but only once, and not where the block raises.
 
         Raises CallLimitExceeded before the block is entered.
         """
@@ -74,7 +76,7 @@ class Attempts:
         return [attempt for attempt in self._made.get(caller_id, ()) if now - attempt.at < WINDOW_S]
 
     def _make_room(self, now: float) -> None:
-        """Before a caller is added drop up to two whose last ring is long ago, so that they don't pile up."""
+        """Before a caller is added, drop up to two whose last ring is long ago, so that they do not pile up."""
         for _ in range(2):
             if not self._made:
                 return

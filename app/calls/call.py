@@ -1,6 +1,6 @@
-"""What a live call is: two parties, a price, a clock, and a state that moves forward, but for interruptions.
+"""A live call: two parties, a price, a clock, and a state that moves forward, apart from interruptions.
 
-The table is the whole state machine. Nothing in here waits, sends or stores.
+The table is the whole state machine. Nothing here waits, sends or stores.
 """
 
 from __future__ import annotations
@@ -76,17 +76,17 @@ TRANSITIONS: dict[tuple[CallState, CallEvent], CallState] = {
     (CallState.INTERRUPTED, CallEvent.FAIL): CallState.ENDING,
     (CallState.ENDING, CallEvent.STORED): CallState.ENDED,
 }
-"""Which state follows on a state and an event. What is not here is InvalidCallState."""
+"""The state that follows from a state and an event; all other pairs are InvalidCallState."""
 
 
 @dataclass(slots=True, eq=False)
 class PartyLiveness:
-    """What is known of one party's being there, in monotonic seconds; None where it never was so.
+    """What shows whether a party is there; times are in monotonic seconds, None where it never happened.
 
-    ``last_proof`` is when the worker last received something new of it: RTP, or, while it is muted, anything at all.
+    ``last_proof`` is when the worker last received something new from it: RTP or, while it is muted, anything.
     ``had_socket`` is whether it ever had a WebSocket during the call; ``bad_since`` is since when its DTLS or ICE is
-    down, ``unheard_since`` since when nothing of it gets to the other party, ``not_listening_since`` since when it has
-    nothing to hear the other one with.
+    down, ``unheard_since`` since when nothing from it reaches the other party, ``not_listening_since`` since when it
+    has no consumer of the other party's sound.
     """
 
     person: Person
@@ -98,18 +98,18 @@ class PartyLiveness:
     not_listening_since: float | None = None
 
     def begin_again(self) -> None:
-        """It is there again: what was wrong before the interruption is over."""
+        """The party is there again: forget what was wrong before the interruption."""
         self.bad_since = self.unheard_since = self.not_listening_since = None
 
     def prove(self, at: float) -> None:
-        """It was there at that moment. A proof never goes back."""
+        """Store a proof that it was there at that moment. An older one than the last changes nothing."""
         self.last_proof = at if self.last_proof is None else max(self.last_proof, at)
 
 
 @dataclass(slots=True, eq=False)
 class Interruption:
-    """Why a call is interrupted, and by whom: None where its room is lost. Its clock stands since ``since``; at
-    ``until`` it ends, unless both parties were proven to be there after ``noticed``."""
+    """Why a call is interrupted, and by which party: None where its room is lost. Its clock has stopped at ``since``;
+    it ends at ``until``, unless both parties were proven to be there after ``noticed``."""
 
     reason: InterruptionReason
     party: PartyRole | None
@@ -122,8 +122,8 @@ class Interruption:
 class LiveCall:
     """A call on this node that has not ended. ``lock`` is held over every transition, storing included.
 
-    ``epoch`` numbers its rooms, of which ``worker`` has the last. ``room`` is None before the parties agreed, and while
-    the call has lost one and not got another yet.
+    ``epoch`` numbers its rooms; ``worker`` has the last one. ``room`` is None before the parties have agreed, and
+    between the loss of a room and the next one.
     """
 
     id: str
@@ -141,7 +141,7 @@ class LiveCall:
     room: Room | None = None
     worker: int | None = None
     epoch: int = FIRST_EPOCH
-    worker_died_at: float | None = None  # the last one that it was on, in monotonic seconds
+    worker_died_at: float | None = None  # when a worker of its last died, in monotonic seconds
     interruption: Interruption | None = None
     timer: asyncio.TimerHandle | None = None
     clock: TalkClock = field(default_factory=TalkClock)
@@ -165,8 +165,8 @@ class LiveCall:
         return self.state not in (CallState.ENDING, CallState.ENDED)
 
     def proven_until(self, present: Moment) -> Moment:
-        """The last moment at which both parties were proven to be there: one that never was counts from the connection,
-        and nothing of a call that has none counts before ``present``."""
+        """The last moment at which both parties were proven to be there, at the earliest that of the connection.
+        Without a connection, it is ``present``."""
         if self.connected_at is None:
             return present
         since = self.connected_at.monotonic
@@ -183,7 +183,7 @@ class LiveCall:
         )
 
     def next_state(self, event: CallEvent) -> CallState:
-        """The state that ``event`` leads to from here. Raises InvalidCallState where it does not belong."""
+        """The state that ``event`` leads to. Raises InvalidCallState where there is none."""
         state = TRANSITIONS.get((self.state, event))
         if state is None:
             raise InvalidCallState(f"call {self.id} is {self.state}: no {event}")

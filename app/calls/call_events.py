@@ -1,4 +1,4 @@
-"""What parties are told about a call's course. Ticks and ends are the ledger's to tell."""
+"""The events about a call's course. Ticks and ends are made by the ledger."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def incoming_call(call: LiveCall, ring_s: float) -> NewEvent:
 
 
 def answered(type_: AnswerType, call: LiveCall, at: Moment, reason: str | None = None) -> list[NewEvent]:
-    """To both: other devices of the otomo stop to ring."""
+    """For both parties, so that the otomo's other devices stop ringing."""
     payload = CallAnswered(
         call_id=call.id,
         user_id=call.user_id,
@@ -65,7 +65,8 @@ def producer_event(
     told: Iterable[PartyRole],
     reason: PauseReason | None = None,
 ) -> list[NewEvent]:
-    """About a producer of ``party``, with its role because both parties may have one id; ``reason`` is the node's."""
+    """About a producer of ``party``, with its role, because both parties may have the same id; ``reason`` is why the
+    node did it."""
     payload = ProducerEvent(
         call_id=call.id,
         producer_id=producer.id,
@@ -79,7 +80,7 @@ def producer_event(
 
 
 def interrupted(call: LiveCall, interruption: Interruption) -> list[NewEvent]:
-    """To both: who is not there, or that the room is lost, and how long they are waited for."""
+    """For both parties: who is away, or that the room is lost, and until when they are waited for."""
     who = None if interruption.party is None else call.parties.person(interruption.party)
     payload = CallInterrupted(
         call_id=call.id,
@@ -98,17 +99,17 @@ def resumed(call: LiveCall, interruption: Interruption, at: Moment) -> list[NewE
 
 
 def media_moved(call: LiveCall, epoch: int, reason: MoveReason) -> list[NewEvent]:
-    """To both: their media has to be made anew, in the room with this number."""
+    """For both parties: they have to set up their media again, in the room with this number."""
     payload = MediaMoved(call_id=call.id, media_epoch=epoch, reason=reason, old_media_until=None)
     return NewEvent.to_each(call.parties, payload, call.id)
 
 
 def otomo_status(otomo_id: str, status: OtomoStatusWord, at: Moment) -> NewEvent:
-    """To all users."""
+    """For all users."""
     return NewEvent.of(OtomoStatus(otomo_id=otomo_id, status=status, timestamp=at.iso))
 
 
 def node_draining(call: LiveCall, deadline: Moment | None) -> list[NewEvent]:
-    """The node will end the call at the deadline; or, where that is None, it will not any more."""
+    """The node will end the call at the deadline; None takes that back."""
     payload = NodeDraining(call_id=call.id, deadline_at=None if deadline is None else deadline.iso)
     return NewEvent.to_each(call.parties, payload, call.id)

@@ -1,5 +1,6 @@
-"""How a call outlives a silence, its worker and its node: it is interrupted, gets another room where its own is lost,
-and goes on when both parties are there again. Who is there, and when it is too late, others find out.
+"""How a call survives a silence and the death of its worker or node: it is interrupted, gets another room where it has
+lost its own, and goes on when both parties are there again. Who is there, and when it is too late, is decided
+elsewhere.
 """
 
 from __future__ import annotations
@@ -28,13 +29,13 @@ from app.tasks import Tasks
 from schemas.call import CallState, InterruptionReason, MoveReason
 from schemas.types import PartyRole
 
-DEATHS_WITHIN_S = 60.0  # a call that loses two workers in so short a time may be what kills them
+DEATHS_WITHIN_S = 60.0  # a call that loses two workers in that time may be what kills them
 LOOK_FOR_ROOM_EVERY_S = 0.05  # while no worker is up
 
 logger = logging.getLogger(__name__)
 
 Step = Callable[[LiveCall], Awaitable[None]]
-"""Something that is done to a live call under its lock."""
+"""Something that is done to a live call while its lock is held."""
 
 
 class Continuity:
@@ -49,7 +50,7 @@ class Continuity:
         self._rooms = rooms
         self._timers = timers
         self._tasks = Tasks()
-        self._deciding: set[str] = set()  # calls that are being interrupted, or resumed
+        self._deciding: set[str] = set()  # ids of calls that are being interrupted or resumed
 
     async def close(self) -> None:
         await self._tasks.close()
@@ -57,12 +58,12 @@ class Continuity:
     # interrupted, and back
 
     def interrupt(self, call: LiveCall, party: PartyRole) -> None:
-        """That party is not there any more."""
+        """Interrupt a call, because that party is away."""
         cause = f"no RTP of {call.parties.person(party)}"
         self._decide(call, partial(self._interrupt, reason="no_rtp", party=party, cause=cause), "is interrupted")
 
     def proven(self, call: LiveCall) -> bool:
-        """Look whether both parties are there again: then it goes on, from the first packet of the second one."""
+        """Resume a call where both parties are there again: it goes on from the first packet of the second one."""
         if not call.is_back(now().monotonic, self._timers.interrupted_after_s):
             return False
         proofs = (party.last_proof for party in call.liveness.values() if party.last_proof is not None)
@@ -71,7 +72,7 @@ class Continuity:
         return True
 
     def _decide(self, call: LiveCall, step: Step, what: str) -> None:
-        """Once at a time: it may wait for the ledger for long."""
+        """Start a step, one at a time for each call: it may wait long for the ledger."""
         if call.id not in self._deciding:
             self._deciding.add(call.id)
             self._tasks.start(self._decided(call, step), f"call {call.id} {what}")
@@ -135,7 +136,7 @@ class Continuity:
     # another room
 
     def room_lost(self, call: LiveCall) -> None:
-        """Its worker died. The call gets another room at once, but not a third one within a minute."""
+        """A call's worker has died. It gets another room at once, but no third one within a minute."""
         present = now()
         before, call.worker_died_at = call.worker_died_at, present.monotonic
         call.room = None
@@ -146,22 +147,22 @@ class Continuity:
             self.move_media(call, "worker_died")
 
     def move_media(self, call: LiveCall, reason: MoveReason, told: Iterable[NewEvent] = ()) -> None:
-        """Have a call without a room get one, and both parties told, after what else is ``told``."""
+        """Open a room for a call that has none. Then both parties are told, after the events ``told``."""
         self._tasks.start(self._move_media(call, reason, tuple(told)), f"call {call.id} gets another room")
 
     # from process to process
 
     def adopt(self, adopted: Adopted) -> None:
-        """Go on with a call that another process left: it waits for both parties, in a room of ours."""
+        """Take over a call that another process left: it waits for both parties, in a room of this node."""
         call = live_call(adopted, now(), self._timers.reconnect_window_s)
         self._registry.add(call)
         self._lifecycle.meter.follow(call, adopted.call.billed_units)
         told = call_events.interrupted(call, call.interruption) if adopted.was_talking and call.interruption else ()
         self.move_media(call, "node_draining" if adopted.reason == "moved" else "node_lost", told)
-        logger.warning("call %s goes on here, after %d units", call.id, adopted.call.billed_units)
+        logger.warning("call %s is taken over, after %d units", call.id, adopted.call.billed_units)
 
     async def hand_over(self, within_s: float) -> None:
-        """Leave the connected calls to the process that comes next, with what is known of them."""
+        """Leave the connected calls to the next process, with their last proofs stored."""
         with suppress(TimeoutError):
             async with asyncio.timeout(within_s):
                 await asyncio.gather(*(self._hand_over(call) for call in self._registry.connected()))
@@ -199,8 +200,8 @@ class Continuity:
             logger.info("call %s is in room %d, on worker %d", call.id, room.epoch, room.worker_index)
 
     async def _lose_room(self, call: LiveCall, reason: InterruptionReason) -> Iterable[NewEvent]:
-        """A call that talked is interrupted. One that was interrupted is waited for anew, since nobody is heard in what
-        is gone; what is told of that is returned."""
+        """Interrupt a talking call. An interrupted one waits anew, since nobody can be heard in a lost room. Returns
+        the events about that."""
         if call.interruption is None:
             await self._interrupt(call, reason, None, "its worker died")
             return ()
@@ -208,7 +209,7 @@ class Continuity:
         return call_events.interrupted(call, call.interruption)
 
     async def _open_room(self, call: LiveCall) -> Room | None:
-        """A room with the next number, as soon as a worker can take it; None where the call ends before."""
+        """A room with the next number, as soon as a worker can take it; None where the call ends before that."""
         while call.live:
             try:
                 return await self._rooms.open(call.id, call.parties, call.epoch + 1)
@@ -218,17 +219,18 @@ class Continuity:
         return None
 
     async def _stored(self, call: LiveCall, change: Callable[[], Awaitable[object]]) -> bool:
-        """Make a change, trying until it is stored. False where the call ends before that, or is another node's."""
+        """Make a change, trying until it is stored. Returns False where the call ends first, or is another node's by
+        now."""
         while call.live:
             try:
                 await change()
-            except StaleState:  # an earlier try was stored after all: nobody else moves the call while it is locked
+            except StaleState:  # an earlier try was stored after all: nobody else changes a locked call
                 return True
             except LedgerUnavailable as error:
                 logger.warning("call %s waits for the ledger: %s", call.id, error)
                 await asyncio.sleep(RETRY_EVERY_S)
             except (Fenced, UnknownCall) as error:
-                logger.warning("call %s is not ours any more: %s", call.id, error)
+                logger.warning("call %s is another node's by now: %s", call.id, error)
                 self._lifecycle.lose(call)
             else:
                 return True
@@ -236,12 +238,12 @@ class Continuity:
 
 
 def talked_until(call: LiveCall, proven: Moment) -> Talked:
-    """What is to be stored of a call's clock: no more than was proven."""
+    """A call's clock as it is to be stored: only as far as it is proven."""
     return Talked(call.clock.talked_ms_at(proven.monotonic), proven.utc_ms)
 
 
 def live_call(adopted: Adopted, present: Moment, window_s: float) -> LiveCall:
-    """The call as it lives here, interrupted, from what is stored of it."""
+    """A live call, interrupted, made from the stored one."""
     stored = adopted.call
 
     def moment(utc_ms: int) -> Moment:

@@ -1,4 +1,4 @@
-"""What was wrong with a call while it looked alive: what, with whom, since when and until when. Judges nothing."""
+"""Flags: what was wrong with a call that looked alive, with which party, since when and until when. Judges nothing."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from app.clock import Moment, shifted
 from schemas.quality import FlagType
 from schemas.types import PartyRole
 
-KEPT = 100  # flags of one call; one that comes and goes without end need not be remembered whole
+KEPT = 100  # flags of one call: of one that comes and goes without end, the latest are enough
 
 
 @dataclass(slots=True)
 class Flag:
-    """``party`` is whose fault it is: who is not heard, or does not listen; ``until`` is None while it stands."""
+    """``party`` is the one that is not heard, or does not listen; ``until`` is None while it lasts."""
 
     type: FlagType
     party: PartyRole
@@ -27,7 +27,7 @@ Faults = dict[tuple[FlagType, PartyRole], float]
 
 @dataclass(slots=True)
 class Flags:
-    """All of one call, oldest first."""
+    """All flags of one call, oldest first."""
 
     all: list[Flag] = field(default_factory=list)
 
@@ -36,7 +36,7 @@ class Flags:
         return [flag for flag in self.all if flag.until is None]
 
     def update(self, faults: Faults, present: Moment) -> list[Flag]:
-        """Raise what is new, take down what has passed; returns what is new."""
+        """Add new flags, and end those that have passed. Returns the new ones."""
         if not faults and not self.all:
             return []
         standing = {(flag.type, flag.party): flag for flag in self.standing}

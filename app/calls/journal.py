@@ -1,6 +1,6 @@
-"""The ledger, and telling what it has stored: nobody hears of anything before it is a row.
+"""Stores changes in the ledger, then publishes their events: nobody hears of anything that is not stored yet.
 
-Events that belong to no other change (a producer came, an otomo went) are stored many at a time.
+Events that belong to no other change (a producer was added, an otomo went offline) are stored many at a time.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Publish = Callable[[Sequence[Event]], None]
 ChargeListener = Callable[[Charged], None]
 
 RETRY_EVERY_S = 0.5
-BACKLOG = 100_000  # events that wait for the ledger; beyond it the oldest are dropped, loudly
+BACKLOG = 100_000  # events that wait for the ledger; beyond it the oldest are dropped, and that is logged
 PAGE = 1000  # events that are stored in one transaction, or read at a time
 PROOFS_AT_ONCE = 200  # calls in one transaction: other writers wait some milliseconds for it
 MAX_OUT_OF_ORDER = 10_000  # events held back for those before them; beyond it they are read again from the ledger
@@ -45,17 +45,17 @@ class Journal:
     """Stores, then publishes, in the order of the commits."""
 
     def __init__(self, ledger: Ledger, publish: Publish, published: int) -> None:
-        """``published`` is the number of the last event that needs no telling any more."""
+        """``published`` is the number of the last event that is published already."""
         self.ledger = ledger
         self._publish = publish
         self._published = published
-        self._out_of_order: dict[int, Event] = {}  # stored, and waiting for those before them; by their numbers
-        self._reading = asyncio.Lock()  # one reads on for all
+        self._out_of_order: dict[int, Event] = {}  # stored events that wait for those before them, by number
+        self._reading = asyncio.Lock()  # one task reads on for all
         self._backlog: deque[NewEvent] = deque()
         self._dropped = 0
         self._deferred: dict[str, DeferredStep] = {}  # by call
         self._wake = asyncio.Event()
-        self._in_doubt = False  # whether an answer got lost, and with it perhaps something to tell
+        self._in_doubt = False  # whether a commit's answer was lost, and with it perhaps events
         self._charge_listeners: list[ChargeListener] = []
 
     def on_charge(self, listener: ChargeListener) -> None:
@@ -107,7 +107,7 @@ class Journal:
         return adjusted
 
     def append(self, event: NewEvent) -> None:
-        """Have an event stored and published soon, after those that were appended before it."""
+        """Store and publish an event soon, after those that were appended before it."""
         if len(self._backlog) >= BACKLOG:
             self._drop(self._backlog.popleft())
         self._backlog.append(event)
@@ -119,12 +119,12 @@ class Journal:
         self._dropped += 1
 
     def defer(self, step: DeferredStep) -> None:
-        """Have a step that nobody waits for stored soon, or with the call's next one."""
+        """Store a step soon, or with the call's next one, without waiting for it."""
         self._deferred[step.call_id] = step
         self._wake.set()
 
     async def run(self) -> None:
-        """Store what was appended and deferred; until cancelled."""
+        """Store what was appended and deferred, until cancelled."""
         while True:
             await self._wake.wait()
             self._wake.clear()
@@ -141,7 +141,8 @@ class Journal:
             self._dropped = 0
 
     async def _store(self, batch: list[NewEvent], deferred: list[DeferredStep]) -> None:
-        """Store and publish, until it succeeds. What a try that was cut off may have stored is looked for first."""
+        """Store and publish, trying until it succeeds. Before each new try, look whether the last one was stored after
+        all."""
         before, at_ms, perhaps_stored = self._published, now().utc_ms, False
         change = DeferredSteps(tuple(deferred), tuple(batch), at_ms)
         while True:
@@ -168,19 +169,19 @@ class Journal:
             raise
 
     async def _catch_up(self) -> None:
-        """Tell what was stored by a commit whose answer got lost: whoever asked for it may never ask again."""
+        """Publish what was stored by a commit whose answer was lost: its caller may never try again."""
         while self._in_doubt:
             try:
                 await self.ledger.ping()  # waits its turn behind a commit that is still under way
                 self._in_doubt = False
                 await self._read_on(behind_writers=True)
             except LedgerUnavailable as error:
-                logger.warning("what to tell is not known yet: %s", error)
+                logger.warning("events of a lost commit can't be read yet: %s", error)
                 self._in_doubt = True
                 await asyncio.sleep(RETRY_EVERY_S)
 
     async def _is_stored(self, first: NewEvent, at_ms: int, after: int) -> bool:
-        """Whether the batch that begins with ``first`` stands behind the number ``after``."""
+        """Whether the batch that begins with ``first`` is stored behind the number ``after``."""
         await self.ledger.ping()  # waits its turn behind a commit that is still under way
         wanted = (*first, at_ms)
         while page := await self.ledger.tail(after, limit=PAGE):
@@ -190,33 +191,34 @@ class Journal:
         return False
 
     async def _publish_in_order(self, events: Sequence[Event]) -> None:
-        """Publish events in the order of their numbers. A gap is somebody's commit whose answer is not here yet, or
-        got lost, or another node's: what stands in the ledger fills it, so that everything is told, and once."""
+        """Publish events in the order of their numbers. A gap is a commit whose answer is still to come, or was lost,
+        or another node's: it is filled from the ledger, so that every event is published, and once."""
         if not events:
             return
         following = list(range(self._published + 1, self._published + 1 + len(events)))
-        if not self._out_of_order and [event.seq for event in events] == following:  # as nearly always
+        if not self._out_of_order and [event.seq for event in events] == following:  # the usual case
             self._published = following[-1]
             self._publish(events)
             return
         self._keep(events)
         self._publish_following()
         if self._out_of_order:
-            await asyncio.sleep(0)  # what was committed together is answered in the same turn
+            await asyncio.sleep(0)  # answers of one commit come in the same turn of the event loop
             self._publish_following()
         try:
             await self._read_on(max(event.seq for event in events))
-        except LedgerUnavailable as error:  # what was asked for is stored all the same: telling it catches up
-            logger.warning("%d events are told later: %s", len(self._out_of_order), error)
+        except LedgerUnavailable as error:  # the change is stored all the same: its events are published later
+            logger.warning("%d events are published later: %s", len(self._out_of_order), error)
             self._in_doubt = True
             self._wake.set()
 
     async def _read_on(self, until: float = math.inf, *, behind_writers: bool = False) -> None:
-        """Tell what the ledger has behind what was told, page by page: up to the number ``until``, or all of it.
+        """Publish the ledger's events that are not published yet, page by page, up to the number ``until`` or all of
+        them.
 
-        Numbers come in the order of the commits. So of everything below the last one that was read, or whose commit
-        had been answered before, what the ledger does not have is pruned: it is skipped, and never waited for.
-        With ``behind_writers``, whose commit is read gets to know it before it is told. Raises LedgerUnavailable.
+        Numbers rise with commits. So a number that the ledger lacks, below the last one that was read or whose commit
+        was answered, is pruned: it is skipped, and never waited for. With ``behind_writers``, callers whose commits are
+        read get their answer before the events are published. Raises LedgerUnavailable.
         """
         async with self._reading:
             more = True
@@ -231,13 +233,14 @@ class Journal:
                 self._publish_up_to(read if more else max(answered, read))
 
     def _keep(self, events: Iterable[Event]) -> None:
-        """Until those before them are there."""
+        """Keep events until those before them are there."""
         if len(self._out_of_order) > MAX_OUT_OF_ORDER:
             self._out_of_order.clear()
         self._out_of_order.update((event.seq, event) for event in events if event.seq > self._published)
 
     def _publish_up_to(self, last: int) -> None:
-        """Whatever is here up to the number ``last``. What is missing below it was published before, or is pruned."""
+        """Publish what is kept up to the number ``last``. What is missing below it was published before, or is
+        pruned."""
         ready = [self._out_of_order.pop(seq) for seq in sorted(seq for seq in self._out_of_order if seq <= last)]
         if ready:
             self._published = ready[-1].seq
@@ -245,7 +248,7 @@ class Journal:
         self._publish_following()
 
     def _publish_following(self) -> None:
-        """What follows without a gap on what was published."""
+        """Publish the kept events that follow without a gap on the published ones."""
         ready: list[Event] = []
         while (event := self._out_of_order.pop(self._published + 1 + len(ready), None)) is not None:
             ready.append(event)
@@ -254,7 +257,7 @@ class Journal:
             self._publish(ready)
 
     async def prove_alive(self, alive: Alive) -> None:
-        """Best effort: what is not stored now is stored by the next one."""
+        """Store proofs of life, if possible: those that can't be stored now are stored the next time."""
         lines = list(alive.items())
         try:
             for start in range(0, len(lines), PROOFS_AT_ONCE):

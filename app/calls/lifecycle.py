@@ -1,7 +1,7 @@
-"""How a call moves: the table decides, the ledger stores, the parties are told, in this order.
+"""How a call changes its state: the table decides, the ledger stores, the parties are told, in this order.
 
-A call ends once, whatever races: its state says ``ending`` at once; then metering stops, the end is stored and told,
-and the room closes. What a database in trouble can't store now is stored when it can; the sound ends after a grace.
+A call ends once, whatever races: it is ``ending`` at once; then metering stops, the end is stored and told, and the
+room closes. What the database can't store now is stored as soon as it can; the sound ends after a grace.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class CallTimers:
-    """Seconds: how long a call may ring; how long it may take from ``matched`` to its first RTP; after which silence a
-    party is not there; how long an interrupted call waits for both; how long one goes on while the ledger can't store
-    anything."""
+    """In seconds: how long a call may ring; how long it may take from ``matched`` to its first RTP; the silence after
+    which a party is away; how long an interrupted call waits for both parties; how long a call goes on while the ledger
+    can store nothing."""
 
     ring_s: float = 30.0
     setup_s: float = 30.0
@@ -52,17 +52,18 @@ class CallTimers:
 
 
 class Interruptions(Protocol):
-    """What of ``continuity.py`` the life of a call needs."""
+    """The part of ``continuity.py`` that the life cycle needs."""
 
     def proven(self, call: LiveCall) -> bool:
-        """A party was proven to be there."""
+        """Told that a party was proven to be there."""
 
     def room_lost(self, call: LiveCall) -> None:
-        """Its worker died."""
+        """Told that a call's worker has died."""
 
 
 class Lifecycle:
-    """The transitions of this node's calls. ``meter`` and ``continuity``, which need it, are set by who wires."""
+    """The transitions of this node's calls. ``meter`` and ``continuity``, which need this object, are set by
+    ``create_app``."""
 
     meter: Meter
     continuity: Interruptions
@@ -75,12 +76,12 @@ class Lifecycle:
         self._move_listeners: list[MoveListener] = []
 
     def on_move(self, listener: MoveListener) -> None:
-        """Call ``listener(call)`` when a call is in another state now, from ``matched`` on; it must be quick and raise
+        """Call ``listener(call)`` after each change of state, from ``matched`` on; it must be quick and raise
         nothing."""
         self._move_listeners.append(listener)
 
     def moved(self, call: LiveCall, state: CallState) -> None:
-        """It is stored in that state."""
+        """Set a state that is stored, and tell the listeners."""
         call.state = state
         for listener in self._move_listeners:
             listener(call)
@@ -88,11 +89,11 @@ class Lifecycle:
     # forward
 
     def ring(self, call: LiveCall) -> None:
-        """Start the timer that ends a ringing call which nobody answers. It is stored as ringing already."""
+        """Start the timer that ends a ringing call without an answer. The call is stored as ringing already."""
         self._arm(call, self._timers.ring_s, "nobody answered")
 
     async def match(self, call: LiveCall, room: Room, cause: str, events: tuple[NewEvent, ...]) -> None:
-        """Store that both agreed, with the room that is open for them. The lock is the caller's to hold."""
+        """Store that both have agreed, and give the call its room, which is open. The caller holds the call's lock."""
         state = call.next_state(CallEvent.ACCEPT)
         moving = Moving(
             call_id=call.id,
@@ -111,7 +112,7 @@ class Lifecycle:
         self.matched(call, room)
 
     def matched(self, call: LiveCall, room: Room) -> None:
-        """It is stored as matched: from here on the room is the call's."""
+        """The call is stored as matched: from here on the room belongs to it."""
         if call.live:
             call.matched_at = now()
             self.moved(call, CallState.MATCHED)
@@ -119,29 +120,29 @@ class Lifecycle:
         self.enter_room(call, room)
 
     def enter_room(self, call: LiveCall, room: Room) -> None:
-        """It is stored that the call has this room. Of one that ends meanwhile, the end, which waits for the lock,
-        closes it."""
+        """The call is stored with this room. Where the call is ending, its end, which waits for the lock, closes the
+        room."""
         call.room, call.worker = room, room.worker_index
         room.watcher = CallWatcher(self, call)
-        if room.router.close_reason is not None:  # its worker died while that was being stored
+        if room.router.close_reason is not None:  # its worker died meanwhile
             self.room_closed(call, room.router.close_reason)
 
     def producer_changed(
         self, call: LiveCall, change: ProducerChange, party: PartyRole, producer: Producer, reason: PauseReason | None
     ) -> None:
-        """Tell the other party; where the node itself did it, tell both."""
+        """Tell the other party; where the node did it, both."""
         told = (OTHER[party],) if reason is None else (party, OTHER[party])
         for event in call_events.producer_event(change, call, party, producer, told, reason):
             self._journal.append(event)
 
     def set_up(self, call: LiveCall) -> None:
-        """There is a transport; the first of a call makes it ``connecting``."""
+        """A transport was opened; a call's first one makes it ``connecting``."""
         if call.state is CallState.MATCHED:
             self.moved(call, call.next_state(CallEvent.SET_UP))
             self._journal.defer(DeferredStep(call.id, call.epoch, call.state, "the first transport", now().utc_ms))
 
     def first_packet(self, call: LiveCall, party: PartyRole, producer: Producer, at: Moment) -> None:
-        """The worker received a producer's first packet; the first of a call is the moment of connection."""
+        """The worker received a producer's first packet; a call's first one is the moment of its connection."""
         liveness = call.liveness[party]
         liveness.prove(at.monotonic)
         liveness.last_rtp = at.monotonic
@@ -182,17 +183,17 @@ class Lifecycle:
                 return
 
     def talks(self, call: LiveCall) -> None:
-        """It is stored that the call talks, for the first time or again."""
+        """The call is stored as talking, for the first time or again."""
         self.moved(call, CallState.TALKING)
         self.meter.follow(call)
 
     def room_closed(self, call: LiveCall, reason: CloseReason) -> None:
-        """A room whose call nobody has ended closes because its worker died."""
+        """A room has closed; where its call is not ending, because its worker died."""
         if call.live and reason is CloseReason.WORKER_DIED:
             self.continuity.room_lost(call)
 
     def lose(self, call: LiveCall) -> None:
-        """The call is another node's by now: nothing more of it is stored here, or told."""
+        """The call is another node's by now: nothing about it is stored or told here any more."""
         call.stop_timer()
         call.state = CallState.ENDED
         self.meter.forget(call)
@@ -200,7 +201,7 @@ class Lifecycle:
         logger.warning("call %s has been taken by another node", call.id)
 
     def leave(self, call: LiveCall) -> Released:
-        """Nothing of it stays open here."""
+        """Close the room, and forget the call."""
         call.stop_timer()
         room, call.room = call.room, None
         self._registry.remove(call)
@@ -219,7 +220,8 @@ class Lifecycle:
         at: Moment | None = None,
         events: Iterable[NewEvent] = (),
     ) -> asyncio.Task[Released] | None:
-        """Begin to end a call; from here on it is ``ending`` for everybody. None where it already was."""
+        """Begin to end a call: from here on it is ``ending``. Returns the task that ends it; None where it was ending
+        already."""
         if not call.live:
             return None
         at = at or now()
@@ -232,7 +234,7 @@ class Lifecycle:
         return self._tasks.start(work, f"call {call.id} ends")
 
     def end_for(self, call: LiveCall, reason: EndReason, cause: str) -> None:
-        """End it for a reason of the node's own."""
+        """Begin to end a call for a reason of the node's own."""
         self.end_soon(call, CallEvent.FAIL, reason, cause)
 
     async def end(
@@ -245,10 +247,10 @@ class Lifecycle:
         by: EndedBy = EndedBy.NODE,
         events: Iterable[NewEvent] = (),
     ) -> Released:
-        """End it, and return when that is stored and told. Raises InvalidCallState where the event does not belong.
+        """End a call. Returns when its end is stored and told.
 
-        Raises LedgerUnavailable where it can't be stored for now: the call is ``ending`` all the same, and will be
-        stored.
+        Raises InvalidCallState where the event is not possible in its state, LedgerUnavailable where the end can't be
+        stored for now: the call is ``ending`` all the same, and its end will be stored.
         """
         call.next_state(event)
         task = self.end_soon(call, event, reason, cause, by=by, events=events)
@@ -275,7 +277,7 @@ class Lifecycle:
     ) -> bool:
         """Store the end, trying until it succeeds. Billable units that wait for the ledger go first.
 
-        False where there is nothing to end: its opening was cut off, and not stored after all, or it is another node's.
+        Returns False where there is nothing to end: the call's opening was never stored, or it is another node's.
         """
         record = record_of(call, self.meter.unit_s)  # before the room closes
         billable = [replace(unit, epoch=call.epoch) for unit in await self.meter.stop(call)]
@@ -297,7 +299,7 @@ class Lifecycle:
                     billable = []
                 await self._journal.end_call(ending)
             except (UnknownCall, Fenced) as error:
-                logger.warning("call %s has no end here: %s", call.id, error)
+                logger.warning("call %s can't be ended here: %s", call.id, error)
                 return False
             except LedgerUnavailable as error:
                 logger.warning("call %s: the end waits for the ledger: %s", call.id, error)
@@ -308,8 +310,8 @@ class Lifecycle:
                 return True
 
     async def close(self, within_s: float) -> None:
-        """The node stops: end every call, and wait for what is under way. What can't be stored now is recovered at the
-        next start."""
+        """The node stops: end every call, and wait for all that is under way. Ends that can't be stored now are left to
+        the next start."""
         for call in self._registry:
             self.end_soon(call, CallEvent.FAIL, EndReason.SYSTEM_ERROR, "the node stops")
         try:
@@ -329,7 +331,7 @@ class Lifecycle:
 
 
 class CallWatcher:
-    """What happens in a room, told to the life of its call."""
+    """Passes what happens in a room on to its call's life cycle."""
 
     __slots__ = ("_call", "_lifecycle")
 

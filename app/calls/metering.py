@@ -1,8 +1,8 @@
 """When a unit is due, and whether it is charged. The ledger does the charging; nothing is counted here.
 
-Unit *n* is due when both parties have talked for ``n × unit``, and is charged once both were proven to be there at that
-moment or later: until then it waits for the next sweep, and where the clock is set back it is due again another time.
-A unit that can't be stored waits, in order, until it can; its call goes on for a grace, and then ends.
+Unit *n* is due when both parties have talked for ``n × unit``. It is charged once both are proven to have been there at
+that moment or later; until then it waits for the next sweep, and where the clock is set back it becomes due again
+later. A unit that can't be stored waits, in order, until it can; its call goes on for a grace, and then ends.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from app.ledger.values import Charged, ChargeResult, PointsGone, UnitDue, UnitFe
 from schemas.signaling import TickStatus
 
 RETRY_EVERY_S = 0.5
-LOOK_AGAIN_S = 0.25  # whether both parties were there when a unit was due: sweeps come once a second
+LOOK_AGAIN_S = 0.25  # how often a due unit is decided anew: sweeps come once a second
 LEDGER_GRACE_S = 30.0  # how long a call goes on while its units can't be stored
 
 logger = logging.getLogger(__name__)
 
 End = Callable[[LiveCall, EndReason, str], object]
-"""Begin to end a call; does not wait."""
+"""Begins to end a call; does not wait."""
 Lose = Callable[[LiveCall], object]
-"""Forget a call that is another node's."""
+"""Forgets a call that is another node's by now."""
 
 
 @dataclass(order=True, slots=True)
 class Due:
-    """When to look at a call's next unit."""
+    """When a call's next unit is due."""
 
     at: float
     number: int = field(compare=False)
@@ -43,7 +43,7 @@ class Due:
 
 @dataclass(slots=True)
 class Waiting:
-    """Units of one call that are billable, and not stored yet, oldest first; ``since`` is when storing first failed."""
+    """A call's billable units that are not stored yet, oldest first; ``since`` is when storing first failed."""
 
     call: LiveCall
     units: list[UnitDue] = field(default_factory=list)
@@ -71,25 +71,26 @@ class Meter:
         return sum(len(one.units) for one in self._waiting.values())
 
     def follow(self, call: LiveCall, charged: int = 0) -> None:
-        """The call's clock runs: look at its units. ``charged`` is how many an earlier process has charged."""
+        """A call's clock has begun to run: charge its units. ``charged`` is how many an earlier process has charged."""
         self._schedule(call, self._next.setdefault(call.id, charged + 1))
         self._wake.set()
 
     def decide_due(self, until: Moment) -> None:
-        """Decide what was due until then, before a call stops to talk: the meter may be waiting for the ledger."""
+        """Decide the units that were due by ``at``, before a call stops talking: the meter may be waiting for the
+        ledger."""
         self._collect(until)
         if self._waiting:
             self._wake.set()
 
     async def stop(self, call: LiveCall) -> list[UnitDue]:
-        """Charge no more for a call that is ending. Returns its billable units that are not stored yet."""
+        """Charge nothing more for a call that is ending. Returns its billable units that are not stored yet."""
         async with self._storing:
             waiting = self._waiting.pop(call.id, None)
             self._next.pop(call.id, None)
         return waiting.units if waiting else []
 
     def forget(self, call: LiveCall) -> None:
-        """Charge no more for a call that is another node's."""
+        """Charge nothing more for a call that is another node's."""
         self._waiting.pop(call.id, None)
         self._next.pop(call.id, None)
 
@@ -118,13 +119,13 @@ class Meter:
             heapq.heappush(self._due, Due(max(at, not_before), number, call))
 
     def _collect(self, present: Moment) -> None:
-        """Decide every unit that is due: billable, not yet, or, of a clock that stands, not now."""
+        """Decide every due unit: it is billable, or not yet, or its call's clock has stopped."""
         while self._due and self._due[0].at <= present.monotonic:
             due = heapq.heappop(self._due)
             call, at = due.call, due.call.clock.reaches(due.number * self.unit_s)
             if not call.live or at is None or self._next.get(call.id) != due.number:
-                continue  # it is followed again when its clock runs
-            if at > present.monotonic:  # it has stood in between
+                continue  # followed again when its clock runs again
+            if at > present.monotonic:  # the clock had stopped in between
                 self._schedule(call, due.number)
             elif call.proven_until(present).monotonic >= at:
                 self._take(call, due.number, shifted(present, at))
@@ -138,7 +139,7 @@ class Meter:
         self._schedule(call, number + 1)
 
     async def _store(self) -> None:
-        """One unit of each call that has some, in one go."""
+        """Store one unit of each call that has any, in one go."""
         batch = [waiting for waiting in self._waiting.values() if waiting.call.live]
         if not batch:
             return
@@ -153,7 +154,7 @@ class Meter:
         for waiting, unit, result in zip(batch, units, results, strict=True):
             waiting.since = None
             if isinstance(result, UnitFenced) and is_moving(waiting.call, unit.epoch):
-                continue  # it is asked again, for the room that the call is in by then
+                continue  # tried again, for the room that the call is in by then
             self._stored(waiting, result)
             again = again or bool(waiting.units)
         if again:
@@ -186,5 +187,5 @@ class Meter:
 
 
 def is_moving(call: LiveCall, epoch: int) -> bool:
-    """Whether a call gets another room, or got one since it was in that one."""
+    """Whether the call is getting another room, or has one since."""
     return call.epoch != epoch or call.lock.locked()

@@ -1,4 +1,4 @@
-"""Callers who go while their call rings: nobody is to accept into silence. Holds no sockets."""
+"""Callers who go while their call rings: no otomo should accept a call that nobody is on. Holds no sockets."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ RINGING = frozenset({CallState.REQUESTING, CallState.RINGING})
 
 
 class MissingCallers:
-    """Cancels the ringing calls of a user whose last socket has gone and does not come back within a grace.
+    """Cancels the ringing calls of a user whose last socket has closed, and who has none again within a grace.
 
-    A user without a socket, who does all by REST, never had one that could go. The owner closes it.
+    Users who do all by REST never have a socket to lose. The owner closes this object.
     """
 
     def __init__(self, registry: Registry, lifecycle: Lifecycle, grace_s: float) -> None:
@@ -47,6 +47,6 @@ class MissingCallers:
             self._lifecycle.end_soon(call, CallEvent.CANCEL, EndReason.CANCELLED, "the caller is gone", events=told)
 
     def _ringing(self, person: Person) -> list[LiveCall]:
-        """Those that the person has made."""
+        """The ringing calls that a user has made."""
         calls = self._registry.calls_of(person) if person.role == "user" else ()
         return [call for call in calls if call.state in RINGING]

@@ -1,10 +1,10 @@
 """Who is there and who is free: an otomo is online while a socket of theirs lives, and busy in a call.
 
-Whoever asks gets what is so now. Users are told when it changes, but not of every change: a network that comes and goes
-changes nothing, and one otomo must not cost the node a message to everybody for each of its sockets. So ``offline`` is
-told when it has lasted, and a status at most so often; what is told is what is so then.
+A query gets the present status. Users are told of changes, but not of every one: an unsteady network should change
+nothing, and an otomo's sockets must not each cost a message to everybody. So ``offline`` is told only after a while,
+and an otomo's status at most once in a while; what is told is the status of that moment.
 
-The sockets themselves are somebody else's.
+Knows no sockets.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from schemas.signaling import OtomoStatusWord
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """When users are told. What runs uses the defaults; tests shorten them."""
+    """When users are told. Nodes use the defaults; tests shorten them."""
 
     offline_after_s: float = 5.0  # without a socket
-    at_most_every_s: float = 1.0  # of one otomo
+    at_most_every_s: float = 1.0  # for one otomo
 
 
 @dataclass(slots=True)
 class Line:
-    """What users know of one otomo, and when they are to hear more."""
+    """What users were told of one otomo, and when that is checked again."""
 
     told: OtomoStatusWord = "offline"
     told_at: float = -math.inf
@@ -40,19 +40,19 @@ class Line:
     next_check: asyncio.TimerHandle | None = None
 
     def due(self, status: OtomoStatusWord, pace: Pace) -> float:
-        """When this may be told."""
+        """When this status may be told, by the event loop's clock."""
         due = self.told_at + pace.at_most_every_s
         return max(due, self.left_at + pace.offline_after_s) if status == "offline" else due
 
 
 class Sockets(Protocol):
-    """What is asked about people's sockets."""
+    """The questions about people's sockets."""
 
     def online(self, person: Person) -> bool: ...
 
 
 class Presence:
-    """The status of every otomo that has a socket on this node. The owner closes it, when no socket is left."""
+    """The status of every otomo with a socket on this node. The owner closes this object when no socket is left."""
 
     def __init__(self, sockets: Sockets, registry: Registry, journal: Journal, pace: Pace | None = None) -> None:
         self.online = sockets.online
@@ -60,18 +60,18 @@ class Presence:
         self._journal = journal
         self._pace = pace or Pace()
         self._loop = asyncio.get_running_loop()
-        self._lines: dict[str, Line] = {}  # of otomos who are there, or were a moment ago
+        self._lines: dict[str, Line] = {}  # of otomos who are online, or were a moment ago
         registry.on_busy(self._busy_changed)
 
     def status(self, otomo_id: str) -> OtomoStatusWord:
-        """As it is now, whatever users were told."""
+        """The present status, whatever users were told."""
         otomo = Person("otomo", otomo_id)
         if not self.online(otomo):
             return "offline"
         return "busy" if self._registry.busy(otomo) else "online"
 
     def close(self) -> None:
-        """Tell nothing more."""
+        """Tell users nothing more."""
         for line in self._lines.values():
             if line.next_check is not None:
                 line.next_check.cancel()
@@ -93,10 +93,11 @@ class Presence:
             self._check(person.id)
 
     def _check(self, otomo_id: str) -> None:
-        """Tell what is so, where it is not told yet and its time has come; else look again when it has."""
+        """Tell the present status, where it is new and may be told; where it may not be told yet, check again when it
+        may."""
         status, line = self.status(otomo_id), self._lines.get(otomo_id)
         if line is None:
-            if status == "offline":  # as users believe anyway
+            if status == "offline":  # which is what users assume
                 return
             line = self._lines[otomo_id] = Line()
         if line.next_check is not None:

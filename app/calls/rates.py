@@ -1,4 +1,4 @@
-"""What an otomo's minute costs: the ledger's word, remembered for a moment so that not every call asks again."""
+"""Otomos' prices, read from the ledger and remembered for a moment, so that not every call reads them."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from collections.abc import Callable
 
 from app.ledger import Ledger
 
-REMEMBERED_S = 5.0  # how long another node's change may go unseen
+REMEMBERED_S = 5.0  # how late another node's change may be noticed
 REMEMBERED = 10_000  # otomos
 
 
 class Rates:
-    """Points per minute. ``default`` is for whoever has no price of their own."""
+    """Prices in points a minute. ``default`` is for otomos without a price of their own."""
 
     def __init__(self, ledger: Ledger, default: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._ledger = ledger
@@ -30,7 +30,7 @@ class Rates:
         return self._default if rate is None else rate
 
     async def set(self, otomo_id: str, price_per_minute: int, *, at_ms: int) -> None:
-        """From now on; calls that exist keep theirs."""
+        """Set an otomo's price from now on; calls that exist keep theirs."""
         await self._ledger.set_rate(otomo_id, price_per_minute, at_ms=at_ms)
         self._remember(otomo_id, price_per_minute)
 

@@ -48,7 +48,7 @@ def lowest_mos(quality: Iterable[QualityLine]) -> float | None:
 
 
 def quality_line(call: LiveCall, direction: Direction, quality: Quality | None) -> QualityLine:
-    """What was not heard has no numbers."""
+    """A direction's line; without numbers where nothing was heard."""
     line = QualityLine(
         speaker=call.parties.person(direction.speaker).id,
         listener=call.parties.person(direction.listener).id,

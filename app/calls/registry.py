@@ -1,6 +1,5 @@
-"""The live calls of this node: who owns which call, which room holds which object, who is in a call.
-
-A node of several will ask elsewhere; until then these questions are answered here, and nowhere else.
+"""The live calls of this node: which there are, whose room an object is in, and who is in a call. These questions are
+answered here and nowhere else.
 """
 
 from __future__ import annotations
@@ -39,11 +38,11 @@ class Registry:
         return [call for call in self._calls.values() if call.state is CallState.TALKING]
 
     def connected(self) -> list[LiveCall]:
-        """Those whose parties talk, or are waited for."""
+        """The calls that are talking or interrupted."""
         return [call for call in self._calls.values() if call.state in CONNECTED_STATES]
 
     def connecting(self) -> list[LiveCall]:
-        """Those whose parties set up their media, and may send already."""
+        """The calls whose parties set up their media, and may send already."""
         return [call for call in self._calls.values() if call.state is CallState.CONNECTING]
 
     def add(self, call: LiveCall) -> None:
@@ -74,7 +73,7 @@ class Registry:
         return call
 
     def room(self, call_id: str) -> Room:
-        """Raises RoomNotFound where the call has none, WorkerUnavailable where it has lost it and gets another one."""
+        """The room of a call. Raises RoomNotFound where it has none, WorkerUnavailable while it gets another one."""
         call = self._calls.get(call_id)
         if call is None or not call.live or call.matched_at is None:
             raise RoomNotFound(call_id)
@@ -83,7 +82,7 @@ class Registry:
         return call.room
 
     def room_with(self, object_id: str) -> Room | None:
-        """The room in which that transport, producer or consumer is."""
+        """The room of that transport, producer or consumer; None where there is none."""
         return self.rooms_by_object.get(object_id)
 
     def busy(self, person: Person) -> bool:

@@ -1,4 +1,4 @@
-"""What may be done to a call, and by whom. REST and WebSocket commands both come through here."""
+"""What may be done to a call, and by whom: the commands, for REST and WebSocket alike."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ from app.media.rooms import Rooms
 from app.person import Parties, Person
 from schemas.call import CallState, EndedBy
 
-USERS_CALL_ID = "u_"  # how the ids begin that users choose; all others are the back end's
+USERS_CALL_ID = "u_"  # the prefix of ids that users choose; all others are the back end's
 
 
 class CallService:
-    """The commands. Each returns the call as it is then; refusals are the errors of ``app.errors``."""
+    """The commands. Each returns the call as it is then; refusals are errors of ``app.errors``."""
 
-    def __init__(  # what a command needs of the others
+    def __init__(  # all that commands need
         self,
         registry: Registry,
         lifecycle: Lifecycle,
@@ -65,9 +65,9 @@ class CallService:
         self._admit = admit
 
     async def request_call(self, claims: Claims, otomo_id: str, call_id: str | None = None) -> LiveCall:
-        """Ring an otomo who is online and free, for a user who is free and can pay one minute.
+        """Ring an otomo who is online and free, for a user who is free and can pay one unit.
 
-        The same once more, with the same ``call_id``, answers the call that it made, while that lives.
+        The same request again, with the same ``call_id``, returns the call that it made, while that lives.
         """
         if call_id is not None and not call_id.startswith(USERS_CALL_ID):
             raise BadRequest.at("callId", f"must begin with {USERS_CALL_ID}")
@@ -100,7 +100,7 @@ class CallService:
     async def open_matched(
         self, user_id: str, otomo_id: str, call_id: str | None = None, price_per_minute: int | None = None
     ) -> LiveCall:
-        """A call that another system has matched: its room is open when this returns."""
+        """Open a call that another system has matched: its room is open when this returns."""
         if call_id is not None and call_id.startswith(USERS_CALL_ID):
             raise BadRequest.at("callId", f"must not begin with {USERS_CALL_ID}: those are the users'")
         price = await self._rates.of(otomo_id) if price_per_minute is None else price_per_minute
@@ -175,9 +175,9 @@ class CallService:
         return call
 
     async def clean_up(self, claims: Claims, call_id: str) -> Released:
-        """A party leaves: the call ends, and what its room held is counted. Nothing is left of a call that has ended.
+        """A party leaves: the call ends, and what its room had is counted; zeros for a call that has ended before.
 
-        Raises RoomNotFound where there is no room, and was none that the caller had to do with.
+        Raises RoomNotFound where there never was a call of that id with that person.
         """
         call = self._registry.find(call_id)
         if call is not None and call.live:
@@ -200,14 +200,14 @@ class CallService:
         return await self._lifecycle.end(call, CallEvent.HANG_UP, EndReason.MANUAL, cause, by=by)
 
     async def _past(self, claims: Claims, call_id: str, is_retry: IsRetry) -> LiveCall | Call:
-        """A call that has ended, or is ending, for whoever asks once more for what they did to it.
+        """A call that has ended, or is ending, for somebody who repeats a command that succeeded before.
 
-        Raises CallNotFound, Forbidden for strangers, InvalidCallState for all others: they come too late.
+        Raises CallNotFound; Forbidden for strangers; InvalidCallState for all others, who come too late.
         """
         call = self._registry.find(call_id) or await self._journal.ledger.call(call_id)
         if call is None:
             raise CallNotFound(call_id)
-        if is_retry is not ended_by_admin_before:  # as which nobody is a party
+        if is_retry is not ended_by_admin_before:  # admins are no parties
             claims.require_party(*call.parties)
         past = Past(call, *await self._end_of(call))
         if not is_retry(past, claims):
@@ -228,13 +228,13 @@ class CallService:
             return call if call.live and call_id in self._registry else None
 
     async def _why_not_there(self, otomo_id: str) -> OtomoOffline | OtomoNotFound:
-        """OtomoOffline; or OtomoNotFound where the id is known as a user's alone, which is the caller's mistake."""
+        """OtomoOffline; or OtomoNotFound where the id is known only as a user's, which is the caller's mistake."""
         if self._presence.online(Person("user", otomo_id)) and not await self._journal.ledger.knows_otomo(otomo_id):
             return OtomoNotFound(otomo_id)
         return OtomoOffline(otomo_id)
 
     def _new_call(self, user_id: str, otomo_id: str, call_id: str, price: int) -> LiveCall:
-        """A new call, registered before it is stored, so that nobody takes its id or its parties meanwhile."""
+        """A new call. It is registered before it is stored, so that nobody takes its id or its parties meanwhile."""
         if call_id in self._registry:
             raise InvalidCallState(f"call {call_id} exists")
         self._admit()
@@ -266,7 +266,7 @@ class CallService:
         try:
             await self._journal.open_call(Opening(new, tuple(events), worker))
         except LedgerUnavailable as error:
-            if error.outcome_unknown:  # it may be stored, and would keep its parties busy
+            if error.outcome_unknown:  # it may be stored, and would keep its parties busy for ever
                 self._lifecycle.end_for(call, EndReason.SYSTEM_ERROR, "its opening was cut off")
             else:
                 self._registry.remove(call)
@@ -288,7 +288,7 @@ def new_call_id() -> str:
 
 
 class Past(NamedTuple):
-    """A call that is over, or about to be, and how it ended; by whom is not known where a restart ended it."""
+    """A call that is ending or has ended, and how; ``ended_by`` is None where a restart ended it."""
 
     call: LiveCall | Call
     end_reason: str | None
@@ -296,7 +296,7 @@ class Past(NamedTuple):
 
 
 IsRetry = Callable[[Past, Claims], bool]
-"""Whether a party, or an admin, did before what is asked again."""
+"""Whether a party, or an admin, repeats what succeeded before."""
 
 
 def accepted_before(past: Past, claims: Claims) -> bool:
@@ -304,7 +304,7 @@ def accepted_before(past: Past, claims: Claims) -> bool:
         return False
     if isinstance(past.call, LiveCall):
         return past.call.accepted
-    return past.call.exclusive and past.call.accepted_at_ms is not None  # else an admin matched it
+    return past.call.exclusive and past.call.accepted_at_ms is not None  # otherwise an admin matched it
 
 
 def rejected_before(past: Past, claims: Claims) -> bool:
@@ -324,6 +324,6 @@ def ended_by_admin_before(past: Past, claims: Claims) -> bool:
 
 
 async def no_answer_under_way(call: LiveCall) -> None:
-    """Wait until no accept is being stored: of an accept and an end of the ringing only one may succeed."""
+    """Wait while an accept is being stored: of an accept, a reject and a cancel only one may succeed."""
     async with call.lock:
         pass

@@ -1,14 +1,14 @@
-"""For how long both parties of a call were there: the clock that everything about its length and price goes by.
+"""How long both parties of a call were there: the clock by which a call's length and price are measured.
 
-It runs while both are proven to be there and stands while the call is interrupted. It counts seconds of the monotonic
-clock, and crosses processes as a number of milliseconds.
+It runs while both are proven to be there, and is stopped while the call is interrupted. It counts monotonic seconds;
+from process to process it goes as a number of milliseconds.
 """
 
 from __future__ import annotations
 
 
 class TalkClock:
-    """Stands at ``talked_s`` until it is started."""
+    """Stopped at ``talked_s`` until it is started."""
 
     __slots__ = ("_since", "_talked_s")
 
@@ -21,21 +21,21 @@ class TalkClock:
         return self._since is not None
 
     def start(self, at: float) -> None:
-        """Run from that moment on; where it runs already it goes on."""
+        """Run from that moment on. Where it runs already, nothing changes."""
         if self._since is None:
             self._since = at
 
     def stop(self, at: float) -> None:
-        """Stand still since that moment: what it counted after it was not talked."""
+        """Stop as of that moment: what it has counted since does not count."""
         self._talked_s, self._since = self.talked_at(at), None
 
     def talked_at(self, at: float) -> float:
-        """Seconds talked by a moment; never less than when it began to run."""
+        """Seconds talked by a moment; never fewer than when it last began to run."""
         return self._talked_s + (max(0.0, at - self._since) if self._since is not None else 0.0)
 
     def talked_ms_at(self, at: float) -> int:
         return round(1000 * self.talked_at(at))
 
     def reaches(self, talked_s: float) -> float | None:
-        """When so much will have been, or was, talked; None while it stands."""
+        """When so many seconds have been talked; None while it is stopped."""
         return None if self._since is None else self._since + talked_s - self._talked_s
