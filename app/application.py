@@ -214,7 +214,7 @@ async def live_calls(app: web.Application) -> AsyncIterator[None]:
     missing_callers = MissingCallers(registry, lifecycle, settings.interrupted_after_s)
     hub.on_presence(presence.socket_changed)
     hub.on_presence(missing_callers.socket_changed)
-    app[METRICS].watch_calls(lifecycle, journal, watch)
+    app[METRICS].watch_calls(lifecycle, continuity, journal, watch)
     app[METRICS].watch_sockets(hub, dispatcher)
     deaf = app[AUTHENTICATOR].on_new_keys(partial(recheck_sockets, app, background))
     background.keep(journal.run, "journal")

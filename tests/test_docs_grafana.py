@@ -6,7 +6,7 @@ import itertools
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import aiohttp
 import pytest
@@ -15,12 +15,14 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from app.calls.call import EndReason
 from app.keys import METRICS
+from schemas.call import InterruptionReason, MoveReason
 from schemas.quality import FlagType
 
 DOCS = Path(__file__).parents[1] / "docs"
 NAME = re.compile(r"\b(?:voiceplane|process)_[a-z_]+\b")
 SELECTOR = re.compile(r"\b(voiceplane_[a-z_]+)\{([^}]*)\}")
 OF_PROMETHEUS = {"instance", "job"}  # labels that it adds to each target
+REASONS = {*EndReason, *get_args(InterruptionReason), *get_args(MoveReason)}
 SUFFIXES = {"counter": ("_total",), "histogram": ("_bucket", "_count", "_sum"), "gauge": ("",)}
 
 
@@ -78,7 +80,7 @@ async def test_every_label_that_is_asked_for_is_there(server):
 def test_reasons_and_flags_in_the_rules_are_ours():
     for expression in expressions():
         for reasons in re.findall(r'reason=~?"([^"]*)"', expression):
-            assert set(reasons.split("|")) <= set(EndReason)
+            assert set(reasons.split("|")) <= REASONS
         for flag_type in re.findall(r'flags_total\{type="([^"]*)"', expression):
             assert flag_type in set(FlagType)
 

@@ -165,11 +165,13 @@ class LiveCall:
         return self.state not in (CallState.ENDING, CallState.ENDED)
 
     def proven_until(self, present: Moment) -> Moment:
-        """The last moment at which both parties were proven to be there, at the earliest that of the connection.
-        Without a connection, it is ``present``."""
+        """The last moment at which both parties were proven to be there: at the earliest when the clock began to run,
+        and in an interruption its beginning. Without a connection, it is ``present``."""
         if self.connected_at is None:
             return present
-        since = self.connected_at.monotonic
+        if self.interruption is not None:
+            return self.interruption.since
+        since = self.connected_at.monotonic if self.clock.since is None else self.clock.since
         proofs = (since if one.last_proof is None else one.last_proof for one in self.liveness.values())
         return shifted(present, max(since, min(proofs)))
 

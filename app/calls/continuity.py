@@ -36,6 +36,7 @@ logger = logging.getLogger(__name__)
 
 Step = Callable[[LiveCall], Awaitable[None]]
 """Something that is done to a live call while its lock is held."""
+MoveListener = Callable[[MoveReason], None]
 
 
 class Continuity:
@@ -51,6 +52,11 @@ class Continuity:
         self._timers = timers
         self._tasks = Tasks()
         self._deciding: set[str] = set()  # ids of calls that are being interrupted or resumed
+        self._move_listeners: list[MoveListener] = []
+
+    def on_media_moved(self, listener: MoveListener) -> None:
+        """Call ``listener(reason)`` when a call has another room; it must be quick and raise nothing."""
+        self._move_listeners.append(listener)
 
     async def close(self) -> None:
         await self._tasks.close()
@@ -157,7 +163,10 @@ class Continuity:
         call = live_call(adopted, now(), self._timers.reconnect_window_s)
         self._registry.add(call)
         self._lifecycle.meter.follow(call, adopted.call.billed_units)
-        told = call_events.interrupted(call, call.interruption) if adopted.was_talking and call.interruption else ()
+        told: Iterable[NewEvent] = ()
+        if adopted.was_talking and call.interruption is not None:
+            told = call_events.interrupted(call, call.interruption)
+            self._lifecycle.moved(call, CallState.INTERRUPTED)
         self.move_media(call, "node_draining" if adopted.reason == "moved" else "node_lost", told)
         logger.warning("call %s is taken over, after %d units", call.id, adopted.call.billed_units)
 
@@ -197,6 +206,8 @@ class Continuity:
                 return
             call.epoch = room.epoch
             self._lifecycle.enter_room(call, room)
+            for listener in self._move_listeners:
+                listener(reason)
             logger.info("call %s is in room %d, on worker %d", call.id, room.epoch, room.worker_index)
 
     async def _lose_room(self, call: LiveCall, reason: InterruptionReason) -> Iterable[NewEvent]:

@@ -20,6 +20,11 @@ class TalkClock:
     def runs(self) -> bool:
         return self._since is not None
 
+    @property
+    def since(self) -> float | None:
+        """Since when it runs; None while it stands."""
+        return self._since
+
     def start(self, at: float) -> None:
         """Run from that moment on. Where it runs already, nothing changes."""
         if self._since is None:

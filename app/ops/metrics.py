@@ -7,10 +7,13 @@ moment of asking, such as how many calls there are, is in ``gauges.py``.
 
 from __future__ import annotations
 
+from typing import get_args
+
 from prometheus_client import CollectorRegistry, Counter, GCCollector, Histogram, ProcessCollector
 from prometheus_client import disable_created_metrics as without_times_of_creation
 
 from app.calls.call import EndReason, LiveCall
+from app.calls.continuity import Continuity
 from app.calls.flags import Flag
 from app.calls.journal import Journal
 from app.calls.lifecycle import Lifecycle
@@ -23,7 +26,7 @@ from app.ops.tally import Tally
 from app.signaling.dispatch import Dispatcher
 from app.signaling.hub import Hub
 from app.watch.watch import Watch
-from schemas.call import CallState
+from schemas.call import CallState, InterruptionReason, MoveReason
 from schemas.quality import FlagType
 from worker_bridge.channel import Note
 from worker_bridge.pool import Pool, Slot
@@ -69,13 +72,23 @@ class Metrics:
         self._ended = self._counter("calls_ended", "Calls that ended and are stored.", "reason")
         for reason in EndReason:  # so that a rate sees the step from 0 to 1
             self._ended.labels(reason)
+        self._interruptions = self._counter(
+            "call_interruptions", "Times that a connected call had to wait for a party, or for a room.", "reason"
+        )
+        for reason in get_args(InterruptionReason):
+            self._interruptions.labels(reason)
+        self._media_moves = self._counter("media_moves", "Times that a call got another room.", "reason")
+        for reason in get_args(MoveReason):
+            self._media_moves.labels(reason)
         self._set_up_seconds = self._histogram(
             "call_setup_seconds", "From a call's making, ringing included, to its first transport.", SET_UP
         )
         self._first_rtp_seconds = self._histogram(
             "call_first_rtp_seconds", "From both having agreed to the first RTP packet.", SET_UP
         )
-        self._talk_seconds = self._histogram("call_talk_seconds", "From the first RTP packet to the end.", TALK)
+        self._talk_seconds = self._histogram(
+            "call_talk_seconds", "For how long both parties of a call were there.", TALK
+        )
         self._units = self._counter("billed_units", "Units charged.")
         self._points = self._counter("billed_points", "Points debited for units.")
         self._writes = self._histogram(
@@ -114,8 +127,9 @@ class Metrics:
         GCCollector(registry=registry)
         return cls(registry)
 
-    def watch_calls(self, lifecycle: Lifecycle, journal: Journal, watch: Watch) -> None:
+    def watch_calls(self, lifecycle: Lifecycle, continuity: Continuity, journal: Journal, watch: Watch) -> None:
         lifecycle.on_move(self.call_moved)
+        continuity.on_media_moved(self.media_moved)
         journal.on_charge(self.unit_charged)
         watch.on_sweep(self._sweep_seconds.observe)
         watch.on_quality(self.quality_seen)
@@ -154,11 +168,17 @@ class Metrics:
             case CallState.CONNECTING:
                 self._set_up_seconds.observe(now().monotonic - call.created_at.monotonic)
             case CallState.TALKING if call.connected_at is not None and call.matched_at is not None:
-                self._first_rtp_seconds.observe(call.connected_at.monotonic - call.matched_at.monotonic)
+                if call.clock.since == call.connected_at.monotonic:  # for the first time
+                    self._first_rtp_seconds.observe(call.connected_at.monotonic - call.matched_at.monotonic)
+            case CallState.INTERRUPTED if call.interruption is not None:
+                self._interruptions.labels(call.interruption.reason).inc()
             case CallState.ENDED if call.ended_at is not None:
                 self._ended.labels(call.end_reason).inc()
                 if call.connected_at is not None:
-                    self._talk_seconds.observe(call.ended_at.monotonic - call.connected_at.monotonic)
+                    self._talk_seconds.observe(call.clock.talked_at(call.ended_at.monotonic))
+
+    def media_moved(self, reason: MoveReason) -> None:
+        self._media_moves.labels(reason).inc()
 
     def quality_seen(self, quality: Quality) -> None:
         self._expected.inc(quality.expected)

@@ -20,6 +20,7 @@ from app.calls.call import LiveCall
 from app.calls.flags import Faults
 from app.media.room import Room
 from app.person import OTHER
+from schemas.call import CallState
 from schemas.quality import FlagType
 from schemas.types import PartyRole
 
@@ -30,11 +31,16 @@ Parties = Collection[PartyRole]
 
 
 def faults_of(call: LiveCall, now: float) -> Faults:
-    """What is wrong with a talking call at ``now``, in monotonic seconds. Called once a second, because the call
-    remembers since when a party is not heard."""
+    """What is wrong with a connected call at ``now``, in monotonic seconds. Called once a second, because the call
+    remembers since when a party is not heard.
+
+    Of an interrupted call only what may be the cause is looked for: that a party hears nothing is known.
+    """
     room = call.room
     if room is None:
         return {}
+    if call.state is CallState.INTERRUPTED:
+        return bad_producers(call, room, now)
     faults = dead_microphones(call, room) if room.microphones.some_dead else {}
     faults |= bad_producers(call, room, now)
     heard = audible_parties(call, room, now)

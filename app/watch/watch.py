@@ -116,8 +116,7 @@ class Watch:
     def _update_flags(self, calls: list[LiveCall]) -> None:
         present = now()
         for call in calls:
-            talks = call.state is CallState.TALKING
-            for flag in call.flags.update(faults_of(call, present.monotonic), present) if talks else ():
+            for flag in call.flags.update(faults_of(call, present.monotonic), present) if call.live else ():
                 logger.info("call %s: %s at %s", call.id, flag.type, flag.party)
                 for listener in self._flag_listeners:
                     listener(call, flag)

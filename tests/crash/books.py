@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from app.ledger import Ledger
-from app.ledger.values import Call, Event, Recovered, Unit
+from app.ledger.values import CONNECTED_STATES, Call, Event, Recovered, Unit
 from app.person import Person
 from app.watch.sweeper import SWEEP_EVERY_S
 from app.watch.watch import PROVE_EVERY_S
@@ -35,6 +35,10 @@ class Books:
 
     def open_calls(self) -> set[str]:
         return {call.id for call in self.calls.values() if call.state is not CallState.ENDED}
+
+    def going_on(self, window_ms: int) -> set[str]:
+        """Those that the next start has to go on with, where it comes well within the window."""
+        return {call.id for call in self.calls.values() if window_ms and call.state in CONNECTED_STATES}
 
     def unit_count(self) -> int:
         return sum(map(len, self.units.values()))
@@ -96,8 +100,13 @@ async def all_events(ledger: Ledger) -> Any:
         seq = events[-1].seq
 
 
-def discrepancies(before: Books, after: Books, killed_at_ms: int, start_points: int) -> Iterator[str]:
-    """One sentence for everything that a restart made of the books and should not have."""
+def discrepancies(
+    before: Books, after: Books, killed_at_ms: int, start_points: int, window_ms: int, unit_ms: int
+) -> Iterator[str]:
+    """One sentence for everything that a restart made of the books and should not have.
+
+    ``window_ms`` is 0 where the restart came too late for any call to go on.
+    """
     yield from (f"before the restart: {sentence}" for sentence in before.audit)
     yield from (f"after the restart: {sentence}" for sentence in after.audit)
     if before.units != after.units:
@@ -106,16 +115,37 @@ def discrepancies(before: Books, after: Books, killed_at_ms: int, start_points: 
         yield "events have changed"
     if after.calls.keys() != before.calls.keys():
         yield f"calls were {sorted(before.calls)}, and are {sorted(after.calls)}"
-    if after.recovered.keys() - before.recovered.keys() != before.open_calls():
-        yield f"{sorted(before.open_calls())} were open, {sorted(after.recovered)} were recovered"
+    going_on = before.going_on(window_ms)
+    over = before.open_calls() - going_on
+    if after.recovered.keys() - before.recovered.keys() != over:
+        yield f"{sorted(over)} were to be ended, {sorted(after.recovered)} were"
     for call_id, was in before.calls.items():
         call = after.calls[call_id]
         if was.state is CallState.ENDED and call != was:
             yield f"{was} had ended, and is {call}"
+        elif call_id in going_on:
+            yield from wrongs_of_adoption(was, call, killed_at_ms)
         elif was.state is not CallState.ENDED:
             yield from wrongs_of(was, call, after.units[call_id], killed_at_ms)
+        if len(after.units[call_id]) * unit_ms > call.talked_ms:
+            yield f"{call_id} has {len(after.units[call_id])} units, and talked for {call.talked_ms} ms"
     yield from wrong_ends(after)
     yield from wrong_balances(after, start_points)
+
+
+def wrongs_of_adoption(was: Call, call: Call, killed_at_ms: int) -> Iterator[str]:
+    """What is wrong about a call that goes on: nothing of it changes but its node, its state and its room. A start that
+    was killed as well may have given it a room before."""
+    if call.state is not CallState.INTERRUPTED:
+        yield f"{call.id} goes on as {call.state}"
+    if call.node == was.node or not was.epoch <= call.epoch <= was.epoch + 2:
+        yield f"{call.id} was in room {was.epoch} of {was.node}, and is in room {call.epoch} of {call.node}"
+    same = ("connected_at_ms", "proven_at_ms", "talked_ms", "billed_units", "billed_points", "ended_at_ms")
+    changed = [name for name in same if getattr(call, name) != getattr(was, name)]
+    if changed:
+        yield f"of {was}, {changed} are others in {call}"
+    if call.talked_ms > killed_at_ms - (call.connected_at_ms or 0):
+        yield f"{call.id} talked for {call.talked_ms} ms from {call.connected_at_ms} to at most {killed_at_ms}"
 
 
 def wrongs_of(was: Call, call: Call, units: tuple[Unit, ...], killed_at_ms: int) -> Iterator[str]:
@@ -129,14 +159,14 @@ def wrongs_of(was: Call, call: Call, units: tuple[Unit, ...], killed_at_ms: int)
         if call.duration_seconds != 0 or units:
             yield f"{call.id} was never connected, and lasted {call.duration_seconds} s with {len(units)} units"
         return
-    proofs = [call.connected_at_ms, was.last_rtp_at_ms or 0, *(unit.charged_at_ms for unit in units)]
+    proofs = [call.connected_at_ms, was.proven_at_ms or 0, *(unit.charged_at_ms for unit in units)]
     if ended_at_ms != max(proofs):
         yield f"{call.id} ended at {ended_at_ms}, but it was last proven at {max(proofs)}"
     if not max(call.connected_at_ms, killed_at_ms - PROOF_LAG_MS) <= ended_at_ms <= killed_at_ms:
         yield f"{call.id} from {call.connected_at_ms} ended at {ended_at_ms}, its node at {killed_at_ms}"
-    lived = [(ended_at_ms - call.connected_at_ms) // 1000, *(unit.duration_seconds for unit in units)]
-    if call.duration_seconds != max(lived):
-        yield f"{call.id} lasted {call.duration_seconds} s from {call.connected_at_ms} to {ended_at_ms}"
+    talked = [was.talked_ms // 1000, *(unit.duration_seconds for unit in units)]
+    if call.duration_seconds != max(talked):
+        yield f"{call.id} lasted {call.duration_seconds} s, having talked for {was.talked_ms} ms"
 
 
 def wrong_ends(books: Books) -> Iterator[str]:

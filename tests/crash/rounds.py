@@ -37,6 +37,7 @@ END_TAKES_S = 0.01  # about: the kill falls into the middle of an end
 START_TAKES_S = 1.5  # about: some starts are killed too
 CHANCE_TO_CONNECT = 0.8  # else the kill may come before the first RTP
 CHANCE_OF_A_KILLED_START = 0.25
+PATIENT_S = 60.0  # a window in which every start comes; a shorter one has to be too short for any
 
 
 @dataclass
@@ -74,13 +75,13 @@ class Survived:
     """One kill, and what the next start made of it. ``wrong`` should be empty."""
 
     open_calls: int
+    went_on: int  # of them
     units: int
     units_after: int
     proven: int  # calls of which a later RTP than the first was stored
     workers_gone_s: float
     ready_s: float
     start_killed: bool
-    end_lags_ms: tuple[int, ...]  # by how much the stored ends of connected calls are before the kill
     wrong: tuple[str, ...]
 
 
@@ -89,6 +90,7 @@ class Crowd:
 
     def __init__(self, settings: Settings, chance: random.Random) -> None:
         self._settings = settings
+        self._window_ms = round(1000 * settings.reconnect_window_s) if settings.reconnect_window_s >= PATIENT_S else 0
         self._chance = chance
         self._people = {
             name: Person(name, role) for stage in STAGES for role in ("user", "otomo") for name in (f"{role}-{stage}",)
@@ -168,25 +170,33 @@ class Crowd:
 
     async def _examine(self, node: Node, http: aiohttp.ClientSession, death: Death, ready_s: float) -> Survived:
         before, after = death.before, await books_at(self._settings.database_url, self._users)
-        ended = [after.calls[call_id] for call_id in sorted(before.open_calls())]
+        going_on = before.going_on(self._window_ms)
         wrong = [
-            *discrepancies(before, after, death.killed_at_ms, START_POINTS),
+            *discrepancies(
+                before,
+                after,
+                death.killed_at_ms,
+                START_POINTS,
+                self._window_ms,
+                round(1000 * self._settings.unit_seconds),
+            ),
             *self._told_too_early(before),
             *await self._said_wrongly(node, http, death),
         ]
         if death.end_was_answered and after.calls[self._call("ending")].end_reason != "manual":
             wrong.append(f"{self._call('ending')} was said to have ended, and is recovered")
+        for call_id in sorted(going_on):
+            await node.api(http, "root", "admin").request("POST", f"/admin/calls/{call_id}/end")
+        connected = [call for call in before.calls.values() if call.connected_at_ms and call.id in before.open_calls()]
         return Survived(
-            open_calls=len(ended),
+            open_calls=len(before.open_calls()),
+            went_on=len(going_on),
             units=before.unit_count(),
             units_after=after.unit_count(),
-            proven=sum((call.last_rtp_at_ms or 0) > (call.connected_at_ms or 0) for call in ended),
+            proven=sum((call.proven_at_ms or 0) > (call.connected_at_ms or 0) for call in connected),
             workers_gone_s=death.workers_gone_s,
             ready_s=ready_s,
             start_killed=death.start_killed,
-            end_lags_ms=tuple(
-                death.killed_at_ms - (call.ended_at_ms or 0) for call in ended if call.connected_at_ms is not None
-            ),
             wrong=tuple(wrong),
         )
 
@@ -203,7 +213,8 @@ class Crowd:
         """What the log and the admins' list do not say about the calls that were recovered."""
         answer = await node.api(http, "root", "admin").request("GET", "/admin/recovery")
         listed = {line["callId"] for line in answer["recovered"]}
-        wrong = [f"{call_id} is not listed as recovered" for call_id in death.before.open_calls() - listed]
+        over = death.before.open_calls() - death.before.going_on(self._window_ms)
+        wrong = [f"{call_id} is not listed as recovered" for call_id in over - listed]
         if not death.start_killed:  # else the start that was killed said it, if it came so far
             warned = " ".join(node.log("warning"))
             wrong += [f"the log does not name {one}" for one in death.before.open_calls() if one not in warned]

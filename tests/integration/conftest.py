@@ -11,6 +11,8 @@ from typing import Any
 import aiohttp
 import pytest
 
+from app.settings import Settings
+from tests.integration.paid_calls import PRICE, TIMERS, MakeSettings
 from tests.integration.stage import Stage, staged
 from voiceplane.client.api import Api
 
@@ -61,6 +63,16 @@ def open_call(server: Any, http: aiohttp.ClientSession) -> OpenCallFactory:
 async def stage(settings_with) -> AsyncIterator[Stage]:
     async with staged(settings_with(rate_limit=0, call_attempts_per_minute=0, call_attempts_per_pair=0)) as made:
         yield made
+
+
+@pytest.fixture
+def short(settings_with: MakeSettings) -> MakeSettings:
+    """Settings of calls that cost, with a unit of a second and limits of a few."""
+
+    def make(**changed: object) -> Settings:
+        return settings_with(**{"rate_limit": 0, "price_per_minute": PRICE, **TIMERS, **changed})
+
+    return make
 
 
 @pytest.fixture

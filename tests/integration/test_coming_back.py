@@ -115,7 +115,7 @@ class Ringing:
 @pytest.fixture
 async def ringing(settings_with) -> AsyncIterator[Ringing]:
     async with (
-        serving(settings_with(rate_limit=0, rtp_grace_s=GRACE_S)) as server,
+        serving(settings_with(rate_limit=0, interrupted_after_s=GRACE_S)) as server,
         aiohttp.ClientSession() as http,
         person(server, http, "user", "user") as user,
         person(server, http, "otomo", "otomo") as phone,

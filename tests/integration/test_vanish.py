@@ -65,7 +65,7 @@ async def test_a_party_whose_network_is_gone_takes_nobody_with_it(call, server):
 
 async def test_a_party_that_stays_away_ends_the_call(settings_with, http):
     """By what the worker counted: nobody said that the party is gone, and the other one goes on sending."""
-    async with serving(settings_with(rtp_stopped_after_s=2.0)) as server:
+    async with serving(settings_with(interrupted_after_s=2.0, reconnect_window_s=1.0)) as server:
         call = await open_call_on(server, http)
         async with conversation(call.user, call.otomo, call.call_id) as talk:
             await talk.heard(FRAMES_PER_SECOND)

@@ -201,7 +201,7 @@ async def test_a_lost_socket_comes_back_and_misses_nothing(node, launch):
 
 
 async def test_a_closed_window_ends_the_call(settings_with, pages_built, launch):
-    async with serving(settings_with(demo="on", rtp_grace_s=1.0)) as node:
+    async with serving(settings_with(demo="on", interrupted_after_s=1.5, reconnect_window_s=1.0)) as node:
         user, otomo = await both_windows(await launch(), node.base)
         await talk(user, otomo)
         await otomo.close()
