@@ -24,16 +24,16 @@ def admin(server, http) -> Api:
 async def test_the_servers_own_workers_may_be_killed(server, http):
     node = Node.listening_on(urlsplit(server.base).port)
     assert node.pid == os.getpid()
-    assert await Killer(admin(server, http), node, 1.0, unsaid).targets() == [server.pool.slots[0].worker.pid]
+    assert await Killer(admin(server, http), node, 1.0, [], unsaid).targets() == [server.pool.slots[0].worker.pid]
 
 
 async def test_workers_of_another_process_may_not(server, http):
-    assert await Killer(admin(server, http), Node(os.getppid()), 1.0, unsaid).targets() == []
+    assert await Killer(admin(server, http), Node(os.getppid()), 1.0, [], unsaid).targets() == []
 
 
 async def test_a_server_that_does_not_say_whose_they_are_is_left_alone(server, http):
     stranger = Api(http, server.base, server.token("alice", "user"))
     with pytest.raises(LoadTestError, match="403 FORBIDDEN"):
-        await Killer(stranger, Node(os.getpid()), 1.0, unsaid).targets()
+        await Killer(stranger, Node(os.getpid()), 1.0, [], unsaid).targets()
     with pytest.raises(LoadTestError, match="not ours to look into"):
-        await Killer(admin(server, http), Node(None), 1.0, unsaid).targets()
+        await Killer(admin(server, http), Node(None), 1.0, [], unsaid).targets()

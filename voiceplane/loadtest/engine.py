@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Self, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 
 from voiceplane.loadtest.dtls import Fingerprint
 from voiceplane.loadtest.errors import GeneratorGone, LegFailed
@@ -37,15 +37,26 @@ class Totals:
     behind: Counter[int] = field(default_factory=Counter)
 
 
+class Heard(NamedTuple):
+    """The first packet at a receiver: milliseconds after `talk`, and the kernel's stamp in nanoseconds."""
+
+    ms: float
+    at_ns: int
+
+
 class LegHandle:
-    """One transport in the generator, with a future for each event that is still to come of it."""
+    """One transport in the generator, with a future for each event that is still to come of it.
+
+    `last_ns` is the kernel's stamp of the last packet, once the packets are counted; 0 where none came.
+    """
 
     def __init__(self, number: int) -> None:
         loop = asyncio.get_running_loop()
         self.number = number
         self.opened: asyncio.Future[None] = loop.create_future()
-        self.heard: asyncio.Future[float] = loop.create_future()  # milliseconds from `talk` to the first packet
+        self.heard: asyncio.Future[Heard] = loop.create_future()
         self.packets_counted: asyncio.Future[PacketCounts] = loop.create_future()
+        self.last_ns = 0
 
     def fail(self, error: Exception) -> None:
         for one in (self.opened, self.heard, self.packets_counted):
@@ -175,9 +186,10 @@ class Engine:
         match event:
             case {"event": "open"} if not leg.opened.done():
                 leg.opened.set_result(None)
-            case {"event": "heard", "ms": ms} if not leg.heard.done():
-                leg.heard.set_result(ms)
-            case {"event": "counts", "counts": counts} if not leg.packets_counted.done():
+            case {"event": "heard", "ms": ms, "at_ns": at_ns} if not leg.heard.done():
+                leg.heard.set_result(Heard(ms, at_ns))
+            case {"event": "counts", "counts": counts, "last_ns": last_ns} if not leg.packets_counted.done():
+                leg.last_ns = last_ns
                 leg.packets_counted.set_result(PacketCounts(*counts))
             case {"event": "failed", "why": why}:
                 leg.fail(LegFailed(why))

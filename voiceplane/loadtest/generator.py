@@ -165,12 +165,15 @@ class Generator:
         for receiver, since_ns in tuple(self._silent.items()):
             if receiver.sink is not None and receiver.sink.received:
                 del self._silent[receiver]
-                self._say({"event": "heard", "leg": receiver.number, "ms": (receiver.sink.first_ns - since_ns) / 1e6})
+                first_ns = receiver.sink.first_ns
+                ms = (first_ns - since_ns) / 1e6
+                self._say({"event": "heard", "leg": receiver.number, "ms": ms, "at_ns": first_ns})
         for receiver, since in tuple(self._settling.items()):
             counts = receiver.sink.counts() if receiver.sink is not None else NOTHING
             if counts.lost <= 0 or (self._all_taken and now > since + SETTLE_S):
                 del self._settling[receiver]
-                self._say({"event": "counts", "leg": receiver.number, "counts": counts})
+                last_ns = receiver.sink.last_ns if receiver.sink is not None else 0
+                self._say({"event": "counts", "leg": receiver.number, "counts": counts, "last_ns": last_ns})
         if now >= self._steps_at:
             self._steps_at = now + STEP_EVERY_S
             for leg in tuple(self._legs.values()):

@@ -9,20 +9,22 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
 from collections.abc import Callable
 from contextlib import suppress
 
 from voiceplane.client.api import Api
 from voiceplane.client.errors import Refused
 from voiceplane.loadtest.errors import LoadTestError
+from voiceplane.loadtest.moves import Kill
 from voiceplane.loadtest.node import Node
 
 
 class Killer:
-    """`kills` are the moments, by the loop's clock."""
+    """`kills` grows by one with each."""
 
-    def __init__(self, admin: Api, node: Node, every_s: float, say: Callable[[str], None]) -> None:
-        self.kills: list[float] = []
+    def __init__(self, admin: Api, node: Node, every_s: float, kills: list[Kill], say: Callable[[str], None]) -> None:
+        self.kills = kills
         self._admin = admin
         self._node = node
         self._every_s = every_s
@@ -33,9 +35,9 @@ class Killer:
         while True:
             await asyncio.sleep(self._every_s)
             for pid in (await self.targets())[:1]:
+                self.kills.append(Kill(asyncio.get_running_loop().time(), time.time_ns()))
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-                self.kills.append(asyncio.get_running_loop().time())
                 self._say(f"killed worker {pid}")
 
     async def targets(self) -> list[int]:

@@ -14,6 +14,7 @@ from voiceplane.client.errors import Unreachable
 from voiceplane.loadtest.errors import LoadTestError
 
 AWAITED = ("call_connected", "call_end")
+MOVED = "media_moved"
 
 
 class ReceivedEvent(NamedTuple):
@@ -24,13 +25,14 @@ class ReceivedEvent(NamedTuple):
 
 
 class OnlineParty:
-    """Made by `online`. Keeps the events of each call that are `AWAITED`, until `forget`."""
+    """Made by `online`. Keeps the events of each call that are `AWAITED`, and its moves, until `forget`."""
 
     def __init__(self, user_id: str, api: Api, socket: aiohttp.ClientWebSocketResponse) -> None:
         self.user_id = user_id
         self.api = api
         self._socket = socket
         self._events: dict[tuple[str, str], asyncio.Future[ReceivedEvent]] = {}
+        self._moves: dict[str, asyncio.Queue[ReceivedEvent]] = {}
         self._closed: LoadTestError | None = None
 
     @classmethod
@@ -57,7 +59,12 @@ class OnlineParty:
             _fail(future, self._closed)
         return future
 
+    async def next_move(self, call_id: str) -> ReceivedEvent:
+        """The next `media_moved` of that call."""
+        return await self._moves_of(call_id).get()
+
     def forget(self, call_id: str) -> None:
+        self._moves.pop(call_id, None)
         for event in AWAITED:
             if future := self._events.pop((event, call_id), None):
                 future.cancel()
@@ -65,13 +72,19 @@ class OnlineParty:
     async def _listen(self) -> None:
         async for message in self._socket:
             event = message.json()
+            received = ReceivedEvent(asyncio.get_running_loop().time(), event["payload"])
             if event["type"] in AWAITED:
                 future = self.event(event["type"], event["payload"]["callId"])
                 if not future.done():
-                    future.set_result(ReceivedEvent(asyncio.get_running_loop().time(), event["payload"]))
+                    future.set_result(received)
+            elif event["type"] == MOVED:
+                self._moves_of(event["payload"]["callId"]).put_nowait(received)
         self._closed = LoadTestError(f"{self.user_id}'s WebSocket was closed with {self._socket.close_code}")
         for future in self._events.values():
             _fail(future, self._closed)
+
+    def _moves_of(self, call_id: str) -> asyncio.Queue[ReceivedEvent]:
+        return self._moves.setdefault(call_id, asyncio.Queue())
 
 
 def _fail(future: asyncio.Future[ReceivedEvent], error: Exception) -> None:

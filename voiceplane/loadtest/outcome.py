@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from voiceplane.loadtest.moves import Kill, Move
 from voiceplane.loadtest.sink import PacketCounts
 
 ASKED_FOR = "manual"  # the end reason of a party that hung up
@@ -29,31 +30,62 @@ class Outcome:
     ended_at: float = 0.0  # when `call_end` came, or it failed
     end_reason: str | None = None
     fault: str | None = None  # one sentence
-    packet_counts: list[PacketCounts] = field(default_factory=list)
+    packet_counts: list[PacketCounts] = field(default_factory=list)  # of its last room
+    lost_counts: list[PacketCounts] = field(default_factory=list)  # of rooms that were lost before
+    moves: list[Move] = field(default_factory=list)
+    duration_s: int | None = None  # by the server: whole seconds in which both were proven to talk
     units_charged: int = 0
 
     @property
     def completed(self) -> bool:
         return self.fault is None and self.end_reason == ASKED_FOR
 
+    @property
+    def went_on(self) -> bool:
+        """Whether it lost a room, and ended as asked all the same."""
+        return bool(self.moves) and self.completed
+
     def fail(self, fault: str, at: float) -> None:
         self.fault, self.ended_at = fault, at
 
-    def was_cut(self, kills: Sequence[float]) -> bool:
-        """Whether it ended as it did because a worker was killed. :param kills: when, by the loop's clock."""
-        unlucky = any(self.opened_at - RECOVERY_S <= kill <= self.ended_at for kill in kills)
+    def was_cut(self, kills: Sequence[Kill]) -> bool:
+        """Whether it ended as it did because a worker was killed."""
+        unlucky = any(self.opened_at - RECOVERY_S <= kill.at <= self.ended_at for kill in kills)
         return self.end_reason == DIED or (self.fault is not None and unlucky)
 
-    def billable_units(self, unit_s: float) -> tuple[int, int]:
-        """The call's billable units, at least and at most: the server's moments lie between two of ours."""
+    def talked_s(self) -> tuple[float, float]:
+        """The seconds in which both could be proven to talk, at least and at most: the server's moments lie between
+        two of ours, and it has not seen the last ones before a worker died."""
         if not self.connected_at or self.end_reason is None:
-            return 0, 0
-        surely_ended_at = self.hung_up_at if self.end_reason == ASKED_FOR else self.ended_at - UNPROVEN_S
-        perhaps_ended_at = self.over_at if self.end_reason == ASKED_FOR else self.ended_at
-        least = int(max(0.0, surely_ended_at - self.connected_at) / unit_s)
-        return least, int((perhaps_ended_at - self.began_at) / unit_s)
+            return 0.0, 0.0
+        least = most = 0.0
+        surely_from: float | None = self.connected_at
+        perhaps_from: float | None = self.began_at
+        for move in self.moves:
+            lost_at = move.kill.at if move.kill is not None else move.told_at
+            least += _between(surely_from, lost_at - UNPROVEN_S)
+            most += _between(perhaps_from, move.told_at)
+            surely_from, perhaps_from = move.heard_at, move.talked_from
+        asked = self.end_reason == ASKED_FOR
+        least += _between(surely_from, self.hung_up_at if asked else self.ended_at - UNPROVEN_S)
+        return least, most + _between(perhaps_from, self.over_at if asked else self.ended_at)
+
+    def billable_units(self, unit_s: float) -> tuple[int, int]:
+        """The call's billable units, at least and at most: each needs a proof of both at or after its moment."""
+        least, most = self.talked_s()
+        proven_s = least - UNPROVEN_S if self.end_reason == ASKED_FOR else least
+        return int(max(0.0, proven_s) / unit_s), int(most / unit_s)
 
     def units_wrong(self, unit_s: float) -> int:
-        """Units charged and not billable, or billable and not charged."""
-        least, most = self.billable_units(unit_s)
-        return max(least - self.units_charged, self.units_charged - most, 0)
+        """Units charged and not billable, or billable and not charged: by our own clock, and by the server's."""
+        bounds = [self.billable_units(unit_s)]
+        if self.duration_s is not None:
+            proven_s = max(0.0, self.duration_s - UNPROVEN_S)
+            bounds.append((int(proven_s / unit_s), int((self.duration_s + 1) / unit_s)))
+        charged = self.units_charged
+        return max(0, *(max(least - charged, charged - most) for least, most in bounds))
+
+
+def _between(since: float | None, until: float) -> float:
+    """Seconds, if there are any; None never began."""
+    return 0.0 if since is None else max(0.0, until - since)

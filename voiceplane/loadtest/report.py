@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from schemas.base import camel_case
 from voiceplane.loadtest import processes
 from voiceplane.loadtest.figures import binned_percentile, percentile, rounded
+from voiceplane.loadtest.moves import Kill
 from voiceplane.loadtest.options import Options
 from voiceplane.loadtest.outcome import Outcome
 from voiceplane.loadtest.pace import BEHIND_BIN_S
 from voiceplane.loadtest.sampler import Reading, Sample
-from voiceplane.loadtest.sink import BIN_NS
+from voiceplane.loadtest.sink import BIN_NS, PacketCounts
 from voiceplane.loadtest.witnesses import ReferenceResult
 
 LATE_MS = 20.0  # a whole frame
@@ -37,7 +39,7 @@ class Findings:
     last: Reading  # after the last call
     samples: Sequence[Sample] = ()
     reference_results: Sequence[ReferenceResult] = ()
-    kills: Sequence[float] = field(default_factory=list)
+    kills: Sequence[Kill] = ()
 
     @property
     def cut(self) -> list[Outcome]:
@@ -61,6 +63,7 @@ def report(found: Findings) -> Json:
         "setupMs": _spread([one.setup_ms for one in found.outcomes]),
         "firstRtpMs": _spread([one.first_rtp_ms for one in found.outcomes]),
         "connectedMs": _spread([one.connected_ms for one in found.outcomes]),
+        "moves": _moves(found),
         "packets": _packets(found),
         "forwardingMs": _forwarding(found),
         "cpu": _cpu(found),
@@ -80,6 +83,7 @@ def _calls(found: Findings) -> Json:
         "opened": len(found.outcomes),
         "completed": sum(one.completed for one in found.outcomes),
         "failed": len(found.failed),
+        "wentOn": sum(one.went_on for one in found.outcomes),
         "cut": len(found.cut),
         "kills": len(found.kills),
         "endReasons": dict(Counter(one.end_reason or "none" for one in found.outcomes)),
@@ -87,12 +91,27 @@ def _calls(found: Findings) -> Json:
     }
 
 
-def _packets(found: Findings) -> Json:
-    whole = _sum(one for one in found.outcomes if one.completed)
-    cut = _sum(found.cut)
-    everything = _sum(found.outcomes)
+def _moves(found: Findings) -> Json:
+    """From the kill of a worker; the gaps are of each party, from its last packet to its first."""
+    moves = [move for one in found.outcomes for move in one.moves]
     return {
-        **everything,
+        "count": len(moves),
+        "calls": sum(bool(one.moves) for one in found.outcomes),
+        "silent": sum(move.heard_at is None for move in moves),
+        "toldMs": _spread([move.told_ms for move in moves]),
+        "connectedMs": _spread([move.connected_ms for move in moves]),
+        "heardMs": _spread([move.heard_ms for move in moves]),
+        "gapMs": _spread([gap for move in moves for gap in move.gaps_ms]),
+    }
+
+
+def _packets(found: Findings) -> Json:
+    whole = _sum(counts for one in found.outcomes if one.completed for counts in one.packet_counts)
+    in_lost_rooms = _sum(counts for one in found.outcomes for counts in one.lost_counts)
+    cut = in_lost_rooms + _sum(counts for one in found.cut for counts in one.packet_counts)
+    everything = in_lost_rooms + _sum(counts for one in found.outcomes for counts in one.packet_counts)
+    return {
+        **{name: everything[name] for name in PacketCounts._fields},
         "lost": whole["sent"] - whole["received"],
         "lossPercent": rounded((whole["sent"] - whole["received"]) / whole["sent"] * 100, 4) if whole["sent"] else None,
         "heldLossPercent": _held_loss(found),
@@ -110,11 +129,10 @@ def _held_loss(found: Findings) -> float | None:
     return rounded(max(0, last["missing"] - first["missing"]) / sent * 100, 4) if sent else None
 
 
-def _sum(outcomes: Iterable[Outcome]) -> Counter[str]:
-    total: Counter[str] = Counter(dict.fromkeys(("sent", "received", "repeated", "strange", "forged"), 0))
-    for one in outcomes:
-        for counts in one.packet_counts:
-            total.update(counts._asdict())
+def _sum(directions: Iterable[PacketCounts]) -> Counter[str]:
+    total: Counter[str] = Counter(dict.fromkeys(PacketCounts._fields, 0))
+    for counts in directions:
+        total.update(counts._asdict())
     return total
 
 
@@ -164,10 +182,13 @@ def _memory(found: Findings) -> Json:
 def _billing(found: Findings) -> Json:
     unit_s = found.options.unit_s
     billable = [one.billable_units(unit_s) for one in found.outcomes]
+    talked = [one.talked_s() for one in found.outcomes]
     return {
         "unitSeconds": unit_s,
         "chargedUnits": sum(one.units_charged for one in found.outcomes),
         "billableUnits": [sum(least for least, _ in billable), sum(most for _, most in billable)],
+        "talkedSeconds": sum(one.duration_s or 0 for one in found.outcomes),
+        "provenSeconds": [int(sum(least for least, _ in talked)), math.ceil(sum(most for _, most in talked))],
         "errorUnits": sum(one.units_wrong(unit_s) for one in found.outcomes) if found.options.price else 0,
     }
 

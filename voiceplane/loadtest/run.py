@@ -19,10 +19,10 @@ from app.settings import Settings
 from voiceplane.client.api import Api
 from voiceplane.client.errors import ClientError
 from voiceplane.loadtest import processes, wallets
-from voiceplane.loadtest.call_loop import CallLoop, LoadContext, now
 from voiceplane.loadtest.engine import Engine
 from voiceplane.loadtest.errors import LoadTestError
 from voiceplane.loadtest.killer import Killer
+from voiceplane.loadtest.load_call import LoadCall, LoadContext, now
 from voiceplane.loadtest.node import Node
 from voiceplane.loadtest.online_party import OnlineParty
 from voiceplane.loadtest.options import Options, require_local_base
@@ -73,7 +73,7 @@ class LoadTest:
         self._say = say
         self._run_id = f"load-{secrets.token_hex(3)}"
         self._node = Node.listening_on(context.options.port)
-        self._killer = Killer(context.admin, self._node, context.options.kill_every_s or 0.0, say)
+        self._killer = Killer(context.admin, self._node, context.options.kill_every_s or 0.0, context.kills, say)
         self._sampler = Sampler(context, self._node, show)
 
     async def held(self) -> Findings:
@@ -86,7 +86,7 @@ class LoadTest:
             hold_until = await self._sampler.read_now()
             self._say("ending the calls")
             self._context.over.set()
-        samples, kills = self._sampler.samples, self._killer.kills
+        samples, kills = self._sampler.samples, self._context.kills
         readings = (self._sampler.empty, hold_from, hold_until, await self._sampler.read_now())
         return Findings(self._context.options, self._context.outcomes, *readings, samples, heard, kills)
 
@@ -137,7 +137,7 @@ class LoadTest:
         name = f"{self._run_id}-{number}"
         try:
             async with self._users(name) as (user, otomo):
-                await CallLoop(name, self._context, user, otomo, ready).run()
+                await LoadCall(name, self._context, user, otomo, ready).run()
         except (ClientError, LoadTestError) as error:
             self._context.outcomes.append(Outcome(name, fault=str(error), opened_at=now(), ended_at=now()))
         finally:

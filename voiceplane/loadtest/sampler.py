@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from voiceplane.loadtest import processes
-from voiceplane.loadtest.call_loop import LoadContext
 from voiceplane.loadtest.engine import Totals
+from voiceplane.loadtest.load_call import LoadContext
 from voiceplane.loadtest.node import Cost, Node
 
 EVERY_S = 1.0

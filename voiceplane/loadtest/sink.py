@@ -48,7 +48,7 @@ class Sink:
 
     def __init__(self, voice: Voice, keys: SrtpKeys, forwarded: Counter[int]) -> None:
         self.received = self.repeated = self.strange = self.forged = 0
-        self.first_ns = 0  # when the first packet arrived
+        self.first_ns = self.last_ns = 0  # when the first packet arrived, and the latest
         self._expected = 0  # packets up to the newest that came
         self._voice = voice
         self._seen = bytearray()
@@ -66,6 +66,7 @@ class Sink:
         elif self._is_new(number):
             self.received += 1
             self.first_ns = self.first_ns or arrived_ns
+            self.last_ns = arrived_ns
             self._expected = max(self._expected, number + 1)
             under_way_ns = arrived_ns - self._voice.sent_at_ns[number % REMEMBERED]
             self._forwarded[max(0, under_way_ns) // BIN_NS] += 1

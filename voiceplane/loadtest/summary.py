@@ -8,10 +8,17 @@ from voiceplane.loadtest.report import LATE_MS, Json
 
 SPREADS = (("setupMs", "set-up"), ("firstRtpMs", "first RTP"), ("connectedMs", "to call_connected"))
 
+MOVES = (
+    ("toldMs", "from a kill to media_moved at both"),
+    ("connectedMs", "from a kill to all transports up"),
+    ("heardMs", "from a kill to sound at both ends"),
+    ("gapMs", "gap in the sound at each party"),
+)
+
 
 def lines(report: Json) -> Iterator[str]:
     """The lines to print. :param report: as `report.report` makes it."""
-    for part in (_calls, _times, _packets, _costs, _charging):
+    for part in (_calls, _times, _moves, _packets, _costs, _charging):
         yield from (line.replace("None", "-") for line in part(report))
 
 
@@ -20,7 +27,7 @@ def _calls(report: Json) -> Iterator[str]:
     ends = ", ".join(f"{number} {reason}" for reason, number in calls["endReasons"].items()) or "none"
     yield (
         f"calls: {calls['opened']} opened, {calls['completed']} completed, {calls['failed']} failed, "
-        f"{calls['cut']} cut by {calls['kills']} killed workers; ends: {ends}"
+        f"{calls['kills']} workers killed, {calls['wentOn']} went on, {calls['cut']} cut; ends: {ends}"
     )
     yield from (f"  {fault}" for fault in calls["faults"])
 
@@ -37,6 +44,16 @@ def _times(report: Json) -> Iterator[str]:
     behind = under_way["generatorBehindP99"]
     if behind > LATE_MS:
         yield f"the generator itself was {behind} ms behind (p99): less was asked of the server than it says here"
+
+
+def _moves(report: Json) -> Iterator[str]:
+    moves = report["moves"]
+    if not moves["count"]:
+        return
+    yield f"moves: {moves['count']} of {moves['calls']} calls, {moves['silent']} without sound again"
+    for name, what in MOVES:
+        spread = moves[name]
+        yield f"{what}: p50 {spread['p50']} ms, p95 {spread['p95']} ms, max {spread['max']} ms"
 
 
 def _packets(report: Json) -> Iterator[str]:
@@ -66,4 +83,6 @@ def _charging(report: Json) -> Iterator[str]:
     billing = report["billing"]
     least, most = billing["billableUnits"]
     yield f"billing: {billing['chargedUnits']} units charged, {least} to {most} billable, {billing['errorUnits']} wrong"
+    least, most = billing["provenSeconds"]
+    yield f"talked: {billing['talkedSeconds']} s by the server's clock, {least} to {most} s by ours"
     yield from (f"witness: {heard}" for heard in report["witnesses"]["heard"])

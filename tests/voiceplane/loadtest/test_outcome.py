@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from voiceplane.loadtest.moves import Kill, Move
 from voiceplane.loadtest.outcome import Outcome
 
 UNIT_S = 60.0
@@ -25,7 +26,7 @@ def talked(seconds: float, *, ended: str = "manual", charged: int = 0) -> Outcom
 
 
 @pytest.mark.parametrize(
-    ("seconds", "billable"), [(59.9, (0, 0)), (59.99, (0, 1)), (60.0, (0, 1)), (60.02, (1, 1)), (150.0, (2, 2))]
+    ("seconds", "billable"), [(59.9, (0, 0)), (59.99, (0, 1)), (62.0, (0, 1)), (62.02, (1, 1)), (150.0, (2, 2))]
 )
 def test_a_unit_counts_once_it_is_surely_over(seconds, billable):
     assert talked(seconds).billable_units(UNIT_S) == billable
@@ -48,7 +49,32 @@ def test_a_call_that_never_connected_is_worth_nothing():
 def test_a_call_is_cut_if_its_worker_died_or_it_failed_around_a_kill():
     assert talked(10.0, ended="worker_died").was_cut([])
     failed = Outcome("call", opened_at=50.0, ended_at=51.0, fault="503")
-    assert failed.was_cut([48.0])
-    assert failed.was_cut([50.5])
-    assert not failed.was_cut([40.0, 52.0])
-    assert not talked(10.0).was_cut([105.0])
+    assert failed.was_cut([Kill(48.0, 0)])
+    assert failed.was_cut([Kill(50.5, 0)])
+    assert not failed.was_cut([Kill(40.0, 0), Kill(52.0, 0)])
+    assert not talked(10.0).was_cut([Kill(105.0, 0)])
+
+
+def test_what_was_not_talked_between_two_rooms_is_not_billable():
+    """The worker died after 70 s, both heard again after 75 s; until 2 s before its death nothing is sure."""
+    outcome = talked(200.0)
+    outcome.moves = [Move(170.2, Kill(170.0, 0), connected_at=174.0, talked_from=174.5, heard_at=175.0)]
+    assert outcome.talked_s() == pytest.approx((68 - 0.01 + 125, 70.2 + 125.52))
+    assert outcome.billable_units(UNIT_S) == (3, 3)
+    assert outcome.went_on
+
+
+def test_a_call_that_got_no_sound_in_its_other_room_has_talked_in_the_first_alone():
+    outcome = talked(200.0, ended="worker_died")
+    outcome.moves = [Move(170.2, Kill(170.0, 0))]
+    assert outcome.talked_s() == pytest.approx((68 - 0.01, 70.2))
+    assert not outcome.went_on
+
+
+def test_units_have_to_agree_with_what_the_server_itself_has_proven():
+    outcome = talked(179.9, charged=3)
+    outcome.hung_up_at, outcome.over_at = 279.9, 280.1  # our own clock can't tell
+    outcome.duration_s = 180
+    assert outcome.units_wrong(UNIT_S) == 0
+    outcome.duration_s = 175
+    assert outcome.units_wrong(UNIT_S) == 1
