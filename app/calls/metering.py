@@ -76,7 +76,7 @@ class Meter:
         self._wake.set()
 
     def decide_due(self, until: Moment) -> None:
-        """Decide the units that were due by ``at``, before a call stops talking: the meter may be waiting for the
+        """Decide the units that were due by ``until``, before a call stops talking: the meter may be waiting for the
         ledger."""
         self._collect(until)
         if self._waiting:
