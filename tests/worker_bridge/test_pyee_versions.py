@@ -1,17 +1,29 @@
-"""pyee, of which the bridge takes a range: what is listened to is heard with the lowest and the highest of it."""
+"""pyee, of which the bridge takes a range: what is listened to is heard with the lowest and the highest of it.
+
+Both are pinned by their hashes, so that a run of today is that of tomorrow. The highest is the one that is installed,
+by the lock files: what the range allows beyond it was not there when those were renewed. The lowest is fetched once,
+into the per-user cache.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 import subprocess
 import sys
+import tempfile
 import tomllib
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 
+from worker_bridge.native.tools import user_cache
+
 ROOT = Path(__file__).parents[2]
+LOWEST = Path(__file__).with_name("pyee_lowest.txt")
 TESTED = ("test_emitter.py", "test_observable.py")
 
 
@@ -21,9 +33,9 @@ def requirement() -> Requirement:
     return pyee
 
 
-def lowest(pyee: Requirement) -> str:
-    [least] = [one.version for one in pyee.specifier if one.operator == ">="]
-    return f"pyee=={least}"
+def pinned(lock: Path) -> str:
+    [found] = re.findall(r"^pyee==(\S+)", lock.read_text(encoding="utf-8"), re.MULTILINE)
+    return str(found)
 
 
 def run(*command: str | Path, path: Path | None = None) -> str:
@@ -33,13 +45,40 @@ def run(*command: str | Path, path: Path | None = None) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("end", ["lowest", "highest"])
-def test_listening_works_with_both_ends_of_the_range(end: str, tmp_path: Path) -> None:
-    wanted = lowest(requirement()) if end == "lowest" else str(requirement())
-    run("pip", "install", "-q", "--disable-pip-version-check", "--no-deps", "--target", tmp_path, wanted)
+@pytest.fixture(scope="module")
+def lowest() -> Path:
+    """A folder with nothing but that pyee in it, complete or not at all."""
+    kept = user_cache() / "pyee" / hashlib.sha256(LOWEST.read_bytes()).hexdigest()[:12]
+    if not kept.is_dir():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=kept.parent) as scratch:
+            fresh = Path(scratch) / "pyee"
+            install = ("pip", "install", "-q", "--disable-pip-version-check", "--no-deps", "--require-hashes")
+            run(*install, "--target", fresh, "-r", LOWEST)
+            fresh.rename(kept)
+    return kept
+
+
+def test_the_pinned_ends_are_those_of_the_range() -> None:
+    [least] = [one.version for one in requirement().specifier if one.operator == ">="]
+    assert pinned(LOWEST) in (least, f"{least}.0", f"{least}.0.0")
+    assert version("pyee") == pinned(ROOT / "requirements" / "node.txt")
+    assert requirement().specifier.contains(version("pyee"))
+
+
+def test_listening_works_with_the_lowest(lowest: Path) -> None:
+    assert listened_to(lowest) == pinned(LOWEST)
+
+
+def test_listening_works_with_the_highest() -> None:
+    assert listened_to(None) == version("pyee")
+
+
+def listened_to(path: Path | None) -> str:
+    """The version with which the tests of listening pass."""
     found = run(
-        "pytest", "-q", "-p", "no:cacheprovider", *(f"tests/worker_bridge/{name}" for name in TESTED), path=tmp_path
+        "pytest", "-q", "-p", "no:cacheprovider", *(f"tests/worker_bridge/{name}" for name in TESTED), path=path
     )
     assert " passed" in found
-    used = run("timeit", "-n1", "-r1", "import pyee; print(pyee.__file__)", path=tmp_path)
-    assert str(tmp_path) in used
+    asked = "from importlib.metadata import version; print(version('pyee'))"
+    return run("timeit", "-n1", "-r1", asked, path=path).splitlines()[0]
