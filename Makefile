@@ -76,7 +76,7 @@ wheel: setup ## Make the server's wheel, which brings its worker, in dist/
 	$(WHEEL) .
 
 wheel-bridge: setup ## Make a wheel of worker_bridge alone, worker inside, in dist/
-	rm -f dist/voiceplane_worker_bridge-*
+	rm -f dist/voiceplane_worker_bridge-*.whl
 	$(WHEEL) wheels/bridge
 
 wheel-check: setup-test ## Make both wheels, install them elsewhere, and talk through them

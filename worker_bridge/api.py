@@ -80,7 +80,7 @@ from worker_bridge.sctp import (
     SctpStreamParameters,
 )
 from worker_bridge.stats import DataConsumerStats, DataProducerStats, RtpStreamStats, TransportStats, TupleStats
-from worker_bridge.trace import Trace
+from worker_bridge.trace import PacketTrace, Trace, TraceInfo
 from worker_bridge.transport import Transport
 from worker_bridge.webrtc_server import WebRtcServer
 from worker_bridge.webrtc_transport import WebRtcTransport
@@ -119,6 +119,7 @@ __all__ = [
     "NativeError",
     "NotAnswered",
     "NotFound",
+    "PacketTrace",
     "PipeOptions",
     "PipeTransport",
     "PipeTransportDump",
@@ -155,6 +156,7 @@ __all__ = [
     "SctpStreamParameters",
     "SrtpParameters",
     "Trace",
+    "TraceInfo",
     "Transport",
     "TransportDump",
     "TransportStats",

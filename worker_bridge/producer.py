@@ -14,7 +14,7 @@ from worker_bridge.flow import Pausable
 from worker_bridge.resource import Asked
 from worker_bridge.rtp import MediaKind, RtpParameters, RtpType
 from worker_bridge.stats import RtpStreamStats, packet_count, stream_stats
-from worker_bridge.trace import PRODUCER_TRACES, ProducerTrace, trace_from_fbs, trace_types
+from worker_bridge.trace import PRODUCER_TRACES, ProducerTrace, require_traces, trace_from_fbs, trace_types
 from worker_bridge.value import Value
 
 PACKET_LIMIT = 65_536  # bytes of an RTP packet
@@ -132,7 +132,12 @@ class Producer(Pausable[ProducerEvent]):
                 super()._notified(event, body)
 
 
-@lru_cache
 def tracing(*types: ProducerTrace) -> Asked:
     """The request that makes a producer trace these types and no others. Its body is shared: not to be changed."""
+    require_traces(types, PRODUCER_TRACES)  # which may be anything, and a cache takes what can be hashed
+    return _tracing(types)
+
+
+@lru_cache
+def _tracing(types: tuple[ProducerTrace, ...]) -> Asked:
     return "PRODUCER_ENABLE_TRACE_EVENT", {"events": trace_types(types, PRODUCER_TRACES)}

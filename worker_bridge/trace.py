@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from typing import Literal, TypedDict, cast, get_args
 
 import msgspec
 
@@ -18,26 +18,68 @@ CONSUMER_TRACES: frozenset[str] = frozenset(get_args(ConsumerTrace))
 TRANSPORT_TRACES: frozenset[str] = frozenset(get_args(TransportTrace))
 
 
-class Trace(msgspec.Struct, frozen=True):
-    """One thing that was seen. ``timestamp`` is milliseconds of the worker's monotonic clock.
+class PacketTrace(TypedDict, total=False):
+    """An RTP packet, without its payload; sizes in bytes."""
 
-    ``info`` depends on the type: ``rtp_packet`` and ``is_rtx`` for ``rtp`` and ``keyframe`` (which replaces ``rtp`` for
-    its packet); ``ssrc`` for ``pli`` and ``fir``; the sender report for ``sr``; bitrates for ``bwe``; nothing for
-    ``nack`` and ``probation``.
-    """
+    payload_type: int
+    sequence_number: int
+    timestamp: int
+    marker: bool
+    ssrc: int
+    is_key_frame: bool
+    size: int
+    payload_size: int
+    spatial_layer: int
+    temporal_layer: int
+    mid: str
+    rid: str
+    rrid: str
+    wide_sequence_number: int
+
+
+class TraceInfo(TypedDict, total=False):
+    """What there is to say, by type: ``rtp_packet`` and ``is_rtx`` of ``rtp`` and ``keyframe`` (which replaces ``rtp``
+    for its packet); ``ssrc`` of ``pli`` and ``fir``; a sender report (RFC 3550 §6.4.1) of ``sr``; ``bwe_type`` and
+    bitrates, in bits per second, of ``bwe``; nothing of ``nack`` and ``probation``."""
+
+    rtp_packet: PacketTrace
+    is_rtx: bool
+    ssrc: int
+    ntp_sec: int
+    ntp_frac: int
+    rtp_ts: int
+    packet_count: int
+    octet_count: int
+    bwe_type: Literal["transport-cc", "remb"]
+    desired_bitrate: int
+    effective_desired_bitrate: int
+    min_bitrate: int
+    max_bitrate: int
+    start_bitrate: int
+    max_padding_bitrate: int
+    available_bitrate: int
+
+
+class Trace(msgspec.Struct, frozen=True):
+    """One thing that was seen. ``timestamp`` is milliseconds of the worker's monotonic clock."""
 
     type: ProducerTrace | TransportTrace
     timestamp: int
     direction: Literal["in", "out"]
-    info: dict[str, Any] = {}
+    info: TraceInfo = {}
 
 
 def trace_types(types: tuple[str, ...], known: frozenset[str]) -> list[str]:
     """The schema's names of trace types. An unknown one is refused: the worker would trace something else."""
+    require_traces(types, known)
+    return [name.upper() for name in types]
+
+
+def require_traces(types: tuple[str, ...], known: frozenset[str]) -> None:
+    """Raises InvalidParameters where one of them is none."""
     for name in types:
         if not isinstance(name, str) or name not in known:
             raise InvalidParameters(f"types: {show(name)} is none of {', '.join(sorted(known))}")
-    return [name.upper() for name in types]
 
 
 def trace_from_fbs(body: Body) -> Trace:
@@ -47,4 +89,4 @@ def trace_from_fbs(body: Body) -> Trace:
     if "bwe_type" in info:
         info["bwe_type"] = info["bwe_type"].lower().replace("_", "-")
     direction: Literal["in", "out"] = "in" if body["direction"] == "DIRECTION_IN" else "out"
-    return Trace(body["type"].lower(), body["timestamp"], direction, info)
+    return Trace(body["type"].lower(), body["timestamp"], direction, cast(TraceInfo, info))

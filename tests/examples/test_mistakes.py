@@ -53,7 +53,7 @@ async def use(
     async for packet in consumer.events_of("rtp"):
         print(packet.hex(), scores, score, reason, failure, [message.text async for message in messages])
     traced: Trace = await webrtc.wait_for("trace", lambda trace: trace.type == "bwe")
-    print(traced, (await speaker.wait_for("dominantspeaker")).id, (await pipe.dump())["rtx"])
+    print(traced.info["available_bitrate"], (await speaker.wait_for("dominantspeaker")).id, (await pipe.dump())["rtx"])
     print((await producer.dump())["rtp_parameters"].codecs, (await webrtc.dump())["dtls_parameters"]["role"])
     print((await worker.dump())["router_ids"], (await worker.get_resource_usage())["ru_maxrss"])
 """
@@ -97,6 +97,7 @@ MISTAKES = (
     'print([packet.text async for packet in direct.events_of("rtcp")])',
     'print([volume.level async for volumes in levels.events_of("volumes") for volume in volumes])',
     'listed: list[EventStream[bytes]] = [words.events_of("message")]',
+    'print((await producer.wait_for("trace")).info["packet"])',
     'print((await plain.dump())["ice_state"])',
     'print((await producer.dump())["codecs"])',
     'print((await consumer.dump())["producer"])',

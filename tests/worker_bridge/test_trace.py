@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from tests.worker_bridge.listening import recorded
 from tests.worker_bridge.memory_wire import Wire
 from worker_bridge.native import NativeWorker
 from worker_bridge.rtp import RtpCapabilities
-from worker_bridge.trace import Trace
+from worker_bridge.trace import PacketTrace, Trace, TraceInfo
 from worker_bridge.transport import RouterContext
 from worker_bridge.webrtc_transport import WebRtcTransport
 
@@ -51,3 +52,12 @@ async def test_a_transports_traces_are_told(native_worker: NativeWorker, body: d
     await asyncio.sleep(0)
     kind, info = trace
     assert told == [("trace", Trace(kind, 4711, "out", info))]
+
+
+def test_everything_that_the_worker_may_tell_is_declared(native_worker: NativeWorker) -> None:
+    text = "".join(path.read_text() for path in (native_worker.schema.parent / "fbs").glob("*.fbs"))
+    tables = re.findall(r"^table \w+TraceInfo \{(.*?)\}", text, re.MULTILINE | re.DOTALL)
+    fields = {name for table in tables for name in re.findall(r"^ +(\w+):", table, re.MULTILINE)}
+    assert TraceInfo.__annotations__.keys() == fields
+    [packet] = re.findall(r"namespace FBS\.RtpPacket;\s+table Dump \{(.*?)\}", text, re.DOTALL)
+    assert PacketTrace.__annotations__.keys() == set(re.findall(r"^ +(\w+):", packet, re.MULTILINE))
