@@ -1,4 +1,4 @@
-"""A node that is asked to stop: its calls end, their parties hear it, and nothing is left for the next start."""
+"""A node that is asked to stop for good (SIGINT): its calls end, their parties hear it, nothing is left for a start."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ STOPPED_WITHIN_S = 10.0
 POINTS = 1000
 
 
-@pytest.mark.parametrize(("signum", "to_group"), [(signal.SIGTERM, False), (signal.SIGINT, True)])
-async def test_a_node_that_is_stopped_ends_its_calls_first(own_settings, http, signum, to_group):
-    settings = own_settings(drain_timeout_s=0)
+@pytest.mark.parametrize("to_group", [False, True], ids=["as a supervisor does", "as a terminal does"])
+async def test_a_node_that_is_stopped_ends_its_calls_first(own_settings, http, to_group):
+    settings = own_settings()
     async with started(settings) as node, AsyncExitStack() as stack:
         admin = node.api(http, "root", "admin")
         gift = {"amount": POINTS, "reason": "gift", "idempotencyKey": "gift"}
@@ -40,7 +40,7 @@ async def test_a_node_that_is_stopped_ends_its_calls_first(own_settings, http, s
         workers = node.workers()
         assert workers
 
-        node.send_signal(signum, to_group=to_group)
+        node.send_signal(signal.SIGINT, to_group=to_group)
         ends = [await client.until("call_end", call_id) for client in sockets for call_id in ("talks", "sets-up")]
         assert {end["reason"] for end in ends} == {"system_error"}
         for client in sockets:
