@@ -1,4 +1,7 @@
-"""The calls of a node without its workers and sockets: the real journal, meter and life cycle on a real ledger."""
+"""The calls of a node without its sockets: the real journal, meter, life cycle and continuity on a real ledger.
+
+It has no worker until a test gives it one.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ import pytest
 from msgspec import json
 
 from app.calls.call import LiveCall
+from app.calls.continuity import Continuity
 from app.calls.journal import Journal
 from app.calls.lifecycle import CallTimers, Lifecycle
 from app.calls.metering import Meter
@@ -23,11 +27,16 @@ from app.clock import Moment, now
 from app.ledger import Ledger
 from app.ledger.errors import LedgerUnavailable
 from app.ledger.values import Event, NewCall
+from app.media.codecs import codecs_of
+from app.media.rooms import Rooms
 from app.person import Person
 from app.tasks import Tasks
 from schemas.call import CallState
 from tests.app.ledger.ledger_samples import move, open_call
+from tests.app.media.rooms_on_worker import LIMITS
 from tests.conftest import eventually
+from worker_bridge.errors import WorkerGone
+from worker_bridge.pool import Slot
 
 PRICE = 100  # points a unit
 CLOSE_WITHIN_S = 5.0
@@ -62,8 +71,15 @@ class Desk:
     journal: Journal
     registry: Registry
     lifecycle: Lifecycle
+    continuity: Continuity
     meter: Meter
     path: Path
+    slot: Slot | None = None  # where rooms are opened
+
+    def place(self) -> Slot:
+        if self.slot is None:
+            raise WorkerGone("the desk has no worker")
+        return self.slot
 
     async def talking(self, call_id: str = "call", *, price: int = PRICE, ago_s: float = 0.0) -> LiveCall:
         """A call that was connected ``ago_s`` seconds ago, with both parties alive now. Nothing charges it yet."""
@@ -76,7 +92,8 @@ class Desk:
         self.registry.add(call)
         await open_call(self.journal, matched)
         await move(self.journal, call.id, CallState.TALKING, cause="test", at_ms=connected_at.utc_ms)
-        call.state, call.connected_at = CallState.TALKING, connected_at
+        call.state, call.matched_at, call.connected_at = CallState.TALKING, connected_at, connected_at
+        call.clock.start(connected_at.monotonic)
         prove_alive(call)
         return call
 
@@ -119,23 +136,28 @@ def desk_with(tmp_path: Path) -> DeskFactory:
     async def make(
         *,
         unit_s: float = 60.0,
-        alive_within_s: float = 10.0,
         grace_s: float = 30.0,
         timeout_s: float = 5.0,
+        timers: CallTimers | None = None,
         runs: bool = True,
     ) -> AsyncIterator[Desk]:
         """``timeout_s`` is the ledger's; what does not run is driven by the test, step by step."""
+        timers = timers or CallTimers(ledger_grace_s=grace_s)
         path = tmp_path / "ledger.sqlite"
         audience, registry, background = Audience(), Registry(), Tasks()
         async with Ledger.open(f"sqlite:///{path}", timeout_s=timeout_s) as ledger:
             journal = Journal(ledger, audience.hear, await ledger.latest_seq())
-            lifecycle = Lifecycle(registry, journal, CallTimers(ledger_grace_s=grace_s))
-            meter = lifecycle.meter = Meter(journal, lifecycle.end_for, unit_s, alive_within_s, grace_s)
+            lifecycle = Lifecycle(registry, journal, timers)
+            meter = lifecycle.meter = Meter(journal, lifecycle.end_for, lifecycle.lose, unit_s, grace_s)
+            rooms = Rooms(lambda: desk.place(), codecs_of({"audio"}), LIMITS, registry.rooms_by_object)
+            continuity = lifecycle.continuity = Continuity(registry, lifecycle, journal, rooms, timers)
+            desk = Desk(ledger, audience, journal, registry, lifecycle, continuity, meter, path)
             if runs:
                 background.start(journal.run(), "journal")
                 background.start(meter.run(), "meter")
-            yield Desk(ledger, audience, journal, registry, lifecycle, meter, path)
+            yield desk
             await lifecycle.close(CLOSE_WITHIN_S)
+            await continuity.close()
             await background.close()
             assert await ledger.audit() == ()
             assert audience.numbers() == sorted(set(audience.numbers())), "told twice, or out of order"

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, closing
 from app.calls import journal as journal_module
 from app.calls.journal import Journal
 from app.ledger import Ledger
+from app.ledger.steps import Talked
 from app.ledger.values import NewEvent, UnitDue
 from app.person import Person
 from app.tasks import Tasks
@@ -99,7 +100,7 @@ async def test_a_repeated_adjustment_is_not_told_again(desk):
 
 async def test_a_unit_that_is_charged_again_is_not_told_again(desk):
     call = await desk.talking(price=0)
-    due = UnitDue(call.id, 1, SOON_MS, 60)
+    due = UnitDue(call.id, call.epoch, 1, SOON_MS, 60_000)
     [first], [again] = await desk.journal.charge_units([due]), await desk.journal.charge_units([due])
     assert (first.already, again.already) == (False, True)
     assert again.events == first.events
@@ -212,10 +213,11 @@ async def test_proofs_of_life_are_best_effort(desk_with):
     async with desk_with(timeout_s=IMPATIENT_S) as desk:
         call = await desk.talking()
         with desk.locked():
-            await desk.journal.prove_alive({call.id: call.connected_at.utc_ms + 5})
-        assert (await desk.ledger.call(call.id)).last_rtp_at_ms == call.connected_at.utc_ms
-        await desk.journal.prove_alive({call.id: call.connected_at.utc_ms + 6})
-        assert (await desk.ledger.call(call.id)).last_rtp_at_ms == call.connected_at.utc_ms + 6
+            await desk.journal.prove_alive({(call.id, call.epoch): Talked(5, call.connected_at.utc_ms + 5)})
+        assert (await desk.ledger.call(call.id)).proven_at_ms == call.connected_at.utc_ms
+        await desk.journal.prove_alive({(call.id, call.epoch): Talked(6, call.connected_at.utc_ms + 6)})
+        stored = await desk.ledger.call(call.id)
+        assert (stored.talked_ms, stored.proven_at_ms) == (6, call.connected_at.utc_ms + 6)
 
 
 @asynccontextmanager

@@ -13,6 +13,7 @@ from app.calls.call import CallEvent, EndReason, LiveCall
 from app.calls.lifecycle import CallTimers
 from app.clock import now, shifted
 from app.errors import InvalidCallState
+from app.ledger import Ledger
 from app.ledger.errors import LedgerUnavailable
 from app.ledger.values import NewCall
 from app.person import Person
@@ -137,7 +138,7 @@ async def test_the_units_that_wait_are_stored_before_the_end(desk_with):
     async with desk_with(timeout_s=IMPATIENT_S, runs=False) as desk:
         call = await desk.talking()
         await desk.give(call.user_id, 1000)
-        desk.meter.start_clock(call)
+        desk.meter.follow(call)
         with desk.locked():
             for minute in (1, 2):
                 at = shifted(call.connected_at, call.connected_at.monotonic + 60 * minute)
@@ -167,6 +168,7 @@ async def test_what_a_stopping_node_cannot_store_is_left_for_the_next_start(desk
             await desk.lifecycle.close(IMPATIENT_S)
         assert [left.id for left in await desk.ledger.open_calls()] == [call.id]
         assert desk.audience.payloads("call_end") == []
-        recovery = await desk.ledger.recover(now_ms=now().utc_ms)
-        assert [line.call_id for line in recovery.calls] == [call.id]
+        async with Ledger.open(f"sqlite:///{desk.path}") as next_start:
+            recovery = await next_start.recover(now_ms=now().utc_ms)
+        assert [line.call_id for line in recovery.ended] == [call.id]
         desk.registry.remove(call)

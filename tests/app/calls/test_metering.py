@@ -8,10 +8,13 @@ import pytest
 from msgspec import json
 
 from app.calls.call import CallEvent, EndReason, LiveCall
-from app.calls.lifecycle import last_proof
+from app.calls.talk_clock import TalkClock
 from app.clock import Moment, now, shifted
+from app.ledger import Ledger
+from app.ledger.values import UnitDue
 from schemas.call import CallState
 from tests.app.conftest import PRICE, Desk, ended, prove_alive
+from tests.app.ledger.ledger_samples import move_media
 from tests.conftest import eventually
 
 DAY_MS = 24 * 3600 * 1000
@@ -33,7 +36,7 @@ async def started(desk: Desk, *, points: int | None = 1000, price: int = PRICE) 
     call = await desk.talking(price=price)
     if points is not None:
         await desk.give(call.user_id, points)
-    desk.meter.start_clock(call)
+    desk.meter.follow(call)
     return call
 
 
@@ -64,13 +67,78 @@ async def test_a_unit_that_is_looked_at_late_was_due_when_it_was_due(still_desk)
     assert (unit.duration_seconds, unit.charged_at_ms - call.connected_at.utc_ms) == (60, 60_000)
 
 
-async def test_a_unit_in_which_a_party_was_gone_is_free_and_the_next_one_takes_its_number(still_desk):
+@pytest.mark.parametrize("late", ["user", "otomo"])
+async def test_a_unit_waits_until_both_were_proven_at_its_moment_or_later(still_desk, late):
+    call = await started(still_desk)
+    prove_alive(call, call.connected_at.monotonic + 59.9)
+    await time_is(still_desk, call, 60.5, alive=False)
+    for party in call.liveness.values():
+        if party.person.role != late:
+            party.prove(call.connected_at.monotonic + 64.0)
+    for seconds in (61.0, 64.0, 64.9):
+        await time_is(still_desk, call, seconds, alive=False)
+        assert await units(still_desk, call) == [], "one of them was not there yet"
+    call.liveness[late].prove(call.connected_at.monotonic + 60.0)
+    await time_is(still_desk, call, 65.2, alive=False)
+    assert await units(still_desk, call) == [(1, PRICE, 60)]
+    [unit] = (await still_desk.ledger.billing(call.id)).units
+    assert unit.charged_at_ms - call.connected_at.utc_ms == 60_000, "it was due when it was due"
+
+
+async def test_what_is_not_proven_yet_is_looked_at_again_within_the_second(still_desk):
+    call = await started(still_desk)
+    await time_is(still_desk, call, 60.0, alive=False)
+    assert 0.0 < still_desk.meter._due[0].at - (call.connected_at.monotonic + 60.0) <= 1.0
+
+
+def silent(call: LiveCall, since_s: float) -> None:
+    """Its clock is set back to that second, and stands."""
+    call.clock.stop(call.connected_at.monotonic + since_s)
+
+
+def together(desk: Desk, call: LiveCall, at_s: float) -> None:
+    """Its clock runs again from that second on."""
+    call.clock.start(call.connected_at.monotonic + at_s)
+    desk.meter.follow(call)
+
+
+async def test_while_a_call_is_interrupted_nothing_is_charged_and_then_the_next_unit_is(still_desk):
     call = await started(still_desk)
     await time_is(still_desk, call, 60)
-    call.liveness["user"].last_proof = call.connected_at.monotonic + 119
-    await time_is(still_desk, call, 120, alive=False)
-    await time_is(still_desk, call, 180)
-    assert await units(still_desk, call) == [(1, PRICE, 60), (2, PRICE, 180)]
+    silent(call, since_s=110.0)
+    for seconds in (120.0, 180.0, 600.0):
+        await time_is(still_desk, call, seconds)
+    assert await units(still_desk, call) == [(1, PRICE, 60)]
+    together(still_desk, call, at_s=700.0)
+    await time_is(still_desk, call, 709.9)
+    assert await units(still_desk, call) == [(1, PRICE, 60)]
+    await time_is(still_desk, call, 710.0)
+    assert await units(still_desk, call) == [(1, PRICE, 60), (2, PRICE, 120)]
+
+
+async def test_a_unit_that_was_due_before_the_clock_was_set_back_is_due_again_later(still_desk):
+    call = await started(still_desk)
+    await time_is(still_desk, call, 61.0, alive=False)
+    silent(call, since_s=58.0)
+    together(still_desk, call, at_s=70.0)
+    await time_is(still_desk, call, 71.9)
+    assert await units(still_desk, call) == []
+    await time_is(still_desk, call, 72.0)
+    assert await units(still_desk, call) == [(1, PRICE, 60)]
+
+
+async def test_many_interruptions_charge_no_unit_twice(still_desk):
+    call = await started(still_desk)
+    for turn in range(20):  # ten seconds of talk in each, twice in the middle of which a unit is due
+        await time_is(still_desk, call, 100.0 * turn + 12.0, alive=False)
+        prove_alive(call, call.connected_at.monotonic + 100.0 * turn + 10.0)
+        await time_is(still_desk, call, 100.0 * turn + 12.5, alive=False)
+        silent(call, since_s=100.0 * turn + 10.0)
+        together(still_desk, call, at_s=100.0 * (turn + 1))
+        prove_alive(call, call.connected_at.monotonic + 100.0 * (turn + 1))
+    await time_is(still_desk, call, 2000.0)
+    assert await units(still_desk, call) == [(1, PRICE, 60), (2, PRICE, 120), (3, PRICE, 180)]
+    assert await still_desk.balance(call.user_id) == 1000 - 3 * PRICE
 
 
 async def test_one_way_sound_is_never_charged(still_desk):
@@ -84,10 +152,30 @@ async def test_one_way_sound_is_never_charged(still_desk):
 
 
 async def test_minutes_through_which_the_machine_slept_are_free(still_desk):
+    """Who wakes up interrupts the call before anything is charged, since nobody was proven to be there."""
     call = await started(still_desk)
     await time_is(still_desk, call, 60)
-    await time_is(still_desk, call, 60 * 10 + 5)
-    assert await units(still_desk, call) == [(1, PRICE, 60), (2, PRICE, 600)]
+    await time_is(still_desk, call, 60 * 10 + 5, alive=False)
+    silent(call, since_s=60.0)
+    together(still_desk, call, at_s=606.0)
+    await time_is(still_desk, call, 665.9)
+    assert await units(still_desk, call) == [(1, PRICE, 60)]
+    await time_is(still_desk, call, 666.0)
+    assert await units(still_desk, call) == [(1, PRICE, 60), (2, PRICE, 120)]
+
+
+async def test_a_call_that_another_process_charged_goes_on_with_its_next_unit(still_desk):
+    call = await still_desk.talking()
+    await still_desk.give(call.user_id, 1000)
+    charged = [UnitDue(call.id, call.epoch, number, call.connected_at.utc_ms, 60_000 * number) for number in (1, 2)]
+    await still_desk.ledger.charge_units(charged)
+    call.clock = TalkClock(125.0)
+    still_desk.meter.follow(call, 2)
+    together(still_desk, call, at_s=300.0)
+    await time_is(still_desk, call, 354.9)
+    assert len(await units(still_desk, call)) == 2
+    await time_is(still_desk, call, 355.0)
+    assert await units(still_desk, call) == [(1, PRICE, 60), (2, PRICE, 120), (3, PRICE, 180)]
 
 
 async def test_a_wall_clock_that_jumps_changes_no_charge(still_desk):
@@ -98,8 +186,8 @@ async def test_a_wall_clock_that_jumps_changes_no_charge(still_desk):
     assert await units(still_desk, call) == [(1, PRICE, 60), (2, PRICE, 120)]
 
 
-@pytest.mark.parametrize("state", [state for state in CallState if state is not CallState.TALKING])
-async def test_only_a_talking_call_is_charged(still_desk, state):
+@pytest.mark.parametrize("state", [CallState.ENDING, CallState.ENDED])
+async def test_a_call_that_ends_is_charged_no_more(still_desk, state):
     call = await started(still_desk)
     call.state = state
     await time_is(still_desk, call, 60)
@@ -180,7 +268,7 @@ async def test_a_free_call_needs_no_wallet(still_desk):
 async def test_many_calls_are_charged_in_one_go(still_desk):
     calls = [await still_desk.talking(f"call-{number}", price=0) for number in range(30)]
     for call in calls:
-        still_desk.meter.start_clock(call)
+        still_desk.meter.follow(call)
     latest = max(calls, key=lambda call: call.connected_at.monotonic)  # the others are looked at a little late
     for call in calls:
         prove_alive(call, latest.connected_at.monotonic + 60)
@@ -236,31 +324,81 @@ async def test_each_trouble_of_the_ledger_has_a_grace_of_its_own(desk_with):
     async with desk_with(timeout_s=IMPATIENT_S, grace_s=IMPATIENT_S / 4, runs=False) as desk:
         call = await started(desk)
         with desk.locked():
-            await time_is(desk, call, 121)  # the first unit was slept through; the second one waits
-            prove_alive(call, call.connected_at.monotonic + 180)
-            desk.meter._collect(shifted(call.connected_at, call.connected_at.monotonic + 180))
+            await time_is(desk, call, 61)
+            prove_alive(call, call.connected_at.monotonic + 121)
+            desk.meter._collect(shifted(call.connected_at, call.connected_at.monotonic + 121))
         async with desk.meter._storing:
             await desk.meter._store()
-        assert [number for number, _, _ in await units(desk, call)] == [1], "the third one waits still"
+        assert [number for number, _, _ in await units(desk, call)] == [1], "the second one waits still"
         with desk.locked():
-            await time_is(desk, call, 181)
+            await time_is(desk, call, 122)
             assert call.live, "it has waited for less than a grace"
 
 
-async def test_a_billable_unit_proves_life_until_it_was_due(still_desk):
-    """So that no call is shorter than its units where it ends at the last proof, because its worker died."""
+async def test_a_unit_that_waits_is_charged_for_the_room_that_the_call_is_in_by_then(desk_with):
+    async with desk_with(timeout_s=IMPATIENT_S, runs=False) as desk:
+        call = await started(desk)
+        with desk.locked():
+            await time_is(desk, call, 60)
+        call.epoch = (await move_media(desk.journal, call.id, at_ms=now().utc_ms)).call.epoch
+        await time_is(desk, call, 61)
+        assert await units(desk, call) == [(1, PRICE, 60)]
+
+
+async def test_a_unit_that_is_charged_while_the_call_moves_waits_for_the_move(still_desk):
     call = await started(still_desk)
-    prove_alive(call, call.connected_at.monotonic + 52)
-    await time_is(still_desk, call, 60, alive=False)
-    assert await units(still_desk, call) == [(1, PRICE, 60)]
-    assert call.seconds_at(last_proof(call).monotonic) == 60
-    prove_alive(call, call.connected_at.monotonic + 64)
-    assert call.seconds_at(last_proof(call).monotonic) == 64
+    async with call.lock:  # as it is held while a room is opened and stored
+        moved = await move_media(still_desk.journal, call.id, at_ms=now().utc_ms)
+        await time_is(still_desk, call, 60)
+        assert (await units(still_desk, call), still_desk.meter.waiting) == ([], 1)
+        assert call.live
+        call.epoch = moved.call.epoch
+    await time_is(still_desk, call, 61)
+    assert (await units(still_desk, call), still_desk.meter.waiting) == ([(1, PRICE, 60)], 0)
+
+
+async def test_a_call_that_another_node_has_by_now_is_forgotten_without_a_word(still_desk):
+    call, own = await started(still_desk), await still_desk.talking("own")
+    await still_desk.give(own.user_id, 1000)
+    still_desk.meter.follow(own)
+    async with Ledger.open(f"sqlite:///{still_desk.path}") as other:
+        [taken, _] = (await other.recover(now_ms=now().utc_ms, window_ms=60_000)).adopted
+        assert taken.call.id == call.id
+        told = len(still_desk.audience.events)
+        prove_alive(own, own.connected_at.monotonic + 60)
+        await time_is(still_desk, call, 60)
+        assert (call.live, call.id in still_desk.registry, still_desk.meter.waiting) == (False, False, 0)
+        assert still_desk.audience.events[told:] == []
+        assert await units(still_desk, call) == []
+        assert await still_desk.balance(call.user_id) == 1000
+        stored = await other.call(call.id)
+        assert (stored.state, stored.end_reason) == (CallState.INTERRUPTED, None)
+
+
+async def test_a_call_is_never_shorter_than_its_units(still_desk):
+    """It ends at its last proof, because its worker died: what was charged is talked."""
+    call = await started(still_desk)
+    prove_alive(call, call.connected_at.monotonic + 60.0)
+    await time_is(still_desk, call, 64.0, alive=False)
+    at = call.proven_until(shifted(call.connected_at, call.connected_at.monotonic + 64.0))
+    await still_desk.lifecycle.end_soon(call, CallEvent.FAIL, EndReason.WORKER_DIED, "test", at=at)
+    stored = await still_desk.ledger.call(call.id)
+    assert (stored.billed_units, stored.talked_ms, stored.duration_seconds) == (1, 60_000, 60)
+
+
+async def test_a_unit_that_was_due_and_not_proven_when_the_call_ends_is_free(still_desk):
+    call = await started(still_desk)
+    prove_alive(call, call.connected_at.monotonic + 59.9)
+    at = shifted(call.connected_at, call.connected_at.monotonic + 60.5)
+    await still_desk.lifecycle.end_soon(call, CallEvent.HANG_UP, EndReason.MANUAL, "test", at=at)
+    assert await units(still_desk, call) == []
+    assert await still_desk.balance(call.user_id) == 1000
 
 
 async def test_the_clock_ticks_by_itself(desk_with):
     async with desk_with(unit_s=0.1) as desk:
         call = await started(desk)
+        prove_alive(call, call.connected_at.monotonic + 60.0)
         await eventually(
             lambda: len(desk.audience.payloads("call_tick", call.parties.user)) < 4 and "fewer than 4 ticks"
         )
@@ -279,6 +417,7 @@ async def test_the_running_clock_tries_again_until_the_ledger_is_back(desk_with)
             await asyncio.wait([lock_is_noticed])
             assert lock_is_noticed.exception() is not None
         call = await started(desk)
+        prove_alive(call, call.connected_at.monotonic + 60.0)
         with desk.locked():
             await eventually(lambda: not desk.meter._waiting and "nothing waits")
             await eventually(lambda: desk.meter._waiting[call.id].since is None and "storing has not failed yet")
@@ -294,9 +433,11 @@ async def test_a_call_that_ends_while_it_ticks_is_told_every_unit_before_its_end
         for call in calls:
             await desk.give(call.user_id, 10 * PRICE)
         for number, call in enumerate(calls):
-            prove_alive(call)
             call.connected_at = now()
-            desk.meter.start_clock(call)
+            call.clock = TalkClock()
+            call.clock.start(call.connected_at.monotonic)
+            prove_alive(call, call.connected_at.monotonic + 1.0)  # until each has ended
+            desk.meter.follow(call)
             asyncio.get_running_loop().call_later(
                 0.04 + number / rounds * 0.04,
                 desk.lifecycle.end_soon,
