@@ -8,14 +8,13 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from typing import Literal, TextIO
+from typing import TextIO
 
 import msgspec
 from aiohttp.http_exceptions import HttpProcessingError
 
+from app.settings import LogFormat
 from schemas.types import iso
-
-LogFormat = Literal["text", "json"]
 
 TOKEN = re.compile(r"\beyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)*")  # `{"` in base64url starts with eyJ
 CHATTY = ("alembic",)  # repeats itself at info; the ledger logs upgrades by itself

@@ -20,13 +20,14 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from app import addresses
 from app.addresses import MediaAddress, is_loopback
-from app.logs import LogFormat
 from app.private import make_private_folder, take_from_others
-from worker_bridge.rtp import MediaKind
+
+if TYPE_CHECKING:
+    from worker_bridge.rtp import MediaKind
 
 PREFIX = "VOICEPLANE_"
 ALIASES = {"jwt_secret": "JWT_SECRET", "worker_bin": "MEDIASOUP_WORKER_BIN"}  # names that other tools use for the same
@@ -43,7 +44,7 @@ CALL_TIMES = ("unit_seconds", "ring_timeout_s", "setup_timeout_s", "interrupted_
 KEY_FORMATS = re.compile(r"-----BEGIN|---- BEGIN SSH2|ssh-|ecdsa-sha2-|sk-|\s*\{\s*\"")  # PEM, SSH, JWK: not secrets
 LINE = re.compile(r"(?:export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)\s*=\s*(?P<value>.*)")
 
-MediaKinds = frozenset[MediaKind]
+LogFormat = Literal["text", "json"]
 
 _log = logging.getLogger(__name__)
 
@@ -111,7 +112,9 @@ class Settings:
     turn_urls: tuple[str, ...] = setting((), words, "turn: and turns: URLs, with commas between")
     turn_secret: str | None = setting(None, str, "the TURN server's static-auth-secret", secret=True)
 
-    media_kinds: MediaKinds = setting(frozenset({"audio"}), lambda text: frozenset(words(text)), "audio or audio,video")
+    media_kinds: frozenset[MediaKind] = setting(
+        frozenset({"audio"}), lambda text: frozenset(words(text)), "audio or audio,video"
+    )
     max_transports_per_direction: int = setting(1, int, "live transports per party and direction in a call")
     max_producers_per_party: int = setting(1, int, "producers per party and kind in a call")
     max_packets_per_second: int = setting(200, int, "RTP packets of a sound above which it is paused; 0: any")

@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
 from voiceplane.cli.command import BaseUrl, CommandError, WithExamples, as_json, put_json, read_settings
 from voiceplane.cli.progress import Tell, live_log
@@ -18,6 +19,28 @@ if TYPE_CHECKING:
     from voiceplane.testcall import CallReport, Direction, Identity
 
 MAX_SECONDS = 3600
+
+
+class JudgedDirection(msgspec.Struct, frozen=True, rename="camel"):
+    sender: str
+    receiver: str
+    frames_sent: int
+    frames_received: int
+    packets_lost: int
+    sent_hz: float
+    heard_hz: float
+    first_sound_ms: float
+
+
+class JudgedCall(msgspec.Struct, frozen=True, rename="camel"):
+    """What ``--json`` prints. ``fault`` is null where both heard each other."""
+
+    call_id: str
+    good: bool
+    fault: str | None
+    setup_ms: float
+    directions: list[JudgedDirection]
+    released: dict[str, int]
 
 
 @click.command(
@@ -121,25 +144,25 @@ def verdict(report: CallReport, *, as_json: bool) -> int:
     return 1 if fault else 0
 
 
-def described(report: CallReport) -> dict[str, object]:
-    return {
-        "callId": report.call_id,
-        "good": report.fault() is None,
-        "fault": report.fault(),
-        "setupMs": round(report.setup_ms, 1),
-        "directions": [direction(one) for one in (report.to_otomo, report.to_user)],
-        "released": asdict(report.released),
-    }
+def described(report: CallReport) -> JudgedCall:
+    return JudgedCall(
+        call_id=report.call_id,
+        good=report.fault() is None,
+        fault=report.fault(),
+        setup_ms=round(report.setup_ms, 1),
+        directions=[described_direction(one) for one in (report.to_otomo, report.to_user)],
+        released=asdict(report.released),
+    )
 
 
-def direction(one: Direction) -> dict[str, object]:
-    return {
-        "sender": one.sender,
-        "receiver": one.receiver,
-        "framesSent": one.frames_sent,
-        "framesReceived": one.frames_received,
-        "packetsLost": one.packets_lost,
-        "sentHz": round(one.sent_hz, 1),
-        "heardHz": round(one.heard_hz, 1),
-        "firstSoundMs": round(one.first_sound_ms, 1),
-    }
+def described_direction(one: Direction) -> JudgedDirection:
+    return JudgedDirection(
+        sender=one.sender,
+        receiver=one.receiver,
+        frames_sent=one.frames_sent,
+        frames_received=one.frames_received,
+        packets_lost=one.packets_lost,
+        sent_hz=round(one.sent_hz, 1),
+        heard_hz=round(one.heard_hz, 1),
+        first_sound_ms=round(one.first_sound_ms, 1),
+    )

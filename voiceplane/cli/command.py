@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
 if TYPE_CHECKING:
     from app.settings import Settings
@@ -79,4 +79,8 @@ def read_settings() -> Settings:
 
 def put_json(value: object) -> None:
     """Print the result as one JSON object on one line."""
-    click.echo(json.dumps(value, ensure_ascii=False))
+    click.echo(json_text(value))
+
+
+def json_text(value: object) -> str:
+    return msgspec.json.encode(value).decode()

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from msgspec import structs
 
-from voiceplane.cli.command import BaseUrl, CommandError, Duration, WithExamples, read_settings
+from voiceplane.cli.command import BaseUrl, CommandError, Duration, WithExamples, json_text, read_settings
 from voiceplane.cli.loadscreen import screen
 from voiceplane.loadtest.limits import LIMITS, Verdict, verdicts
 from voiceplane.loadtest.options import LONGEST_S, MOST_CALLS, MOST_PER_SECOND, MOST_WITNESSES, Options
 
 if TYPE_CHECKING:
     from app.settings import Settings
+    from voiceplane.loadtest.report import Report
 
 STDOUT = Path("-")
 
@@ -118,7 +119,7 @@ def loadtest(
 def perform(options: Options, settings: Settings, json_to: Path | None, plot: Path | None) -> int:
     """Run the test; print and write its report. Returns the exit code."""
     try:
-        from voiceplane.loadtest.report import report
+        from voiceplane.loadtest.findings import report_of
         from voiceplane.loadtest.run import run
         from voiceplane.loadtest.summary import lines
     except ImportError as error:
@@ -134,13 +135,13 @@ def perform(options: Options, settings: Settings, json_to: Path | None, plot: Pa
         require_writable(path)
     with screen(stderr=for_scripts) as shown:
         found = run_async(run(options, settings, shown.say, shown.show))
-    described = report(found)
-    held = list(verdicts(described, options.limits))
-    described |= {"limits": [verdict.described() for verdict in held], "passed": all(one.kept for one in held)}
+    report = report_of(found)
+    held = list(verdicts(report, options.limits))
+    judged = structs.replace(report, limits=[one.described() for one in held], passed=all(one.kept for one in held))
     if not for_scripts:
-        click.echo("\n".join(lines(described)))
+        click.echo("\n".join(lines(judged)))
     if json_to is not None:
-        write(described, json_to)
+        write(judged, json_to)
     if plot is not None:
         draw(found.samples, plot, f"{options.calls} calls")
     return judge(held, quiet=for_scripts)
@@ -156,8 +157,8 @@ def require_writable(path: Path | None) -> None:
         raise CommandError(f"{path} can't be written: {error.strerror}") from error
 
 
-def write(described: dict[str, Any], to: Path) -> None:
-    text = json.dumps(described, ensure_ascii=False)
+def write(report: Report, to: Path) -> None:
+    text = json_text(report)
     if to == STDOUT:
         click.echo(text)
     else:

@@ -5,8 +5,16 @@ from __future__ import annotations
 import time
 
 import click
+import msgspec
 
 from voiceplane.cli.command import CommandError, Duration, WithExamples, as_json, put_json, read_settings
+
+
+class SignedToken(msgspec.Struct, frozen=True, rename="camel"):
+    token: str
+    sub: str
+    role: str
+    expires_in_seconds: int
 
 
 @click.command(
@@ -33,6 +41,6 @@ def token(sub: str, role: str, ttl: float, *, as_json: bool) -> None:
     except ValueError as error:
         raise CommandError(str(error)) from error
     if as_json:
-        put_json({"token": signed, "sub": sub, "role": role, "expiresInSeconds": int(ttl)})
+        put_json(SignedToken(signed, sub, role, int(ttl)))
     else:
         click.echo(signed)

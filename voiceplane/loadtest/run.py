@@ -21,13 +21,13 @@ from voiceplane.client.errors import ClientError
 from voiceplane.loadtest import processes, wallets
 from voiceplane.loadtest.engine import Engine
 from voiceplane.loadtest.errors import LoadTestError
+from voiceplane.loadtest.findings import Findings
 from voiceplane.loadtest.killer import Killer
 from voiceplane.loadtest.load_call import LoadCall, LoadContext, now
 from voiceplane.loadtest.node import Node
 from voiceplane.loadtest.online_party import OnlineParty
 from voiceplane.loadtest.options import Options, require_local_base
 from voiceplane.loadtest.outcome import Outcome
-from voiceplane.loadtest.report import Findings
 from voiceplane.loadtest.sampler import Sample, Sampler
 from voiceplane.loadtest.witnesses import ReferenceResult, make_reference_calls, prepare
 

@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import msgspec
+
 from voiceplane.loadtest import processes
 from voiceplane.loadtest.engine import Totals
 from voiceplane.loadtest.load_call import LoadContext
@@ -29,8 +31,7 @@ class Reading:
     totals: Totals
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(msgspec.Struct, frozen=True, rename="camel"):
     """What happened between two readings. CPU is in cores: 1.0 is one core all the time."""
 
     at_s: float  # since the first reading
