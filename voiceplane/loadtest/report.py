@@ -31,7 +31,8 @@ class Asked(Part, frozen=True):
 
 
 class Calls(Part, frozen=True):
-    """Of the calls that lost their worker to one of the `kills`, some `went_on` and some were `cut`; `faults` are of the first few that failed."""
+    """Of the calls that lost their worker to one of the `kills`, some `went_on` and some were `cut`; `faults` are of
+    the first few that failed."""
 
     opened: int
     completed: int
