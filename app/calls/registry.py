@@ -72,11 +72,14 @@ class Registry:
             raise CallNotFound(call_id)
         return call
 
-    def room(self, call_id: str) -> Room:
-        """The room of a call. Raises RoomNotFound where it has none, WorkerUnavailable while it gets another one."""
+    def room(self, call_id: str, party: Person | None = None) -> Room:
+        """The room of a call. Raises RoomNotFound where it has none; Forbidden where ``party`` is given and is none of
+        the call; WorkerUnavailable while the call gets another room."""
         call = self._calls.get(call_id)
         if call is None or not call.live or call.matched_at is None:
             raise RoomNotFound(call_id)
+        if party is not None:
+            call.liveness_of(party)
         if call.room is None:
             raise WorkerUnavailable(f"call {call_id} gets another room")
         return call.room

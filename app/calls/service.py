@@ -181,7 +181,9 @@ class CallService:
         """
         call = self._registry.find(call_id)
         if call is not None and call.live:
-            self._registry.room(call_id).role_of(claims.person)
+            if call.matched_at is None:
+                raise RoomNotFound(call_id)
+            call.liveness_of(claims.person)
             return await self._hang_up(call, claims, f"cleaned up by {claims.person}")
         past = call or await self._journal.ledger.call(call_id)
         if past is None or claims.person not in past.parties:

@@ -176,12 +176,11 @@ async def clean_up(request: web.Request) -> web.Response:
 
 
 @routes.get("/rtc/rooms/{call_id}/producers")
-@answers({200: ProducerList}, RoomNotFound, Forbidden)
+@answers({200: ProducerList}, RoomNotFound, Forbidden, WorkerUnavailable)
 async def list_producers(request: web.Request) -> web.Response:
     """The producers in a room, for its parties and for admins."""
-    room = request.app[REGISTRY].room(request.match_info["call_id"])
-    if not claims(request).is_admin:
-        room.role_of(claims(request).person)
+    asking = claims(request)
+    room = request.app[REGISTRY].room(request.match_info["call_id"], None if asking.is_admin else asking.person)
     listed = tuple(
         ListedProducer(
             one.producer.id, room.parties.person(one.party).id, one.party, one.producer.kind, one.producer.paused
@@ -271,8 +270,9 @@ async def get_consumer_stats(request: web.Request) -> web.Response:
 def room_of(request: web.Request, call_id: str) -> tuple[Room, PartyRole]:
     """The room of a call, and the role in it of whoever asks. Raises RoomNotFound; Forbidden for strangers and
     admins."""
-    room = request.app[REGISTRY].room(call_id)
-    return room, room.role_of(claims(request).person)
+    person = claims(request).person
+    room = request.app[REGISTRY].room(call_id, person)
+    return room, room.role_of(person)
 
 
 def room_with(request: web.Request, object_id: str, missing: CallError, call_id: str | None = None) -> Room:
@@ -281,8 +281,7 @@ def room_with(request: web.Request, object_id: str, missing: CallError, call_id:
     registry = request.app[REGISTRY]
     room = registry.room_with(object_id)
     if call_id is not None:
-        named = registry.room(call_id)
-        named.role_of(claims(request).person)
+        named = registry.room(call_id, claims(request).person)
         room = named if room is named else None
     if room is None:
         raise missing

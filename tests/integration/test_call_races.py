@@ -212,7 +212,7 @@ async def test_a_call_whose_storing_was_cut_off_keeps_nobody_busy(stage, monkeyp
     await stage.ring()
 
 
-async def test_a_call_whose_worker_dies_before_it_is_stored_ends_with_it(stage):
+async def test_a_call_whose_worker_dies_before_it_is_stored_gets_another_room(stage):
     [slot] = stage.server.pool.slots
     pid = slot.worker.pid
     async with database_locked(stage):
@@ -223,7 +223,11 @@ async def test_a_call_whose_worker_dies_before_it_is_stored_ends_with_it(stage):
         os.kill(pid, signal.SIGKILL)
         await eventually(lambda: slot.worker is None or slot.worker.pid == pid)
     await opening
-    assert (await stage.both_hear_the_end("call"))["reason"] == "worker_died"
+    for party in (stage.user, stage.otomo):
+        assert (await party.socket.until("media_moved", "call"))["mediaEpoch"] == 2
+    assert await stage.user.api.create_transport("call", "send")
+    await stage.user.api.request("POST", "/calls/call/end")
+    assert (await stage.both_hear_the_end("call"))["reason"] == "manual"
 
 
 async def test_an_end_that_cannot_be_stored_closes_the_room_after_a_grace(stage, monkeypatch):

@@ -3,6 +3,7 @@ the same call goes on at the same price."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import sqlite3
@@ -16,6 +17,7 @@ from tests.conftest import Server, eventually, serving
 from tests.conversation import OTOMO_HZ, USER_HZ, Conversation, conversation
 from tests.integration.paid_calls import PRICE, MakeSettings, Scene, milliseconds, scene, talking
 from tests.integration.ws import Message, connected
+from voiceplane.client.api import Api, Released
 from voiceplane.client.errors import Refused
 from voiceplane.client.tone import FRAMES_PER_SECOND
 
@@ -166,6 +168,8 @@ async def test_until_there_is_another_room_media_is_refused_for_a_moment(server:
                 assert (response.status, response.headers["Retry-After"]) == (503, "1")
                 assert (await response.json())["error"] == "WORKER_UNAVAILABLE"
             assert await refusal(call.user.api.pause_producer(talk.user_voice.producer_id)) in GONE
+            stranger = Api(call.http, server.base, server.token("stranger", "user"))
+            assert await refusal(stranger.create_transport(call.call_id, "send")) == (403, "FORBIDDEN")
             assert (await call.user.api.request("GET", f"/calls/{call.call_id}"))["mediaEpoch"] == 1
             other.execute("ROLLBACK")
         await moved(call)
@@ -235,3 +239,19 @@ async def test_a_call_that_is_not_connected_yet_moves_without_being_interrupted(
             await call.charged(1)
             await call.user.api.request("POST", f"/calls/{call.call_id}/end")
         await call.ends("manual")
+
+
+async def test_a_party_may_hang_up_while_there_is_no_room(server: Server) -> None:
+    async with talking(server) as (call, _):
+        live = server.registry.call(call.call_id)
+        path = server.settings.data_dir / "voiceplane.sqlite"
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            strike(server, call)
+            await eventually(lambda: live.room is not None and "it has its room")
+            cleaning = asyncio.create_task(call.user.api.cleanup(call.call_id))
+            await eventually(lambda: live.live and "it goes on")
+            other.execute("ROLLBACK")
+            assert await cleaning == Released(transports=0, producers=0, consumers=0)
+        await call.ends("manual")
+        assert call.user.socket.payloads("media_moved") == []

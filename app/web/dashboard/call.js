@@ -11,8 +11,13 @@ const TIMELINE_KNOWN = ['at', 'type'];
 const FACTS = [
   [
     'Talked',
-    ({ durationSeconds, connectedAt, endedAt }) =>
-      duration(durationSeconds ?? (connectedAt && !endedAt ? since(connectedAt) : null)),
+    ({ durationSeconds, connectedAt, endedAt, interruptedSeconds }) =>
+      duration(durationSeconds ?? (connectedAt && !endedAt ? since(connectedAt) - interruptedSeconds : null)),
+  ],
+  [
+    'Interrupted',
+    ({ interruptions, interruptedSeconds }) =>
+      interruptions.length ? `${interruptions.length} ×, ${duration(interruptedSeconds)}` : DASH,
   ],
   [
     'Charged',
@@ -64,6 +69,10 @@ export class CallView {
     this.parties = h('div', { class: 'parties' });
     this.over = h('p', { class: 'muted', hidden: true }, 'The call is over; this is its record.');
     this.timeline = h('ol', { class: 'timeline' });
+    this.interruptions = h('ol', { class: 'timeline' });
+    this.rooms = h('ol', { class: 'timeline' });
+    this.interrupted = titled('Interruptions', this.interruptions);
+    this.moved = titled('Rooms', this.rooms);
     this.body = h(
       'div',
       { hidden: true },
@@ -76,7 +85,7 @@ export class CallView {
         'div',
         { class: 'columns' },
         h('section', { 'aria-label': 'Media' }, h('h2', {}, 'Media'), this.over, this.qualities, this.parties),
-        h('section', { 'aria-label': 'Timeline' }, h('h2', {}, 'Timeline'), h('div', { class: 'card' }, this.timeline)),
+        h('div', {}, titled('Timeline', this.timeline), this.interrupted, this.moved),
       ),
     );
     this.element.replaceChildren(
@@ -117,6 +126,10 @@ export class CallView {
       ({ role }) => role,
       (party) => new PartyCard(party),
     );
+    show(this.interrupted, call.interruptions.length > 0);
+    keyed(this.interruptions, call.interruptions, ({ since: at }) => at, interruptionRow);
+    show(this.moved, call.segments.length > 1);
+    keyed(this.rooms, call.segments, ({ mediaEpoch }) => mediaEpoch, roomRow);
     keyed(
       this.timeline,
       call.timeline.map((step, row) => ({ ...step, row })),
@@ -155,6 +168,33 @@ function qualityRow({ from, to }) {
       const known = parts.filter(([value]) => value != null);
       write(more, score == null ? 'not heard' : known.map(([value, unit, name]) => `${unit(value)} ${name}`).join(' · '));
     },
+  };
+}
+
+const titled = (name, list) =>
+  h('section', { 'aria-label': name }, h('h2', {}, name), h('div', { class: 'card' }, list));
+
+function interruptionRow({ since: at }) {
+  const [what, until] = [h('b', {}), h('span', { class: 'muted' })];
+  return {
+    element: h('li', {}, h('time', { class: 'muted number', datetime: at }, clockTime(at)), what, until),
+    update({ reason, userId, until: end }) {
+      write(what, userId ? `${words(reason)}: ${userId}` : words(reason));
+      write(until, end ? `for ${duration((Date.parse(end) - Date.parse(at)) / 1000)}` : `for ${duration(since(at))} so far`);
+    },
+  };
+}
+
+function roomRow({ mediaEpoch, node, worker, beganAt, talkedBeforeSeconds, reason }) {
+  return {
+    element: h(
+      'li',
+      {},
+      h('time', { class: 'muted number', datetime: beganAt }, clockTime(beganAt)),
+      h('b', {}, `room ${mediaEpoch}${reason ? `: ${words(reason)}` : ''}`),
+      h('span', { class: 'muted' }, `worker ${worker} of ${node}, after ${duration(talkedBeforeSeconds)} of talk`),
+    ),
+    update() {},
   };
 }
 

@@ -6,6 +6,7 @@ import { session } from './session.js';
 
 export const RANK = {
   talking: 'good',
+  interrupted: 'warn',
   ringing: 'busy',
   requesting: 'busy',
   matched: 'busy',

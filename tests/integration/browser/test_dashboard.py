@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -108,7 +110,8 @@ async def test_a_call_appears_is_looked_at_and_ended(server, launch, talking, ht
     await expect(packets).to_have_text(re.compile(r"^[1-9][\d,]*$"))
     before = await packets.text_content()
     await expect(packets).not_to_have_text(str(before))
-    await expect(page.locator(".timeline")).to_contain_text("Talking")
+    await expect(page.get_by_role("region", name="Timeline")).to_contain_text("Talking")
+    await expect(page.get_by_role("region", name="Interruptions")).to_be_hidden()
 
     await page.get_by_role("button", name="End call").click()
     dialog = page.get_by_role("dialog", name="End this call?")
@@ -130,6 +133,19 @@ async def test_a_call_appears_is_looked_at_and_ended(server, launch, talking, ht
     await expect(page.locator("#call")).to_contain_text("The call is over; this is its record.")
     async with http.get(server.url(f"/calls/{talking.call_id}"), headers=server.headers("root", "admin")) as answer:
         assert (await answer.json())["endReason"] == "admin"
+
+
+async def test_a_call_that_lost_its_room_says_so(server, talking, launch):
+    page = await (await launch()).new_page()
+    await sign_in(page, server)
+    await page.goto(server.url(f"/admin/#/calls/{talking.call_id}"))
+    state = page.locator("#call .heading .pill")
+    await expect(state).to_have_text("talking", timeout=SOON_MS)
+    os.kill(server.pool.slots[0].worker.pid, signal.SIGKILL)
+    await expect(state).to_have_text("interrupted", timeout=SOON_MS)
+    await expect(page.get_by_role("region", name="Interruptions")).to_contain_text("Worker died")
+    await expect(page.get_by_role("region", name="Rooms")).to_contain_text("room 2: Worker died", timeout=SOON_MS)
+    await expect(page.locator("#call .facts").first).to_contain_text("1 ×")
 
 
 async def test_a_call_that_is_not_there_is_said_so(server, launch):

@@ -22,6 +22,12 @@ SECRET = "0123456789abcdef0123456789abcdef"
     ("variables", "argv", "sentence"),
     [
         ({"PORT": "x"}, ["serve"], "voiceplane: VOICEPLANE_PORT must be a whole number, not 'x'.\n"),
+        (
+            {"RTP_STOPPED_AFTER_S": "10"},
+            ["serve"],
+            "VOICEPLANE_RTP_STOPPED_AFTER_S is gone: a silence",
+        ),
+        ({"RTP_GRACE_S": "5"}, ["serve"], "VOICEPLANE_RTP_GRACE_S is gone: whatever is gone of a party"),
         ({"JWT_SECRET": "short"}, ["serve"], "voiceplane: VOICEPLANE_JWT_SECRET must be 32 bytes or more.\n"),
         ({"JWT_JWKS": "keys.json"}, ["token", "--sub", "a", "--role", "user"], "tokens are signed elsewhere"),
         ({}, ["token", "--sub", "a b", "--role", "user"], "voiceplane: A user id is 1 to 128 printable characters"),
