@@ -49,6 +49,12 @@ class Page:
     async def click(self, selector: str) -> None:
         await self.browsers.ask("click", page=self.number, selector=selector)
 
+    async def reload(self) -> None:
+        await self.browsers.ask("reload", page=self.number)
+
+    async def close(self) -> None:
+        await self.browsers.ask("close", page=self.number)
+
     async def evaluate(self, script: str) -> Any:
         return await self.browsers.ask("evaluate", page=self.number, script=script)
 

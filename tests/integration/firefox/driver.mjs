@@ -31,6 +31,14 @@ const commands = {
     return pages.push(page) - 1;
   },
 
+  async reload({ page }) {
+    await pages[page].reload();
+  },
+
+  async close({ page }) {
+    await pages[page].close();
+  },
+
   // As a person does: the window is in front when it is clicked.
   async click({ page, selector }) {
     await pages[page].bringToFront();

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -47,22 +48,37 @@ def quiet(_: str) -> None:
 
 
 @contextmanager
-def running_node(machine: Network, recipe: Path, folder: Path, **settings: str) -> Iterator[DefaultNode]:
-    """With the defaults, apart from ``settings``, which are as in the environment."""
+def running_node(
+    machine: Network, recipe: Path, folder: Path, page: Path = HERE / "recipe.html", **settings: str
+) -> Iterator[DefaultNode]:
+    """With the defaults, apart from ``settings``, which are as in the environment; and with a page and its script."""
     build.build(quiet)
     home = folder / "node"
     home.mkdir()
     environment = {name: value for name, value in os.environ.items() if not name.startswith((PREFIX, "JWT_SECRET"))}
     environment |= {"PYTHONPATH": str(ROOT), **settings}
-    command = machine.inside(
-        sys.executable, "-m", "tests.integration.firefox.node_with_page", HERE / "recipe.html", recipe
-    )
+    command = machine.inside(sys.executable, "-m", "tests.integration.firefox.node_with_page", page, recipe)
     with subprocess.Popen(command, cwd=home, env=environment, stderr=subprocess.PIPE, text=True) as process:
         try:
-            yield DefaultNode(listening(process), Settings(data_dir=home / "data"))
+            base = listening(process)
+            with reading_on(process):
+                yield DefaultNode(base, Settings(data_dir=home / "data"))
         finally:
             process.terminate()
-            process.communicate()
+            process.wait()
+
+
+@contextmanager
+def reading_on(process: subprocess.Popen[str]) -> Iterator[None]:
+    """A node whose log nobody reads would stand still as soon as the pipe is full."""
+    assert process.stderr is not None
+    reader = threading.Thread(target=process.stderr.read, name="a node's log")
+    reader.start()
+    try:
+        yield
+    finally:
+        process.terminate()
+        reader.join()
 
 
 def listening(process: subprocess.Popen[str]) -> str:
