@@ -180,6 +180,7 @@ export class Media {
   async #restore(room: Room, signal: AbortSignal): Promise<boolean> {
     await room.hearAll(signal);
     await room.syncMute(signal);
+    if (room.isCut) return false;
     if (!room.isLost && !this.#isDoubtful) return true;
     await room.restartIce(signal);
     this.#isDoubtful = false;
@@ -250,7 +251,7 @@ export class Media {
     if (room.isProven) this.#closeRetired();
     if (room.isConnected) this.#wake();
     clearTimeout(this.#checkTimer);
-    if (room.isLost) this.#checkTimer = setTimeout(() => this.check(), GRACE_MS);
+    if (room.isLost) this.#checkTimer = setTimeout(() => this.check(), room.isCut ? 0 : GRACE_MS);
     this.options.hooks.changed();
   }
 }

@@ -44,6 +44,7 @@ export class Room {
   #closed = false;
   #isPaused = false; // as the server knows it
   #hasHeard = false;
+  #isCut = false;
   readonly #consuming = new Map<string, Promise<void>>();
   readonly #stop = new AbortController();
 
@@ -84,8 +85,13 @@ export class Room {
     }
   }
 
+  /** The server has closed a transport: another window has the call, or the room is gone (DTLS says so, RFC 5246 §7.2.1). */
+  get isCut(): boolean {
+    return this.#isCut;
+  }
+
   get isLost(): boolean {
-    return [this.sending, this.receiving].some((one) => LOST_STATES.includes(one.connectionState));
+    return this.#isCut || [this.sending, this.receiving].some((one) => LOST_STATES.includes(one.connectionState));
   }
 
   get isConnected(): boolean {
@@ -184,6 +190,7 @@ export class Room {
     const produced = this.sending.produce({ track, stopTracks: false, disableTrackOnPause: false, codecOptions: OPUS });
     const [producer] = await Promise.all([unlessAborted(produced, signal), this.hearAll(signal)]);
     this.producer = producer;
+    this.#watchDtls(producer.rtpSender);
     await this.syncMute(signal);
   }
 
@@ -199,6 +206,7 @@ export class Room {
       consumer.close();
       return;
     } // it was removed meanwhile
+    this.#watchDtls(consumer.rtpReceiver);
     const ear: Ear = { consumer, isParty, isPaused: producerPaused };
     this.ears.set(producerId, ear);
     const came = () => {
@@ -208,6 +216,20 @@ export class Room {
     if (consumer.track.muted) consumer.track.addEventListener('unmute', came, { signal, once: true });
     else this.#hasHeard = true;
     hooks.heard(ear);
+  }
+
+  /** Long before ICE notices anything. */
+  #watchDtls(end: RTCRtpSender | RTCRtpReceiver | undefined): void {
+    const dtls = end?.transport;
+    dtls?.addEventListener(
+      'statechange',
+      () => {
+        if (dtls.state !== 'closed' && dtls.state !== 'failed') return;
+        this.#isCut = true;
+        this.options.hooks.changed();
+      },
+      { signal: this.#stop.signal },
+    );
   }
 
   async #ask<Answer>(method: Method, path: string, body: object | undefined, signal: AbortSignal): Promise<Answer> {
