@@ -11,25 +11,33 @@ export class Engine {
 
   /** The running engine, or null where there is none yet. */
   get context(): AudioContext | null {
-    if (!this.#context && !this.#closed && wasTouched()) {
-      this.#context = new AudioContext();
-      this.#context.resume().catch(() => undefined); // the page was left meanwhile
-    }
-    return this.#context?.state === 'running' ? this.#context : null;
+    const context = this.#made();
+    return context?.state === 'running' ? context : null;
   }
 
   /** A track of silence, which is sent where a microphone was; null where there is no engine. */
   silence(): MediaStreamTrack | null {
-    const { context } = this;
-    return (
-      context && (new MediaStreamAudioDestinationNode(context, { channelCount: 1 }).stream.getAudioTracks()[0] ?? null)
-    );
+    const context = this.#made();
+    if (!context) return null;
+    const zeros = new ConstantSourceNode(context, { offset: 0 }); // without a source nothing comes at all
+    const sink = new MediaStreamAudioDestinationNode(context, { channelCount: 1 });
+    zeros.connect(sink);
+    zeros.start();
+    return sink.stream.getAudioTracks()[0] ?? null;
   }
 
   close(): void {
     this.#closed = true;
     this.#context?.close().catch(() => undefined); // it is closed already
     this.#context = null;
+  }
+
+  #made(): AudioContext | null {
+    if (!this.#context && !this.#closed && wasTouched()) {
+      this.#context = new AudioContext();
+      this.#context.resume().catch(() => undefined); // the page was left meanwhile
+    }
+    return this.#context;
   }
 }
 

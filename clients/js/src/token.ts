@@ -11,6 +11,7 @@ export interface Identity {
   role: Role;
 }
 
+const TOKEN = /^[\w.~+/-]+=*$/; // RFC 6750 §2.1; a WebSocket can't carry any other (RFC 6455 §4.1)
 const EARLY_MS = 10_000; // a token that is about to expire is none: the request takes time, and clocks differ
 
 interface Claims {
@@ -61,7 +62,8 @@ export class Tokens {
     } catch (error) {
       throw new VoiceplaneError('TOKEN_FAILED', 'the page could not get a token', { cause: error });
     }
-    if (typeof token !== 'string' || !token) throw new VoiceplaneError('TOKEN_FAILED', 'the page gave no token');
+    if (typeof token !== 'string' || !TOKEN.test(token))
+      throw new VoiceplaneError('TOKEN_FAILED', 'the page gave no token');
     this.#claims = claimsOf(token);
     return (this.#token = token);
   }

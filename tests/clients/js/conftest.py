@@ -29,7 +29,13 @@ def machine() -> Iterator[Network]:
 
 @pytest.fixture(scope="module")
 def node(machine: Network, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DefaultNode]:
-    settings = {"UNIT_SECONDS": UNIT_S, "PRICE_PER_MINUTE": PRICE, "RING_TIMEOUT_S": RING_S, "STRESS_LIMIT": 0}
+    settings = {
+        "UNIT_SECONDS": UNIT_S,
+        "PRICE_PER_MINUTE": PRICE,
+        "RING_TIMEOUT_S": RING_S,
+        "STRESS_LIMIT": 0,
+        "DRAIN_TIMEOUT_S": 0,
+    }
     named = {f"VOICEPLANE_{name}": str(value) for name, value in settings.items()}
     folder = tmp_path_factory.mktemp("client")
     with running_node(machine, HERE / "page.js", folder, HERE / "page.html", **named) as running:

@@ -102,7 +102,12 @@ class Party {
 
   // A track that gives nothing but zeros.
   silence() {
-    return new MediaStreamAudioDestinationNode(new AudioContext()).stream.getAudioTracks()[0];
+    const engine = new AudioContext();
+    const zeros = new ConstantSourceNode(engine, { offset: 0 });
+    const sink = new MediaStreamAudioDestinationNode(engine);
+    zeros.connect(sink);
+    zeros.start();
+    return sink.stream.getAudioTracks()[0];
   }
 }
 
