@@ -1,4 +1,4 @@
-"""The client's WebSocket: cut at any message and back without missing one, with tokens that expire and that are none."""
+"""The client's WebSocket: cut at any message and back without missing one; tokens that expire and that are none."""
 
 from __future__ import annotations
 
