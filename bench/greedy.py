@@ -36,7 +36,7 @@ from bench.servers import ROOT, SECRET, Server, voiceplane
 
 Json = dict[str, Any]
 
-LOOK_EVERY_S = 0.25
+POLL_EVERY_S = 0.25
 STORED_EVENTS = 20_000
 SOCKETS = 100
 USERS_ONLINE = 1500
@@ -64,7 +64,7 @@ class Watch:
                     await answer.read()
                 self._slowest_s = max(self._slowest_s, time.monotonic() - began)
                 self._most = max(self._most, self._resident())
-                await asyncio.sleep(LOOK_EVERY_S)
+                await asyncio.sleep(POLL_EVERY_S)
 
     def report(self) -> Json:
         took = time.monotonic() - self._at

@@ -20,7 +20,7 @@ from app.clock import now
 from app.http.server import calm_collector
 from app.media.codecs import codecs_of
 from app.media.party_objects import PartyConsumer, PartyProducer
-from app.media.quality import LOOK_EVERY
+from app.media.quality import MEASURED_EVERY
 from app.media.room import Room, RoomLimits
 from app.person import OTHER
 from app.watch.audio_faults import faults_of
@@ -64,7 +64,7 @@ async def talking_call(slot: Slot, number: int, sender: socket.socket) -> LiveCa
         for sequence in range(3):
             sender.sendto(packet(ssrc, sequence), ("127.0.0.1", transport.tuple.local_port))
     call.room, call.connected_at = room, now()
-    for _ in range(number % LOOK_EVERY):  # calls of one age would all be looked at in the same sweep
+    for _ in range(number % MEASURED_EVERY):  # calls of one age would all be looked at in the same sweep
         call.quality.is_due()
     return call
 

@@ -30,7 +30,7 @@ from schemas.call import CallState, InterruptionReason, MoveReason
 from schemas.types import PartyRole
 
 DEATHS_WITHIN_S = 60.0  # a call that loses two workers in that time may be what kills them
-LOOK_FOR_ROOM_EVERY_S = 0.05  # while no worker is up
+TRY_ROOM_EVERY_S = 0.05  # while no worker is up
 
 logger = logging.getLogger(__name__)
 
@@ -226,7 +226,7 @@ class Continuity:
                 return await self._rooms.open(call.id, call.parties, call.epoch + 1)
             except WorkerUnavailable as error:
                 logger.debug("call %s waits for a worker: %s", call.id, error)
-                await asyncio.sleep(LOOK_FOR_ROOM_EVERY_S)
+                await asyncio.sleep(TRY_ROOM_EVERY_S)
         return None
 
     async def _stored(self, call: LiveCall, change: Callable[[], Awaitable[object]]) -> bool:

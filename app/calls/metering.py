@@ -21,7 +21,7 @@ from app.ledger.values import Charged, ChargeResult, PointsGone, UnitDue, UnitFe
 from schemas.signaling import TickStatus
 
 RETRY_EVERY_S = 0.5
-LOOK_AGAIN_S = 0.25  # how often a due unit is decided anew: sweeps come once a second
+DECIDE_AGAIN_S = 0.25  # how often a due unit is decided anew: sweeps come once a second
 LEDGER_GRACE_S = 30.0  # how long a call goes on while its units can't be stored
 
 logger = logging.getLogger(__name__)
@@ -130,7 +130,7 @@ class Meter:
             elif call.proven_until(present).monotonic >= at:
                 self._take(call, due.number, shifted(present, at))
             else:
-                self._schedule(call, due.number, present.monotonic + LOOK_AGAIN_S)
+                self._schedule(call, due.number, present.monotonic + DECIDE_AGAIN_S)
 
     def _take(self, call: LiveCall, number: int, moment: Moment) -> None:
         unit = UnitDue(call.id, call.epoch, number, moment.utc_ms, round(1000 * number * self.unit_s))

@@ -38,7 +38,7 @@ MAX_FIELD_BYTES = 8192  # of one header field, name and value
 MAX_FIELDS = 64
 MAX_HEADER_BYTES = 64 * 1024  # of a whole header, while it is still incomplete
 GRACE_S = 3.0  # seconds in which a header may be larger: while an unwanted body is read and dropped, and a bit more
-LOOK_EVERY_S = 1.0
+CHECK_EVERY_S = 1.0
 FEW_LEFT = 64  # places: what a burst of connections takes between two health checks
 
 WHY_CUT = ("full", "address", "header", "read")
@@ -207,7 +207,7 @@ class Connections:
     async def run(self) -> None:
         """Cut off the clients that are overdue, until cancelled."""
         while True:
-            await asyncio.sleep(LOOK_EVERY_S)
+            await asyncio.sleep(CHECK_EVERY_S)
             now = self.now()
             for connection in tuple(self._open):
                 if (why := connection.overdue(now, self._timeout_s)) is not None:
@@ -218,7 +218,7 @@ class Connections:
         None."""
         if self._most_per_address and self._by_address[connection.address] >= self._most_per_address:
             self.cuts["address"] += 1
-            return answer_to(RateLimited(math.ceil(LOOK_EVERY_S)))
+            return answer_to(RateLimited(math.ceil(CHECK_EVERY_S)))
         if len(self._open) >= self.most:
             longest = next(iter(self.waiting), None)
             self._cut(longest, "full")

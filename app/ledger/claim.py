@@ -29,7 +29,7 @@ from app.ledger.postgresql import NOT_CONNECTED, PostgresDatabase
 from app.private import make_private_file, make_private_folder
 
 PATIENCE_S = 10.0  # the other node may be ending, or have died with its machine, which PostgreSQL notices late
-LOOK_EVERY_S = 0.2
+TRY_EVERY_S = 0.2
 BEAT_S = 1.0  # between two checks of the session; that it was closed is noticed at once
 BEAT_WITHIN_S = 2.0  # asyncpg notices a server that vanished in no other way
 WRITERS_WAIT_S = 1.0  # writers wait so long for a claim that is being taken again
@@ -81,7 +81,7 @@ async def taken(attempt: Attempt, url: str, patience_s: float) -> None:
     log.warning("another node has %s: waiting for its end, %.0f s at most", named(url), patience_s)
     until = time.monotonic() + patience_s
     while time.monotonic() < until:
-        await asyncio.sleep(LOOK_EVERY_S)
+        await asyncio.sleep(TRY_EVERY_S)
         if await attempt():
             return
     raise DatabaseClaimed(f"another node has {named(url)}, and two would end each other's calls")
@@ -205,7 +205,7 @@ class SessionClaim(Claim):
             except Exception as error:  # the server is not back yet
                 log.log(level, "the claim on %s can't be taken again yet: %s", named(self._url), unavailable(error))
                 level = logging.DEBUG
-                await asyncio.sleep(LOOK_EVERY_S)
+                await asyncio.sleep(TRY_EVERY_S)
         log.warning("the claim on %s is taken again", named(self._url))
 
     async def release(self) -> None:

@@ -20,7 +20,7 @@ from app.ledger.errors import LedgerUnavailable, SchemaTooNew
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 UPGRADE_LOCK = 0x566F696365506C01  # PostgreSQL advisory lock: its holder migrates
-LOOK_TIMEOUT_S = 5.0
+STATUS_TIMEOUT_S = 5.0
 TIMEOUT_S = 60.0  # for all migrations together, and the wait for another process's
 
 log = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ class SchemaStatus:
 
 async def schema_status(url: str) -> SchemaStatus:
     """The schema's status of the database at ``url``, which must be there. Raises BadDatabaseUrl, LedgerUnavailable."""
-    async with opened(url, LOOK_TIMEOUT_S) as database:
+    async with opened(url, STATUS_TIMEOUT_S) as database:
         return await database.read(read_status)
 
 

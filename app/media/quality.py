@@ -19,7 +19,7 @@ from schemas.types import PartyRole
 from worker_bridge.connectivity import Protocol
 from worker_bridge.producer import Producer
 
-FIRST_LOOK, LOOK_EVERY = 2, 5  # sweeps, which come once a second: listeners report every few seconds
+FIRST_MEASURED, MEASURED_EVERY = 2, 5  # sweeps, which come once a second: listeners report every few seconds
 NOTHING = StreamStats(0, 0, 0.0, None)
 
 
@@ -146,7 +146,7 @@ class CallQuality:
     def is_due(self) -> bool:
         """Whether this sweep should read the listeners' reports, too. Calls take turns by their age."""
         self._sweeps += 1
-        return self._sweeps % LOOK_EVERY == FIRST_LOOK
+        return self._sweeps % MEASURED_EVERY == FIRST_MEASURED
 
     def measure(self, room: Room) -> Iterator[Quality]:
         """Take a sweep's statistics. Returns each direction's quality since the last time."""

@@ -22,7 +22,7 @@ from app.tasks import Tasks
 from schemas.call import CallState
 from schemas.node import DrainMode
 
-LOOK_EVERY_S = 0.1
+CHECK_EVERY_S = 0.1
 
 logger = logging.getLogger(__name__)
 
@@ -114,7 +114,7 @@ class Drain:
         if deadline is None:
             return
         while now().monotonic < deadline.monotonic:
-            await asyncio.sleep(LOOK_EVERY_S)
+            await asyncio.sleep(CHECK_EVERY_S)
             self._announce()
         self._end(everybody=True)
 

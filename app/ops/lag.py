@@ -7,16 +7,16 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-LOOK_EVERY_S = 0.25
-LATELY = 4  # measurements: a second
-LOOKS = 20  # measurements that are kept: five seconds
+MEASURE_EVERY_S = 0.25
+OF_A_SECOND = 4  # measurements
+KEPT = 20  # measurements: five seconds
 
 
 class LoopLag:
     """Measures while ``run`` runs."""
 
     def __init__(self) -> None:
-        self._late_s: deque[float] = deque(maxlen=LOOKS)
+        self._late_s: deque[float] = deque(maxlen=KEPT)
         self._due: float | None = None
         self._listeners: list[Callable[[float], None]] = []
 
@@ -27,8 +27,8 @@ class LoopLag:
     async def run(self) -> None:
         """Until cancelled."""
         while True:
-            self._due = time.monotonic() + LOOK_EVERY_S
-            await asyncio.sleep(LOOK_EVERY_S)
+            self._due = time.monotonic() + MEASURE_EVERY_S
+            await asyncio.sleep(MEASURE_EVERY_S)
             late_s = max(0.0, time.monotonic() - self._due)
             self._late_s.append(late_s)
             for listener in self._listeners:
@@ -38,7 +38,7 @@ class LoopLag:
     def worst_ms(self) -> float:
         """The worst lag of the last second, that of a timer that is still overdue included."""
         overdue = 0.0 if self._due is None else time.monotonic() - self._due
-        return 1000 * max([overdue, 0.0, *list(self._late_s)[-LATELY:]])
+        return 1000 * max([overdue, 0.0, *list(self._late_s)[-OF_A_SECOND:]])
 
     @property
     def mean_ms(self) -> float:

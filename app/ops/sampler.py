@@ -18,7 +18,7 @@ from schemas.node import Sample
 from worker_bridge.channel import Channel
 from worker_bridge.pool import Pool, Slot
 
-LOOK_EVERY_S = 1.0
+SAMPLE_EVERY_S = 1.0
 UPGRADED = 101  # a WebSocket's request lasts as long as its socket
 
 
@@ -61,7 +61,7 @@ class Sampler:
     async def run(self) -> None:
         """Until cancelled."""
         while True:
-            await asyncio.sleep(LOOK_EVERY_S)
+            await asyncio.sleep(SAMPLE_EVERY_S)
             self.sample(now())
 
     def sample(self, at: Moment) -> None:

@@ -51,7 +51,7 @@ def running(command):
             process.kill()
 
 
-class Ear(asyncio.DatagramProtocol):
+class RelayedDatagrams(asyncio.DatagramProtocol):
     """What came, what went wrong, and that it is over."""
 
     def __init__(self):
@@ -94,14 +94,14 @@ async def ice_servers_of(party, call_id):
 
 async def relay_of(ice):
     host, _, port = ice["urls"][0].removeprefix("turn:").partition(":")
-    return await create_turn_endpoint(Ear, (host, int(port)), ice["username"], ice["credential"])
+    return await create_turn_endpoint(RelayedDatagrams, (host, int(port)), ice["username"], ice["credential"])
 
 
 async def test_a_relay_of_the_credentials_from_rtc_02_leads_to_the_node_and_nowhere_else(coturn, settings_with):
     await up(coturn, settings_with)
     async with serving(settings_with(turn_urls=(coturn.url,), turn_secret=SECRET)) as server:
         ice = await credentials(server)
-    relay, ear = await relay_of(ice)
+    relay, received = await relay_of(ice)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
         peer.bind(("127.0.0.1", 0))
         peer.setblocking(False)
@@ -109,15 +109,15 @@ async def test_a_relay_of_the_credentials_from_rtc_02_leads_to_the_node_and_nowh
         data, sender = await asyncio.wait_for(asyncio.get_running_loop().sock_recvfrom(peer, 100), 5)
         assert (data, sender) == (b"there", relay.get_extra_info("sockname"))
         peer.sendto(b"and back", sender)
-        await eventually(lambda: not ear.heard)
+        await eventually(lambda: not received.heard)
         relay.sendto(b"astray", ("127.0.0.2", peer.getsockname()[1]))
-        await eventually(lambda: not ear.errors)
+        await eventually(lambda: not received.errors)
     relay.close()
-    await eventually(lambda: not ear.over)
-    assert ear.heard == [(b"and back", peer_address := ear.heard[0][1])]
+    await eventually(lambda: not received.over)
+    assert received.heard == [(b"and back", peer_address := received.heard[0][1])]
     assert peer_address[0] == "127.0.0.1"
-    assert isinstance(ear.errors[0], TransactionError)
-    assert "403" in str(ear.errors[0])
+    assert isinstance(received.errors[0], TransactionError)
+    assert "403" in str(received.errors[0])
 
 
 async def test_who_asks_again_and_again_gets_no_more_relays_than_one_user_may_have(coturn, settings_with):
@@ -132,9 +132,9 @@ async def test_who_asks_again_and_again_gets_no_more_relays_than_one_user_may_ha
         await relay_of(asked[QUOTA])
     relays.append(await relay_of(others))
     assert len(relays) == QUOTA + 1
-    for relay, ear in relays:
+    for relay, received in relays:
         relay.close()
-        await eventually(lambda ear=ear: not ear.over)
+        await eventually(lambda received=received: not received.over)
 
 
 async def test_the_doctor_gets_a_relay_by_udp_and_tcp(coturn, settings_with):

@@ -15,7 +15,7 @@ from voiceplane.client.api import Api
 from voiceplane.client.audio import SILENT_AFTER_S, Loudspeaker, Microphone
 from voiceplane.client.following import Following, Hooks
 
-LOOK_EVERY_S = 0.5  # at the microphone
+CHECK_EVERY_S = 0.5  # at the microphone
 
 
 class Sound:
@@ -55,7 +55,7 @@ class Sound:
     async def _watch(self) -> None:
         told = False
         while True:
-            await asyncio.sleep(LOOK_EVERY_S)
+            await asyncio.sleep(CHECK_EVERY_S)
             silent = self.microphone.silent_s >= SILENT_AFTER_S
             if silent and not told:
                 self._silent(self.microphone.silent_s)

@@ -105,7 +105,7 @@ async def edge(**changed: Any) -> AsyncIterator[Edge]:
 
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.http.connections.LOOK_EVERY_S", 0.05)
+    monkeypatch.setattr("app.http.connections.CHECK_EVERY_S", 0.05)
 
 
 async def ended(reader: asyncio.StreamReader) -> bytes:

@@ -125,7 +125,7 @@ async def plans(ledger: Ledger, read: Read) -> list[str]:
     ]
 
 
-def wrong_with(name: str, plan: str) -> str:
+def fault_of(name: str, plan: str) -> str:
     """Why a plan is not what it should be; nothing where it is."""
     if re.search(r"Seq Scan|SCAN (?!\S+ USING)", plan) and not (name in IN_ITS_OWN_ORDER and "SCAN" in plan):
         return f"{name}: all of it is read:\n{plan}"
@@ -138,7 +138,7 @@ def wrong_with(name: str, plan: str) -> str:
 async def test_no_list_is_read_whole_or_sorted(full: Ledger, analyzed: bool) -> None:
     if analyzed:
         await look_at_the_tables(full)
-    found = [wrong_with(name, plan) for name, read in LISTS.items() for plan in await plans(full, read)]
+    found = [fault_of(name, plan) for name, read in LISTS.items() for plan in await plans(full, read)]
     assert len(found) > len(LISTS)
     assert not any(found), "\n".join(filter(None, found))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.media.emodel import OPUS
-from app.media.quality import FIRST_LOOK, LOOK_EVERY, CallQuality, Direction, Quality, losses
+from app.media.quality import FIRST_MEASURED, MEASURED_EVERY, CallQuality, Direction, Quality, losses
 from app.media.stats import StreamStats, stream_stats_of
 
 
@@ -107,7 +107,7 @@ def test_what_is_worse_sounds_worse():
 def test_a_young_call_is_looked_at_soon_and_then_at_intervals():
     quality = CallQuality()
     due = [sweep for sweep in range(1, 20) if quality.is_due()]
-    assert due == [FIRST_LOOK + LOOK_EVERY * times for times in range(4)]
+    assert due == [FIRST_MEASURED + MEASURED_EVERY * times for times in range(4)]
 
 
 def test_video_is_not_read():

@@ -10,7 +10,7 @@ import aiohttp
 
 FLIPS_WITHIN_S = 2.0
 ANSWERS_WITHIN_S = 1.5  # whatever hangs
-LOOK_EVERY_S = 0.02
+POLL_EVERY_S = 0.02
 PATIENCE_S = 20.0
 
 
@@ -22,7 +22,7 @@ class Balancer:
         self._url = f"{base}/health/ready"
         self.flips: dict[str, list[float]] = {}  # seconds, by what was waited for
 
-    async def look(self) -> tuple[int, dict[str, Any]]:
+    async def poll(self) -> tuple[int, dict[str, Any]]:
         """One answer, which must not take long."""
         began = time.monotonic()
         async with self._http.get(self._url) as response:
@@ -36,10 +36,10 @@ class Balancer:
         began = time.monotonic()
         async with asyncio.timeout(PATIENCE_S):
             while True:
-                found, body = await self.look()
+                found, body = await self.poll()
                 if found == status:
                     break
-                await asyncio.sleep(LOOK_EVERY_S)
+                await asyncio.sleep(POLL_EVERY_S)
         took = time.monotonic() - began
         self.flips.setdefault(after, []).append(took)
         assert took < FLIPS_WITHIN_S, f"{status} came {took:.1f} s after {after}: {body}"

@@ -60,7 +60,7 @@ async def test_a_full_node_stays_ready_says_why_it_is_full_and_takes_calls_again
         await user.api.request("POST", "/calls", {"otomoId": "otomo", "callId": "u_before"})
         await busy(server)
         assert await user.refused("POST", "/calls", {"otomoId": "otomo"}) == (409, "OTOMO_BUSY"), "409 before 503"
-        status, body = await Balancer(http, server.base).look()
+        status, body = await Balancer(http, server.base).poll()
         assert (status, body["status"]) == (200, "ready")
         assert "the event loop is" in problems(body)["stress"]
         assert body["stress"] > 0.5
@@ -86,7 +86,7 @@ async def test_calls_are_refused_while_no_worker_has_descriptors_and_health_says
         balancer, asked = Balancer(http, server.base), {"userId": "a", "otomoId": "b"}
         first, second = (slot.worker.pid for slot in server.pool.slots)
         with without_sockets(first):
-            assert (await balancer.look())[0] == 200, "one worker is enough"
+            assert (await balancer.poll())[0] == 200, "one worker is enough"
             await admin.api.request("POST", "/admin/calls", asked)
             with without_sockets(second):
                 await balancer.turns(503, "the last worker was out of descriptors")

@@ -32,7 +32,7 @@ def balancer(server, http) -> Balancer:
 
 
 async def test_a_ready_node_names_and_times_every_part(server, http, balancer):
-    status, body = await balancer.look()
+    status, body = await balancer.poll()
     load(Ready, body)
     assert (status, body["status"]) == (200, "ready")
     assert [check["name"] for check in body["checks"]] == [*PARTS, "worker 0"]
@@ -67,7 +67,7 @@ async def test_one_worker_of_two_is_enough(settings_with, http):
         stopped = server.pool.slots[1].worker.pid
         os.kill(stopped, signal.SIGSTOP)
         try:
-            status, body = await balancer.look()
+            status, body = await balancer.poll()
             assert (status, problems(body)) == (200, {"worker 1": "no answer within 1 s"})
             os.kill(server.pool.slots[0].worker.pid, signal.SIGSTOP)
             body = await balancer.turns(503, "both workers stood still")
@@ -132,10 +132,10 @@ async def test_asking_writes_nothing(server, balancer):
         files = server.settings.data_dir.glob("voiceplane.sqlite*")
         return {file.name: file.stat().st_mtime_ns for file in files if not file.name.endswith("-shm")}  # its locks
 
-    await balancer.look()
+    await balancer.poll()
     before = written()
     for _ in range(5):
-        await balancer.look()
+        await balancer.poll()
     assert written() == before
 
 
@@ -147,7 +147,7 @@ async def test_it_turns_when_postgresql_stands_still_is_stopped_and_is_back(sett
             with cluster.frozen():
                 body = await balancer.turns(503, "PostgreSQL stood still")
                 assert set(problems(body)) == {"database", "database_writer"}
-                await asyncio.gather(*(balancer.look() for _ in range(50)))  # many ask, one question is under way
+                await asyncio.gather(*(balancer.poll() for _ in range(50)))  # many ask, one question is under way
             await balancer.turns(200, "PostgreSQL went on")
             cluster.stop()
             await balancer.turns(503, "PostgreSQL was stopped")

@@ -64,7 +64,7 @@ async def test_a_worker_that_was_killed_comes_back_with_a_count_and_a_proof(serv
 
 
 async def test_the_last_hour_is_there_in_steps(server, admin, call, monkeypatch):
-    monkeypatch.setattr(sampler_module, "LOOK_EVERY_S", 0.3)
+    monkeypatch.setattr(sampler_module, "SAMPLE_EVERY_S", 0.3)
     sampler = server.app[SAMPLER]
     async with conversation(call.user, call.otomo, call.call_id) as talk:
         await talk.heard()

@@ -170,7 +170,7 @@ async def test_shutdown_does_not_wait_without_end_for_a_command(
         node.desk.gate = asyncio.Event()
         socket = await node.connect()
         await socket.send_str('{"type":"call_end","payload":{"callId":"c"}}')
-        node.tell()
+        node.publish()
         await next_message(socket)
         async with asyncio.timeout(5):
             await node.endpoint.shut_down()
@@ -180,7 +180,7 @@ async def test_shutdown_does_not_wait_without_end_for_a_command(
 
 async def test_what_was_published_before_the_shutdown_still_arrives(node: Node) -> None:
     socket = await node.connect()
-    events = [node.tell(number=number) for number in range(5)]
+    events = [node.publish(number=number) for number in range(5)]
     closing = asyncio.create_task(node.endpoint.shut_down())
     assert [(await next_message(socket))["seq"] for _ in events] == [event.seq for event in events]
     assert await close_code(socket) == CloseCode.GOING_AWAY

@@ -117,7 +117,7 @@ class Node:
         url = f"{self.base}/ws" + ("" if since is None else f"?since={since}")
         return await self.session.ws_connect(url, headers=self.headers(user_id, role), **options)
 
-    def tell(self, user_id: str = "ann", role: Role = "user", **payload: Any) -> Event:
+    def publish(self, user_id: str = "ann", role: Role = "user", **payload: Any) -> Event:
         """Keep an event and publish it."""
         event = self.recent.append(Person(role, user_id), "otomo_status", payload)
         self.hub.publish(event)

@@ -32,7 +32,7 @@ def close_frame(code: int) -> tuple[int, bytes]:
 async def test_every_socket_of_the_user_gets_every_event_and_nobody_else_does(node: Node) -> None:
     of_ann = [await node.connect("ann") for _ in range(3)]
     of_bob = await node.connect("bob")
-    sent = [node.tell("ann", number=number) for number in range(10)]
+    sent = [node.publish("ann", number=number) for number in range(10)]
     for socket in of_ann:
         got = [await next_message(socket) for _ in sent]
         assert got == [json.decode(event.encode()) for event in sent]
@@ -44,16 +44,16 @@ async def test_every_socket_of_the_user_gets_every_event_and_nobody_else_does(no
 
 
 async def test_without_since_nothing_is_replayed(node: Node) -> None:
-    node.tell(number=1)
+    node.publish(number=1)
     socket = await node.connect()
-    event = node.tell(number=2)
+    event = node.publish(number=2)
     assert (await next_message(socket))["seq"] == event.seq
     await socket.close()
 
 
 async def test_since_replays_what_was_missed_and_nothing_else(node: Node) -> None:
-    events = [node.tell(number=number) for number in range(5)]
-    node.tell("bob", number=99)
+    events = [node.publish(number=number) for number in range(5)]
+    node.publish("bob", number=99)
     for since, expected in ((0, events), (events[2].seq, events[3:]), (events[-1].seq, [])):
         socket = await node.connect(since=since)
         assert [(await next_message(socket))["seq"] for _ in expected] == [event.seq for event in expected]
@@ -63,7 +63,7 @@ async def test_since_replays_what_was_missed_and_nothing_else(node: Node) -> Non
 
 async def test_a_since_from_the_future_replays_nothing_and_hides_nothing(node: Node) -> None:
     socket = await node.connect(since=2**53 - 1)
-    event = node.tell(number=1)
+    event = node.publish(number=1)
     assert (await next_message(socket))["seq"] == event.seq
     await socket.close()
 
@@ -87,20 +87,20 @@ class HeldReplay:
 async def test_events_that_come_while_the_missed_are_read_come_after_them_and_once(tmp_path: Path) -> None:
     held = HeldReplay()
     async with serving(tmp_path, replay=held) as node:
-        missed = [node.tell(number=number) for number in range(3)]
+        missed = [node.publish(number=number) for number in range(3)]
         stored = [
             node.recent.append(Person("user", "ann"), "otomo_status", {"number": number}) for number in range(3, 6)
         ]
         socket = await node.connect(since=missed[0].seq)
         await held.asked.wait()
         node.hub.publish(stored[0])  # was stored before the replay: would come twice
-        live = [node.tell(number=number) for number in range(6, 9)]
+        live = [node.publish(number=number) for number in range(6, 9)]
         held.answer.set()
         expected = [*missed[1:], *stored, *live]
         assert [(await next_message(socket))["seq"] for _ in expected] == [event.seq for event in expected]
         node.hub.publish(stored[1])  # published later than it was replayed
         node.hub.publish(stored[2])
-        last = node.tell(number=9)
+        last = node.publish(number=9)
         assert (await next_message(socket))["seq"] == last.seq
         await socket.close()
 
@@ -117,15 +117,15 @@ async def test_many_reconnects_under_steady_events_miss_nothing_and_repeat_nothi
 
     async with serving(tmp_path, replay=hesitant, sockets_per_user=30) as node:
         stop = asyncio.Event()
-        starts = [node.tell().seq for _ in range(20)]
+        starts = [node.publish().seq for _ in range(20)]
 
         async def publish() -> Event:
             while not stop.is_set():
                 for _ in range(3):
-                    node.tell()
+                    node.publish()
                 async with node.session.get(node.base):  # a round trip: the loop turns a few times
                     pass
-            return node.tell(last=True)
+            return node.publish(last=True)
 
         publisher = asyncio.create_task(publish())
         sockets = [await node.connect(since=since) for since in starts]
@@ -224,7 +224,7 @@ async def test_the_replays_of_one_user_take_turns_and_hold_up_nobody_else(tmp_pa
         return replay
 
     async with serving(tmp_path, replay=watched) as node:
-        event = node.tell("ann", number=1)
+        event = node.publish("ann", number=1)
         of_ann = [await node.connect("ann", since=0) for _ in range(3)]
         of_bob = await node.connect("bob", since=0)
         assert (await ask(of_bob, "ping"))["type"] == "pong"
@@ -244,7 +244,7 @@ async def test_who_does_not_read_is_closed_and_the_others_get_everything(tmp_pat
         filling = "x" * 1000
         published = 0
         while node.hub.socket_count == 2:
-            node.tell(filling=filling)
+            node.publish(filling=filling)
             published += 1
             assert (await next_message(fast))["seq"] == published  # the publisher goes on as fast as this one reads
             assert published < 100_000, "what the stuck client does not read is kept without end"
@@ -254,7 +254,7 @@ async def test_who_does_not_read_is_closed_and_the_others_get_everything(tmp_pat
         assert seqs == list(range(1, len(seqs) + 1))
         dropped = published - len(seqs)  # what waited in the outbox; what TCP had taken could not be taken back
         assert limits.outbox_bytes * 0.8 < dropped * len(filling) <= limits.outbox_bytes
-        node.tell()
+        node.publish()
         assert (await next_message(fast))["seq"] == published + 1
         await fast.close()
 
@@ -263,7 +263,7 @@ async def test_who_never_reads_again_is_cut_off(tmp_path: Path) -> None:
     limits = Limits(outbox_frames=10, close_within_s=0.1)
     async with serving(tmp_path, limits=limits) as node, RawClient.connected(node):
         while node.hub.online(Person("user", "ann")):
-            node.tell(filling="x" * 100_000)
+            node.publish(filling="x" * 100_000)
             await asyncio.sleep(0)
         await node.endpoint.shut_down()
         assert len(node.endpoint) == 0
@@ -272,7 +272,7 @@ async def test_who_never_reads_again_is_cut_off(tmp_path: Path) -> None:
 async def test_a_burst_within_the_limits_is_no_reason_to_close(node: Node) -> None:
     socket = await node.connect()
     for _ in range(1000):
-        node.tell()
+        node.publish()
     assert [(await next_message(socket))["seq"] for _ in range(1000)] == list(range(1, 1001))
     await socket.close()
 
@@ -327,7 +327,7 @@ async def test_a_command_is_finished_though_its_socket_is_gone(node: Node) -> No
     await ask(otomo, "call_accept", callId="c1")
     await caller.send_str('{"type":"call_end","payload":{"callId":"c1"}}')
     caller._response.connection.transport.abort()
-    node.tell("bob", "otomo")
+    node.publish("bob", "otomo")
     await next_message(otomo)
     assert node.desk.calls["c1"].state == "matched"
     node.desk.gate.set()

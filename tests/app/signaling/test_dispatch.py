@@ -181,7 +181,7 @@ async def test_commands_of_one_socket_are_done_in_their_order(node: Node, ann: C
     await ann.send_str('{"type":"call_end","payload":{"callId":"c"},"requestId":1}')
     for number in range(2, 50):
         await ann.send_str(f'{{"type":"ping","requestId":{number}}}')
-    event = node.tell()
+    event = node.publish()
     assert (await next_message(ann))["seq"] == event.seq  # events don't wait for a command
     node.desk.gate.set()
     assert [(await next_message(ann))["requestId"] for _ in range(1, 50)] == list(range(1, 50))
