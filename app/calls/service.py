@@ -34,6 +34,8 @@ from app.media.room import Released
 from app.media.rooms import Rooms
 from app.person import Parties, Person
 from schemas.call import CallState, EndedBy
+from schemas.signaling import AnswerType
+from schemas.types import PartyRole
 
 USERS_CALL_ID = "u_"  # the prefix of ids that users choose; all others are the back end's
 
@@ -141,29 +143,23 @@ class CallService:
         return call
 
     async def reject(self, claims: Claims, call_id: str, reason: str | None = None) -> LiveCall | Call:
-        call = self._registry.find(call_id)
-        if call is None or not call.live:
-            return await self._past(claims, call_id, rejected_before)
-        claims.require_party(call.parties.otomo)
-        await no_answer_under_way(call)
-        if not call.live:
-            return await self._past(claims, call_id, rejected_before)
-        told = call_events.answered("call_rejected", call, now(), reason)
-        cause = reason or f"rejected by {claims.person}"
-        await self._lifecycle.end(call, CallEvent.REJECT, EndReason.REJECTED, cause, by=EndedBy.OTOMO, events=told)
-        return call
+        return await self._end_ringing(REJECTION, claims, call_id, reason)
 
     async def cancel(self, claims: Claims, call_id: str, reason: str | None = None) -> LiveCall | Call:
+        return await self._end_ringing(CANCELLATION, claims, call_id, reason)
+
+    async def _end_ringing(self, refusal: Refusal, claims: Claims, call_id: str, reason: str | None) -> LiveCall | Call:
         call = self._registry.find(call_id)
         if call is None or not call.live:
-            return await self._past(claims, call_id, cancelled_before)
-        claims.require_party(call.parties.user)
+            return await self._past(claims, call_id, refusal.is_retry)
+        claims.require_party(call.parties.person(refusal.by))
         await no_answer_under_way(call)
         if not call.live:
-            return await self._past(claims, call_id, cancelled_before)
-        told = call_events.answered("call_cancelled", call, now(), reason)
-        cause = reason or f"cancelled by {claims.person}"
-        await self._lifecycle.end(call, CallEvent.CANCEL, EndReason.CANCELLED, cause, by=EndedBy.USER, events=told)
+            return await self._past(claims, call_id, refusal.is_retry)
+        told = call_events.answered(refusal.told, call, now(), reason)
+        cause = reason or f"{refusal.reason} by {claims.person}"
+        by = EndedBy(refusal.by)
+        await self._lifecycle.end(call, refusal.event, refusal.reason, cause, by=by, events=told)
         return call
 
     async def end(self, claims: Claims, call_id: str, reason: str | None = None) -> LiveCall | Call:
@@ -323,6 +319,20 @@ def ended_before(past: Past, claims: Claims) -> bool:
 
 def ended_by_admin_before(past: Past, claims: Claims) -> bool:
     return claims.is_admin and past.end_reason == EndReason.ADMIN
+
+
+class Refusal(NamedTuple):
+    """How one party ends the ringing: the event, the end reason, what both are told, and what is a retry."""
+
+    by: PartyRole
+    event: CallEvent
+    reason: EndReason
+    told: AnswerType
+    is_retry: IsRetry
+
+
+REJECTION = Refusal("otomo", CallEvent.REJECT, EndReason.REJECTED, "call_rejected", rejected_before)
+CANCELLATION = Refusal("user", CallEvent.CANCEL, EndReason.CANCELLED, "call_cancelled", cancelled_before)
 
 
 async def no_answer_under_way(call: LiveCall) -> None:

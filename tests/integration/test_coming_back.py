@@ -215,7 +215,7 @@ async def test_a_caller_who_goes_while_it_rings_is_told_of_and_cancelled(ringing
 
 async def test_a_caller_who_is_back_in_time_rings_on(ringing):
     await ringing.user.socket.close()
-    async with person(ringing.server, ringing.user.api._http, "user", "user") as back:
+    async with person(ringing.server, ringing.user.api.http, "user", "user") as back:
         waited = asyncio.get_running_loop().time() + 1.5 * GRACE_S
         await eventually(lambda: asyncio.get_running_loop().time() < waited and "the grace is not over")
         assert ringing.server.registry.call("u_call").state == "ringing"
@@ -224,7 +224,7 @@ async def test_a_caller_who_is_back_in_time_rings_on(ringing):
 
 
 async def test_a_caller_who_has_another_device_rings_on(ringing):
-    async with person(ringing.server, ringing.user.api._http, "user", "user") as tablet:
+    async with person(ringing.server, ringing.user.api.http, "user", "user") as tablet:
         await ringing.user.socket.close()
         waited = asyncio.get_running_loop().time() + 1.5 * GRACE_S
         await eventually(lambda: asyncio.get_running_loop().time() < waited and "the grace is not over")
