@@ -6,7 +6,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from importlib.metadata import version
 
@@ -26,6 +27,11 @@ from app.calls.rates import Rates
 from app.calls.registry import Registry
 from app.calls.service import CallService
 from app.clock import now
+from app.cluster.duties import Duties
+from app.cluster.forwarder import Forwarder
+from app.cluster.ids import numbered_id
+from app.cluster.membership import Membership, session_name
+from app.cluster.middleware import forwarding, peers_only
 from app.errors import BadRequest, Draining
 from app.http.body import MAX_BODY_BYTES
 from app.http.connections import Connections
@@ -34,6 +40,7 @@ from app.keys import (
     AUTHENTICATOR,
     CALLS,
     CAPABILITIES,
+    CLUSTER,
     CONNECTIONS,
     CONTINUITY,
     DEMO_LIMITER,
@@ -44,9 +51,11 @@ from app.keys import (
     HTTP_OBSERVERS,
     HUB,
     ICE_SERVERS,
+    INTERNAL_PORT,
     JOURNAL,
     LEDGER,
     LIFECYCLE,
+    MEMBERSHIP,
     METRICS,
     POOL,
     PRESENCE,
@@ -58,7 +67,10 @@ from app.keys import (
     HttpObserver,
 )
 from app.ledger import Ledger, claimed
+from app.ledger.claim import Claim
 from app.ledger.errors import LedgerUnavailable
+from app.ledger.nodes import Joining, new_incarnation
+from app.ledger.upgrade import upgrade
 from app.ledger.values import Recovery
 from app.media.codecs import capabilities_of, codecs_of
 from app.media.room import RoomLimits
@@ -74,7 +86,7 @@ from app.ops.metrics import Metrics
 from app.ops.sampler import Sampler
 from app.rest import admin, calls, demo, docs, health, live, metrics, node, rtc, wallet
 from app.rest.socket import SINCE, UPGRADE_REQUIRED, Endpoint
-from app.settings import Settings
+from app.settings import Settings, config_hash
 from app.signaling.commands import build_commands
 from app.signaling.dispatch import Dispatcher
 from app.signaling.hub import Hub
@@ -89,7 +101,9 @@ from app.web import pages
 from schemas.base import encode
 from schemas.consumer import Capabilities
 from worker_bridge import native
+from worker_bridge.ids import new_id
 from worker_bridge.pool import ListenAddress, Pool, PoolSettings
+from worker_bridge.worker_settings import WorkerSettings
 
 HAND_OVER_WITHIN_S = 2.0  # at shutdown; what is not stored then was stored two seconds ago
 END_CALLS_WITHIN_S = 6.0  # at shutdown; a supervisor kills not much later
@@ -106,7 +120,8 @@ logger = logging.getLogger(__name__)
 
 def create_app(settings: Settings) -> web.Application:
     """The whole control plane. Its workers start with it and end with it."""
-    app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[guard])
+    around = [peers_only, guard, forwarding] if settings.cluster else [guard]
+    app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=around)
     app[SETTINGS] = settings
     app[RATE_LIMITER] = RateLimiter(settings.rate_limit)
     app[DEMO_LIMITER] = RateLimiter(demo.SESSIONS_PER_SECOND)
@@ -138,7 +153,7 @@ def create_app(settings: Settings) -> web.Application:
         ]
     )
     app[docs.DOCUMENT] = Document(app.router)
-    app.cleanup_ctx.extend([authenticator, ledger, workers, live_calls])
+    app.cleanup_ctx.extend([authenticator, ledger, workers, live_calls, cluster])
     app.on_shutdown.append(stop_calls)
     return app
 
@@ -149,19 +164,49 @@ async def authenticator(app: web.Application) -> AsyncIterator[None]:
 
 
 async def ledger(app: web.Application) -> AsyncIterator[None]:
-    """The ledger. Calls that a crash left open are ended before anything else begins."""
-    url = app[SETTINGS].database_url
-    async with claimed(url) as claim, Ledger.open(url, guard=claim) as app[LEDGER]:
+    """The ledger, with what another process left: the calls that go on here, and the ends of the others."""
+    settings = app[SETTINGS]
+    session = session_name()
+    async with AsyncExitStack() as stack:
+        claim = await stack.enter_async_context(on_database(app, session))
+        node = app[MEMBERSHIP].node if settings.cluster else new_incarnation(settings.node_name)
+        opening = Ledger.open(settings.database_url, node=node, guard=claim, session=session)
+        app[LEDGER] = await stack.enter_async_context(opening)
         app[METRICS].watch_ledger(app[LEDGER])
-        window_ms = round(1000 * app[SETTINGS].reconnect_window_s)
-        recovery = app[RECOVERED] = await app[LEDGER].recover(now_ms=now().utc_ms, window_ms=window_ms)
-        for line in recovery.ended:
-            units = line.billed_units
-            logger.warning(
-                "call %s was open when the node crashed: ended now, with %d units charged", line.call_id, units
-            )
+        await app[LEDGER].forget_nodes(alone=not settings.cluster)
+        app[RECOVERED] = await take_over(app)
         app[JOURNAL] = Journal(app[LEDGER], publisher(app[HUB]), await app[LEDGER].latest_seq())
         yield
+
+
+@asynccontextmanager
+async def on_database(app: web.Application, session: str) -> AsyncIterator[Claim]:
+    """The database is this node's alone; or, in a cluster, the node is one of those who share it."""
+    settings = app[SETTINGS]
+    if not settings.cluster:
+        async with claimed(settings.database_url) as claim:
+            yield claim
+        return
+    await upgrade(settings.database_url)
+    place = Joining(
+        incarnation=new_incarnation(settings.node_name),
+        name=settings.node_name,
+        address=f"http://{settings.cluster_listen}",
+        session=session,
+        version=version("voiceplane"),
+        config_hash=config_hash(settings),
+    )
+    async with Membership.joined(settings.database_url, place, settings.node_lease_s) as app[MEMBERSHIP]:
+        yield app[MEMBERSHIP]
+
+
+async def take_over(app: web.Application) -> Recovery:
+    """Make calls that no process has any more this node's, or end them."""
+    window_ms = round(1000 * app[SETTINGS].reconnect_window_s)
+    recovery = await app[LEDGER].recover(now_ms=now().utc_ms, window_ms=window_ms)
+    for line in recovery.ended:
+        logger.warning("call %s was open when its node ended: ended with %d units", line.call_id, line.billed_units)
+    return recovery
 
 
 async def workers(app: web.Application) -> AsyncIterator[None]:
@@ -172,12 +217,19 @@ async def workers(app: web.Application) -> AsyncIterator[None]:
         addresses=tuple(ListenAddress(*address) for address in settings.media_addresses),
         protocols=("udp", "tcp") if settings.rtc_tcp else ("udp",),
         first_port=settings.rtc_port,
+        worker=WorkerSettings(new_id=ids_of(app)),
     )
     async with Pool.running(worker, pool_settings) as app[POOL]:
         app[METRICS].watch_workers(app[POOL])
         app[FORWARDING_PROBE] = ForwardingProbe(app[POOL])
         await app[FORWARDING_PROBE].probe_due()  # before any client is served
         yield
+
+
+def ids_of(app: web.Application) -> Callable[[], str]:
+    """What makes the ids of transports, producers and consumers: in a cluster they say which node has them."""
+    membership = app.get(MEMBERSHIP)
+    return new_id if membership is None else lambda: numbered_id(membership.view.me.number)
 
 
 async def live_calls(app: web.Application) -> AsyncIterator[None]:
@@ -231,6 +283,32 @@ async def live_calls(app: web.Application) -> AsyncIterator[None]:
     await app[DRAIN].close()
     await background.close()
     await continuity.close()
+
+
+async def cluster(app: web.Application) -> AsyncIterator[None]:
+    """What the node does as one of several, where it is."""
+    settings = app[SETTINGS]
+    if not settings.cluster:
+        yield
+        return
+    membership, sampler, background = app[MEMBERSHIP], app[SAMPLER], Tasks()
+    app[INTERNAL_PORT] = int(settings.cluster_listen.rpartition(":")[2])
+    async with Forwarder.running(membership, app[LEDGER], str(settings.cluster_secret)) as app[CLUSTER]:
+        duties = Duties(
+            membership,
+            app[LEDGER],
+            app[JOURNAL],
+            app[REGISTRY],
+            app[LIFECYCLE],
+            app[CONTINUITY],
+            app[HUB],
+            partial(take_over, app),
+            lambda: sampler.stress.value,
+        )
+        background.keep(app[JOURNAL].tail, "tail of events")
+        background.keep(duties.adopt, "adoption")
+        yield
+        await background.close()
 
 
 def operate(app: web.Application, sweeper: Sweeper, background: Tasks) -> tuple[Admission, Placement]:

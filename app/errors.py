@@ -142,6 +142,10 @@ class CallNotFound(CallError):
     """There is no such call."""
 
 
+class LivesElsewhere(CallError):
+    """The call lives, on another node."""
+
+
 class OtomoNotFound(CallError):
     """Nobody by that id takes calls."""
 
@@ -276,6 +280,7 @@ ANSWERS: Mapping[type[Exception], Answer] = MappingProxyType(
         LedgerUnavailable: Answer("DATABASE_UNAVAILABLE", 503, "データベースを利用できません。", _RETRY),
         WorkerUnavailable: _NO_WORKER,
         WorkerGone: _NO_WORKER,
+        LivesElsewhere: _NO_WORKER,
         Fenced: _NO_WORKER,  # the call is on another node by now, where the next try will find it
         Draining: Answer("DRAINING", 503, "このサーバーは停止準備中です。", _RETRY),
         Overloaded: Answer("OVERLOADED", 503, "サーバーが混み合っています。", _RETRY),

@@ -16,6 +16,8 @@ from app.calls.presence import Presence
 from app.calls.rates import Rates
 from app.calls.registry import Registry
 from app.calls.service import CallService
+from app.cluster.forwarder import Forwarder
+from app.cluster.membership import Membership
 from app.http.connections import Connections
 from app.ledger import Ledger
 from app.ops.drain import Drain
@@ -24,6 +26,7 @@ from app.ops.gauges import Gauges
 from app.ops.health import Health
 from app.ops.metrics import Metrics
 from app.ops.sampler import Sampler
+from app.person import Person
 from app.settings import Settings
 from app.signaling.hub import Hub
 from worker_bridge.pool import Pool
@@ -56,7 +59,13 @@ CONNECTIONS = web.AppKey("connections", Connections)
 HTTP_OBSERVERS: web.AppKey[list[HttpObserver]] = web.AppKey("http_observers", list)
 ICE_SERVERS: web.AppKey[IceServersFor] = web.AppKey("ice_servers", IceServersFor)  # type: ignore[arg-type]
 
+MEMBERSHIP = web.AppKey("membership", Membership)
+CLUSTER = web.AppKey("cluster", Forwarder)
+INTERNAL_PORT = web.AppKey("internal_port", int)
+
 CLAIMS = web.RequestKey("claims", Claims)
+PEER: web.RequestKey[Person | None] = web.RequestKey("peer", Person)  # another node asks, perhaps for somebody
+RAW_BODY = web.RequestKey("raw_body", bytes)
 
 
 def claims(request: web.Request) -> Claims:

@@ -10,11 +10,13 @@ Knows nothing of what the settings are used for.
 from __future__ import annotations
 
 import difflib
+import hashlib
 import logging
 import math
 import os
 import re
 import secrets
+import socket
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -131,11 +133,19 @@ class Settings:
     interrupted_after_s: float = setting(5.0, float, "seconds without RTP of a party that interrupt a call")
     reconnect_window_s: float = setting(20.0, float, "seconds that an interrupted call waits for both parties")
 
+    cluster: bool = setting(False, on_or_off, "on or off: whether this is one of several nodes on one PostgreSQL")
+    node_name: str = setting(socket.gethostname, str, "what this node is called; else the machine's name")
+    cluster_listen: str = setting("", str, "ADDRESS:PORT where other nodes reach this one, and nobody else may")
+    cluster_secret: str | None = setting(None, str, "what all nodes of a cluster know, 32 bytes or more", secret=True)
+    node_lease_s: float = setting(4.0, float, "seconds after which a node that is not heard of counts as dead")
+
     never_connected_days: int = setting(90, int, "days that a call is kept which never connected; 0 keeps it for ever")
 
     metrics_token: str | None = setting(None, str, "a bearer token that reads /metrics and nothing else", secret=True)
 
-    drain_timeout_s: float = setting(5.0, float, "seconds that SIGTERM leaves to live calls; 0 ends them at once")
+    drain_timeout_s: float = setting(
+        5.0, float, "seconds that SIGTERM leaves to live calls before they are handed over"
+    )
     stress_limit: float = setting(1.0, float, "the stress above which new calls are refused; 0 refuses none for it")
 
     demo: Literal["on", "off"] | None = setting(
@@ -152,6 +162,8 @@ class Settings:
         check_keys(self)
         check_numbers(self)
         check_choices(self)
+        if self.cluster:
+            check_cluster(self)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, dotenv_path: Path | None = Path(".env")) -> Settings:
@@ -337,6 +349,40 @@ def check_choices(settings: Settings) -> None:
         raise SettingsError(f"{PREFIX}LOG_FORMAT must be text or json, not {settings.log_format!r}.")
     if not re.match(r"(sqlite:///|postgres(ql)?://)", settings.database_url):
         raise SettingsError(f"{PREFIX}DATABASE_URL must start with sqlite:/// or postgresql://.")
+
+
+SHARED = (
+    *CALL_TIMES,
+    *("jwt_secret", "jwt_jwks", "jwt_issuer", "jwt_audience", "cluster_secret", "node_lease_s"),
+    *("media_kinds", "max_transports_per_direction", "max_producers_per_party", "price_per_minute"),
+)
+"""What all nodes of a cluster must be told alike."""
+
+
+def config_hash(settings: Settings) -> str:
+    """By which nodes see whether they were told the same, without telling one another what."""
+    told = "\n".join(f"{name}={sorted_text(getattr(settings, name))}" for name in sorted(SHARED))
+    return hashlib.sha256(told.encode()).hexdigest()
+
+
+def sorted_text(value: object) -> str:
+    return ",".join(sorted(value)) if isinstance(value, frozenset) else str(value)
+
+
+def check_cluster(settings: Settings) -> None:
+    if not settings.database_url.startswith("postgres"):
+        raise SettingsError(f"{PREFIX}CLUSTER needs a {PREFIX}DATABASE_URL of PostgreSQL, which all nodes share.")
+    if not re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[0-9A-Za-z.-]+):[0-9]{1,5}", settings.cluster_listen):
+        raise SettingsError(f"{PREFIX}CLUSTER_LISTEN must be ADDRESS:PORT, by which other nodes reach this one.")
+    if settings.cluster_secret is None or len(settings.cluster_secret.encode()) < MIN_SECRET_BYTES:
+        raise SettingsError(f"{PREFIX}CLUSTER_SECRET must be {MIN_SECRET_BYTES} bytes or more, the same on all nodes.")
+    if settings.jwt_secret is None and settings.jwt_jwks is None:
+        raise SettingsError(
+            f"{PREFIX}CLUSTER needs {PREFIX}JWT_SECRET or {PREFIX}JWT_JWKS: a made secret is one node's."
+        )
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,48}", settings.node_name):
+        raise SettingsError(f"{PREFIX}NODE_NAME must be 1 to 48 characters of A-Z a-z 0-9 . _ -.")
+    within("node_lease_s", settings.node_lease_s, 1, 60)
 
 
 def within(name: str, value: float, least: int, most: int) -> None:

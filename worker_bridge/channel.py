@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from worker_bridge.codec import MessageCodec
 from worker_bridge.errors import InvalidMessage, InvalidRequest, NotAnswered, NotFound, RequestRefused, WorkerGone
+from worker_bridge.ids import new_id
 
 Body = dict[str, Any]
 Listener = Callable[[str, Body], None]
@@ -77,7 +78,7 @@ class Channel:
     """Requests by id, listeners by handler id.
 
     ``alarm`` is called when the worker's bytes make no sense; ``unclaimed`` gets the notifications for handler ids that
-    nobody listens to; ``drain`` waits until what was written has left.
+    nobody listens to; ``drain`` waits until what was written has left; ``new_id`` makes the ids of objects.
     """
 
     def __init__(
@@ -87,12 +88,14 @@ class Channel:
         alarm: Callable[[Exception], None],
         unclaimed: Listener,
         drain: Callable[[], Awaitable[None]] | None = None,
+        new_id: Callable[[], str] = new_id,
     ) -> None:
         self._codec = codec
         self._write = write
         self._alarm = alarm
         self._unclaimed = unclaimed
         self._drain = drain
+        self.new_id = new_id
         self._frames = FrameBuffer()
         self._last_id = 0
         self.answered_through = 0.0  # loop time at which the request was sent that was answered last

@@ -20,7 +20,7 @@ from worker_bridge.errors import NotFound, ResourceClosed
 from worker_bridge.flow import Pausable, SourceBound
 from worker_bridge.pipe_transport import PipeTransport
 from worker_bridge.producer import Producer
-from worker_bridge.resource import Resource, new_id
+from worker_bridge.resource import Resource
 from worker_bridge.sctp import SctpOptions
 from worker_bridge.value import Value
 
@@ -103,7 +103,7 @@ async def pipe_producer(ends: Ends, producer: Producer, *, keep_id: bool) -> Pip
         piped = await theirs.produce(
             consumer.kind,
             consumer.rtp_parameters,
-            producer_id=producer.id if keep_id else new_id(),
+            producer_id=producer.id if keep_id else None,
             paused=consumer.producer_paused,
             app_data=producer.app_data,
         )
@@ -122,7 +122,7 @@ async def pipe_data_producer(ends: Ends, data_producer: DataProducer, *, keep_id
             consumer.sctp_stream_parameters,
             label=consumer.label,
             protocol=consumer.protocol,
-            data_producer_id=data_producer.id if keep_id else new_id(),
+            data_producer_id=data_producer.id if keep_id else None,
             paused=consumer.data_producer_paused,
             app_data=data_producer.app_data,
         )

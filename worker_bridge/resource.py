@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from enum import Enum
@@ -65,11 +64,6 @@ Asked = tuple[str, Body]
 """A method and its body."""
 
 AppData = dict[str, Any]
-
-
-def new_id() -> str:
-    """Ids are ours (UUID, RFC 9562 version 4), so that an object can listen before the worker knows it."""
-    return str(uuid.uuid4())
 
 
 class Resource(Listenable[AnyEvent]):

@@ -30,7 +30,7 @@ from worker_bridge.piping import (
 )
 from worker_bridge.plain_transport import PlainTransport
 from worker_bridge.producer import Producer
-from worker_bridge.resource import AppData, Resource, new_id
+from worker_bridge.resource import AppData, Resource
 from worker_bridge.rtp import RtpCapabilities, RtpCodecCapability
 from worker_bridge.rtp_observer import ActiveSpeakerObserver, AudioLevelObserver, RtpObserver, audio_level_options
 from worker_bridge.sctp import MESSAGE_SIZE, SctpOptions
@@ -95,7 +95,7 @@ class Router(Resource[RouterEvent]):
         before ICE is ``disconnected``: the worker takes 10 to 60 of it, or 0 for never. Bitrates: bits per second.
         """
         self._require_open()
-        transport = WebRtcTransport(new_id(), self._channel, self._context)
+        transport = WebRtcTransport(self._channel.new_id(), self._channel, self._context)
         base = transport_options_to_fbs(
             sctp, initial_available_outgoing_bitrate=initial_available_outgoing_bitrate, is_data_channel=True
         )
@@ -134,7 +134,7 @@ class Router(Resource[RouterEvent]):
         a crypto suite turns SRTP on; a socket for RTCP alone turns RTP and RTCP multiplexing (RFC 5761) off."""
         _require_udp("plain", listen_info, rtcp_listen_info)
         instance("rtcp_mux", rtcp_mux, bool)
-        transport = PlainTransport(new_id(), self._channel, self._context)
+        transport = PlainTransport(self._channel.new_id(), self._channel, self._context)
         options = {
             "base": transport_options_to_fbs(sctp),
             "listen_info": listen_info_to_fbs(listen_info),
@@ -159,7 +159,7 @@ class Router(Resource[RouterEvent]):
         """One end of a pipe, for a router on another machine, which needs an address that it can be reached at; on this
         one, ``pipe_to_router`` does it all. Both ends want the same: ``sctp`` for data, retransmissions, encryption."""
         _require_udp("pipe", listen_info)
-        transport = PipeTransport(new_id(), self._channel, self._context)
+        transport = PipeTransport(self._channel.new_id(), self._channel, self._context)
         options = {
             "base": transport_options_to_fbs(sctp),
             "listen_info": listen_info_to_fbs(listen_info),
@@ -178,7 +178,7 @@ class Router(Resource[RouterEvent]):
     ) -> DirectTransport:
         """A transport to this process. Sizes in bytes, as the worker sees it: of a message that it sends us, and of one
         that it gets from us."""
-        transport = DirectTransport(new_id(), self._channel, self._context)
+        transport = DirectTransport(self._channel.new_id(), self._channel, self._context)
         sizes = SctpOptions(max_send_message_size, max_receive_message_size)
         options = {"base": transport_options_to_fbs(sizes, direct=True)}
         await self._create_transport(transport, "ROUTER_CREATE_DIRECTTRANSPORT", options, app_data)
@@ -232,7 +232,7 @@ class Router(Resource[RouterEvent]):
         self, *, interval_ms: int = 300, app_data: AppData | None = None
     ) -> ActiveSpeakerObserver:
         """Who speaks most, looked at every ``interval_ms`` (the worker takes 100 to 5000 of it)."""
-        observer = ActiveSpeakerObserver(new_id(), self._channel, self._context)
+        observer = ActiveSpeakerObserver(self._channel.new_id(), self._channel, self._context)
         options = {"interval": interval_ms}
         await self._create_observer(observer, "ROUTER_CREATE_ACTIVESPEAKEROBSERVER", options, app_data)
         return observer
@@ -248,7 +248,7 @@ class Router(Resource[RouterEvent]):
         """How loud the ``max_entries`` loudest producers are of those at ``threshold`` dBov (-127 to 0) or over, on
         average of ``interval_ms`` (the worker takes 250 to 5000 of it)."""
         options = audio_level_options(max_entries, threshold, interval_ms)
-        observer = AudioLevelObserver(new_id(), self._channel, self._context)
+        observer = AudioLevelObserver(self._channel.new_id(), self._channel, self._context)
         await self._create_observer(observer, "ROUTER_CREATE_AUDIOLEVELOBSERVER", options, app_data)
         return observer
 

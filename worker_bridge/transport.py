@@ -22,7 +22,7 @@ from worker_bridge.dumps import transport_dump
 from worker_bridge.errors import InvalidParameters, NotFound, RequestRefused
 from worker_bridge.event_names import AnyTransportEvent, TransportEvent, names_of
 from worker_bridge.producer import Producer, tracing
-from worker_bridge.resource import AppData, CloseReason, Resource, new_id
+from worker_bridge.resource import AppData, CloseReason, Resource
 from worker_bridge.rtp import (
     MediaKind,
     RtcpParameters,
@@ -113,7 +113,7 @@ class Transport(Resource[AnyTransportEvent]):
         params, mapping = ortc.producer_mapping(params, caps)
         consumable = ortc.consumable_parameters(kind, params, caps, mapping)
         self._rtcp = params.rtcp
-        producer_id = new_id() if producer_id is None else text("producer_id", producer_id)
+        producer_id = self._channel.new_id() if producer_id is None else text("producer_id", producer_id)
         producer = Producer(producer_id, self._channel, self.id, kind, params, consumable, paused=paused)
         body: Body = {
             "producer_id": producer.id,
@@ -151,7 +151,7 @@ class Transport(Resource[AnyTransportEvent]):
         if sctp_stream_parameters is not None:
             sctp_stream_parameters = validate_sctp_stream_parameters(sctp_stream_parameters)
         data_producer = DataProducer(
-            new_id() if data_producer_id is None else text("data_producer_id", data_producer_id),
+            self._channel.new_id() if data_producer_id is None else text("data_producer_id", data_producer_id),
             self._channel,
             self.id,
             sctp_stream_parameters,
@@ -197,7 +197,9 @@ class Transport(Resource[AnyTransportEvent]):
         delivery = stream_delivery(data_producer.sctp_stream_parameters, asked)
         stream = None if self.type == "direct" else self._take_stream(delivery)
         producers, limit = self._router.data_producers, self._send_limit
-        data_consumer = DataConsumer(new_id(), self._channel, self.id, data_producer, stream, producers, limit)
+        data_consumer = DataConsumer(
+            self._channel.new_id(), self._channel, self.id, data_producer, stream, producers, limit
+        )
         if stream is not None:
             data_consumer.on_closed(lambda _: self._streams.give_back(stream.stream_id))
         body: Body = {
@@ -265,7 +267,7 @@ class Transport(Resource[AnyTransportEvent]):
         app_data: AppData | None,
     ) -> Consumer:
         consumer = Consumer(
-            new_id(),
+            self._channel.new_id(),
             self._channel,
             self.id,
             producer.id,

@@ -30,7 +30,7 @@ from worker_bridge.event_values import Listenable
 from worker_bridge.native import NativeWorker, locate
 from worker_bridge.observable import Events
 from worker_bridge.process import WorkerProcess
-from worker_bridge.resource import CASCADE, AppData, CloseReason, Resource, new_id
+from worker_bridge.resource import CASCADE, AppData, CloseReason, Resource
 from worker_bridge.router import Router
 from worker_bridge.rtp import RtpCodecCapability
 from worker_bridge.webrtc_server import WebRtcServer
@@ -95,7 +95,7 @@ class Worker(Listenable[WorkerEvent]):
         self.failure: Exception | None = None
         self.subprocess_closed = False
         self._settings = settings
-        self._channel = Channel(codec, self._write, self._alarm, self._notified, self._drain)
+        self._channel = Channel(codec, self._write, self._alarm, self._notified, self._drain, settings.new_id)
         self._root = _Root("", self._channel, "")
         self._process: WorkerProcess | None = None
         self._running = asyncio.Event()
@@ -216,7 +216,7 @@ class Worker(Listenable[WorkerEvent]):
         self, listen_infos: Sequence[ListenInfo], *, app_data: AppData | None = None
     ) -> WebRtcServer:
         """One port for all WebRTC transports. Raises RequestRefused where it can't be bound."""
-        server = WebRtcServer(new_id(), self._channel)
+        server = WebRtcServer(self._channel.new_id(), self._channel)
         body = {
             "web_rtc_server_id": server.id,
             "listen_infos": [listen_info_to_fbs(info) for info in items("listen_infos", listen_infos)],
@@ -230,7 +230,7 @@ class Worker(Listenable[WorkerEvent]):
     ) -> Router:
         """A router for these codecs. Raises Unsupported where the worker lacks one, InvalidParameters where a value is
         wrong."""
-        router = Router(new_id(), self._channel, ortc.router_capabilities(media_codecs))
+        router = Router(self._channel.new_id(), self._channel, ortc.router_capabilities(media_codecs))
         await self._create(router, "WORKER_CREATE_ROUTER", {"router_id": router.id}, app_data)
         self._emit("newrouter", router)
         return router

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
 from worker_bridge.checks import show
 from worker_bridge.errors import InvalidParameters
+from worker_bridge.ids import new_id
 
 LogLevel = Literal["debug", "warn", "error", "none"]
 
@@ -26,6 +28,7 @@ class WorkerSettings:
     Without ``dtls_certificate_file`` and ``dtls_private_key_file`` (PEM, both or neither) the worker makes a
     certificate of its own. ``rtc_min_port`` and ``rtc_max_port`` are where ports come from that no ``ListenInfo``
     narrows down (mediasoup calls the two deprecated). ``libwebrtc_field_trials`` is for people who know libwebrtc.
+    ``new_id`` makes the ids of objects, which must be UUIDs: several processes may tell theirs apart by them.
     """
 
     log_level: LogLevel = "warn"
@@ -37,6 +40,7 @@ class WorkerSettings:
     dtls_certificate_file: str | Path | None = None
     dtls_private_key_file: str | Path | None = None
     libwebrtc_field_trials: str | None = None
+    new_id: Callable[[], str] = new_id
 
     def arguments(self) -> list[str]:
         """The worker's command line. What else is wrong with it, the worker says itself, by exit code 42."""

@@ -159,15 +159,18 @@ class Continuity:
     # from process to process
 
     def adopt(self, adopted: Adopted) -> None:
-        """Take over a call that another process left: it waits for both parties, in a room of this node."""
+        """Take over a call that another process left: it waits for both parties, in a room of this node. One that rings
+        goes on ringing, without media."""
         call = live_call(adopted, now(), self._timers.reconnect_window_s)
         self._registry.add(call)
         self._lifecycle.meter.follow(call, adopted.call.billed_units)
+        self._lifecycle.wait_on(call)
         told: Iterable[NewEvent] = ()
         if adopted.was_talking and call.interruption is not None:
             told = call_events.interrupted(call, call.interruption)
             self._lifecycle.moved(call, CallState.INTERRUPTED)
-        self.move_media(call, "node_draining" if adopted.reason == "moved" else "node_lost", told)
+        if call.matched_at is not None:
+            self.move_media(call, "node_draining" if adopted.reason == "moved" else "node_lost", told)
         logger.warning("call %s is taken over, after %d units", call.id, adopted.call.billed_units)
 
     async def hand_over(self, within_s: float) -> None:
@@ -262,9 +265,11 @@ def live_call(adopted: Adopted, present: Moment, window_s: float) -> LiveCall:
 
     call = LiveCall(stored.id, stored.user_id, stored.otomo_id, stored.price_per_minute, moment(stored.created_at_ms))
     call.state, call.epoch = stored.state, stored.epoch
-    call.accepted = stored.exclusive
-    call.matched_at = moment(stored.accepted_at_ms or stored.created_at_ms)
-    call.connected_at = moment(stored.connected_at_ms or stored.created_at_ms)
+    if stored.accepted_at_ms is not None:
+        call.accepted, call.matched_at = stored.exclusive, moment(stored.accepted_at_ms)
+    if stored.connected_at_ms is None:
+        return call
+    call.connected_at = moment(stored.connected_at_ms)
     call.clock = TalkClock(stored.talked_ms / 1000)
     since = moment(adopted.since_ms)
     for party in call.liveness.values():

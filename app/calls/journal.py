@@ -10,7 +10,7 @@ import logging
 import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 from app.clock import now
@@ -33,6 +33,7 @@ Publish = Callable[[Sequence[Event]], None]
 ChargeListener = Callable[[Charged], None]
 
 RETRY_EVERY_S = 0.5
+LOOK_EVERY_S = 0.25  # for what other nodes have stored, should a bell be lost
 BACKLOG = 100_000  # events that wait for the ledger; beyond it the oldest are dropped, and that is logged
 PAGE = 1000  # events that are stored in one transaction, or read at a time
 PROOFS_AT_ONCE = 200  # calls in one transaction: other writers wait some milliseconds for it
@@ -55,6 +56,7 @@ class Journal:
         self._dropped = 0
         self._deferred: dict[str, DeferredStep] = {}  # by call
         self._wake = asyncio.Event()
+        self._bell = asyncio.Event()
         self._in_doubt = False  # whether a commit's answer was lost, and with it perhaps events
         self._charge_listeners: list[ChargeListener] = []
 
@@ -130,6 +132,22 @@ class Journal:
             self._wake.clear()
             await self._flush()
             await self._catch_up()
+
+    def ring(self) -> None:
+        """Somebody has stored events: another node, or this one."""
+        self._bell.set()
+
+    async def tail(self) -> None:
+        """Tell what other nodes have stored, when the bell rings and now and then without it; until cancelled."""
+        while True:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._bell.wait(), LOOK_EVERY_S)
+            self._bell.clear()
+            try:
+                await self._read_on()
+            except LedgerUnavailable as error:
+                logger.warning("what others have stored is told later: %s", error)
+                await asyncio.sleep(RETRY_EVERY_S)
 
     async def _flush(self) -> None:
         while self._backlog or self._deferred:

@@ -323,6 +323,15 @@ class Lifecycle:
 
     # timers
 
+    def wait_on(self, call: LiveCall) -> None:
+        """Of a call that another process left before it was connected: wait as long as that would have."""
+        if call.connected_at is not None:
+            return
+        began, timer, cause = call.created_at, self._timers.ring_s, "nobody answered"
+        if call.matched_at is not None:
+            began, timer, cause = call.matched_at, self._timers.setup_s, "no RTP came"
+        self._arm(call, max(0.0, began.monotonic + timer - now().monotonic), cause)
+
     def _arm(self, call: LiveCall, after_s: float, cause: str) -> None:
         call.stop_timer()
         call.timer = asyncio.get_running_loop().call_later(

@@ -22,6 +22,7 @@ from app.errors import (
     CallNotFound,
     InsufficientPoints,
     InvalidCallState,
+    LivesElsewhere,
     OtomoBusy,
     OtomoNotFound,
     OtomoOffline,
@@ -184,6 +185,7 @@ class CallService:
         past = call or await self._journal.ledger.call(call_id)
         if past is None or claims.person not in past.parties:
             raise RoomNotFound(call_id)
+        self._require_here(past)
         return Released(0, 0, 0)
 
     async def end_by_admin(self, claims: Claims, call_id: str, reason: str | None = None) -> LiveCall | Call:
@@ -205,12 +207,18 @@ class CallService:
         call = self._registry.find(call_id) or await self._journal.ledger.call(call_id)
         if call is None:
             raise CallNotFound(call_id)
+        self._require_here(call)
         if is_retry is not ended_by_admin_before:  # admins are no parties
             claims.require_party(*call.parties)
         past = Past(call, *await self._end_of(call))
         if not is_retry(past, claims):
             raise InvalidCallState(f"call {call_id} is {call.state}")
         return call
+
+    def _require_here(self, call: LiveCall | Call) -> None:
+        """Raises LivesElsewhere where the call is another node's to change."""
+        if isinstance(call, Call) and call.state is not CallState.ENDED and call.node != self._journal.ledger.node:
+            raise LivesElsewhere(call.id)
 
     async def _end_of(self, call: LiveCall | Call) -> tuple[str | None, EndedBy | None]:
         if isinstance(call, LiveCall):

@@ -17,7 +17,7 @@ from aiohttp.typedefs import Handler
 
 from app.errors import BadRequest, PayloadTooLarge, UnsupportedMediaType
 from app.http.responses import JSON
-from app.keys import SETTINGS
+from app.keys import RAW_BODY, SETTINGS
 from schemas.base import Body, parse
 
 MAX_BODY_BYTES = 64 * 1024
@@ -54,6 +54,12 @@ def body_of(handler: object) -> type[Body] | None:
     return kind
 
 
+def raw_body(request: web.Request) -> bytes:
+    """What :func:`read_body` has read of the request; empty where it was not asked to."""
+    raw: bytes = request.get(RAW_BODY, b"")
+    return raw
+
+
 async def read_body(request: web.Request) -> bytes:
     """The body's bytes; empty where there is no body. Stops reading at the limit, whatever length was announced.
 
@@ -73,6 +79,7 @@ async def read_body(request: web.Request) -> bytes:
         raise BadRequest.at("", "ended early or is badly framed") from error
     if len(whole) > MAX_BODY_BYTES:
         raise PayloadTooLarge
+    request[RAW_BODY] = whole
     return whole
 
 

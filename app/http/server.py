@@ -82,12 +82,13 @@ async def served(app: web.Application, settings: Settings) -> AsyncIterator[str]
     runner = make_runner(app)
     try:
         await runner.setup()
-        listener = await listen(runner, settings)
+        listeners = await listen(runner, settings)
         try:
             host = f"[{settings.host}]" if ":" in settings.host else settings.host
-            yield f"http://{host}:{listener.sockets[0].getsockname()[1]}"
+            yield f"http://{host}:{listeners[0].sockets[0].getsockname()[1]}"
         finally:
-            listener.close()  # before the runner closes the open connections
+            for listener in listeners:
+                listener.close()  # before the runner closes the open connections
     finally:
         await runner.cleanup()
 
@@ -114,20 +115,35 @@ def make_runner(app: web.Application) -> web.AppRunner:
     )
 
 
-async def listen(runner: web.AppRunner, settings: Settings) -> asyncio.Server:
-    """Listen, with as many places for connections as there are descriptors. Raises CannotListen where the address can't
-    be had."""
+async def listen(runner: web.AppRunner, settings: Settings) -> list[asyncio.Server]:
+    """Listen for clients and, in a cluster, for nodes, with as many places for connections as there are descriptors.
+
+    Raises CannotListen where an address can't be had.
+    """
     server, connections = cast(web.Server, runner.server), runner.app[CONNECTIONS]
     connections.most = int(min(connections.most, connections_for(raise_descriptor_limit(connections.most))))
     if connections.most < settings.max_connections:
         _log.warning("there are descriptors for %d of %d connections only", connections.most, settings.max_connections)
     factory = connections.factory(server, keepalive_timeout=settings.keepalive_timeout_s, **PROTOCOL)
-    try:
-        return await asyncio.get_running_loop().create_server(factory, settings.host, settings.port, backlog=BACKLOG)
-    except OSError as error:
-        # Both event loops put a sentence of their own into strerror; an unresolved name has no errno of the system.
-        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
-        raise CannotListen(f"can't listen on {settings.host} port {settings.port}: {reason}") from error
+    listeners: list[asyncio.Server] = []
+    for host, port in places(settings):
+        try:
+            listeners.append(await asyncio.get_running_loop().create_server(factory, host, port, backlog=BACKLOG))
+        except OSError as error:
+            for listener in listeners:
+                listener.close()
+            # Both event loops put a sentence of their own into strerror; an unresolved name has no errno of the system.
+            reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+            raise CannotListen(f"can't listen on {host} port {port}: {reason}") from error
+    return listeners
+
+
+def places(settings: Settings) -> Iterator[tuple[str, int]]:
+    """Hosts and ports to listen on, the clients' first."""
+    yield settings.host, settings.port
+    if settings.cluster:
+        host, _, port = settings.cluster_listen.rpartition(":")
+        yield host.strip("[]"), int(port)
 
 
 def raise_descriptor_limit(connections: int) -> float:

@@ -6,19 +6,21 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 from app.ledger.database import Database, database_url
-from app.ledger.postgresql import PostgresDatabase
+from app.ledger.postgresql import SESSION, PostgresDatabase
 from app.ledger.sqlite import SqliteDatabase
 
 
-def open_database(url: str, timeout_s: float) -> AbstractAsyncContextManager[Database]:
+def open_database(url: str, timeout_s: float, session: str = SESSION) -> AbstractAsyncContextManager[Database]:
     """The database at ``sqlite:///path`` or ``postgresql://...``; it connects at the first piece of work.
+
+    ``session`` names this process to PostgreSQL.
 
     Raises BadDatabaseUrl.
     """
     parsed = database_url(url)
     if parsed.get_backend_name() == "sqlite":
         return SqliteDatabase.open(parsed, timeout_s)
-    return PostgresDatabase.open(parsed, timeout_s)
+    return PostgresDatabase.open(parsed, timeout_s, session)
 
 
 def named(url: str) -> str:

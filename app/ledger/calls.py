@@ -24,6 +24,7 @@ from app.ledger.tables import (
     call_transitions,
     call_units,
     calls,
+    nodes,
 )
 from app.ledger.values import LIVE_STATES, Billing, Call, Interrupted, Page, Record, Segment, Transition, Unit
 from app.person import Person
@@ -61,6 +62,10 @@ def call(tx: Connection, call_id: str) -> Call | None:
     return None if row is None else call_of(row)
 
 
+def owner_of(tx: Connection, call_id: str) -> str | None:
+    return tx.scalar(select(calls.c.node).where(calls.c.id == call_id, LIVE))
+
+
 def list_calls(
     tx: Connection, party: Person | None, states: Collection[CallState], limit: int, cursor: str | None
 ) -> Page[Call]:
@@ -80,9 +85,12 @@ def open_calls(tx: Connection, node: str) -> tuple[Call, ...]:
     return tuple(map(call_of, tx.execute(query).mappings()))
 
 
-def lock_others(tx: Connection, node: str) -> tuple[Call, ...]:
-    """The calls of all other nodes that have not ended, locked until the commit."""
-    query = select(calls).where(LIVE, calls.c.node != node).order_by(calls.c.id).with_for_update()
+def lock_orphans(tx: Connection, node: str, limit: int) -> tuple[Call, ...]:
+    """Some calls that have not ended and are no live node's, locked until the commit; those that another node takes at
+    this moment are left out."""
+    living = select(nodes.c.incarnation).where(nodes.c.state != "gone")
+    orphan = (LIVE, calls.c.node != node, calls.c.node.not_in(living))
+    query = select(calls).where(*orphan).order_by(calls.c.id).limit(limit).with_for_update(skip_locked=True)
     return tuple(map(call_of, tx.execute(query).mappings()))
 
 

@@ -217,12 +217,16 @@ class ChangeBatch:
             )
         )
 
-    def take(self, call: Call, node: str, interruption: Interruption | None, cause: str) -> Call:
-        """Make another node's call this node's: it is interrupted, and has no room yet."""
+    def take(self, call: Call, node: str) -> Call:
+        """Make another node's call this node's. It has no room here yet."""
+        return self._change(replace(call, node=node))
+
+    def interrupt(self, call: Call, interruption: Interruption | None, cause: str) -> Call:
+        """Interrupt a call that has lost its room; ``interruption`` is None where it was interrupted before."""
         if interruption is not None:
             self._interrupted.append((call.id, interruption))
             self._steps.append((call.id, CallState.INTERRUPTED, cause, interruption.since_ms))
-        return self._change(replace(call, node=node, state=CallState.INTERRUPTED))
+        return self._change(replace(call, state=CallState.INTERRUPTED))
 
     def write(self, tx: Connection) -> None:
         """Store all that was decided."""

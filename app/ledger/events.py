@@ -13,7 +13,7 @@ from heapq import merge
 from itertools import islice
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, Connection, RowMapping, Select, bindparam, select, update
+from sqlalchemy import BigInteger, Connection, RowMapping, Select, bindparam, func, select, update
 
 from app.ledger.bulk import DIALECT, BulkInsert, Row, execute_sqlite
 from app.ledger.tables import TO_ALL, event_counter, events
@@ -26,6 +26,8 @@ DRAW = (
     .returning(event_counter.c.last_seq)
 )
 DRAW_SQLITE = str(DRAW.compile(dialect=DIALECT))
+BELL = "voiceplane_events"  # what other nodes listen for (NOTIFY); rung at the commit, once for all of its events
+DRAW_POSTGRESQL = DRAW.returning(func.pg_notify(BELL, ""))
 ADD = BulkInsert(events, tuple(column.name for column in events.columns))
 
 REPLAY_LIMIT = 1000  # events in one answer
@@ -64,7 +66,7 @@ def _draw(tx: Connection, how_many: int) -> int:
     """Draw so many new numbers. Returns the last one."""
     if tx.dialect.name == "sqlite":
         return int(execute_sqlite(tx, DRAW_SQLITE, how_many).fetchone()[0])
-    return int(tx.execute(DRAW, {"how_many": how_many}).scalar_one())
+    return int(tx.execute(DRAW_POSTGRESQL, {"how_many": how_many}).scalar_one())
 
 
 def _row(event: Event, unit_index: int | None) -> Row:

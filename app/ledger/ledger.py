@@ -13,7 +13,6 @@ Knows no clock: times (``_ms``: UTC, milliseconds since 1970) and durations come
 from __future__ import annotations
 
 import logging
-import secrets
 import socket
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -21,10 +20,11 @@ from contextlib import asynccontextmanager
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 
-from app.ledger import calls, changes, charging, events, pruning, rates, recovery, wallets
+from app.ledger import calls, changes, charging, events, nodes, pruning, rates, recovery, wallets
 from app.ledger.audit import audit
 from app.ledger.backend import open_database
 from app.ledger.database import TIMEOUT_S, Database, Guard, Observer
+from app.ledger.postgresql import SESSION
 from app.ledger.steps import DeferredSteps, Ending, MediaMove, Moving, Opening
 from app.ledger.upgrade import upgrade
 from app.ledger.values import (
@@ -67,7 +67,13 @@ class Ledger:
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, url: str, *, node: str | None = None, timeout_s: float = TIMEOUT_S, guard: Guard | None = None
+        cls,
+        url: str,
+        *,
+        node: str | None = None,
+        timeout_s: float = TIMEOUT_S,
+        guard: Guard | None = None,
+        session: str = SESSION,
     ) -> AsyncIterator[Ledger]:
         """Open, and where needed make or upgrade, the ledger at ``sqlite:///path`` or ``postgresql://...``.
 
@@ -76,9 +82,9 @@ class Ledger:
         Raises BadDatabaseUrl, SchemaTooNew, LedgerUnavailable.
         """
         await upgrade(url)
-        async with open_database(url, timeout_s) as database:
+        async with open_database(url, timeout_s, session) as database:
             database.guard = guard
-            yield cls(database, node or new_incarnation(socket.gethostname()))
+            yield cls(database, node or nodes.new_incarnation(socket.gethostname()))
 
     # Calls
 
@@ -115,6 +121,10 @@ class Ledger:
 
     async def call(self, call_id: str) -> Call | None:
         return await self._database.read(calls.call, call_id)
+
+    async def owner_of(self, call_id: str) -> str | None:
+        """The node that a call which has not ended lives on; None where there is none."""
+        return await self._database.read(calls.owner_of, call_id)
 
     async def calls_of(
         self,
@@ -260,13 +270,23 @@ class Ledger:
         return await self._database.read(calls.open_calls, self.node)
 
     async def recover(self, *, now_ms: int, window_ms: int = 0) -> Recovery:
-        """Take over every open call that another process left, as found at a start.
+        """Take over every open call that is no live node's: a process has left it.
 
         Calls in which both parties were proven to talk in the last ``window_ms`` are this node's from now on, and
         interrupted. The others end with ``system_error`` at their last proof; those that never connected end now, with
-        duration 0. Nothing is charged. A second call does nothing.
+        duration 0. Of a node of a cluster that was heard of in that time all calls go on, those that ring included.
+        Nothing is charged. A second call does nothing, and several nodes at once share what there is.
         """
-        return await self._database.write(recovery.recover, self.node, now_ms, window_ms)
+        found = Recovery()
+        while True:
+            some = await self._database.write(recovery.recover, self.node, now_ms, window_ms)
+            found = Recovery(found.ended + some.ended, found.adopted + some.adopted, found.events + some.events)
+            if len(some.ended) + len(some.adopted) < recovery.AT_ONCE:
+                return found
+
+    async def forget_nodes(self, *, alone: bool) -> None:
+        """Forget nodes that are gone and have no calls any more; all of them where this process is ``alone``."""
+        await self._database.write(nodes.forget_all if alone else nodes.forget_gone)
 
     async def recovery_log(self, *, limit: int = PAGE) -> tuple[Recovered, ...]:
         """The calls that restarts found open, and what became of them, newest first."""
@@ -296,8 +316,3 @@ class Ledger:
 
 def _answer(tx: Connection) -> None:
     tx.execute(text("SELECT 1"))
-
-
-def new_incarnation(name: str) -> str:
-    """A new name for a process, which no other one ever has."""
-    return f"{name}-{secrets.token_hex(4)}"

@@ -21,6 +21,7 @@ from app.ledger.errors import LedgerUnavailable
 T = TypeVar("T")
 
 CONNECTIONS = 10
+SESSION = "voiceplane"
 KEEPALIVES = {"tcp_keepalives_idle": "3", "tcp_keepalives_interval": "2", "tcp_keepalives_count": "3"}
 """With these the server notices within 10 s that our machine is gone, and releases the locks of its sessions."""
 IDLE_IN_TRANSACTION_S = 1.0
@@ -43,8 +44,9 @@ class PostgresDatabase(Database):
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, url: URL, timeout_s: float) -> AsyncIterator[PostgresDatabase]:
-        made = engine(url, timeout_s)
+    async def open(cls, url: URL, timeout_s: float, session: str = SESSION) -> AsyncIterator[PostgresDatabase]:
+        """``session`` is the ``application_name`` of its sessions."""
+        made = engine(url, timeout_s, session)
         try:
             yield cls(made, timeout_s)
         finally:
@@ -99,7 +101,7 @@ def left_nothing_behind(error: Exception) -> bool:
     return error.connection_invalidated or getattr(error.orig, "sqlstate", None) in ROLLED_BACK
 
 
-def engine(url: URL, timeout_s: float) -> AsyncEngine:
+def engine(url: URL, timeout_s: float, session: str = SESSION) -> AsyncEngine:
     """An engine whose sessions the server ends by itself, should this process stop in the middle of a transaction."""
     return create_async_engine(
         url,
@@ -109,7 +111,7 @@ def engine(url: URL, timeout_s: float) -> AsyncEngine:
         connect_args={
             "timeout": timeout_s,
             "server_settings": {
-                "application_name": "voiceplane",
+                "application_name": session,
                 **KEEPALIVES,
                 "lock_timeout": in_ms(timeout_s),
                 "idle_in_transaction_session_timeout": in_ms(IDLE_IN_TRANSACTION_S),

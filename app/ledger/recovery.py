@@ -12,7 +12,7 @@ from dataclasses import asdict
 
 from sqlalchemy import Connection, bindparam, func, insert, or_, select, update
 
-from app.ledger import billing_events, changes, events
+from app.ledger import billing_events, changes, events, nodes
 from app.ledger import calls as call_rows
 from app.ledger.steps import Ending, Interruption, Talked
 from app.ledger.tables import call_interruptions, call_segments, call_units, calls, recovery_log
@@ -21,6 +21,7 @@ from schemas.call import CallState
 
 REASON = "system_error"
 CAUSE = "restart"
+AT_ONCE = 20  # calls in one transaction: nodes share what a dead one leaves
 
 Alive = Mapping[tuple[str, int], Talked]
 """By (call id, epoch)."""
@@ -43,11 +44,12 @@ def prove_alive(tx: Connection, node: str, alive: Alive) -> None:
 
 
 def recover(tx: Connection, node: str, now_ms: int, window_ms: int) -> Recovery:
-    """Take over every open call of other nodes: see ``Ledger.recover``."""
-    found = call_rows.lock_others(tx, node)
+    """Take over some open calls that are no live node's: see ``Ledger.recover``."""
+    found = call_rows.lock_orphans(tx, node, AT_ONCE)
     if not found:
         return Recovery()
-    alive = [call for call in found if goes_on(call, now_ms - window_ms)]
+    heard_of = nodes.heard_of(tx, window_ms)
+    alive = [call for call in found if call.node in heard_of or goes_on(call, now_ms - window_ms)]
     over = [call for call in found if call not in alive]
     last_units = _last_units(tx, over)
     batch = changes.ChangeBatch({}, changes.totals(tx, over))
@@ -98,9 +100,12 @@ def _adopt(
     died = _last_deaths(tx, alive)
     adopted = []
     for call in alive:
+        if call.state not in CONNECTED_STATES:
+            adopted.append(Adopted(batch.take(call, node), now_ms, "node_lost", False))
+            continue
         lost = Interruption("node_lost", None, call.proven_at_ms or now_ms)
         before = open_.get(call.id)
-        taken = batch.take(call, node, None if before else lost, CAUSE)
+        taken = batch.interrupt(batch.take(call, node), None if before else lost, CAUSE)
         one = before or lost
         adopted.append(Adopted(taken, one.since_ms, one.reason, before is None, died.get(call.id)))
     return tuple(adopted)

@@ -267,6 +267,27 @@ event_counter = Table(  # one row, locked from the drawing of numbers until the 
     CheckConstraint("id = 1", name="one"),
 )
 
+nodes = Table(  # of a cluster; a row stays as long as a call may be the node's
+    "nodes",
+    metadata,
+    Column("incarnation", Id, primary_key=True),
+    Column("number", Integer, nullable=False),  # the first two bytes of the ids that it gives
+    Column("name", Id, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("session", Text, nullable=False),  # the name of its sessions, by which others can end them
+    Column("version", Text, nullable=False),
+    Column("protocol", Integer, nullable=False),
+    Column("config_hash", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("beat_ms", Millis, nullable=False),  # by the database's clock, like the next
+    Column("steady_ms", Millis, nullable=False),
+    Column("stress", Float, nullable=False, server_default="0"),
+    Column("calls", Integer, nullable=False, server_default="0"),
+    UniqueConstraint("number", name="uq_nodes_number"),
+    CheckConstraint("state IN ('up', 'draining', 'gone')", name="state"),
+    CheckConstraint("number BETWEEN 0 AND 65535", name="number"),
+)
+
 recovery_log = Table(
     "recovery_log",
     metadata,

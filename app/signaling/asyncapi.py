@@ -28,6 +28,7 @@ _CLOSES = {
     CloseCode.GOING_AWAY: "the node stops; reconnect, with `since`",
     CloseCode.MESSAGE_TOO_BIG: "a message was over 64 KiB",
     CloseCode.INTERNAL_ERROR: "a mistake in the server; reconnect after a while",
+    CloseCode.SERVICE_RESTART: "the node begins anew; reconnect, with `since`",
     CloseCode.TOKEN_EXPIRED: "the token's `exp` has come; reconnect with a new one",
     CloseCode.SILENT: f"nothing came for {Limits().silent_after_s:.0f} s, not even pongs; reconnect, with `since`",
     CloseCode.REPLACED: f"the user opened more than {SOCKETS_PER_USER} sockets; don't reconnect",

@@ -144,6 +144,10 @@ class Hub:
     def close_all(self, code: int = CloseCode.GOING_AWAY) -> None:
         """Begin to close every socket, and take no new one from now on."""
         self._closed = True
+        self.disconnect_all(code)
+
+    def disconnect_all(self, code: int) -> None:
+        """Begin to close every socket that there is."""
         for sockets in [tuple(each) for each in self._sockets.values()]:
             for socket in sockets:
                 socket.close(code)

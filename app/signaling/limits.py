@@ -30,6 +30,7 @@ class CloseCode(IntEnum):
     GOING_AWAY = 1001  # this node stops: reconnect, with `since`
     MESSAGE_TOO_BIG = 1009  # a message over 64 KiB: a mistake in the client
     INTERNAL_ERROR = 1011  # a mistake in the server: reconnect after a while
+    SERVICE_RESTART = 1012  # this node begins anew: reconnect, with `since`
     TOKEN_EXPIRED = 4001  # the token's `exp` has come: reconnect with a new one
     SILENT = 4002  # nothing came, not even pongs: reconnect, with `since`
     REPLACED = 4003  # the user opened more sockets than one user may have: don't reconnect

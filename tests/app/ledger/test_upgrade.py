@@ -61,8 +61,8 @@ def words(described: Any) -> str:
 
 
 async def test_an_upgrade_makes_the_schema_and_is_done_once(url: str) -> None:
-    assert await upgrade(url) == Upgrade(None, "0005")
-    assert await upgrade(url) == Upgrade("0005", "0005")
+    assert await upgrade(url) == Upgrade(None, "0006")
+    assert await upgrade(url) == Upgrade("0006", "0006")
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
@@ -81,7 +81,7 @@ async def test_the_migrations_make_what_the_tables_say(kind: str, cluster: Clust
 
 async def test_of_many_upgrades_at_once_one_does_it(url: str) -> None:
     upgrades = await asyncio.gather(*(upgrade(url) for _ in range(6)))
-    assert sorted(upgrades, key=lambda one: one.before or "") == [Upgrade(None, "0005"), *[Upgrade("0005", "0005")] * 5]
+    assert sorted(upgrades, key=lambda one: one.before or "") == [Upgrade(None, "0006"), *[Upgrade("0006", "0006")] * 5]
 
 
 @pytest.mark.parametrize(("kind", "rounds"), [("sqlite", 20), ("postgresql", 3)])
@@ -164,7 +164,7 @@ async def test_events_of_an_older_release_get_the_role_of_whom_they_are_for(url:
     async with open_database(url, 5.0) as database:
         await database.write(to_revision, "0002")
         await database.write(old_events)
-    assert await upgrade(url) == Upgrade("0002", "0005")
+    assert await upgrade(url) == Upgrade("0002", "0006")
     async with Ledger.open(url) as ledger:
         told = [(event.type, event.to) for event in await ledger.tail(0)]
         assert told == [(type_, role and Person(role, str(to))) for type_, to, _, role in OLD_EVENTS]

@@ -1,0 +1,133 @@
+"""Requests for what lives on another node: looked for here first, at no cost, then passed on untouched to its owner.
+
+The owner's ordinary guard decides, by the client's own ``Authorization``, so that no node trusts another's word for it.
+What is never sent twice is what may have been done: where no answer comes the client gets a 503, and asks again itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import NamedTuple
+
+import aiohttp
+from aiohttp import hdrs
+from yarl import URL
+
+from app.cluster.hops import Hops
+from app.cluster.ids import number_of
+from app.cluster.membership import Membership
+from app.errors import (
+    CallNotFound,
+    ConsumerNotFound,
+    LivesElsewhere,
+    ProducerNotFound,
+    RoomNotFound,
+    TransportNotFound,
+    WorkerUnavailable,
+)
+from app.ledger import Ledger
+from app.ledger.nodes import Node
+from app.person import Person
+
+OWNER_WITHIN_S = 3.0  # for the calls of a node that has just died to have another owner
+LOOK_AGAIN_S = 0.1
+ANSWER_WITHIN_S = 15.0
+GIVEN_BACK = (hdrs.CONTENT_TYPE, hdrs.RETRY_AFTER, hdrs.WWW_AUTHENTICATE, "X-Request-Id")
+OF_A_CALL = (CallNotFound, RoomNotFound, LivesElsewhere)
+OF_AN_OBJECT = (TransportNotFound, ProducerNotFound, ConsumerNotFound)
+MISDIRECTED = 421  # RFC 9110 §15.5.20: the call has another owner by now
+
+log = logging.getLogger(__name__)
+
+
+class Answered(NamedTuple):
+    """What a node has answered; ``headers`` are those that the client gets."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str]
+
+
+class Forwarder:
+    """Made by :meth:`running`."""
+
+    def __init__(self, http: aiohttp.ClientSession, membership: Membership, ledger: Ledger, hops: Hops) -> None:
+        self._http = http
+        self._membership = membership
+        self._ledger = ledger
+        self.hops = hops
+
+    @classmethod
+    @asynccontextmanager
+    async def running(cls, membership: Membership, ledger: Ledger, secret: str) -> AsyncIterator[Forwarder]:
+        timeout = aiohttp.ClientTimeout(total=ANSWER_WITHIN_S)
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=60)
+        async with aiohttp.ClientSession(timeout=timeout, connector=connector, auto_decompress=False) as http:
+            yield cls(http, membership, ledger, Hops(secret, membership.clock_ms))
+
+    async def forward(
+        self, error: Exception, method: str, target: str, body: bytes, headers: Mapping[str, str]
+    ) -> Answered:
+        """The answer of the owner of what ``error`` says is not here.
+
+        Raises ``error`` where it is nowhere, WorkerUnavailable where its owner is gone, and no other is there in time.
+        """
+        until = time.monotonic() + OWNER_WITHIN_S
+        while True:
+            owner = await self._owner_of(error)
+            if owner is not None:
+                try:
+                    answered = await self.ask(owner, method, target, body, headers)
+                except aiohttp.ClientConnectorError as refused:  # nothing has happened there
+                    log.debug("node %s can't be reached: %s", owner.name, refused)
+                else:
+                    if answered.status != MISDIRECTED:
+                        return answered
+            if time.monotonic() > until:
+                raise WorkerUnavailable("its owner does not answer")
+            await asyncio.sleep(LOOK_AGAIN_S)
+
+    async def ask(
+        self,
+        node: Node,
+        method: str,
+        target: str,
+        body: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+        person: Person | None = None,
+    ) -> Answered:
+        """A node's answer.
+
+        Raises ClientConnectorError where it was not reached, WorkerUnavailable where no answer came: it may be done.
+        """
+        marked = {**(headers or {}), **self.hops.mark(method, target, person)}
+        url = URL(node.address + target, encoded=True)
+        try:
+            async with self._http.request(method, url, data=body or None, headers=marked) as answer:
+                back = {name: answer.headers[name] for name in GIVEN_BACK if name in answer.headers}
+                return Answered(answer.status, await answer.read(), back)
+        except aiohttp.ClientConnectorError:
+            raise
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise WorkerUnavailable(f"node {node.name} has not answered: {error}") from error
+
+    async def _owner_of(self, error: Exception) -> Node | None:
+        """The other node that has what was not found here; None while it has none, or has just come here.
+
+        Raises ``error`` where it is nowhere.
+        """
+        wanted = str(error.args[0]) if error.args else ""
+        view = self._membership.view
+        if isinstance(error, OF_AN_OBJECT):
+            node = view.by_number(number_of(wanted))
+            if node is None or node.number == view.me.number:
+                raise error
+            return node
+        incarnation = await self._ledger.owner_of(wanted)
+        if incarnation is None:
+            raise error
+        return next((one for one in view.others if one.incarnation == incarnation), None)

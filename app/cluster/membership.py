@@ -1,0 +1,223 @@
+"""This node's place in the cluster: it beats, sees who else does, and finds out who is dead.
+
+A beat goes every 0.3 s through one session of PostgreSQL, which also holds a lock in the node's name and hears the bell
+of new events. A node that has been steady for a whole lease may declare another one dead: its beat is older than the
+lease; or older than 0.9 s, and its lock is free, since the server saw the process's socket close. An outage that all
+share makes nobody steady, and so kills nobody. What makes this safe is not the lease, but the row of each call, which
+names its node and is compared with every write (``app/ledger/changes.py``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from app.ledger.claim import CLAIM, Claim
+from app.ledger.database import database_url, unavailable
+from app.ledger.errors import DatabaseClaimed, LedgerUnavailable
+from app.ledger.events import BELL
+from app.ledger.nodes import Joining, Node, beat, declare_gone, everybody, join, new_incarnation, set_state
+from app.ledger.postgresql import PostgresDatabase
+
+BEAT_EVERY_S = 0.3
+ANSWER_WITHIN_S = 2.0  # asyncpg notices a peer that is gone without a word in no other way
+WRITERS_WAIT_S = 1.0  # for a beat that is late
+SILENT_MS = 900  # three beats
+RETRY_EVERY_S = 0.2
+NODE_LOCK = 0x566F6963  # the first half of an advisory lock; the second is the node's number
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Who is in the cluster, as a beat saw it at a monotonic time. ``orphans`` is whether a dead node may have left
+    calls."""
+
+    me: Node
+    others: tuple[Node, ...]
+    orphans: bool
+    at: float
+
+    def by_number(self, number: int) -> Node | None:
+        return next((one for one in (self.me, *self.others) if one.number == number), None)
+
+
+class Membership(Claim):
+    """Made by :meth:`joined`. It is the ledger's guard: a node that does not beat writes nothing.
+
+    The listeners are set by whoever wires. ``load`` says the node's stress and how many calls it has; ``on_bell`` is
+    called when events were stored somewhere, ``on_orphans`` at each beat while there may be calls of dead nodes,
+    ``on_lost`` when this node has been declared dead: it has lost its calls, and joins again under the name that it is
+    given. None of them may wait.
+    """
+
+    def __init__(self, engine: AsyncEngine, joining: Joining, me: Node, lease_s: float) -> None:
+        self._engine = engine
+        self._joining = joining
+        self._lease_s = lease_s
+        self._view = View(me, (), False, time.monotonic())
+        self._beaten = asyncio.Event()
+        self.load: Callable[[], tuple[float, int]] = lambda: (0.0, 0)
+        self.on_bell: Callable[[], None] = lambda: None
+        self.on_orphans: Callable[[], None] = lambda: None
+        self.on_lost: Callable[[str], None] = lambda _: None
+
+    @classmethod
+    @asynccontextmanager
+    async def joined(cls, url: str, joining: Joining, lease_s: float) -> AsyncIterator[Membership]:
+        """Part of the cluster on the database at ``url``, whose schema is this release's, until the block is left.
+
+        Raises DatabaseClaimed where a node that is alone has it, Misfit, LedgerUnavailable.
+        """
+        async with PostgresDatabase.open(database_url(url), ANSWER_WITHIN_S, joining.session) as database:
+            engine = database.engine
+            async with engine.begin() as tx:
+                me = await tx.run_sync(join, joining)
+            membership = cls(engine, joining, me, lease_s)
+            beating = asyncio.create_task(membership._run(), name="beat")
+            try:
+                await membership._first_beat(beating)
+                yield membership
+            finally:
+                beating.cancel()
+                await asyncio.wait([beating])
+                await membership._set_state("gone")
+
+    @property
+    def node(self) -> str:
+        return self._view.me.incarnation
+
+    @property
+    def view(self) -> View:
+        return self._view
+
+    def clock_ms(self) -> int:
+        """The database's clock."""
+        view = self._view
+        return view.me.beat_ms + round(1000 * (time.monotonic() - view.at))
+
+    # the ledger's guard
+
+    def check(self) -> None:
+        """Raises LedgerUnavailable where the node has not beaten for so long that it may have been declared dead."""
+        silent_s = time.monotonic() - self._view.at
+        if silent_s > self._lease_s:
+            raise LedgerUnavailable(f"the database has not heard of this node for {silent_s:.1f} s")
+
+    async def require(self) -> None:
+        if time.monotonic() - self._view.at > self._lease_s:
+            self._beaten.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._beaten.wait(), WRITERS_WAIT_S)
+        self.check()
+
+    async def drain(self, *, draining: bool) -> None:
+        """Have the others know that no call is to come here any more; or that it may. Raises LedgerUnavailable."""
+        await self._set_state("draining" if draining else "up")
+
+    # inside
+
+    async def _first_beat(self, beating: asyncio.Task[None]) -> None:
+        beaten = asyncio.create_task(self._beaten.wait())
+        await asyncio.wait([beaten, beating], return_when=asyncio.FIRST_COMPLETED)
+        beaten.cancel()
+        if beating.done():
+            beating.result()
+
+    async def _run(self) -> None:
+        """Until cancelled."""
+        while True:
+            try:
+                async with self._session() as session:
+                    await self._beat(session)
+            except DatabaseClaimed:
+                if not self._beaten.is_set():
+                    raise
+            except Exception as error:  # whatever it is: the next session tries again
+                log.warning("the beat is late: %s", unavailable(error))
+            await asyncio.sleep(RETRY_EVERY_S)
+
+    @asynccontextmanager
+    async def _session(self) -> AsyncIterator[AsyncConnection]:
+        """With the locks that say that this process lives, and an ear on the bell."""
+        async with asyncio.timeout(ANSWER_WITHIN_S):
+            connection = await self._engine.connect()
+        try:
+            session = await connection.execution_options(isolation_level="AUTOCOMMIT")
+            async with asyncio.timeout(ANSWER_WITHIN_S):
+                if not await session.scalar(select(func.pg_try_advisory_lock_shared(CLAIM))):
+                    raise DatabaseClaimed("a node that is alone has the database")
+                await session.scalar(select(func.pg_try_advisory_lock(NODE_LOCK, self._view.me.number)))
+                driver: Any = (await session.get_raw_connection()).driver_connection
+                await driver.add_listener(BELL, lambda *_: self.on_bell())
+            yield session
+        finally:
+            await connection.invalidate()  # never back into the pool, where it would keep the locks
+            await connection.close()
+
+    async def _beat(self, session: AsyncConnection) -> None:
+        """While the session lives, or until this node has been declared dead."""
+        while True:
+            began = time.monotonic()
+            async with asyncio.timeout(ANSWER_WITHIN_S):
+                me = await session.run_sync(beat, self.node, *self.load())
+                if me is None:
+                    await self._join_again()
+                    return
+                everybody_ = await session.run_sync(everybody)
+                await self._bury(session, me, everybody_)
+            others = tuple(one for one in everybody_ if one.number != me.number and one.state != "gone")
+            orphans = any(one.state == "gone" for one in everybody_)
+            self._view = View(me, others, orphans, began)
+            self._beaten.set()
+            if orphans:
+                self.on_orphans()
+            await asyncio.sleep(max(0.0, began + BEAT_EVERY_S - time.monotonic()))
+
+    async def _bury(self, session: AsyncConnection, me: Node, everybody_: tuple[Node, ...]) -> None:
+        """Declare those dead that are, where this node has been steady for long enough to say so."""
+        lease_ms = 1000 * self._lease_s
+        if me.beat_ms - me.steady_ms < lease_ms:
+            return
+        for one in everybody_:
+            silent_ms = me.beat_ms - one.beat_ms
+            if one.state == "gone" or one.number == me.number or silent_ms <= SILENT_MS:
+                continue
+            if (silent_ms > lease_ms or await has_died(session, one)) and await session.run_sync(declare_gone, one):
+                log.warning("node %s is dead: it was last heard of %d ms ago", one.name, silent_ms)
+
+    async def _join_again(self) -> None:
+        log.critical("node %s has been declared dead, and its calls are others': it joins again", self._joining.name)
+        self._joining = replace(self._joining, incarnation=new_incarnation(self._joining.name))
+        self.on_lost(self._joining.incarnation)
+        async with self._engine.begin() as tx:
+            me = await tx.run_sync(join, self._joining)
+        self._view = View(me, (), False, time.monotonic())
+
+    async def _set_state(self, state: str) -> None:
+        with suppress(Exception):  # who can't be reached finds out by itself
+            async with asyncio.timeout(ANSWER_WITHIN_S), self._engine.begin() as tx:
+                await tx.run_sync(set_state, self.node, state)
+
+
+async def has_died(session: AsyncConnection, node: Node) -> bool:
+    """Whether the process's session is gone: its lock can be had."""
+    if not await session.scalar(select(func.pg_try_advisory_lock(NODE_LOCK, node.number))):
+        return False
+    await session.scalar(select(func.pg_advisory_unlock(NODE_LOCK, node.number)))
+    return True
+
+
+def session_name() -> str:
+    """What a process calls its sessions, so that others can end them."""
+    return f"voiceplane-{secrets.token_hex(8)}"

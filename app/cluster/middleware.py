@@ -1,0 +1,50 @@
+"""What stands around handlers in a cluster: who may come in by the internal listener, and what is passed on."""
+
+from __future__ import annotations
+
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler
+
+from app.cluster.forwarder import MISDIRECTED, OF_A_CALL, OF_AN_OBJECT
+from app.cluster.hops import HEADER, on_behalf_of
+from app.errors import LivesElsewhere
+from app.http.body import raw_body
+from app.keys import CLUSTER, INTERNAL_PORT, PEER
+
+PASSED_ON = (hdrs.AUTHORIZATION, hdrs.CONTENT_TYPE, hdrs.CONTENT_ENCODING, hdrs.ACCEPT)
+
+
+@web.middleware
+async def peers_only(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Outermost: a mark is believed where it is a peer's, and only peers come in by the internal listener."""
+    mark = request.headers.get(HEADER)
+    if mark is not None:
+        if not request.app[CLUSTER].hops.is_peer(mark, request.method, request.rel_url.raw_path_qs):
+            raise web.HTTPForbidden
+        request[PEER] = on_behalf_of(mark)
+    elif port_of(request) == request.app[INTERNAL_PORT]:
+        raise web.HTTPForbidden
+    return await handler(request)
+
+
+def port_of(request: web.Request) -> int | None:
+    """The port that the request came in by."""
+    name = None if request.transport is None else request.transport.get_extra_info("sockname")
+    return int(name[1]) if name else None
+
+
+@web.middleware
+async def forwarding(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Innermost: what is not here is asked of its owner, once."""
+    try:
+        return await handler(request)
+    except (*OF_A_CALL, *OF_AN_OBJECT) as error:
+        if PEER in request:
+            if isinstance(error, LivesElsewhere):
+                return web.Response(status=MISDIRECTED)
+            raise
+        headers = {str(name): request.headers[name] for name in PASSED_ON if name in request.headers}
+        answered = await request.app[CLUSTER].forward(
+            error, request.method, request.rel_url.raw_path_qs, raw_body(request), headers
+        )
+        return web.Response(status=answered.status, body=answered.body, headers=dict(answered.headers))
