@@ -23,7 +23,14 @@ OURS = (
     *("tests", "examples", "bench", "deploy", "docs", "requirements"),
 )
 FILE = re.compile(r"(?:[\w.-]+/)*[\w-]+\.(?:py|pyi|hpp|cpp|md|yml|yaml|json|conf|service|txt|js|example)")
-ELSEWHERE = {"alerts.yml", "prometheus.yml", "manifest.json", "package.json", "load.json", "voiceplane.js"}  # made elsewhere
+ELSEWHERE = {
+    "alerts.yml",
+    "prometheus.yml",
+    "manifest.json",
+    "package.json",
+    "load.json",
+    "voiceplane.js",
+}  # made elsewhere
 MADE = ("build/", "node_modules/", "fbs/", "licenses/")
 PLACEHOLDERS = {"x_type", "linux_x86_64", "manylinux_2_36_x86_64"}  # any union field's type; platforms
 
