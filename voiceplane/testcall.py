@@ -204,7 +204,7 @@ async def _measure(sender: str, sent_hz: float, receiver: str, end: End, seconds
         heard_hz=end.receiver.dominant_hz(),
         frames_sent=frames,
         frames_received=received,
-        packets_lost=sum(one.get("packetsLost", 0) for one in await end.call.stats() if one["type"] == "inbound-rtp"),
+        packets_lost=(await end.call.stats()).packets_lost,
         first_sound_ms=end.first_sound_ms,
     )
 

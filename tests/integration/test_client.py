@@ -23,6 +23,7 @@ from voiceplane.client import (
     ConnectionChanged,
     Ended,
     Moved,
+    QualityChanged,
     Refused,
     RemoteMuted,
     Resumed,
@@ -48,7 +49,11 @@ async def test_a_call_is_rung_answered_heard_and_ended_and_nothing_is_left(at_no
     assert (user.call.state, otomo.call.state) == ("talking", "talking")
     assert user.call.media_epoch == otomo.call.media_epoch == 1
     assert user.call.level > 0.1
-    assert {one["type"] for one in await user.call.stats()} >= {"inbound-rtp", "outbound-rtp"}
+    stats = await user.call.stats()
+    assert stats.packets_sent > 50 < stats.packets_received
+    assert stats.transports == ("ICE completed, DTLS connected",) * 2
+    await user.told.until(QualityChanged)
+    assert user.call.quality in ("excellent", "good", "fair", "poor")
     assert left_over(), "this test must be able to see them"
 
     end = await otomo.call.hang_up("good night")
@@ -56,7 +61,8 @@ async def test_a_call_is_rung_answered_heard_and_ended_and_nothing_is_left(at_no
     assert await user.call.ended() == end
     for party in (user, otomo):
         await party.told.until(Ended)
-        assert party.told.kinds()[-4:] == ["StateChanged", "Connected", "StateChanged", "Ended"]
+        course = [kind for kind in party.told.kinds() if kind != "QualityChanged"]
+        assert course[-4:] == ["StateChanged", "Connected", "StateChanged", "Ended"]
     assert (at_node.user.calls, at_node.otomo.calls) == ((), ())
     await eventually(lambda: [one for one in left_over() if one != "Socket._keep"])
     await worker_holds_nothing(at_node.server)
@@ -144,6 +150,13 @@ async def test_failures_have_codes(at_node, server):
     with pytest.raises(Unreachable) as nobody_there:
         await Voiceplane("http://127.0.0.1:1", "token").connect()
     assert nobody_there.value.code == "NETWORK"
+
+
+async def test_a_preflight_says_what_would_work(server):
+    good = await Voiceplane.preflight(server.base, server.token("user", "user"))
+    assert (good.ok, good.round_trip_ms > 0) == (True, True)
+    bad = await Voiceplane.preflight(server.base, "nonsense")
+    assert (bad.ok, bad.http.code, bad.websocket.code) == (False, "UNAUTHORIZED", "UNAUTHORIZED")
 
 
 async def test_a_muted_party_is_not_heard_until_it_speaks_again(at_node):

@@ -35,6 +35,7 @@ from voiceplane.client.events import (
     Ending,
     Interrupted,
     Moved,
+    QualityChanged,
     RemoteMuted,
     Resumed,
     SilentMicrophone,
@@ -42,6 +43,8 @@ from voiceplane.client.events import (
     Tick,
     WalletUpdate,
 )
+from voiceplane.client.preflight import Preflight
+from voiceplane.client.stats import CallStats
 
 __all__ = [
     "Accepted",
@@ -51,6 +54,7 @@ __all__ = [
     "CallEnded",
     "CallEvent",
     "CallRecord",
+    "CallStats",
     "ClientError",
     "Connected",
     "ConnectionChanged",
@@ -59,6 +63,8 @@ __all__ = [
     "Interrupted",
     "Moved",
     "NoMedia",
+    "Preflight",
+    "QualityChanged",
     "Refused",
     "RemoteMuted",
     "Resumed",

@@ -23,6 +23,7 @@ from voiceplane.client.events import (
     Interrupted,
     Moved,
     ProducerNotice,
+    QualityChanged,
     RemoteMuted,
     Resumed,
     SilentMicrophone,
@@ -31,6 +32,7 @@ from voiceplane.client.events import (
     read,
 )
 from voiceplane.client.states import CallState, Step, after, merged
+from voiceplane.client.stats import CallStats, Quality
 
 if TYPE_CHECKING:
     from aiortc import MediaStreamTrack
@@ -106,6 +108,8 @@ class Call:
     def on(self, name: Literal["resumed"], listener: Callable[[Resumed], object]) -> Leave: ...
     @overload
     def on(self, name: Literal["moved"], listener: Callable[[Moved], object]) -> Leave: ...
+    @overload
+    def on(self, name: Literal["quality"], listener: Callable[[QualityChanged], object]) -> Leave: ...
     @overload
     def on(self, name: Literal["remotemuted"], listener: Callable[[RemoteMuted], object]) -> Leave: ...
     @overload
@@ -227,10 +231,14 @@ class Call:
         """RMS of what is heard at this moment, 0 to 1 of full scale."""
         return self._sound.loudspeaker.level if self._sound else 0.0
 
-    async def stats(self) -> list[dict[str, Any]]:
-        """aiortc's statistics of every transport, in W3C's names; nothing while there is no sound."""
-        room = self._sound.following.now if self._sound else None
-        return [] if room is None else await room.media.stats()
+    @property
+    def quality(self) -> Quality:
+        """How the other party sounds, in a word."""
+        return self._sound.quality if self._sound else "unknown"
+
+    async def stats(self) -> CallStats:
+        """What was sent and received in the room of this moment."""
+        return await self._sound.stats() if self._sound else CallStats()
 
     def reception_state(self) -> str:
         """How far what is received got, for people: "ICE completed, DTLS connected"."""
@@ -279,7 +287,8 @@ class Call:
             from voiceplane.client.sound import Sound
 
             hooks = Hooks(self._device, self._see, self._note_move)
-            self._sound = Sound(self._api, self.id, self.role, self._track, hooks, self._note_silence)
+            told = (self._note_silence, self._note_quality)
+            self._sound = Sound(self._api, self.id, self.role, self._track, hooks, *told)
             self._sound.microphone.muted = self._muted
         return self._sound
 
@@ -308,9 +317,14 @@ class Call:
     def _note_silence(self, seconds: float) -> None:
         self._tell("silentmicrophone", SilentMicrophone(seconds=seconds), None)
 
+    def _note_quality(self, word: Quality, mos: float | None) -> None:
+        self._tell("quality", QualityChanged(quality=word, mos=mos), None)
+
     def _note_pause(self, notice: ProducerNotice, *, paused: bool) -> None:
         if notice.role != self.role and notice.source is None and paused != self._remote_muted:
             self._remote_muted = paused
+            if self._sound is not None:
+                self._sound.is_remote_muted = paused
             self._tell("remotemuted", RemoteMuted(muted=paused), None)
 
     def _step(self, step: Step) -> None:

@@ -19,6 +19,7 @@ from voiceplane.client.call import Call, Leave, Role
 from voiceplane.client.emitter import Emitter
 from voiceplane.client.errors import ClientError, SocketClosed
 from voiceplane.client.events import ConnectionChanged, IncomingCall, OtomoStatus, WalletUpdate, read
+from voiceplane.client.preflight import Preflight, preflight
 from voiceplane.client.socket import Hooks, Socket
 from voiceplane.client.tokens import Subject, Token
 
@@ -183,6 +184,11 @@ class Voiceplane:
     async def set_status(self, status: Literal["available", "away"]) -> None:
         """Be called, or not, as an otomo. Raises ClientError: `NOT_FOUND` where the server does not know that yet."""
         await self.api.request("PUT", "/me/status", {"status": status})
+
+    @staticmethod
+    async def preflight(url: str, token: Token) -> Preflight:
+        """Whether a call would work, as far as that can be seen without one. Raises nothing."""
+        return await preflight(url, token)
 
     # What the socket tells
 

@@ -12,6 +12,7 @@ import msgspec
 
 from voiceplane.client.errors import BadAnswer
 from voiceplane.client.states import CallState
+from voiceplane.client.stats import Quality
 
 T = TypeVar("T")
 
@@ -102,6 +103,13 @@ class Moved(Wire, frozen=True, kw_only=True):
     media_epoch: int
 
 
+class QualityChanged(Wire, frozen=True, kw_only=True):
+    """How the other party sounds: `excellent`, `good`, `fair`, `poor`, `lost`. `mos` is 1 to 4.4 (ITU-T G.107)."""
+
+    quality: Quality
+    mos: float | None
+
+
 class RemoteMuted(Wire, frozen=True, kw_only=True):
     """The other party has muted itself, or has ended that."""
 
@@ -132,6 +140,7 @@ CallEvent = (
     | Interrupted
     | Resumed
     | Moved
+    | QualityChanged
     | RemoteMuted
     | SilentMicrophone
     | Ended
