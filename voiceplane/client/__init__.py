@@ -1,4 +1,4 @@
-"""A person at a voiceplane server, from Python: calls, their sound, and what happens in them. Knows no server code.
+"""A client of a voiceplane server for Python programs: calls, their sound, and their events. Knows no server code.
 
 ```python
 async with Voiceplane("https://voice.example.com", token=give_token) as vp:
@@ -8,8 +8,8 @@ async with Voiceplane("https://voice.example.com", token=give_token) as vp:
         print(event)
 ```
 
-The sound needs pymediasoup: `pip install 'voiceplane[call]'`. It follows the call into another room where its worker
-died or its node is drained, and the WebSocket comes back by itself. Every failure is a `ClientError` with a `code`.
+The sound needs pymediasoup: `pip install 'voiceplane[call]'`. It follows the call into another room when its worker
+dies or its node is drained, and the WebSocket reconnects by itself. Every failure is a `ClientError` with a `code`.
 """
 
 from voiceplane.client.api import Api

@@ -1,4 +1,4 @@
-"""The REST contract as a typed client for one person. Knows bodies and errors, nothing of WebRTC."""
+"""A typed client of the REST interface, for one person. Knows bodies and errors, nothing of WebRTC."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Released:
 
 
 class Api:
-    """The endpoints, called as one person. Every method raises `ClientError`'s leaves and nothing of aiohttp's."""
+    """The endpoints, called as one person. Every method raises ClientError's subclasses, and nothing of aiohttp's."""
 
     def __init__(self, http: aiohttp.ClientSession, base: str, token: Token | Tokens) -> None:
         self.http = http
@@ -61,7 +61,8 @@ class Api:
         self.tokens = token if isinstance(token, Tokens) else Tokens(token)
 
     async def request(self, method: str, path: str, body: Wire | None = None) -> Wire:
-        """Send one request and return the JSON object of a 2xx answer. A token that is refused is asked for once more.
+        """Send one request and return the JSON object of a 2xx answer. Where the token is refused, try once with
+        another one.
 
         Raises Unreachable where there is no connection, or no answer within `REQUEST_TIMEOUT_S`.
         Raises Refused where an error body came back.
@@ -79,7 +80,8 @@ class Api:
         return await self._once(method, path, body, another)
 
     async def patiently(self, method: str, path: str, body: Wire | None = None, *, for_s: float) -> Wire:
-        """The same, tried again while no answer comes or the server is busy: for what is safe to ask twice.
+        """Like `request`, but try again while no answer comes or the server is busy: for requests that are safe to
+        repeat.
 
         Raises ClientError as `request`, once `for_s` seconds are over.
         """
@@ -127,7 +129,7 @@ class Api:
         return read(CallRecord, await self.request("GET", path), f"GET {path}")
 
     async def producers(self, call_id: str) -> list[ListedProducer]:
-        """What is sent in a call's room, by both."""
+        """The producers of both parties in a call's room."""
         path = f"/rtc/rooms/{call_id}/producers"
         answer = await self.request("GET", path)
         return [read(ListedProducer, one, f"GET {path}") for one in answer.get("producers", ())]

@@ -1,7 +1,7 @@
-"""A call's sound at its two ends, which stays the same while transports come and go under it.
+"""A call's sound for the program: two objects that stay the same while transports come and go.
 
-`Microphone` takes one track of the caller's and gives each transport a track of its own; `Loudspeaker` is one track for
-the caller, into which whatever is received at the moment flows. Both know frames, and nothing of the network.
+`Microphone` reads one track of the program and gives each transport a track of its own; `Loudspeaker` is one track for
+the program, which plays whatever is received at the moment. Both know frames, and nothing of the network.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ SAMPLE_RATE = 48_000  # Hz, Opus' only RTP clock (RFC 7587 §4.1)
 FRAME_SAMPLES = 960  # 20 ms
 FRAME_S = FRAME_SAMPLES / SAMPLE_RATE
 TIME_BASE = Fraction(1, SAMPLE_RATE)
-KEPT_FRAMES = 250  # 5 s, for a reader that is held up; what is older is dropped
+KEPT_FRAMES = 250  # 5 s, for a slow reader; older frames are dropped
 SILENCE = 0.0005  # of full scale, RMS: -66 dB, below which a microphone is off
 SILENT_AFTER_S = 5.0
 
 
 class Microphone:
-    """What one party says. Once its track has ended, or while there is none, that is silence, which is sent as well.
+    """What one party sends. Without a track, and after its end, that is silence.
 
-    `muted` sends silence in place of what the track gives, which goes on being read. `level` is the last frame's RMS,
-    0 to 1 of full scale; `silent_s` is for how long there was nothing to be heard, though not muted.
+    `muted` sends silence in place of the track, which is read on. `level` is the last frame's RMS, 0 to 1 of full
+    scale; `silent_s` is how long there has been no sound, although it is not muted.
     """
 
     def __init__(self, track: MediaStreamTrack | None = None) -> None:
@@ -45,11 +45,11 @@ class Microphone:
         self._silences = 0
 
     def outlet(self) -> MediaStreamTrack:
-        """A new track of what is said from now on, for one transport."""
+        """A new track for one transport: the microphone's sound from now on."""
         return Outlet(self)
 
     def change(self, track: MediaStreamTrack | None) -> None:
-        """Speak with another track from now on; the former one is stopped."""
+        """Send another track from now on; the former one is stopped."""
         if self._track is not None and self._track is not track:
             self._track.stop()
         self._track, self._resampler, self._silence_from = track, None, None
@@ -62,7 +62,7 @@ class Microphone:
             outlet.stop()
 
     async def fill(self, outlet: Outlet) -> None:
-        """Wait until `outlet` has a frame. Whoever waits first reads for all."""
+        """Wait until `outlet` has a frame. The first outlet that waits reads for all."""
         self._outlets.add(outlet)
         async with self._turn:
             if outlet.frames:
@@ -140,10 +140,10 @@ class Outlet(MediaStreamTrack):
 
 
 class Loudspeaker(MediaStreamTrack):
-    """What one party hears: one track from the call's beginning to its end. `level` is as `Microphone`'s.
+    """What one party hears: one track from the call's beginning to its end. `level` is like `Microphone`'s.
 
-    Frames that nobody takes are dropped after `KEPT_FRAMES`. Where a call's sound came back by another transport,
-    `pts` goes on from where it was, with the time between in it. `frames` counts what arrived.
+    Frames that nobody takes are dropped after `KEPT_FRAMES`. Where the sound comes back by another transport, `pts`
+    goes on from where it was, plus the time in between. `frames` counts the frames that arrived.
     """
 
     kind = "audio"

@@ -1,4 +1,4 @@
-"""How long to wait before the next attempt. Knows nothing of what is attempted."""
+"""How long to wait before the next attempt, whatever is attempted."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import random
 
 
 class Backoff:
-    """Twice as long each time, from `first_s` to `longest_s`, and each by chance up to that: all clients of a server
-    that came back would else come at once."""
+    """A random time up to a limit that doubles with each attempt, from `first_s` to `longest_s`: otherwise all clients
+    of a server that is back would come at the same moment."""
 
     def __init__(self, first_s: float, longest_s: float) -> None:
         self._first_s = first_s

@@ -1,7 +1,7 @@
-"""One call as its party sees it: its state, its sound, what happens in it, and what can be done about it.
+"""One call, as one of its parties has it: its state, its sound, its events, and what can be done with it.
 
-Made by `Voiceplane.call`, `join` and `current`, and given to listeners of `incoming`. It owns the task that keeps its
-sound up; when the call has ended nothing of it is left, neither here nor at the server.
+Made by `Voiceplane.call`, `join` and `current`, and given to listeners of `incoming`. It owns the task that keeps the
+sound connected; after its end nothing of it is left, here or at the server.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ if TYPE_CHECKING:
     from voiceplane.client.audio import Loudspeaker
     from voiceplane.client.sound import Sound
 
-TRY_FOR_S = 10.0  # what is safe to ask twice, while the server is busy or away
+TRY_FOR_S = 10.0  # for requests that are safe to repeat, while the server is busy or away
 SET_UP_WITHIN_S = 30.0
 
 Role = Literal["user", "otomo"]
 Leave = Callable[[], None]
-"""Takes a listener away again."""
+"""Removes a listener."""
 
 TOLD: dict[str, tuple[str, type[Any], Step | None]] = {
     "call_accepted": ("accepted", Accepted, "accepted"),
@@ -57,11 +57,11 @@ TOLD: dict[str, tuple[str, type[Any], Step | None]] = {
     "call_resumed": ("resumed", Resumed, "resumed"),
     "call_end": ("ended", Ended, "ended"),
 }
-"""What the server tells of a call: our name for it, its shape, and the step of the call's state."""
+"""The server's events of a call: our name of each, its shape, and the state that follows."""
 
 
 class Call:
-    """`id`, `role` (ours) and `state` are known from the start; `record` as soon as the server has told it."""
+    """`id`, `role` (ours) and `state` are known from the start, `record` as soon as the server has sent it."""
 
     def __init__(
         self,
@@ -117,7 +117,7 @@ class Call:
     @overload
     def on(self, name: Literal["ended"], listener: Callable[[Ended], object]) -> Leave: ...
     def on(self, name: str, listener: Callable[[Any], object]) -> Leave:
-        """Have `listener`, a function or a coroutine function, told of each event of that name."""
+        """Call `listener`, a function or a coroutine function, with each event of that name."""
         return self._events.add(name, listener)
 
     def events(self) -> AsyncIterator[CallEvent]:
@@ -125,7 +125,7 @@ class Call:
         return self._events.stream()
 
     async def ended(self) -> Ended:
-        """Wait for the end of the call, and until nothing of it is left here."""
+        """Wait until the call has ended, and nothing of it is left here."""
         await self._over.wait()
         if self._sound is not None:
             await self._sound.closed()
@@ -135,7 +135,7 @@ class Call:
     # What can be done
 
     async def accept(self, audio: MediaStreamTrack | None = None) -> None:
-        """Take a call that rings, as its otomo, and speak with `audio`; without, that is silence.
+        """Accept a ringing call, as its otomo, and send `audio`; without it, silence.
 
         Returns once the sound is set up. Raises ClientError: CallEnded where it has ended meanwhile.
         """
@@ -145,7 +145,7 @@ class Call:
         await self.join()
 
     async def reject(self, reason: str | None = None) -> None:
-        """Refuse a call that rings, as its otomo. Raises ClientError."""
+        """Reject a ringing call, as its otomo. Raises ClientError."""
         await self._ask("reject", reason)
 
     async def hang_up(self, reason: str | None = None) -> Ended:
@@ -168,19 +168,19 @@ class Call:
         return await self.ended()
 
     async def mute(self, muted: bool = True) -> None:
-        """Send silence, and have the server and the other party know; or end that. Raises ClientError."""
+        """Mute, or unmute: send silence, and tell the server and the other party. Raises ClientError."""
         self._muted = muted
         if self._sound is not None:
             await self._sound.following.mute(muted=muted)
 
     def set_microphone(self, audio: MediaStreamTrack | None) -> None:
-        """Speak with another track from now on. The former one is stopped."""
+        """Send another track from now on. The former one is stopped."""
         self._track = audio
         if self._sound is not None:
             self._sound.microphone.change(audio)
 
     async def join(self, audio: MediaStreamTrack | None = None) -> None:
-        """Take part in an accepted call, from now on here: returns once both directions are signalled.
+        """Take part in an accepted call, with this client. Returns once both directions are set up.
 
         Raises ClientError: CallEnded where it is over.
         """
@@ -211,24 +211,25 @@ class Call:
 
     @property
     def media_epoch(self) -> int:
-        """Of the room whose sound is set up; 0 before there is one."""
+        """The epoch of the room whose sound is set up; 0 before there is one."""
         return self._sound.following.epoch if self._sound else 0
 
     @property
     def remote_track(self) -> Loudspeaker:
-        """The other party's sound, by one track from the beginning to the end. Raises CallEnded without a sound."""
+        """The other party's sound, as one track from the beginning to the end. Raises CallEnded where there is no
+        sound."""
         if self._sound is None:
             raise CallEnded(self.end.reason if self.end else "it was not accepted yet")
         return self._sound.loudspeaker
 
     @property
     def level(self) -> float:
-        """RMS of what is said at this moment, 0 to 1 of full scale."""
+        """RMS of the sound that is sent at this moment, 0 to 1 of full scale."""
         return self._sound.microphone.level if self._sound else 0.0
 
     @property
     def remote_level(self) -> float:
-        """RMS of what is heard at this moment, 0 to 1 of full scale."""
+        """RMS of the sound that is received at this moment, 0 to 1 of full scale."""
         return self._sound.loudspeaker.level if self._sound else 0.0
 
     @property
@@ -241,14 +242,14 @@ class Call:
         return await self._sound.stats() if self._sound else CallStats()
 
     def reception_state(self) -> str:
-        """How far what is received got, for people: "ICE completed, DTLS connected"."""
+        """The state of the receiving transport, for people: "ICE completed, DTLS connected"."""
         room = self._sound.following.now if self._sound else None
         return "nothing is received" if room is None or room.reception is None else room.reception.handler.state()
 
     # What the client tells
 
     def take(self, event: str, payload: dict[str, Any]) -> None:
-        """An event of the server's that names this call."""
+        """Take an event of the server that names this call."""
         if event in TOLD:
             name, shape, step = TOLD[event]
             self._tell(name, read(shape, payload, event), step)
@@ -262,16 +263,16 @@ class Call:
             self._begin()
 
     def check(self) -> None:
-        """Something may have been missed: ask the server."""
+        """Ask the server for the call's state, because an event may have been missed."""
         if self._sound is not None:
             self._sound.following.check()
 
     async def refresh(self) -> None:
-        """Ask the server how the call is. Raises ClientError."""
+        """Read the call's record from the server. Raises ClientError."""
         self._see(await self._api.call(self.id))
 
     async def leave(self) -> None:
-        """Let go of the sound; at the server the call goes on."""
+        """Close the sound on this side; at the server the call goes on."""
         if self._sound is not None:
             self._sound.stop()
             await self._sound.closed()
@@ -279,7 +280,7 @@ class Call:
         await self._events.quiet()
 
     def _begin(self) -> Sound:
-        """The sound, without waiting for it: what fails is tried again as long as the call lives."""
+        """Start the sound, without waiting for it: failures are tried again as long as the call lives."""
         if self.end is not None:
             raise CallEnded(self.end.reason)
         if self._sound is None:
@@ -293,7 +294,7 @@ class Call:
         return self._sound
 
     def _see(self, record: CallRecord) -> None:
-        """What `GET /calls/{callId}` says, where an event was missed."""
+        """Take what `GET /calls/{callId}` says, where an event was missed."""
         self.record = record
         state = merged(self.state, record.state)
         if state == "ended" and self.state != "ended":

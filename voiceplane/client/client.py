@@ -1,7 +1,7 @@
-"""One person at a voiceplane server: who is online, who calls, and the calls of this person.
+"""One person's client of a voiceplane server: who is online, who calls, and the calls of this person.
 
-Owns the WebSocket and the HTTP session, and hands each event to the call that it names. Knows no media, which is loaded
-with the first call.
+Owns the WebSocket and the HTTP session, and passes each event to the call that it names. Knows no media; the media
+libraries are loaded with the first call.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Voiceplane:
     """`async with Voiceplane(url, token) as vp:` is online until the block is left, which hangs up.
 
     :param url: the server's, as in `https://voice.example.com`.
-    :param token: a JWT, or a function (of whatever colour) that gives one, asked again whenever one is needed.
+    :param token: a JWT, or a function or coroutine function that returns one, called whenever one is needed.
     """
 
     def __init__(self, url: str, token: Token) -> None:
@@ -61,7 +61,7 @@ class Voiceplane:
         await self.disconnect()
 
     async def connect(self) -> None:
-        """Be online: the WebSocket is open, and comes back by itself from then on.
+        """Go online: open the WebSocket, which from then on reconnects by itself.
 
         Raises ClientError where the server can't be reached, or refuses; nothing is left of it then.
         """
@@ -74,11 +74,13 @@ class Voiceplane:
             raise
 
     async def disconnect(self, *, hang_up: bool = True) -> None:
-        """Hang up, and close everything on this side. Without `hang_up` a call goes on at the server until it misses
-        us, and whoever comes back in time asks for `current`."""
+        """Hang up, and close everything on this side. Without `hang_up`, a call goes on at the server until it notices
+        that this party is away; a client that is back in time asks for `current`."""
         if hang_up:
             leaving = (call.hang_up() for call in tuple(self._calls.values()))
-            await asyncio.gather(*leaving, return_exceptions=True)  # what can't be reached finds out by itself
+            await asyncio.gather(
+                *leaving, return_exceptions=True
+            )  # a server that can't be reached will notice by itself
         if self._socket is not None:
             await self._socket.close()
         for call in tuple(self._calls.values()):
@@ -117,17 +119,17 @@ class Voiceplane:
 
     @property
     def subject(self) -> Subject:
-        """Whom the token names. Raises ClientError before `connect`, or where it names nobody."""
+        """The person that the token names. Raises ClientError before `connect`, and where it names nobody."""
         return self.api.tokens.subject
 
     @property
     def otomos(self) -> Mapping[str, str]:
-        """The status of each otomo who is not offline, as far as it was told: to users alone."""
+        """The status of each otomo who is not offline, as far as it was told. Only users are told."""
         return MappingProxyType(self._otomos)
 
     @property
     def calls(self) -> tuple[Call, ...]:
-        """Those that live, and that this client has to do with."""
+        """The live calls that this client takes part in."""
         return tuple(self._calls.values())
 
     # What can be done
@@ -135,10 +137,10 @@ class Voiceplane:
     async def call(
         self, otomo_id: str, *, audio: MediaStreamTrack | None = None, metadata: Mapping[str, str] | None = None
     ) -> Call:
-        """Call an otomo, as a user. Returns while it rings: `accepted`, `connected` and `ended` tell how it goes on.
+        """Call an otomo, as a user. Returns while it rings; `accepted`, `connected` and `ended` follow.
 
-        :param audio: what to say; without, that is silence. Frames of any rate and length will do.
-        :param metadata: goes into the call's record: up to 16 texts of 512 characters.
+        :param audio: the track to send; without it, silence. Frames may have any rate and length.
+        :param metadata: for the call's record: up to 16 texts of 512 characters.
 
         Raises Refused: OTOMO_OFFLINE, OTOMO_BUSY, CALLER_BUSY, INSUFFICIENT_POINTS, and others. Raises ClientError.
         """
@@ -154,7 +156,7 @@ class Voiceplane:
         return call
 
     async def join(self, call_id: str, *, audio: MediaStreamTrack | None = None) -> Call:
-        """Take part in a call that the back end has matched, or that this person has already, from now on here.
+        """Take part in a call that the back end has matched, or that this person has already, with this client.
 
         Returns once the sound is set up; of a call that rings, at once. Raises ClientError: CallEnded where it is over.
         """
@@ -182,7 +184,8 @@ class Voiceplane:
         return call
 
     async def set_status(self, status: Literal["available", "away"]) -> None:
-        """Be called, or not, as an otomo. Raises ClientError: `NOT_FOUND` where the server does not know that yet."""
+        """As an otomo, be available for calls or not. Raises ClientError: `NOT_FOUND` where the server does not have
+        that yet."""
         await self.api.request("PUT", "/me/status", {"status": status})
 
     @staticmethod
@@ -233,7 +236,7 @@ class Voiceplane:
         return "otomo" if self.subject.role == "otomo" else "user"
 
     def _known(self, call_id: str, role: Role, audio: MediaStreamTrack | None) -> Call:
-        """The call of that id, from now on told what happens in it."""
+        """The call of that id, which from now on gets its events."""
         call = self._calls.get(call_id)
         if call is None:
             call = self._calls[call_id] = Call(self.api, call_id, role, self._device, audio)
@@ -244,7 +247,7 @@ class Voiceplane:
         return call
 
     def _see_off(self, call_id: str) -> None:
-        """The call is over; its sound takes a moment to be let go of."""
+        """Wait until an ended call's sound is closed, which takes a moment."""
         call = self._calls.pop(call_id, None)
         self._hurry()
         if call is not None:
@@ -262,7 +265,7 @@ class Voiceplane:
             self._socket.busy = bool(self._calls)
 
     async def _device(self) -> Device:
-        """What this server and pymediasoup have in common, found out once. Raises ClientError."""
+        """The codecs that this server and pymediasoup have in common, found once. Raises ClientError."""
         if self._loading is None or (self._loading.done() and self._loading.exception() is not None):
             from voiceplane.client.media import load_device
 

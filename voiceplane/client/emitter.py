@@ -16,17 +16,17 @@ LISTENER_ENDS_WITHIN_S = 5.0
 class Emitter(Generic[E]):
     """Tells each event to its listeners, in the order in which they came, and to every stream.
 
-    A listener may be a coroutine function, which then runs as a task. One that raises is told to the event loop's
-    exception handler, and keeps nothing from the others.
+    A listener may be a coroutine function, which then runs as a task. What one raises goes to the event loop's
+    exception handler, and the others are called all the same.
     """
 
     def __init__(self) -> None:
         self._listeners: dict[str, list[Listener]] = {}
-        self._streams: WeakSet[Stream[E]] = WeakSet()  # who reads no more lets go of its stream
+        self._streams: WeakSet[Stream[E]] = WeakSet()  # a stream that nobody reads any more is forgotten
         self._running: set[asyncio.Task[Any]] = set()
 
     def add(self, name: str, listener: Listener) -> Callable[[], None]:
-        """Returns what takes the listener away again."""
+        """Add a listener. Returns the function that removes it."""
         self._listeners.setdefault(name, []).append(listener)
 
         def remove() -> None:
@@ -54,7 +54,7 @@ class Emitter(Generic[E]):
         return stream
 
     def close(self) -> None:
-        """Streams end once all that was told is read. Listeners stay, and hear nothing any more."""
+        """Streams end once all their events are read. Listeners are called no more."""
         for stream in tuple(self._streams):
             stream.end()
 

@@ -1,10 +1,10 @@
-"""What can go wrong for a client, each leaf with one sentence for people, and a `code` that stays what it is.
+"""What can go wrong for a client: each subclass has a sentence for people, and a `code` that never changes.
 
 ClientError
 ├── Unreachable    `NETWORK`: no answer came: refused, reset, timed out
 ├── Refused        the server's own code: it answered with its error body
-├── BadAnswer      `UNEXPECTED_ANSWER`: something answered that does not speak the contract
-├── TokenFailed    `TOKEN_FAILED`: whoever gives the token gave none
+├── BadAnswer      `UNEXPECTED_ANSWER`: an answer came that is not the contract's
+├── TokenFailed    `TOKEN_FAILED`: the program gave no token
 ├── SocketClosed   `REPLACED`, `BANNED` or `CLOSED`: the WebSocket is over, and does not come back
 ├── NoMedia        `MEDIA_FAILED`: signalling worked, the sound did not
 └── CallEnded      `CALL_ENDED`: the call is over
@@ -44,7 +44,7 @@ class Unreachable(ClientError):
 class Refused(ClientError):
     """The server said no: `status` is HTTP's, `code` is the contract's, as in 409 `PRODUCER_ALREADY_EXISTS`.
 
-    `retry_after_s` is what the server asks to wait, where it does.
+    `retry_after_s` is how long the server asks to wait, where it does.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Refused(ClientError):
 
     @property
     def is_of_lost_media(self) -> bool:
-        """Whether the room that was asked about may be gone, which is when a call's `mediaEpoch` is looked up."""
+        """Whether the room in question may be gone, so that the call's `mediaEpoch` has to be read."""
         return self.status in MEDIA_IS_ELSEWHERE
 
 
@@ -82,7 +82,7 @@ class BadAnswer(ClientError):
 
 
 class TokenFailed(ClientError):
-    """There is no token to ask with."""
+    """There is no token for the request."""
 
     code = "TOKEN_FAILED"
 

@@ -1,6 +1,6 @@
-"""What a call and a client tell of, each as a value. Of what the server sends they hold what a client reads.
+"""The events of a call and of a client, each as a value, with those of the server's fields that a client needs.
 
-Moments are in UTC. What a newer server sends besides is left out; words that are not known yet come as they are.
+Moments are in UTC. Fields of a newer server are left out; unknown words are passed on as they are.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class StateChanged(Wire, frozen=True, kw_only=True):
 
 
 class Accepted(Wire, frozen=True, kw_only=True):
-    """The otomo took the call."""
+    """The otomo has accepted the call."""
 
     at: datetime
 
@@ -75,7 +75,7 @@ class Tick(Wire, frozen=True, kw_only=True):
 
 
 class Ending(Wire, frozen=True, kw_only=True):
-    """The call is going to end by itself, because of `reason`: `low_balance` or `max_duration`."""
+    """The call is about to end by itself, because of `reason`: `low_balance` or `max_duration`."""
 
     reason: str
     seconds_left: int
@@ -83,7 +83,7 @@ class Ending(Wire, frozen=True, kw_only=True):
 
 
 class Interrupted(Wire, frozen=True, kw_only=True):
-    """Somebody is not there, and nothing is charged. `user_id` is None where the server lost the room."""
+    """A party is away, and nothing is charged. `user_id` is None where the server lost the room."""
 
     user_id: str | None = None
     reason: str = ""
@@ -98,7 +98,7 @@ class Resumed(Wire, frozen=True, kw_only=True):
 
 
 class Moved(Wire, frozen=True, kw_only=True):
-    """The call's sound runs through another room from now on: this client has set it up."""
+    """The call's sound goes through another room from now on; this client has set it up."""
 
     media_epoch: int
 
@@ -111,13 +111,13 @@ class QualityChanged(Wire, frozen=True, kw_only=True):
 
 
 class RemoteMuted(Wire, frozen=True, kw_only=True):
-    """The other party has muted itself, or has ended that."""
+    """The other party has muted or unmuted itself."""
 
     muted: bool
 
 
 class SilentMicrophone(Wire, frozen=True, kw_only=True):
-    """What is sent has had no sound in it for so many seconds, and is not muted."""
+    """The microphone has had no sound for so many seconds, although it is not muted."""
 
     seconds: float
 

@@ -1,11 +1,11 @@
 """Keeps one call's sound where the server has the call, whatever room that is at the moment.
 
-A room is lost with its worker or its node; the call is not, and its `mediaEpoch` rises. Whoever may be behind asks:
-after `media_moved`, after every return of the WebSocket, and after a 404 or 503 of a media request. Where the epoch is
-newer both transports are made anew, the microphone is produced by a new track, a mute is restored, the other party is
-consumed, and only then is the old room let go of. One rebuild at a time.
+When its worker or node is lost, so is the room; the call goes on, and its `mediaEpoch` rises. So the epoch is read
+after `media_moved`, after every reconnection of the WebSocket, and after a 404 or 503 of a media request. Where it is
+newer, both transports are made again, the microphone is produced as a new track, a mute is restored, the other party is
+consumed, and only then is the old room closed on this side. One rebuild at a time.
 
-All of it happens in one task, `run`; everybody else only says what may have changed.
+All of it happens in one task, `run`; the other methods only note that something may have changed.
 """
 
 from __future__ import annotations
@@ -39,12 +39,13 @@ OF_A_MOVING_ROOM = frozenset(
         "INVALID_CALL_STATE",
     }
 )
-"""What a request may be refused with while its room is replaced: asked again, the call is somewhere, or has ended."""
+"""How a request may be refused while the room is being replaced. The call's record then says where it is, or that it
+has ended."""
 
 
 @dataclass(frozen=True)
 class Hooks:
-    """What `Following` needs of its owner, and tells it. None of `seen` and `moved` may raise or wait."""
+    """What `Following` needs from its owner, and what it reports. `seen` and `moved` must not raise or wait."""
 
     device: Callable[[], Awaitable[Device]]  # the one that all calls of a client share
     seen: Callable[[CallRecord], None]  # a record was read
@@ -63,7 +64,7 @@ class InRoom:
         self._playing: asyncio.Task[None] | None = None
 
     async def hear(self, producer_id: str, loudspeaker: Loudspeaker) -> None:
-        """Receive this producer, and no other one any more. Raises ClientError."""
+        """Receive this producer in place of the one before. Raises ClientError."""
         self.reception = await self.media.receive(producer_id)
         await self._silence()
         self.heard_id = producer_id
@@ -83,8 +84,8 @@ class InRoom:
 class Following:
     """The media of one call. `epoch` is 0, and `now` None, before there is any.
 
-    `ready` is done once the sound is set up for the first time; it fails with a ClientError that no second attempt can
-    mend.
+    `ready` is done once the sound is set up for the first time. It fails with a ClientError where trying again is no
+    use.
     """
 
     def __init__(
@@ -99,34 +100,34 @@ class Following:
         self._microphone = microphone
         self._loudspeaker = loudspeaker
         self._hooks = hooks
-        self._rooms: set[InRoom] = set()  # whose closing is not through
+        self._rooms: set[InRoom] = set()  # rooms that are not closed completely yet
         self._turn = asyncio.Lock()
         self._doubt = asyncio.Event()
 
     def check(self) -> None:
-        """There may be a newer room, or another producer in it."""
+        """Note that there may be a newer room, or another producer in it."""
         self._doubt.set()
 
     def heed(self, notice: ProducerNotice) -> None:
-        """A producer is new."""
+        """Note that there is a new producer."""
         if notice.source is None and notice.role != self._role:
             self._doubt.set()
 
     async def run(self) -> None:
-        """Set the sound up, and keep it up, until cancelled; nothing of it is left then."""
+        """Set up the sound and keep it connected, until cancelled; nothing of it is left then."""
         self._doubt.set()
         try:
             while True:
                 await self._doubt.wait()
                 self._doubt.clear()
-                await self._settle()
+                await self._catch_up()
         finally:
             await asyncio.gather(*(room.close() for room in tuple(self._rooms)))
             self._microphone.stop()
             self._loudspeaker.stop()
 
     async def mute(self, *, muted: bool) -> None:
-        """Send silence from now on, and have the server know; or end that. Raises ClientError."""
+        """Mute or unmute, here and at the server. Raises ClientError."""
         self._microphone.muted = muted
         async with self._turn:
             if self.now is None:
@@ -138,8 +139,9 @@ class Following:
                     raise
                 self.check()  # another room gets the mute with the microphone
 
-    async def _settle(self) -> None:
-        """Until the sound is where the server has the call; or where it never was, until that can't be helped."""
+    async def _catch_up(self) -> None:
+        """Repeat until the sound is in the room in which the server has the call; at the first time, until that is
+        known to be impossible."""
         backoff = Backoff(FIRST_RETRY_S, LONGEST_RETRY_S)
         while True:
             try:
@@ -171,7 +173,7 @@ class Following:
             self.ready.set_result(None)
 
     async def _is_lost(self, room: InRoom) -> bool:
-        """Whether the network lost our place in the room, and nobody else of us has taken it: the newest one wins."""
+        """Whether the network has lost our transports, and no newer client of the same party has replaced them."""
         if not room.broken:
             return False
         room.broken = False
@@ -185,7 +187,7 @@ class Following:
             await self._leave(former)
 
     async def _set_up(self) -> InRoom:
-        """Raises ClientError, with nothing left of it."""
+        """Set up the sound in a room. Raises ClientError; then nothing of it is left."""
         from voiceplane.client.media import RoomMedia
 
         def on_broken() -> None:

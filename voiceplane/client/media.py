@@ -1,7 +1,7 @@
 """One party's media in one room of a call, played by pymediasoup through REST alone: it sends a track and receives one.
 
 Owns its transports; leaving `RoomMedia.joined`, or `close`, closes all of them, whatever happened inside. When the call
-gets another room this one's ids mean nothing any more: `following.py` makes another `RoomMedia` then.
+gets another room, the ids of this one are void: `following.py` makes another `RoomMedia` then.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ BROKEN = frozenset({"failed", "disconnected", "closed"})
 
 
 async def load_device(api: Api, dtls_role: DtlsRole | None = None) -> Device:
-    """What both sides can send and receive (RTC-01): the same for every room of a server, so it is kept.
+    """The capabilities of both sides (RTC-01). They are the same for every room of a server, and are kept.
 
     :param dtls_role: our side of every DTLS handshake; None leaves it to pymediasoup (server where it sends, client
         where it receives).
@@ -58,7 +58,7 @@ class RoomMedia:
         self._device = device
         self._broken = broken
         self._transports: list[Transport] = []
-        self._waiting: dict[Direction, Transport] = {}  # those that are open and carry nothing yet
+        self._waiting: dict[Direction, Transport] = {}  # transports that are open, and have no producer or consumer yet
         self._receiving: Transport | None = None
         self._ending: set[asyncio.Task[None]] = set()  # transports whose closing has begun
 
@@ -82,7 +82,7 @@ class RoomMedia:
             raise errors.exceptions[0] from errors
 
     async def close(self) -> None:
-        """Close what there is on this side. Whoever is cancelled meanwhile has begun it all the same."""
+        """Close everything on this side, even where the caller is cancelled meanwhile."""
         while self._transports:
             self._end(self._transports.pop())
         if self._ending:
@@ -106,7 +106,7 @@ class RoomMedia:
     async def receive(self, producer_id: str) -> Reception:
         """Receive a producer: RTC-02, RTC-05, RTC-03, RTC-06. Returns once the consumer is resumed.
 
-        It comes by a transport of its own; that of what was received before is closed.
+        It comes by a transport of its own; the one of the former producer is closed.
 
         Raises ClientError.
         """
@@ -130,13 +130,13 @@ class RoomMedia:
         return Reception(answer.consumer_id, consumer.track, cast(PartyHandler, transport.handler))
 
     def vanish(self) -> None:
-        """Stop existing for the network: no DTLS close, no RTCP BYE, no further packet of any kind."""
+        """Send nothing any more: no DTLS close, no RTCP BYE, no packet of any kind."""
         for handler in self.handlers:
             handler.fall_silent()
 
     @property
     def handlers(self) -> tuple[PartyHandler, ...]:
-        """Of each transport, in the order of their making."""
+        """The handler of each transport, in the order in which they were made."""
         return tuple(cast(PartyHandler, one.handler) for one in self._transports)  # what the device's factory makes
 
     async def stats(self) -> list[dict[str, Any]]:
@@ -144,7 +144,7 @@ class RoomMedia:
         return [one for handler in self.handlers for one in await handler.stats()]
 
     def _end(self, transport: Transport) -> None:
-        """Close it in a task of its own: a closing that is cut short leaves sockets, and can't be made up for."""
+        """Close a transport in a task of its own: where its closing is cancelled, sockets stay open for ever."""
         ending = asyncio.create_task(transport.close(), name=f"end of {transport.id}")  # type: ignore[no-untyped-call]
         self._ending.add(ending)
         ending.add_done_callback(self._ending.discard)
@@ -171,9 +171,9 @@ class RoomMedia:
         async def on_connect(dtls_parameters: DtlsParameters) -> None:
             await self.api.connect_transport(answer.transport_id, dtls_parameters.model_dump(mode="json"))
 
-        transport.on("connect", lambda _: None)  # a transport insists on a listener; the work is done in the handler's
+        transport.on("connect", lambda _: None)  # a transport insists on a listener; the handler's does the work
         transport.handler.on("@connect", on_connect)
-        transport.on("connectionstatechange", self._note)  # of one that we close nothing is told
+        transport.on("connectionstatechange", self._note)  # nothing is told of one that we close
         self._waiting[direction] = transport
 
     def _note(self, state: str) -> None:

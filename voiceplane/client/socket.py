@@ -1,6 +1,6 @@
-"""The one WebSocket: events in their order, each once, and a way back after every loss that misses none.
+"""The WebSocket: events in their order, each once, and reconnecting after every loss without missing any.
 
-Knows what a `seq` and a close code are, and nothing of calls.
+Knows `seq` and close codes, and nothing of calls.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from voiceplane.client.backoff import Backoff
 from voiceplane.client.errors import BadAnswer, ClientError, Refused, SocketClosed, Unreachable
 
 OPEN_WITHIN_S = 4.0
-PONG_WITHIN_S = 4.0  # else the node is frozen, or the network gone
-CALM_S, BUSY_S = 15.0, 2.0  # silence after which the server is asked for a sign of life, without a call and in one
+PONG_WITHIN_S = 4.0  # otherwise the node hangs, or the network is gone
+CALM_S, BUSY_S = 15.0, 2.0  # silence after which a ping is sent: without a call, and during one
 FIRST_WAIT_S, LONGEST_WAIT_S, LONGEST_BUSY_WAIT_S = 0.3, 8.0, 1.0
-STEADY_AFTER_S = 5.0  # a socket that was up so long was no failed attempt
+STEADY_AFTER_S = 5.0  # a socket that was open so long was no failed attempt
 CLOSE_WITHIN_S = 0.5
 
 TOKEN_CODES = frozenset({4001, 4401})  # the token has expired, or was withdrawn: another one is needed
@@ -31,16 +31,16 @@ FINAL_CODES = {4003: "REPLACED", 4403: "BANNED"}
 
 @dataclass(frozen=True, slots=True)
 class Hooks:
-    """What the socket tells its owner. None of them may raise or wait."""
+    """What the socket tells its owner. None of these may raise or wait."""
 
     event: Callable[[str, dict[str, Any]], None]  # type and payload
     up: Callable[[], None]  # it is open, for the first time or again
-    down: Callable[[], None]  # it was lost, and is on its way back
-    over: Callable[[ClientError], None]  # it does not come back
+    down: Callable[[], None]  # it was lost, and is reconnecting
+    over: Callable[[ClientError], None]  # it is closed for good
 
 
 class Socket:
-    """`busy` is whether it has to notice soon that it is lost, and to hurry back: while there is a call."""
+    """While `busy`, as during a call, it notices a loss sooner, and reconnects faster."""
 
     def __init__(self, api: Api, hooks: Hooks) -> None:
         self.busy = False
@@ -61,7 +61,7 @@ class Socket:
             await asyncio.wait([self._keeping])
 
     async def _keep(self, socket: aiohttp.ClientWebSocketResponse) -> None:
-        """Listen, and come back whenever the socket is lost."""
+        """Listen, and reconnect whenever the socket is lost."""
         loop = asyncio.get_running_loop()
         while True:
             opened_at = loop.time()
@@ -82,7 +82,7 @@ class Socket:
             socket = back
 
     async def _come_back(self) -> aiohttp.ClientWebSocketResponse | None:
-        """The next socket, as soon as there is one; None where there is not going to be one."""
+        """The next socket, as soon as there is one; None where there will be none."""
         while True:
             wait_s = self._backoff.next()
             await asyncio.sleep(min(wait_s, LONGEST_BUSY_WAIT_S) if self.busy else wait_s)
@@ -97,7 +97,7 @@ class Socket:
                 continue
 
     async def _connect(self) -> aiohttp.ClientWebSocketResponse:
-        """Raises ClientError; whoever has a function for a token is asked for another one where it was refused."""
+        """Open a socket, once more with a new token where the first one was refused. Raises ClientError."""
         token = await self._api.tokens.get()
         try:
             return await self._upgraded(token)
@@ -126,7 +126,8 @@ class Socket:
             raise Unreachable(self._api.base, error) from error
 
     async def _why_refused(self, error: aiohttp.WSServerHandshakeError) -> ClientError:
-        """aiohttp keeps no body of a refused handshake: the API says the same, which has the same guard."""
+        """Why the handshake was refused. aiohttp does not keep the answer's body, so the API is asked, which refuses
+        alike."""
         try:
             await self._api.request("GET", "/calls?limit=1")
         except ClientError as reason:
@@ -138,7 +139,7 @@ class Socket:
         return BadAnswer("GET /ws", error.status, "it is no WebSocket")
 
     async def _listen(self, socket: aiohttp.ClientWebSocketResponse) -> int:
-        """Take what comes until the socket is lost. Returns its close code, 0 where there was none."""
+        """Read until the socket is lost. Returns its close code, 0 where there was none."""
         loop = asyncio.get_running_loop()
         heard_at, asked_at = loop.time(), None
         while True:
@@ -159,7 +160,7 @@ class Socket:
             self._take(message.data)
 
     async def _ask(self, socket: aiohttp.ClientWebSocketResponse) -> bool:
-        """Ask for a sign of life. Whether that could be sent."""
+        """Send a ping. Returns whether it could be sent."""
         try:
             async with asyncio.timeout(PONG_WITHIN_S):
                 await socket.send_str('{"type":"ping","payload":{}}')

@@ -47,8 +47,8 @@ class Sound:
         )
 
     def stop(self) -> None:
-        """Begin to close; `closed` says when that is through."""
-        if self._stopped:  # a second cancellation would cut short what the first one made them tidy up
+        """Begin to close; await `closed` for the end of it."""
+        if self._stopped:  # a second cancellation would interrupt the cleaning up after the first
             return
         self._stopped = True
         for task in self._tasks:
@@ -92,6 +92,6 @@ def _started(work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
 
 
 def _report(task: asyncio.Task[None]) -> None:
-    """A defect of this package, which nobody else would ever see."""
+    """Report a bug of this package, which nobody would notice otherwise."""
     if not task.cancelled() and (error := task.exception()) is not None:
         task.get_loop().call_exception_handler({"message": f"{task.get_name()} failed", "exception": error})

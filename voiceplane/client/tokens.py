@@ -1,6 +1,6 @@
-"""Who asks: the token that is given to a client, asked for again whenever one is needed.
+"""The tokens that the program gives a client, requested again whenever one is needed.
 
-Believes nothing of a token but whom it names and when it expires; whether it is good is the server's to say.
+Reads only whom a token names and when it expires; the server decides whether it is good.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from dataclasses import dataclass
 from voiceplane.client.errors import TokenFailed
 
 Token = str | Callable[[], str | Awaitable[str]]
-"""A JWT, or what gives one. Only a function can give a fresh one when the first has expired."""
+"""A JWT, or a function that returns one. Only a function can return a fresh one when the first has expired."""
 
-EARLY_S = 10.0  # a token that is about to expire is none: the request takes time, and clocks differ
+EARLY_S = 10.0  # before its end a token counts as expired: a request takes time, and clocks differ
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Whom a token names. `expires_at` is in seconds since 1970, None where it never does."""
+    """The person that a token names. `expires_at` is in seconds since 1970, None where it never does."""
 
     user_id: str
     role: str
@@ -54,29 +54,29 @@ class Tokens:
 
     @property
     def subject(self) -> Subject:
-        """Whom the last token names. Raises TokenFailed before there was one, or where it names nobody."""
+        """The person that the last token names. Raises TokenFailed before the first one, and where it names nobody."""
         if self._subject is None:
             raise TokenFailed("there is no token that names somebody")
         return self._subject
 
     async def get(self) -> str:
-        """A token that has not expired, as far as that can be known. Raises TokenFailed where none is given."""
+        """A token that has not expired, as far as can be seen. Raises TokenFailed where the program gives none."""
         async with self._asking:
             if self._token is None or self._is_old():
                 self._token = await self._ask()
                 try:
                     self._subject = Subject.of(self._token)
                 except ValueError:
-                    self._subject = None  # the server is going to refuse it
+                    self._subject = None  # the server will refuse it
             return self._token
 
     def forget(self, refused: str) -> None:
-        """The next one has to be another one than `refused`, where another one can be had."""
+        """Do not use the token `refused` again, where another one can be had."""
         if self._token == refused and not isinstance(self._source, str):
             self._token = None
 
     def renew(self) -> None:
-        """The last one counts no more."""
+        """Do not use the last token again."""
         if self._token is not None:
             self.forget(self._token)
 
@@ -94,5 +94,5 @@ class Tokens:
         except Exception as error:
             raise TokenFailed(f"no token could be had: {error}") from error
         if not isinstance(token, str) or not token:
-            raise TokenFailed("what was given is no token")
+            raise TokenFailed("what the program gave is no token")
         return token
