@@ -6,16 +6,16 @@ A wall clock that jumps changes what is displayed, but no deadline and no charge
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from datetime import UTC, datetime
+
+from msgspec import Struct
 
 from schemas.types import iso
 
 WORKER_CLOCK_SKEW_S = 5.0  # a worker's time stamp that is further off than this is not of our monotonic clock
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(Struct, frozen=True, gc=False):
     """``monotonic`` in seconds, only comparable within this run; ``utc_ms`` in milliseconds since 1970."""
 
     monotonic: float

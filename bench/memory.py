@@ -122,6 +122,8 @@ async def server(what: str) -> AsyncIterator[Node]:
             "VOICEPLANE_RTC_LISTEN_IP": "127.0.0.1",
             "VOICEPLANE_WORKERS": "1",
             "VOICEPLANE_RATE_LIMIT": "0",
+            "VOICEPLANE_STRESS_LIMIT": "0",
+            "VOICEPLANE_DRAIN_TIMEOUT_S": "0",
         }
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "bench.memory", what),

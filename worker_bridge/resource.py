@@ -188,7 +188,8 @@ class Resource(Listenable[AnyEvent]):
         If asking fails, nothing is left; if it is cancelled, what the worker may make is closed behind it. Raises
         ResourceClosed where the child, its carrier or we are closed, or were while the worker was working.
         """
-        self._require_open()
+        if self._close_reason is not None:
+            raise self._closed_error()
         if self._channel.listens(child.id):
             raise InvalidParameters(f"{child.id} is the id of something else in this worker")
         if app_data is not None:
@@ -208,7 +209,8 @@ class Resource(Listenable[AnyEvent]):
         except BaseException:
             child._close(CloseReason.REQUESTED)
             raise
-        child._require_open()
+        if child._close_reason is not None:
+            raise child._closed_error()
         child._created(answer)
 
     def _add_child_to(self, carrier: Resource, child: Resource) -> None:

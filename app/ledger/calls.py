@@ -146,7 +146,7 @@ def with_role(line: dict[str, Any], user_id: str) -> dict[str, Any]:
 
 
 def call_of(row: RowMapping | Row) -> Call:
-    return Call(**{**row, "state": CallState(row["state"]), "exclusive": bool(row["exclusive"])})
+    return Call(**{**row, "state": CallState(row["state"])})
 
 
 def unit_of(row: RowMapping) -> Unit:

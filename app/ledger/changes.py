@@ -19,7 +19,7 @@ from sqlalchemy import Connection, bindparam, case, func, select, update
 
 from app.ledger import billing_events, calls, events, parties
 from app.ledger.bulk import BulkInsert
-from app.ledger.calls import COLUMNS, RECORD
+from app.ledger.calls import COLUMNS
 from app.ledger.errors import CallExists, Fenced, StaleState, UnknownCall
 from app.ledger.steps import Change, DeferredStep, DeferredSteps, Ending, Interruption, MediaMove, Moving, Opening
 from app.ledger.tables import call_interruptions, call_records, call_segments, call_transitions, call_units, storable
@@ -28,11 +28,11 @@ from app.ledger.values import Call, Changed, Ended, Event, Record, Segment
 from schemas.call import CallState
 
 STEP = ("call_id", "state", "cause", "at_ms")
-ADD = BulkInsert(call_table, COLUMNS, unless_there=True)
-ADD_STEPS = BulkInsert(call_transitions, STEP)
-ADD_RECORDS = BulkInsert(call_records, ("call_id", *RECORD))
-ADD_SEGMENTS = BulkInsert(call_segments, tuple(column.name for column in call_segments.columns))
-ADD_INTERRUPTIONS = BulkInsert(call_interruptions, ("call_id", "reason", "role", "since_ms"))
+ADD = BulkInsert(call_table, unless_there=True)
+ADD_STEPS = BulkInsert(call_transitions)
+ADD_RECORDS = BulkInsert(call_records)
+ADD_SEGMENTS = BulkInsert(call_segments)
+ADD_INTERRUPTIONS = BulkInsert(call_interruptions)
 CHANGES = (  # the columns of a call that a change may touch
     "id",
     "state",

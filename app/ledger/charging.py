@@ -34,9 +34,8 @@ from schemas.signaling import TickStatus
 
 MAX_BATCH = 500  # units in one transaction: other writers wait some tens of milliseconds for it
 REASON = "unit"  # on the wallet's statement
-DEBIT = ("user_id", "amount", "reason", "call_id", "unit_index", "balance_after", "at_ms")
-ADD_UNITS = BulkInsert(call_units, tuple(column.name for column in call_units.columns))
-ADD_DEBITS = BulkInsert(point_transactions, DEBIT)
+ADD_UNITS = BulkInsert(call_units)
+ADD_DEBITS = BulkInsert(point_transactions)
 
 
 def charge_units(tx: Connection, node: str, due: Sequence[UnitDue]) -> list[ChargeResult]:

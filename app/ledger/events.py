@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import BigInteger, Connection, RowMapping, Select, bindparam, func, select, update
 
-from app.ledger.bulk import DIALECT, BulkInsert, Row, execute_sqlite
+from app.ledger.bulk import BulkInsert, Row
 from app.ledger.tables import TO_ALL, event_counter, events
 from app.ledger.values import Event, NewEvent
 from app.person import Person
@@ -25,10 +25,9 @@ DRAW = (
     .values(last_seq=event_counter.c.last_seq + bindparam("how_many", type_=BigInteger))
     .returning(event_counter.c.last_seq)
 )
-DRAW_SQLITE = str(DRAW.compile(dialect=DIALECT))
 BELL = "voiceplane_events"  # what other nodes listen for (NOTIFY); rung at the commit, once for all of its events
 DRAW_POSTGRESQL = DRAW.returning(func.pg_notify(BELL, ""))
-ADD = BulkInsert(events, tuple(column.name for column in events.columns))
+ADD = BulkInsert(events)
 
 REPLAY_LIMIT = 1000  # events in one answer
 
@@ -64,9 +63,8 @@ def append_each(tx: Connection, new: Sequence[Sequence[Draft]]) -> list[tuple[Ev
 
 def _draw(tx: Connection, how_many: int) -> int:
     """Draw so many new numbers. Returns the last one."""
-    if tx.dialect.name == "sqlite":
-        return int(execute_sqlite(tx, DRAW_SQLITE, how_many).fetchone()[0])
-    return int(tx.execute(DRAW_POSTGRESQL, {"how_many": how_many}).scalar_one())
+    draw = DRAW_POSTGRESQL if tx.dialect.name == "postgresql" else DRAW
+    return int(tx.execute(draw, {"how_many": how_many}).scalar_one())
 
 
 def _row(event: Event, unit_index: int | None) -> Row:

@@ -15,8 +15,8 @@ from app.ledger.errors import PartyBusy
 from app.ledger.tables import live_parties
 from app.ledger.values import Call
 
-ADD = BulkInsert(live_parties, ("role", "user_id", "call_id"), unless_there=True)
-REMOVE = BulkDelete(live_parties, ("call_id",))
+ADD = BulkInsert(live_parties, unless_there=True)
+REMOVE = BulkDelete(live_parties, "call_id")
 
 
 def occupy(tx: Connection, opened: Sequence[Call]) -> None:

@@ -22,7 +22,6 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
 
-from app.ledger.bulk import execute_sqlite
 from app.ledger.database import MAX_COMMIT_DELAY_S, Database, is_transient, translated, unavailable
 from app.ledger.errors import LedgerUnavailable
 from app.private import make_private_file, make_private_folder, take_from_others
@@ -299,6 +298,6 @@ def engine(url: URL, timeout_s: float, *, writes: bool) -> Engine:
 
     @event.listens_for(made, "begin")
     def begin(connection: Connection) -> None:
-        execute_sqlite(connection, "BEGIN IMMEDIATE" if writes else "BEGIN")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return made

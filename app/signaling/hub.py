@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from app.access.tokens import Claims
 from app.person import Person
@@ -25,8 +24,7 @@ PublishListener = Callable[[str, int], None]
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(Struct, frozen=True, gc=False):
     """An event for one person or, where ``to`` is None, for all users. ``seq`` rises for each receiver; ``payload`` is
     JSON text."""
 
