@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from contextlib import nullcontext
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
 import msgspec
+from msgspec import structs
 
 from voiceplane.cli.command import BaseUrl, CommandError, WithExamples, as_json, put_json, read_settings
 from voiceplane.cli.progress import Tell, live_log
@@ -151,7 +152,7 @@ def described(report: CallReport) -> JudgedCall:
         fault=report.fault(),
         setup_ms=round(report.setup_ms, 1),
         directions=[described_direction(one) for one in (report.to_otomo, report.to_user)],
-        released=asdict(report.released),
+        released=structs.asdict(report.released),
     )
 
 

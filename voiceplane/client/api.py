@@ -3,53 +3,79 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import aiohttp
+import msgspec
+from msgspec import UNSET
 
+from schemas.base import Body, encode
+from schemas.call import AdminCallRequest
+from schemas.consumer import ConsumeRequest
 from schemas.own_media import Direction
+from schemas.producer import ProduceRequest
+from schemas.transport import ConnectTransportRequest, CreateTransportRequest
 from voiceplane.client.backoff import Backoff
 from voiceplane.client.errors import BadAnswer, ClientError, Refused, Unreachable
-from voiceplane.client.events import CallRecord, ListedProducer, read
+from voiceplane.client.events import CallRecord, ListedProducer, Wire, read
 from voiceplane.client.tokens import Token, Tokens
-from worker_bridge.rtp import MediaKind
+from worker_bridge.connectivity import DtlsParameters
+from worker_bridge.mediasoup_json import from_json
+from worker_bridge.rtp import MediaKind, RtpCapabilities, RtpParameters
 
 REQUEST_TIMEOUT_S = 10.0
 FIRST_RETRY_S, LONGEST_RETRY_S = 0.2, 2.0
-Wire = dict[str, Any]  # a JSON object as it travels, camelCase
+Json = dict[str, Any]  # a JSON object
+T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class TransportAnswer:
+class TransportAnswer(Wire, frozen=True, kw_only=True):
     """RTC-02's answer; the dicts are mediasoup-client's own shapes."""
 
     transport_id: str
-    ice_parameters: Wire
-    ice_candidates: list[Wire]
-    dtls_parameters: Wire
-    ice_servers: list[Wire]
+    ice_parameters: Json
+    ice_candidates: list[Json] = []  # noqa: RUF012 -- msgspec makes each its own
+    dtls_parameters: Json
+    ice_servers: list[Json] = []  # noqa: RUF012
     media_epoch: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class ConsumerAnswer:
+class ConsumerAnswer(Wire, frozen=True, kw_only=True):
     """RTC-05's answer. The consumer is paused until RTC-06."""
 
     consumer_id: str
     producer_id: str
     kind: MediaKind
-    rtp_parameters: Wire
-    producer_paused: bool
+    rtp_parameters: Json
+    producer_paused: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Released:
+class Released(Wire, frozen=True):
     """RTC-07's answer: how many objects the cleanup closed."""
 
-    transports: int
-    producers: int
-    consumers: int
+    transports: int = 0
+    producers: int = 0
+    consumers: int = 0
+
+
+class Cleaned(Wire, frozen=True):
+    released: Released
+
+
+class Opened(Wire, frozen=True):
+    call_id: str
+
+
+class Produced(Wire, frozen=True):
+    producer_id: str
+
+
+class Producers(Wire, frozen=True):
+    producers: list[ListedProducer] = []  # noqa: RUF012
+
+
+class RouterAnswer(Wire, frozen=True):
+    rtp_capabilities: Json
 
 
 class Api:
@@ -60,7 +86,7 @@ class Api:
         self.base = base.rstrip("/")
         self.tokens = token if isinstance(token, Tokens) else Tokens(token)
 
-    async def request(self, method: str, path: str, body: Wire | None = None) -> Wire:
+    async def request(self, method: str, path: str, body: Json | msgspec.Struct | None = None) -> Json:
         """Send one request and return the JSON object of a 2xx answer. Where the token is refused, try once with
         another one.
 
@@ -79,7 +105,9 @@ class Api:
                 raise
         return await self._once(method, path, body, another)
 
-    async def patiently(self, method: str, path: str, body: Wire | None = None, *, for_s: float) -> Wire:
+    async def patiently(
+        self, method: str, path: str, body: Json | msgspec.Struct | None = None, *, for_s: float
+    ) -> Json:
         """Like `request`, but try again while no answer comes or the server is busy: for requests that are safe to
         repeat.
 
@@ -98,15 +126,17 @@ class Api:
                     raise
             await asyncio.sleep(wait_s)
 
-    async def _once(self, method: str, path: str, body: Wire | None, token: str) -> Wire:
+    async def _once(self, method: str, path: str, body: Json | msgspec.Struct | None, token: str) -> Json:
         name = f"{method} {path}"
         timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S)
         headers = {"Authorization": f"Bearer {token}"}
         status = 0
+        data = None if body is None else encode(body)
+        headers |= {} if body is None else {"Content-Type": "application/json"}
         bare = {"Content-Type"} if body is None else ()  # without a body aiohttp would declare octets, which is a 415
         try:
             async with self.http.request(
-                method, self.base + path, json=body, headers=headers, timeout=timeout, skip_auto_headers=bare
+                method, self.base + path, data=data, headers=headers, timeout=timeout, skip_auto_headers=bare
             ) as response:
                 status, raw = response.status, await response.read()
                 answer = await response.json(content_type=None) if raw else None
@@ -130,57 +160,40 @@ class Api:
 
     async def producers(self, call_id: str) -> list[ListedProducer]:
         """The producers of both parties in a call's room."""
-        path = f"/rtc/rooms/{call_id}/producers"
-        answer = await self.request("GET", path)
-        return [read(ListedProducer, one, f"GET {path}") for one in answer.get("producers", ())]
+        return (await self._ask(Producers, "GET", f"/rtc/rooms/{call_id}/producers")).producers
 
     async def open_call(self, call_id: str, user_id: str, otomo_id: str, price_per_minute: int | None = None) -> str:
         """Admins only: make a call that starts in `matched`, and return its id."""
-        body: Wire = {"callId": call_id, "userId": user_id, "otomoId": otomo_id}
-        if price_per_minute is not None:
-            body["pricePerMinute"] = price_per_minute
-        return _text(await self.request("POST", "/admin/calls", body), "callId")
+        price = UNSET if price_per_minute is None else price_per_minute
+        return (
+            await self._ask(Opened, "POST", "/admin/calls", AdminCallRequest(user_id, otomo_id, call_id, price))
+        ).call_id
 
-    async def capabilities(self) -> Wire:
+    async def capabilities(self) -> Json:
         """RTC-01: the router's `rtpCapabilities`."""
-        return _object(await self.request("GET", "/rtc/capabilities"), "rtpCapabilities")
+        return (await self._ask(RouterAnswer, "GET", "/rtc/capabilities")).rtp_capabilities
 
     async def create_transport(self, call_id: str, direction: Direction) -> TransportAnswer:
         """RTC-02."""
-        answer = await self.request("POST", "/rtc/transports", {"callId": call_id, "direction": direction})
-        return TransportAnswer(
-            transport_id=_text(answer, "transportId"),
-            ice_parameters=_object(answer, "iceParameters"),
-            ice_candidates=list(answer.get("iceCandidates", ())),
-            dtls_parameters=_object(answer, "dtlsParameters"),
-            ice_servers=list(answer.get("iceServers", ())),
-            media_epoch=int(answer.get("mediaEpoch", 1)),
-        )
+        return await self._ask(TransportAnswer, "POST", "/rtc/transports", CreateTransportRequest(call_id, direction))
 
-    async def connect_transport(self, transport_id: str, dtls_parameters: Wire) -> None:
+    async def connect_transport(self, transport_id: str, dtls_parameters: Json) -> None:
         """RTC-03."""
-        await self.request("POST", f"/rtc/transports/{transport_id}/connect", {"dtlsParameters": dtls_parameters})
+        body = ConnectTransportRequest(from_json(DtlsParameters, dtls_parameters))
+        await self.request("POST", f"/rtc/transports/{transport_id}/connect", body)
 
-    async def produce(self, call_id: str, transport_id: str, kind: str, rtp_parameters: Wire) -> str:
+    async def produce(self, call_id: str, transport_id: str, kind: MediaKind, rtp_parameters: Json) -> str:
         """RTC-04: the new producer's id."""
-        body = {"callId": call_id, "transportId": transport_id, "kind": kind, "rtpParameters": rtp_parameters}
-        return _text(await self.request("POST", "/rtc/producers", body), "producerId")
+        body = ProduceRequest(call_id, transport_id, kind, from_json(RtpParameters, rtp_parameters))
+        return (await self._ask(Produced, "POST", "/rtc/producers", body)).producer_id
 
     async def consume(
-        self, call_id: str, transport_id: str, producer_id: str, rtp_capabilities: Wire | None = None
+        self, call_id: str, transport_id: str, producer_id: str, rtp_capabilities: Json | None = None
     ) -> ConsumerAnswer:
         """RTC-05."""
-        body: Wire = {"callId": call_id, "transportId": transport_id, "producerId": producer_id}
-        if rtp_capabilities is not None:
-            body["rtpCapabilities"] = rtp_capabilities
-        answer = await self.request("POST", "/rtc/consumers", body)
-        return ConsumerAnswer(
-            consumer_id=_text(answer, "consumerId"),
-            producer_id=_text(answer, "producerId"),
-            kind="video" if answer.get("kind") == "video" else "audio",
-            rtp_parameters=_object(answer, "rtpParameters"),
-            producer_paused=bool(answer.get("producerPaused")),
-        )
+        capabilities = UNSET if rtp_capabilities is None else from_json(RtpCapabilities, rtp_capabilities)
+        body = ConsumeRequest(call_id, transport_id, producer_id, capabilities)
+        return await self._ask(ConsumerAnswer, "POST", "/rtc/consumers", body)
 
     async def resume_consumer(self, consumer_id: str) -> None:
         """RTC-06."""
@@ -196,24 +209,12 @@ class Api:
 
     async def cleanup(self, call_id: str) -> Released:
         """RTC-07: close the room; during a live call this ends it."""
-        released = _object(await self.request("DELETE", f"/rtc/rooms/{call_id}/cleanup"), "released")
-        return Released(**{name: int(released.get(name, 0)) for name in Released.__slots__})
+        return (await self._ask(Cleaned, "DELETE", f"/rtc/rooms/{call_id}/cleanup")).released
+
+    async def _ask(self, kind: type[T], method: str, path: str, body: Body | None = None) -> T:
+        return read(kind, await self.request(method, path, body), f"{method} {path}")
 
 
 def seconds(retry_after: str | None) -> float | None:
     """A `Retry-After` header in seconds (RFC 9110 §10.2.3); None where there is none, or where it is a date."""
     return float(retry_after) if retry_after is not None and retry_after.isdecimal() else None
-
-
-def _text(answer: Wire, key: str) -> str:
-    value = answer.get(key)
-    if not isinstance(value, str):
-        raise BadAnswer("the request", 200, f"it has no {key}")
-    return value
-
-
-def _object(answer: Wire, key: str) -> Wire:
-    value = answer.get(key)
-    if not isinstance(value, dict):
-        raise BadAnswer("the request", 200, f"it has no {key}")
-    return value

@@ -13,12 +13,22 @@ from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, cast, overload
 
 import aiohttp
+from msgspec import UNSET
 
 from voiceplane.client.api import Api
 from voiceplane.client.call import Call, Leave, Role
 from voiceplane.client.emitter import Emitter
 from voiceplane.client.errors import ClientError, SocketClosed
-from voiceplane.client.events import ConnectionChanged, IncomingCall, OtomoStatus, WalletUpdate, read
+from voiceplane.client.events import (
+    AboutCall,
+    Asked,
+    CallRecord,
+    ConnectionChanged,
+    IncomingCall,
+    OtomoStatus,
+    WalletUpdate,
+    read,
+)
 from voiceplane.client.preflight import Preflight, preflight
 from voiceplane.client.socket import Hooks, Socket
 from voiceplane.client.tokens import Subject, Token
@@ -145,9 +155,7 @@ class Voiceplane:
         Raises Refused: OTOMO_OFFLINE, OTOMO_BUSY, CALLER_BUSY, INSUFFICIENT_POINTS, and others. Raises ClientError.
         """
         call = self._known(f"u_{secrets.token_hex(12)}", "user", audio)
-        body: dict[str, Any] = {"otomoId": otomo_id, "callId": call.id}
-        if metadata:
-            body["metadata"] = dict(metadata)
+        body = Asked(otomo_id=otomo_id, call_id=call.id, metadata=dict(metadata) if metadata else UNSET)
         try:
             await self.api.patiently("POST", "/calls", body, for_s=ASK_FOR_S)
         except BaseException:
@@ -176,7 +184,8 @@ class Voiceplane:
         Raises ClientError.
         """
         answer = await self.api.patiently("GET", "/calls?limit=10", for_s=ASK_FOR_S)
-        live = [str(one["callId"]) for one in answer.get("calls", ()) if one.get("state") in LIVE]
+        calls = (read(CallRecord, one, "GET /calls") for one in answer.get("calls", ()))
+        live = [one.call_id for one in calls if one.state in LIVE]
         if not live:
             return None
         call = self._known(live[0], self._role(), None)
@@ -196,13 +205,14 @@ class Voiceplane:
     # What the socket tells
 
     def _take(self, event: str, payload: dict[str, Any]) -> None:
-        call = self._calls.get(str(payload.get("callId", "")))
+        call = self._calls.get(read(AboutCall, payload, event).call_id)
         if call is not None:
             call.take(event, payload)
         elif event == "incoming_call":
             self._ring(read(IncomingCall, payload, event))
         elif event == "otomo_list":
-            self._otomos = {one["otomoId"]: one["status"] for one in payload["otomos"]}
+            otomos = (read(OtomoStatus, one, event) for one in payload["otomos"])
+            self._otomos = {one.otomo_id: one.status for one in otomos}
             self._events.tell("otomos", self.otomos)
         elif event == "otomo_status":
             self._note_otomo(read(OtomoStatus, payload, event))

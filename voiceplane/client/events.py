@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, Literal, TypeVar
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from voiceplane.client.errors import BadAnswer
 from voiceplane.client.states import CallState
@@ -171,7 +172,30 @@ class ConnectionChanged(Wire, frozen=True, kw_only=True):
     code: str | None = None
 
 
-# Read by this package alone
+# Read and written by this package alone
+
+
+class Message(Wire, frozen=True, kw_only=True):
+    """What comes over the WebSocket: an event with its `seq`, or an answer."""
+
+    type: str
+    payload: dict[str, Any] = {}
+    seq: int | None = None
+    request_id: Any = UNSET
+
+
+class AboutCall(Wire, frozen=True, kw_only=True):
+    """The call that an event is about, if any."""
+
+    call_id: str = ""
+
+
+class Asked(Wire, frozen=True, kw_only=True):
+    """The body of `POST /calls`."""
+
+    otomo_id: str
+    call_id: str
+    metadata: dict[str, str] | UnsetType = UNSET
 
 
 class ProducerNotice(Wire, frozen=True, kw_only=True):

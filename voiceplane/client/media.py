@@ -23,6 +23,7 @@ from schemas.own_media import Direction
 from voiceplane.client.api import Api
 from voiceplane.client.errors import NoMedia
 from voiceplane.client.handler import DtlsRole, PartyHandler
+from worker_bridge.rtp import MediaKind
 
 BROKEN = frozenset({"failed", "disconnected", "closed"})
 
@@ -95,7 +96,7 @@ class RoomMedia:
         """
         transport = await self._transport("send")
 
-        async def on_produce(kind: str, rtp_parameters: RtpParameters, _: object) -> str:
+        async def on_produce(kind: MediaKind, rtp_parameters: RtpParameters, _: object) -> str:
             wire = rtp_parameters.model_dump(mode="json", exclude_none=True)
             return await self.api.produce(self.call_id, transport.id, kind, wire)
 

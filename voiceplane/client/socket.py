@@ -6,17 +6,19 @@ Knows `seq` and close codes, and nothing of calls.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
+import msgspec
+from msgspec import UNSET
 
 from voiceplane.client.api import Api, seconds
 from voiceplane.client.backoff import Backoff
 from voiceplane.client.errors import BadAnswer, ClientError, Refused, SocketClosed, Unreachable
+from voiceplane.client.events import Message
 
 OPEN_WITHIN_S = 4.0
 PONG_WITHIN_S = 4.0  # otherwise the node hangs, or the network is gone
@@ -175,12 +177,11 @@ class Socket:
         return code
 
     def _take(self, text: str) -> None:
-        message = json.loads(text)
-        if "requestId" in message or message["type"] in ("pong", "error"):
+        message = msgspec.json.decode(text, type=Message)
+        if message.request_id is not UNSET or message.type in ("pong", "error"):
             return
-        seq = message.get("seq")
-        if seq is not None:
-            if self._seq is not None and seq <= self._seq:
+        if message.seq is not None:
+            if self._seq is not None and message.seq <= self._seq:
                 return
-            self._seq = seq
-        self._hooks.event(message["type"], message["payload"])
+            self._seq = message.seq
+        self._hooks.event(message.type, message.payload)

@@ -32,7 +32,7 @@ class CallMedia:
         call_id: str,
         parties: Sequence[OnlineParty],
         engine: Engine,
-        capabilities: offer.Wire,
+        capabilities: offer.Json,
         kills: Sequence[Kill],
     ) -> None:
         self.receivers: list[LegHandle] = []

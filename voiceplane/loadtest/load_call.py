@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from voiceplane.client.api import Api
 from voiceplane.client.errors import ClientError
+from voiceplane.client.events import Ended, read
 from voiceplane.loadtest import offer
 from voiceplane.loadtest.call_media import CallMedia
 from voiceplane.loadtest.engine import Engine, Heard
@@ -32,7 +33,7 @@ class LoadContext:
     options: Options
     admin: Api
     engine: Engine
-    capabilities: offer.Wire
+    capabilities: offer.Json
     over: asyncio.Event = field(default_factory=asyncio.Event)
     outcomes: list[Outcome] = field(default_factory=list)
     kills: list[Kill] = field(default_factory=list)
@@ -151,7 +152,8 @@ class LoadCall:
             outcome.over_at = now()
             async with asyncio.timeout(EVENT_WITHIN_S):
                 told, _ = await ended
-            outcome.end_reason, outcome.duration_s = told.payload["reason"], told.payload["durationSeconds"]
+            end = read(Ended, told.payload, "call_end")
+            outcome.end_reason, outcome.duration_s = end.reason, end.duration_seconds
             outcome.ended_at = told.at
             billing = await context.admin.request("GET", f"/calls/{outcome.call_id}/billing")
             outcome.units_charged = len(billing["units"])

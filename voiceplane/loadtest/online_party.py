@@ -11,6 +11,7 @@ import aiohttp
 
 from voiceplane.client.api import Api
 from voiceplane.client.errors import Unreachable
+from voiceplane.client.events import AboutCall, read
 from voiceplane.loadtest.errors import LoadTestError
 
 AWAITED = ("call_connected", "call_end")
@@ -73,12 +74,13 @@ class OnlineParty:
         async for message in self._socket:
             event = message.json()
             received = ReceivedEvent(asyncio.get_running_loop().time(), event["payload"])
+            call_id = read(AboutCall, event["payload"], event["type"]).call_id
             if event["type"] in AWAITED:
-                future = self.event(event["type"], event["payload"]["callId"])
+                future = self.event(event["type"], call_id)
                 if not future.done():
                     future.set_result(received)
             elif event["type"] == MOVED:
-                self._moves_of(event["payload"]["callId"]).put_nowait(received)
+                self._moves_of(call_id).put_nowait(received)
         self._closed = LoadTestError(f"{self.user_id}'s WebSocket was closed with {self._socket.close_code}")
         for future in self._events.values():
             _fail(future, self._closed)

@@ -16,13 +16,15 @@ from voiceplane.loadtest.leg import Address, Credentials
 from voiceplane.loadtest.online_party import OnlineParty
 from voiceplane.loadtest.options import loopback_address
 from voiceplane.loadtest.voice import Stream
+from worker_bridge.connectivity import IceParameters
+from worker_bridge.mediasoup_json import from_json
 
 
 class Side:
     """Call `send` first; then, once the other side has sent, `receive`."""
 
     def __init__(
-        self, party: OnlineParty, call_id: str, engine: Engine, capabilities: offer.Wire, stack: AsyncExitStack
+        self, party: OnlineParty, call_id: str, engine: Engine, capabilities: offer.Json, stack: AsyncExitStack
     ) -> None:
         self.sender: LegHandle | None = None
         self.producer_id = ""
@@ -63,9 +65,10 @@ class Side:
     def _leg(
         self, answer: TransportAnswer, *, stream: Stream | None = None, hears: LegHandle | None = None
     ) -> LegHandle:
+        ice = from_json(IceParameters, answer.ice_parameters)
         leg = self._engine.open(
             udp_address(answer),
-            Credentials(answer.ice_parameters["usernameFragment"], answer.ice_parameters["password"]),
+            Credentials(ice.username_fragment, ice.password),
             [Fingerprint(one["algorithm"], one["value"]) for one in answer.dtls_parameters["fingerprints"]],
             stream=stream,
             hears=hears,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 
+from schemas.wallet import AdjustRequest
 from voiceplane.client.api import Api
 from voiceplane.loadtest.options import Options
 
@@ -30,5 +31,5 @@ async def take_back(admin: Api, user: Api, user_id: str) -> None:
 
 
 async def _adjust(admin: Api, user_id: str, points: int, reason: str) -> None:
-    body = {"amount": points, "reason": reason, "idempotencyKey": f"{user_id}-{reason}"}
+    body = AdjustRequest(points, reason, f"{user_id}-{reason}")
     await admin.request("POST", f"/admin/wallets/{user_id}/adjust", body)

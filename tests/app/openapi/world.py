@@ -20,7 +20,7 @@ from app.keys import DRAIN
 from app.media.room import Room
 from app.person import Person
 from tests.conversation import conversation
-from voiceplane.client.api import Api, Wire
+from voiceplane.client.api import Api, Json
 
 OPUS = {"mimeType": "audio/opus", "payloadType": 111, "clockRate": 48000, "channels": 2}
 USERS, OTOMOS = ("alice", "bob", "carol", "dave", "eve"), ("hana", "ume", "yuki", "rin")
@@ -177,7 +177,7 @@ class World:
         body = {"amount": POINTS, "reason": "tests", "idempotencyKey": f"tests-{user_id}"}
         await self._ask("root", "POST", f"/admin/wallets/{user_id}/adjust", body)
 
-    async def _ask(self, user_id: str, method: str, path: str, body: Wire | None = None) -> Wire:
+    async def _ask(self, user_id: str, method: str, path: str, body: Json | None = None) -> Json:
         return await self._apis[user_id].request(method, path, body)
 
     @asynccontextmanager
