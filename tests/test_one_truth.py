@@ -24,8 +24,10 @@ FOREIGN = {
     },
     "schemas/described.py": {"anyOf"},  # JSON Schema
     "voiceplane/client/handler.py": {"iceCandidates"},  # an argument of pymediasoup's
+    "voiceplane/client/stats.py": {  # W3C's statistics, from aiortc
+        "bytesSent", "packetsLost", "packetsReceived", "packetsSent", "roundTripTime",
+    },
     "voiceplane/client/tokens.py": {"userId"},  # a claim that some issuers write for `sub`
-    "voiceplane/testcall.py": {"packetsLost"},  # W3C's statistics, from aiortc
     "worker_bridge/native/commands.py": {"answeredAfterMs"},  # its module has nothing but Python's own library
     "worker_bridge/worker_settings.py": {  # options of mediasoup's worker
         "logLevel", "rtcMinPort", "rtcMaxPort", "dtlsCertificateFile", "dtlsPrivateKeyFile", "libwebrtcFieldTrials",
