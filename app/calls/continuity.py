@@ -234,13 +234,15 @@ class Continuity:
 
     async def _stored(self, call: LiveCall, change: Callable[[], Awaitable[object]]) -> bool:
         """Make a change, trying until it is stored. Returns False where the call ends first, or is another node's by
-        now."""
-        while call.live:
+        now. A try that may have been stored is made again until that is known: the call's end goes by its room."""
+        in_doubt = False
+        while call.live or in_doubt:
             try:
                 await change()
             except StaleState:  # an earlier try was stored after all: nobody else changes a locked call
                 return True
             except LedgerUnavailable as error:
+                in_doubt = in_doubt or error.outcome_unknown
                 logger.warning("call %s waits for the ledger: %s", call.id, error)
                 await asyncio.sleep(RETRY_EVERY_S)
             except (Fenced, UnknownCall) as error:
@@ -261,7 +263,8 @@ def live_call(adopted: Adopted, present: Moment, window_s: float) -> LiveCall:
     stored = adopted.call
 
     def moment(utc_ms: int) -> Moment:
-        return Moment(present.monotonic - (present.utc_ms - utc_ms) / 1000, utc_ms)
+        passed_ms = max(0, present.utc_ms - utc_ms)  # a wall clock that was set back makes nothing of it happen later
+        return Moment(present.monotonic - passed_ms / 1000, utc_ms)
 
     call = LiveCall(stored.id, stored.user_id, stored.otomo_id, stored.price_per_minute, moment(stored.created_at_ms))
     call.state, call.epoch = stored.state, stored.epoch

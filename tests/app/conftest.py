@@ -72,6 +72,7 @@ class Desk:
     registry: Registry
     lifecycle: Lifecycle
     continuity: Continuity
+    rooms: Rooms
     meter: Meter
     path: Path
     slot: Slot | None = None  # where rooms are opened
@@ -151,7 +152,7 @@ def desk_with(tmp_path: Path) -> DeskFactory:
             meter = lifecycle.meter = Meter(journal, lifecycle.end_for, lifecycle.lose, unit_s, grace_s)
             rooms = Rooms(lambda: desk.place(), codecs_of({"audio"}), LIMITS, registry.rooms_by_object)
             continuity = lifecycle.continuity = Continuity(registry, lifecycle, journal, rooms, timers)
-            desk = Desk(ledger, audience, journal, registry, lifecycle, continuity, meter, path)
+            desk = Desk(ledger, audience, journal, registry, lifecycle, continuity, rooms, meter, path)
             if runs:
                 background.start(journal.run(), "journal")
                 background.start(meter.run(), "meter")
@@ -159,7 +160,8 @@ def desk_with(tmp_path: Path) -> DeskFactory:
             await lifecycle.close(CLOSE_WITHIN_S)
             await continuity.close()
             await background.close()
-            assert await ledger.audit() == ()
+            async with Ledger.open(f"sqlite:///{path}") as patient:
+                assert await patient.audit() == ()
             assert audience.numbers() == sorted(set(audience.numbers())), "told twice, or out of order"
 
     return make

@@ -23,10 +23,14 @@ LIMITS = RoomLimits(transports_per_direction=1, producers_per_party=1)
 @asynccontextmanager
 async def rooms_on_worker(native: NativeWorker, index: dict[str, Room]) -> AsyncIterator[tuple[Rooms, Slot]]:
     """Rooms of audio on a worker of their own, and the slot that it is in."""
-    async with Worker.running(native) as worker:
-        server = await worker.create_webrtc_server([ListenInfo("udp", "127.0.0.1")])
-        slot = Slot(0, worker, server)
+    async with worker_in_slot(native) as slot:
         yield Rooms(lambda: slot, codecs_of({"audio"}), LIMITS, index), slot
+
+
+@asynccontextmanager
+async def worker_in_slot(native: NativeWorker, index: int = 0) -> AsyncIterator[Slot]:
+    async with Worker.running(native) as worker:
+        yield Slot(index, worker, await worker.create_webrtc_server([ListenInfo("udp", "127.0.0.1")]))
 
 
 def microphone(transport_id: str, ssrc: int = 1, mid: str = "0") -> ProduceRequest:
