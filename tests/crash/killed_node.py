@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 from asyncio.subprocess import DEVNULL, Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import fields
 from pathlib import Path
@@ -28,6 +28,7 @@ from voiceplane.client.api import Api
 ROOT = Path(__file__).parents[2]
 START_WITHIN_S = 30.0
 WORKER_GONE_WITHIN_S = 2.0
+NOTHING_MORE: Mapping[str, str] = {}
 
 
 class Node:
@@ -97,16 +98,18 @@ class Node:
 
 
 @asynccontextmanager
-async def started(settings: Settings, *, ready: bool = True) -> AsyncIterator[Node]:
+async def started(
+    settings: Settings, *, ready: bool = True, environment: Mapping[str, str] = NOTHING_MORE
+) -> AsyncIterator[Node]:
     """A run on the folder of ``settings``, up when this is entered unless ``ready`` is false; killed if it still lives
-    at the end."""
+    at the end. ``environment`` is what else the process is told."""
     number = len(list(settings.data_dir.glob("run-*.log")))
     log = settings.data_dir / f"run-{number}.log"
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "voiceplane", "serve"),
             cwd=settings.data_dir,
-            env=environment_of(settings),
+            env=environment_of(settings) | environment,
             stdin=DEVNULL,
             stdout=output,
             stderr=output,
