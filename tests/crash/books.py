@@ -10,6 +10,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from msgspec import json
+
 from app.ledger import Ledger
 from app.ledger.values import CONNECTED_STATES, Call, Event, Recovered, Unit
 from app.person import Person
@@ -179,7 +181,8 @@ def wrong_ends(books: Books) -> Iterator[str]:
     for event in books.events:
         if event.type == "call_end" and event.call_id is not None:
             call = books.calls[event.call_id]
-            said = (event.payload["reason"], event.payload["totalChargedPoints"], event.payload["durationSeconds"])
+            told_end = json.decode(event.payload)
+            said = tuple(told_end[name] for name in ("reason", "totalChargedPoints", "durationSeconds"))
             if said != (call.end_reason, call.billed_points, call.duration_seconds):
                 yield f"{call.id}: {said} was told, {call} is stored"
 

@@ -1,5 +1,5 @@
 """A wall clock that can be set while a process looks at it: libfaketime in front of the system's, by a file that it
-reads each time. The monotonic clock is the machine's."""
+reads again and again. The monotonic clock is the machine's."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 HOUR_S = 3600
+SEEN_WITHIN_S = 1  # the file is read once in so long
 
 
 class SteppedClock:
@@ -18,12 +19,12 @@ class SteppedClock:
         self.environment = {
             "LD_PRELOAD": str(library()),
             "FAKETIME_TIMESTAMP_FILE": str(file),
-            "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_CACHE_DURATION": str(SEEN_WITHIN_S),
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
         }
 
     def set(self, offset_s: int) -> None:
-        """So many seconds from the machine's own time, at once."""
+        """So many seconds from the machine's own time, within SEEN_WITHIN_S."""
         fresh = self._file.with_suffix(".new")
         fresh.write_text(f"{offset_s:+d}\n")
         fresh.replace(self._file)
