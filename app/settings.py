@@ -98,20 +98,20 @@ class Settings:
     keepalive_timeout_s: float = setting(75.0, float, "seconds that a connection waits for its next request")
 
     jwt_secret: str | None = setting(None, str, "HS256 secret, 32 bytes or more; else made in DATA_DIR", secret=True)
-    jwt_jwks: str | None = setting(None, str, "JWKS file or URL: tokens are RS256 or ES256, never HS256")
+    jwt_jwks: str | None = setting(None, str, "JWKS file or URL: tokens are RS256 or ES256, and never HS256")
     jwt_issuer: str | None = setting(None, str, "the `iss` that a token must have")
     jwt_audience: str | None = setting(None, str, "the `aud` that a token must name")
 
     database_url: str = setting("", str, "sqlite:///PATH or postgresql://...; else SQLite in DATA_DIR", secret=True)
 
-    workers: int = setting(cores, int, "mediasoup workers, one per core")
-    worker_bin: Path | None = setting(None, Path, "the mediasoup-worker to run, else found or built")
+    workers: int = setting(cores, int, "native workers; else one per core")
+    worker_bin: Path | None = setting(None, Path, "the mediasoup-worker to run; else found or built")
 
     rtc_listen_ip: tuple[str, ...] = setting((), words, "IP addresses that media listens on; else loopback and our own")
     rtc_announced_address: tuple[str, ...] = setting((), places, "what clients are told in their place, behind NAT")
     rtc_tcp: bool = setting(True, on_or_off, "on or off: whether media listens for TCP, too")
     rtc_port: int = setting(40000, int, "the first worker's UDP and TCP port; the next worker takes the next")
-    turn_urls: tuple[str, ...] = setting((), words, "turn: and turns: URLs, with commas between")
+    turn_urls: tuple[str, ...] = setting((), words, "turn: and turns: URLs with commas between")
     turn_secret: str | None = setting(None, str, "the TURN server's static-auth-secret", secret=True)
 
     media_kinds: frozenset[MediaKind] = setting(
@@ -121,7 +121,7 @@ class Settings:
     max_producers_per_party: int = setting(1, int, "producers per party and kind in a call")
     max_packets_per_second: int = setting(200, int, "RTP packets of a sound above which it is paused; 0: any")
 
-    price_per_minute: int = setting(100, int, "points per unit, where neither call nor otomo has a price")
+    price_per_minute: int = setting(100, int, "points per unit, where neither the call nor the otomo has a price")
     unit_seconds: float = setting(60.0, float, "seconds that one charged unit lasts")
 
     rate_limit: float = setting(50.0, float, "requests a second per user, in bursts of twice that; 0 is no limit")
@@ -149,7 +149,7 @@ class Settings:
     stress_limit: float = setting(1.0, float, "the stress above which new calls are refused; 0 refuses none for it")
 
     demo: Literal["on", "off"] | None = setting(
-        None, str.lower, "on or off: GET /demo; else on where tokens have a made secret and HOST is loopback"
+        None, str.lower, "on or off: whether GET /demo is there; else on where the secret is made and HOST is loopback"
     )
 
     log_level: str = setting("info", str.lower, "debug, info, warning or error")

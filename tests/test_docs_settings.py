@@ -1,4 +1,5 @@
-"""docs/settings.md holds the settings that there are, with their defaults; no document names one that there is not."""
+"""docs/settings.md holds the settings that there are, with their defaults and the words of the command's help; and no
+document names one that there is not."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from tests.documents import DOCUMENTS, ROOT, rows, text
 
 OF_BUILDS = {"THIN_WHEEL"}  # read where there are no settings yet
 TABLE = {row[0].strip("`"): row[1] for row in rows("docs/settings.md", "Settings")}
+MEANINGS = {row[0].strip("`"): row[2] for row in rows("docs/settings.md", "Settings")}
 
 
 def test_the_table_has_the_settings_that_there_are():
@@ -22,6 +24,17 @@ def test_the_table_has_the_settings_that_there_are():
 def test_a_default_is_what_the_table_says(one: Field):
     said = re.fullmatch(r"`([^`]+)`", TABLE[one.name.upper()])
     assert (said[1] if said else "") == written(one.default)
+
+
+@pytest.mark.parametrize("one", fields(Settings), ids=lambda one: one.name)
+def test_the_table_says_what_the_command_says_and_may_go_on(one: Field):
+    meaning, _, otherwise = one.metadata["means"].partition("; else ")
+    assert plain(MEANINGS[one.name.upper()]).startswith(plain(meaning))
+    assert plain(TABLE[one.name.upper()]).startswith(otherwise)
+
+
+def plain(words: str) -> str:
+    return words.replace("`", "")
 
 
 def written(default: object) -> str:
