@@ -12,7 +12,7 @@ import numpy as np
 from app.keys import HUB
 from app.person import Person
 from app.signaling.limits import CloseCode
-from tests.conftest import eventually
+from tests.conftest import Server, eventually
 from tests.examples.programs import Running, started
 from tests.integration.callers import End, Scene, scene
 from voiceplane.client.tone import Tone
@@ -22,7 +22,7 @@ RATE = 16_000  # Hz
 WORDS_HZ = 550.0
 
 
-async def called(made: Scene, program: Running) -> End:
+async def called(made: Scene[Server], program: Running) -> End:
     """A call that the bot has answered."""
     call = await made.user.call("bot", audio=Tone(USER_HZ))
     end = made.follow(call)

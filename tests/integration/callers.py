@@ -7,17 +7,27 @@ import threading
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 import aiohttp
 
-from tests.conftest import Server
 from voiceplane.client import Api, Call, CallEvent, Voiceplane
 from voiceplane.client.tone import FRAMES_PER_SECOND, Tone, ToneReceiver
 from voiceplane.testcall import OTOMO_HZ, USER_HZ
 
 PATIENCE_S = 20.0
 POINTS = 10_000
+
+
+class Node(Protocol):
+    """A running server, wherever it runs."""
+
+    base: str
+
+    def token(self, user_id: str, role: str) -> str: ...
+
+
+N = TypeVar("N", bound=Node)
 
 
 class Told:
@@ -70,10 +80,10 @@ class End:
 
 
 @dataclass
-class Scene:
+class Scene(Generic[N]):
     """Both are online, and the otomo answers whoever calls."""
 
-    server: Server
+    server: N
     admin: Api
     user: Voiceplane
     otomo: Voiceplane
@@ -110,7 +120,7 @@ class Scene:
 
 
 @asynccontextmanager
-async def scene(server: Server) -> AsyncIterator[Scene]:
+async def scene(server: N) -> AsyncIterator[Scene[N]]:
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(aiohttp.ClientSession())
         admin = Api(http, server.base, server.token("root", "admin"))

@@ -39,7 +39,7 @@ OTHER_HZ = 700.0
 
 
 @pytest.fixture
-async def at_node(server: Server) -> AsyncIterator[Scene]:
+async def at_node(server: Server) -> AsyncIterator[Scene[Server]]:
     async with scene(server) as made:
         yield made
 

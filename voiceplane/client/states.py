@@ -50,6 +50,9 @@ def after(state: CallState, step: Step) -> CallState:
 
 
 def merged(state: CallState, stored: str) -> CallState:
-    """The state of a call that was asked about: what the server says, unless that is older than what is known."""
+    """The state of a call that was asked about: what the server says, where that is further than what is known.
+
+    An interruption, or its end, is left to the events: the answer may have been written before the last of them.
+    """
     told = STORED.get(stored, "talking")
-    return state if _RANK[told] < _RANK[state] else told
+    return told if _RANK[told] > _RANK[state] else state

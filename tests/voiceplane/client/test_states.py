@@ -32,7 +32,8 @@ def test_a_call_may_be_interrupted_and_resumed_and_ends_once():
 def test_an_older_answer_changes_nothing():
     assert merged("talking", "matched") == "talking"
     assert merged("ended", "talking") == "ended"
-    assert merged("talking", "interrupted") == "interrupted"
-    assert merged("interrupted", "talking") == "talking"
+    assert merged("talking", "interrupted") == "talking"
+    assert merged("interrupted", "talking") == "interrupted"
+    assert merged("connecting", "interrupted") == "interrupted"
     assert merged("ringing", "ended") == "ended"
     assert {merged("ringing", word) for word in STORED} >= {"connecting", "talking", "interrupted", "ended"}
