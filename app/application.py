@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from importlib.metadata import version
+from typing import cast
 
 from aiohttp import web
 
@@ -32,6 +33,8 @@ from app.cluster.forwarder import Forwarder
 from app.cluster.ids import numbered_id
 from app.cluster.membership import Membership, session_name
 from app.cluster.middleware import forwarding, peers_only
+from app.cluster.presence import ClusterPresence
+from app.cluster.remote_calls import RemoteCalls
 from app.errors import BadRequest, Draining
 from app.http.body import MAX_BODY_BYTES
 from app.http.connections import Connections
@@ -176,6 +179,10 @@ async def ledger(app: web.Application) -> AsyncIterator[None]:
         await app[LEDGER].forget_nodes(alone=not settings.cluster)
         app[RECOVERED] = await take_over(app)
         app[JOURNAL] = Journal(app[LEDGER], publisher(app[HUB]), await app[LEDGER].latest_seq())
+        if settings.cluster:
+            peers = Forwarder.running(app[MEMBERSHIP], app[LEDGER], str(settings.cluster_secret))
+            app[CLUSTER] = await stack.enter_async_context(peers)
+            app[INTERNAL_PORT] = int(settings.cluster_listen.rpartition(":")[2])
         yield
 
 
@@ -240,7 +247,7 @@ async def live_calls(app: web.Application) -> AsyncIterator[None]:
     )
     limits = RoomLimits(settings.max_transports_per_direction, settings.max_producers_per_party)
     app[RATES] = Rates(app[LEDGER], settings.price_per_minute)
-    presence = app[PRESENCE] = Presence(hub, registry, journal)
+    presence = app[PRESENCE] = (ClusterPresence if settings.cluster else Presence)(hub, registry, journal)
     lifecycle = app[LIFECYCLE] = Lifecycle(registry, journal, timers)
     meter = lifecycle.meter = Meter(
         journal, lifecycle.end_for, lifecycle.lose, settings.unit_seconds, timers.ledger_grace_s
@@ -250,12 +257,13 @@ async def live_calls(app: web.Application) -> AsyncIterator[None]:
     admission, placement = operate(app, sweeper, background)
     rooms = Rooms(placement.place, codecs_of(settings.media_kinds), limits, registry.rooms_by_object)
     continuity = lifecycle.continuity = app[CONTINUITY] = Continuity(registry, lifecycle, journal, rooms, timers)
-    watch = Watch(sweeper, registry, lifecycle, continuity, journal, hub.online, timers)
+    watch = Watch(sweeper, registry, lifecycle, continuity, journal, presence.is_online, timers)
     attempts = Attempts(settings.call_attempts_per_minute, settings.call_attempts_per_pair)
     app[CALLS] = CallService(
         registry, lifecycle, rooms, journal, presence, timers, app[RATES], attempts, admission.check
     )
-    dispatcher = Dispatcher(build_commands(app[CALLS]), app[RATE_LIMITER])
+    calls_anywhere = RemoteCalls(app[CALLS], app[CLUSTER]) if settings.cluster else app[CALLS]
+    dispatcher = Dispatcher(build_commands(calls_anywhere), app[RATE_LIMITER])
     app[ENDPOINT] = Endpoint(
         hub,
         dispatcher,
@@ -291,24 +299,24 @@ async def cluster(app: web.Application) -> AsyncIterator[None]:
     if not settings.cluster:
         yield
         return
-    membership, sampler, background = app[MEMBERSHIP], app[SAMPLER], Tasks()
-    app[INTERNAL_PORT] = int(settings.cluster_listen.rpartition(":")[2])
-    async with Forwarder.running(membership, app[LEDGER], str(settings.cluster_secret)) as app[CLUSTER]:
-        duties = Duties(
-            membership,
-            app[LEDGER],
-            app[JOURNAL],
-            app[REGISTRY],
-            app[LIFECYCLE],
-            app[CONTINUITY],
-            app[HUB],
-            partial(take_over, app),
-            lambda: sampler.stress.value,
-        )
-        background.keep(app[JOURNAL].tail, "tail of events")
-        background.keep(duties.adopt, "adoption")
-        yield
-        await background.close()
+    sampler, background, presence = app[SAMPLER], Tasks(), cast("ClusterPresence", app[PRESENCE])
+    duties = Duties(
+        app[MEMBERSHIP],
+        app[LEDGER],
+        app[JOURNAL],
+        app[REGISTRY],
+        app[LIFECYCLE],
+        app[CONTINUITY],
+        app[HUB],
+        presence,
+        partial(take_over, app),
+        lambda: sampler.stress.value,
+    )
+    background.keep(app[JOURNAL].tail, "tail of events")
+    background.keep(duties.adopt, "adoption")
+    yield
+    await background.close()
+    await presence.shut_down()
 
 
 def operate(app: web.Application, sweeper: Sweeper, background: Tasks) -> tuple[Admission, Placement]:

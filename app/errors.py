@@ -146,6 +146,14 @@ class LivesElsewhere(CallError):
     """The call lives, on another node."""
 
 
+class RefusedElsewhere(CallError):
+    """The node on which the call lives has refused, with this answer."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(answer.code)
+        self.answer = answer
+
+
 class OtomoNotFound(CallError):
     """Nobody by that id takes calls."""
 
@@ -296,6 +304,8 @@ def answer_to(error: BaseException) -> Answer:
     """The answer to a failure; :data:`INTERNAL_ERROR` where the table has none, which the caller then has to log."""
     answer = next((ANSWERS[kind] for kind in type(error).__mro__ if kind in ANSWERS), INTERNAL_ERROR)
     match error:
+        case RefusedElsewhere():
+            return error.answer
         case InvalidMessage():
             return answer
         case BadRequest() | InvalidBody():

@@ -16,6 +16,7 @@ from dataclasses import replace
 from app.clock import now
 from app.ledger import Ledger
 from app.ledger.errors import LedgerUnavailable
+from app.ledger.presence import Told
 from app.ledger.recovery import Alive
 from app.ledger.steps import DeferredStep, DeferredSteps, Ending, MediaMove, Moving, Opening
 from app.ledger.values import (
@@ -107,6 +108,12 @@ class Journal:
             )
         await self._publish_in_order(adjusted.events)
         return adjusted
+
+    async def tell_status(self, otomo_id: str, offline_after_ms: int, every_ms: int) -> Told:
+        """In a cluster: store and publish what users are to be told of an otomo."""
+        told = await self.ledger.tell_status(otomo_id, offline_after_ms=offline_after_ms, every_ms=every_ms)
+        await self._publish_in_order(told.events)
+        return told
 
     def append(self, event: NewEvent) -> None:
         """Store and publish an event soon, after those that were appended before it."""

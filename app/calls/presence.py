@@ -63,6 +63,10 @@ class Presence:
         self._lines: dict[str, Line] = {}  # of otomos who are online, or were a moment ago
         registry.on_busy(self._busy_changed)
 
+    async def is_online(self, person: Person) -> bool:
+        """Whether the person has a socket, on whichever node."""
+        return self.online(person)
+
     def status(self, otomo_id: str) -> OtomoStatusWord:
         """The present status, whatever users were told."""
         otomo = Person("otomo", otomo_id)
@@ -82,6 +86,9 @@ class Presence:
         if online:
             for call in self._registry.calls_of(person):
                 call.liveness_of(person).had_socket = True
+        self._changes(person, online)
+
+    def _changes(self, person: Person, online: bool) -> None:
         if person.role != "otomo":
             return
         if not online and (line := self._lines.get(person.id)) is not None:

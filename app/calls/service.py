@@ -79,7 +79,7 @@ class CallService:
             return made
         self._attempts.check(claims.user_id, otomo_id)
         otomo = Person("otomo", otomo_id)
-        if not self._presence.online(otomo):
+        if not await self._presence.is_online(otomo):
             raise await self._why_not_there(otomo_id)
         if self._registry.busy(otomo):
             raise OtomoBusy(otomo_id)
@@ -235,7 +235,8 @@ class CallService:
 
     async def _why_not_there(self, otomo_id: str) -> OtomoOffline | OtomoNotFound:
         """OtomoOffline; or OtomoNotFound where the id is known only as a user's, which is the caller's mistake."""
-        if self._presence.online(Person("user", otomo_id)) and not await self._journal.ledger.knows_otomo(otomo_id):
+        as_user = Person("user", otomo_id)
+        if await self._presence.is_online(as_user) and not await self._journal.ledger.knows_otomo(otomo_id):
             return OtomoNotFound(otomo_id)
         return OtomoOffline(otomo_id)
 

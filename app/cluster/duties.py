@@ -11,8 +11,10 @@ from collections.abc import Awaitable, Callable
 from app.calls.continuity import Continuity
 from app.calls.journal import Journal
 from app.calls.lifecycle import Lifecycle
+from app.calls.presence import Pace
 from app.calls.registry import Registry
 from app.cluster.membership import Membership
+from app.cluster.presence import ClusterPresence
 from app.ledger import Ledger
 from app.ledger.errors import LedgerUnavailable
 from app.ledger.values import Recovery
@@ -36,6 +38,7 @@ class Duties:
         lifecycle: Lifecycle,
         continuity: Continuity,
         hub: Hub,
+        presence: ClusterPresence,
         take_over: Callable[[], Awaitable[Recovery]],
         stress: Callable[[], float],
     ) -> None:
@@ -45,6 +48,7 @@ class Duties:
         self._lifecycle = lifecycle
         self._continuity = continuity
         self._hub = hub
+        self._presence = presence
         self._take_over = take_over
         self._orphans = asyncio.Event()
         membership.load = lambda: (stress(), len(registry))
@@ -61,6 +65,8 @@ class Duties:
                 recovery = await self._take_over()
                 for adopted in recovery.adopted:
                     self._continuity.adopt(adopted)
+                for otomo_id in await self._ledger.leave_gone():
+                    self._presence.look_at(otomo_id, Pace().offline_after_s)
                 await self._ledger.forget_nodes(alone=False)
             except LedgerUnavailable as error:
                 log.warning("what dead nodes have left is taken over later: %s", error)

@@ -44,6 +44,10 @@ MISDIRECTED = 421  # RFC 9110 §15.5.20: the call has another owner by now
 log = logging.getLogger(__name__)
 
 
+class CameHere(Exception):
+    """What was not found here is here by now."""
+
+
 class Answered(NamedTuple):
     """What a node has answered; ``headers`` are those that the client gets."""
 
@@ -70,18 +74,25 @@ class Forwarder:
             yield cls(http, membership, ledger, Hops(secret, membership.clock_ms))
 
     async def forward(
-        self, error: Exception, method: str, target: str, body: bytes, headers: Mapping[str, str]
+        self,
+        error: Exception,
+        method: str,
+        target: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        person: Person | None = None,
     ) -> Answered:
-        """The answer of the owner of what ``error`` says is not here.
+        """The answer of the owner of what ``error`` says is not here; ``person`` is for whom, where no token says it.
 
-        Raises ``error`` where it is nowhere, WorkerUnavailable where its owner is gone, and no other is there in time.
+        Raises ``error`` where it is nowhere, CameHere where it is here by now, and WorkerUnavailable where its owner is
+        gone and no other one is there in time.
         """
         until = time.monotonic() + OWNER_WITHIN_S
         while True:
             owner = await self._owner_of(error)
             if owner is not None:
                 try:
-                    answered = await self.ask(owner, method, target, body, headers)
+                    answered = await self.ask(owner, method, target, body, headers, person)
                 except aiohttp.ClientConnectorError as refused:  # nothing has happened there
                     log.debug("node %s can't be reached: %s", owner.name, refused)
                 else:
@@ -116,10 +127,8 @@ class Forwarder:
             raise WorkerUnavailable(f"node {node.name} has not answered: {error}") from error
 
     async def _owner_of(self, error: Exception) -> Node | None:
-        """The other node that has what was not found here; None while it has none, or has just come here.
-
-        Raises ``error`` where it is nowhere.
-        """
+        """The node that has what was not found here; None while none has it. Raises ``error`` where it is nowhere,
+        CameHere where it is here by now."""
         wanted = str(error.args[0]) if error.args else ""
         view = self._membership.view
         if isinstance(error, OF_AN_OBJECT):
@@ -130,4 +139,6 @@ class Forwarder:
         incarnation = await self._ledger.owner_of(wanted)
         if incarnation is None:
             raise error
+        if incarnation == view.me.incarnation:
+            raise CameHere
         return next((one for one in view.others if one.incarnation == incarnation), None)

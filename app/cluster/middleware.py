@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
-from app.cluster.forwarder import MISDIRECTED, OF_A_CALL, OF_AN_OBJECT
+from app.cluster.forwarder import MISDIRECTED, OF_A_CALL, OF_AN_OBJECT, CameHere
 from app.cluster.hops import HEADER, on_behalf_of
 from app.errors import LivesElsewhere
 from app.http.body import raw_body
@@ -43,8 +43,16 @@ async def forwarding(request: web.Request, handler: Handler) -> web.StreamRespon
             if isinstance(error, LivesElsewhere):
                 return web.Response(status=MISDIRECTED)
             raise
-        headers = {str(name): request.headers[name] for name in PASSED_ON if name in request.headers}
-        answered = await request.app[CLUSTER].forward(
-            error, request.method, request.rel_url.raw_path_qs, raw_body(request), headers
-        )
-        return web.Response(status=answered.status, body=answered.body, headers=dict(answered.headers))
+        try:
+            return await forwarded(request, error)
+        except CameHere:
+            return await handler(request)
+
+
+async def forwarded(request: web.Request, error: Exception) -> web.Response:
+    """The answer of the owner of what was not found here."""
+    headers = {str(name): request.headers[name] for name in PASSED_ON if name in request.headers}
+    answered = await request.app[CLUSTER].forward(
+        error, request.method, request.rel_url.raw_path_qs, raw_body(request), headers
+    )
+    return web.Response(status=answered.status, body=answered.body, headers=dict(answered.headers))

@@ -20,7 +20,7 @@ from contextlib import asynccontextmanager
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 
-from app.ledger import calls, changes, charging, events, nodes, pruning, rates, recovery, wallets
+from app.ledger import calls, changes, charging, events, nodes, presence, pruning, rates, recovery, wallets
 from app.ledger.audit import audit
 from app.ledger.backend import open_database
 from app.ledger.database import TIMEOUT_S, Database, Guard, Observer
@@ -291,6 +291,24 @@ class Ledger:
     async def recovery_log(self, *, limit: int = PAGE) -> tuple[Recovered, ...]:
         """The calls that restarts found open, and what became of them, newest first."""
         return await self._database.read(recovery.log_lines, limit)
+
+    # Who is connected, over all nodes
+
+    async def set_connected(self, person: Person, *, connected: bool) -> None:
+        """Store that somebody has a WebSocket on this node, or none any more."""
+        await self._database.write(presence.set_connected, self.node, person, connected)
+
+    async def is_connected(self, person: Person) -> bool:
+        """Whether the person has a WebSocket on any node."""
+        return await self._database.read(presence.is_connected, person)
+
+    async def tell_status(self, otomo_id: str, *, offline_after_ms: int, every_ms: int) -> presence.Told:
+        """Store what all users are to be told of an otomo: nothing where they know it, or are not to be told yet."""
+        return await self._database.write(presence.tell_status, otomo_id, offline_after_ms, every_ms)
+
+    async def leave_gone(self) -> Collection[str]:
+        """Count the WebSockets of nodes that are no more as closed; returns the otomos who had one there."""
+        return await self._database.write(presence.leave_gone)
 
     # Health
 

@@ -288,6 +288,24 @@ nodes = Table(  # of a cluster; a row stays as long as a call may be the node's
     CheckConstraint("number BETWEEN 0 AND 65535", name="number"),
 )
 
+sockets = Table(  # of a cluster: who has one, and on which nodes
+    "sockets",
+    metadata,
+    Column("role", Text, primary_key=True),
+    Column("user_id", Id, primary_key=True),
+    Column("node", Id, primary_key=True),
+    Column("left_at_ms", Millis),  # of an otomo who may be back in a moment; by the database's clock
+    Index("ix_sockets_node", "node"),
+)
+
+otomo_status = Table(  # of a cluster: what users were told last; who is not here is offline
+    "otomo_status",
+    metadata,
+    Column("otomo_id", Id, primary_key=True),
+    Column("status", Text, nullable=False),
+    Column("told_at_ms", Millis, nullable=False),
+)
+
 recovery_log = Table(
     "recovery_log",
     metadata,

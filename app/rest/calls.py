@@ -16,6 +16,7 @@ from app.errors import (
     Forbidden,
     InsufficientPoints,
     InvalidCallState,
+    LivesElsewhere,
     OtomoBusy,
     OtomoNotFound,
     OtomoOffline,
@@ -132,9 +133,16 @@ async def get_call(request: web.Request) -> web.Response:
         request.match_info["call_id"]
     )  # before the ledger: a call that is not live is stored as ended
     call = await readable_call(request)
+    require_here(request, call, live)
     fields = await detail_fields(request, call)
     media = own_media(live, claims(request).person) if call.state is not CallState.ENDED else None
     return json_response(PartyCallDetail(**fields, media=media))
+
+
+def require_here(request: web.Request, stored: Call, live: LiveCall | None) -> None:
+    """Raises LivesElsewhere where the call is live on another node, which alone knows what goes on in it."""
+    if live is None and stored.state is not CallState.ENDED and stored.node != request.app[LEDGER].node:
+        raise LivesElsewhere(stored.id)
 
 
 def own_media(call: LiveCall | None, person: Person) -> OwnMedia | None:

@@ -18,7 +18,7 @@ from app.ledger.errors import LedgerUnavailable
 from app.ledger.values import LIVE_STATES, Call, Segment
 from app.openapi.declaration import Parameter, answers
 from app.ops import inspection
-from app.rest.calls import body_fields, detail_fields, stored_call
+from app.rest.calls import body_fields, detail_fields, require_here, stored_call
 from app.rest.pages import PAGE, page_query
 from schemas.call import CallState
 from schemas.live import LiveCallDetail, LiveCallLine, LiveCallList, SegmentLine
@@ -51,6 +51,7 @@ async def inspect_call(request: web.Request) -> web.Response:
     """One call with its quality and, while it lives, everything that its worker knows of it."""
     call = request.app[REGISTRY].find(request.match_info["call_id"])  # first: what is gone from here is stored as ended
     stored = await stored_call(request)
+    require_here(request, stored, call)
     fields = await detail_fields(request, stored)
     if call is not None and stored.state is not CallState.ENDED:
         live = await inspection.inspect_call(call, request.app[HUB])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Collection, Iterable
 
 from app.calls.call import EndReason, LiveCall, PartyLiveness
 from app.person import OTHER, Person
@@ -28,7 +28,7 @@ def silent_for(call: LiveCall, party: PartyLiveness, at: float) -> float:
 
 
 def end_reason_of(
-    call: LiveCall, at: float, online: Callable[[Person], bool], after_s: float
+    call: LiveCall, at: float, online: Collection[Person], after_s: float
 ) -> tuple[EndReason, Person | None]:
     """Why an interrupted call ends when its time is over, and by which party. The first rule that holds decides.
 
@@ -41,7 +41,7 @@ def end_reason_of(
         return ROOM_LOST[call.interruption.reason], None
     silent = list(silent_parties(call, at, after_s))
     for party in silent:
-        if party.had_socket and not online(party.person):
+        if party.had_socket and party.person not in online:
             return EndReason.DISCONNECT, party.person
     for party in silent:
         if party.bad_since is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from app.calls.call import CallEvent, LiveCall
 from app.calls.continuity import Continuity, talked_until
@@ -41,7 +41,7 @@ class Watch:
         lifecycle: Lifecycle,
         continuity: Continuity,
         journal: Journal,
-        online: Callable[[Person], bool],
+        online: Callable[[Person], Awaitable[bool]],
         timers: CallTimers,
     ) -> None:
         self._registry = registry
@@ -80,7 +80,7 @@ class Watch:
                 await self._sweeper.sweep([*calls, *self._registry.connecting()])
                 if calls:
                     self._find_silent(calls)
-                    self._judge_interrupted(calls)
+                    await self._judge_interrupted(calls)
                     self._update_flags(calls)
                     for listener in self._sweep_listeners:
                         listener(loop.time() - began)
@@ -98,18 +98,21 @@ class Watch:
             if call.state is CallState.TALKING and (party := silent_party(call, at, after_s)) is not None:
                 self._continuity.interrupt(call, party)
 
-    def _judge_interrupted(self, calls: list[LiveCall]) -> None:
+    async def _judge_interrupted(self, calls: list[LiveCall]) -> None:
         present = now()
         for call in calls:
             interruption = call.interruption
             if call.state is not CallState.INTERRUPTED or interruption is None or self._continuity.proven(call):
                 continue
             if present.monotonic >= interruption.until.monotonic:
-                self._give_up(call, present)
+                await self._give_up(call, present)
 
-    def _give_up(self, call: LiveCall, present: Moment) -> None:
+    async def _give_up(self, call: LiveCall, present: Moment) -> None:
         after_s = self._timers.interrupted_after_s
-        reason, person = end_reason_of(call, present.monotonic, self._online, after_s)
+        online = {party.person for party in call.liveness.values() if await self._online(party.person)}
+        if call.state is not CallState.INTERRUPTED:  # that has taken a moment
+            return
+        reason, person = end_reason_of(call, present.monotonic, online, after_s)
         cause = f"{reason} at {person}" if person is not None else reason.value
         self._lifecycle.end_soon(call, CallEvent.FAIL, reason, cause, at=call.proven_until(present))
 

@@ -1,4 +1,4 @@
-"""The nodes of a cluster: who they are, where they listen for one another, and when each was last heard of."""
+"""The nodes of a cluster, who is connected to which, and what was told of each otomo."""
 
 from __future__ import annotations
 
@@ -30,4 +30,18 @@ def upgrade() -> None:
         sa.UniqueConstraint("number", name="uq_nodes_number"),
         sa.CheckConstraint("state IN ('up', 'draining', 'gone')", name=op.f("ck_nodes_state")),
         sa.CheckConstraint("number BETWEEN 0 AND 65535", name=op.f("ck_nodes_number")),
+    )
+    op.create_table(
+        "sockets",
+        sa.Column("role", sa.Text, primary_key=True),
+        sa.Column("user_id", sa.Text, primary_key=True),
+        sa.Column("node", sa.Text, primary_key=True),
+        sa.Column("left_at_ms", sa.BigInteger),
+    )
+    op.create_index("ix_sockets_node", "sockets", ["node"])
+    op.create_table(
+        "otomo_status",
+        sa.Column("otomo_id", sa.Text, primary_key=True),
+        sa.Column("status", sa.Text, nullable=False),
+        sa.Column("told_at_ms", sa.BigInteger, nullable=False),
     )

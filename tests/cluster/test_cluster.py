@@ -1,0 +1,92 @@
+"""A call goes on whichever node it is asked for at, and when its node dies or stops."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import aiohttp
+import pytest
+
+from tests.cluster.conftest import UNIT_S, Members
+from tests.conftest import eventually
+from tests.crash.killed_node import Node
+from voiceplane.client import Call, Voiceplane
+from voiceplane.client.tone import Tone
+
+BACK_WITHIN_S = 15.0
+CALL = "call"
+
+pytestmark = pytest.mark.timeout(180)
+
+
+@asynccontextmanager
+async def talk(at: Node) -> AsyncIterator[tuple[Call, Call]]:
+    """Both parties of the call, at that node, until they hear each other."""
+    async with (
+        Voiceplane(at.base, at.token("user", "user")) as user,
+        Voiceplane(at.base, at.token("otomo", "otomo")) as otomo,
+    ):
+        calls = await user.join(CALL, audio=Tone(440.0)), await otomo.join(CALL, audio=Tone(880.0))
+        for call in calls:
+            await talks(call)
+        yield calls
+
+
+async def talks(call: Call) -> None:
+    await eventually(lambda: call.state != "talking" and f"it is {call.state}", within_s=BACK_WITHIN_S)
+
+
+async def test_a_call_is_had_at_a_node_that_has_it_not(member: Members, http: aiohttp.ClientSession) -> None:
+    async with member("one") as one, member("two") as two:
+        await one.api(http, "root", "admin").open_call(CALL, "user", "otomo")
+        async with talk(two) as (user, _):
+            seen = await two.api(http, "root", "admin").request("GET", f"/admin/calls/{CALL}")
+            assert [len(party["producers"]) for party in seen["live"]["parties"]] == [1, 1]
+            end = await user.hang_up()
+        assert end.reason == "manual"
+        assert await one.api(http, "root", "admin").request("GET", f"/calls/{CALL}") == await two.api(
+            http, "root", "admin"
+        ).request("GET", f"/calls/{CALL}")
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+async def test_a_call_goes_on_when_its_node_is_gone(
+    member: Members, http: aiohttp.ClientSession, how: signal.Signals
+) -> None:
+    async with member("one") as one, member("two") as two:
+        await one.api(http, "root", "admin").open_call(CALL, "user", "otomo", price_per_minute=0)
+        async with talk(two) as (user, otomo):
+            one.send_signal(how)
+            await eventually(lambda: user.media_epoch != 2 and "it is not moved", within_s=BACK_WITHIN_S)
+            await talks(user)
+            await talks(otomo)
+            end = await user.hang_up()
+        root = two.api(http, "root", "admin")
+        segments = (await root.request("GET", f"/admin/calls/{CALL}"))["segments"]
+        assert [one["node"].rpartition("-")[0] for one in segments] == ["one", "two"]
+        assert [one["reason"] for one in segments] == [None, "node_lost" if how == signal.SIGKILL else "node_draining"]
+        billing = await root.request("GET", f"/calls/{CALL}/billing")
+        assert [unit["index"] for unit in billing["units"]] == list(range(1, len(billing["units"]) + 1))
+        assert len(billing["units"]) * UNIT_S <= end.duration_seconds + 1
+
+
+async def test_a_ring_reaches_whoever_is_connected_elsewhere(member: Members, http: aiohttp.ClientSession) -> None:
+    async with member("one") as one, member("two") as two:
+        points = {"amount": 1000, "reason": "gift", "idempotencyKey": "first"}
+        await one.api(http, "root", "admin").request("POST", "/admin/wallets/user/adjust", points)
+        async with (
+            Voiceplane(one.base, one.token("user", "user")) as user,
+            Voiceplane(two.base, two.token("otomo", "otomo")) as otomo,
+        ):
+            ringing: list[Call] = []
+            otomo.on("incoming", ringing.append)
+            await eventually(lambda: user.otomos.get("otomo") != "online" and f"{dict(user.otomos)}")
+            call = await user.call("otomo", audio=Tone(440.0))
+            await eventually(lambda: not ringing and "it does not ring")
+            await ringing[0].accept(audio=Tone(880.0))
+            await talks(call)
+            await eventually(lambda: user.otomos.get("otomo") != "busy" and f"{dict(user.otomos)}")
+            await ringing[0].hang_up()
+            await eventually(lambda: user.otomos.get("otomo") != "online" and f"{dict(user.otomos)}")
