@@ -67,6 +67,9 @@ class Presence:
         """Whether the person has a socket, on whichever node."""
         return self.online(person)
 
+    def call_stored(self, otomo: Person) -> None:
+        """A new call of the otomo's is stored; that they are busy was seen when it was registered."""
+
     def status(self, otomo_id: str) -> OtomoStatusWord:
         """The present status, whatever users were told."""
         otomo = Person("otomo", otomo_id)

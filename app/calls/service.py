@@ -288,6 +288,7 @@ class CallService:
                 case PartyBusy():
                     raise CallerBusy(str(error)) from error
             raise
+        self._presence.call_stored(call.parties.otomo)
 
 
 def new_call_id() -> str:

@@ -40,8 +40,11 @@ class ClusterPresence(Presence):
         if not under_way:
             self._tasks.start(self._store(person), f"sockets of {person}")
 
-    def _busy_changed(self, person: Person, _busy: bool) -> None:
-        if person.role == "otomo":
+    def call_stored(self, otomo: Person) -> None:
+        self.look_at(otomo.id)
+
+    def _busy_changed(self, person: Person, busy: bool) -> None:
+        if person.role == "otomo" and not busy:  # else the call is not stored yet
             self.look_at(person.id)
 
     async def _store(self, person: Person) -> None:
