@@ -119,7 +119,9 @@ class Settings:
     )
     max_transports_per_direction: int = setting(1, int, "live transports per party and direction in a call")
     max_producers_per_party: int = setting(1, int, "producers per party and kind in a call")
-    max_packets_per_second: int = setting(200, int, "RTP packets of a sound above which it is paused; 0: any")
+    max_packets_per_second: int = setting(
+        200, int, "packets a second above which a producer of sound is paused; 0 is no limit"
+    )
 
     price_per_minute: int = setting(100, int, "points per unit, where neither the call nor the otomo has a price")
     unit_seconds: float = setting(60.0, float, "seconds that one charged unit lasts")

@@ -35,7 +35,6 @@ WITHOUT_SOURCE = {
 TESTED_BY = {
     "app/application.py": "tests/integration/test_calls_without_media.py",
     "app/calls/call_events.py": "tests/integration/test_calls_without_media.py",
-    "app/calls/continuity.py": "tests/integration/test_worker_killed.py",
     "app/calls/missing_callers.py": "tests/integration/test_coming_back.py",
     "app/calls/record.py": "tests/integration/test_call_quality.py",
     "app/http/body.py": "tests/app/http/test_middleware.py",
