@@ -34,7 +34,7 @@ def test_the_defaults_are_the_contracts() -> None:
     assert settings.max_packets_per_second == 200
     assert (settings.price_per_minute, settings.unit_seconds, settings.rate_limit) == (100, 60, 50)
     assert (settings.ring_timeout_s, settings.setup_timeout_s) == (30, 30)
-    assert (settings.rtp_stopped_after_s, settings.rtp_grace_s) == (10, 5)
+    assert (settings.interrupted_after_s, settings.reconnect_window_s) == (5, 20)
     assert (settings.log_level, settings.log_format) == ("info", None)
 
 
@@ -66,8 +66,8 @@ def test_every_kind_of_value_is_read(tmp_path: Path) -> None:
         ("DATABASE_URL", "mysql://x"), ("MEDIA_KINDS", frozenset()), ("MEDIA_KINDS", frozenset({"audio", "x"})),
         ("MAX_TRANSPORTS_PER_DIRECTION", 0), ("MAX_PRODUCERS_PER_PARTY", 0), ("PRICE_PER_MINUTE", -1),
         ("UNIT_SECONDS", 0.0), ("UNIT_SECONDS", float("nan")), ("RATE_LIMIT", -1.0), ("RATE_LIMIT", float("inf")),
-        ("RING_TIMEOUT_S", -3.0), ("SETUP_TIMEOUT_S", float("inf")), ("RTP_STOPPED_AFTER_S", 0.0), ("RTP_GRACE_S", 1e9),
-        ("LOG_LEVEL", "loud"), ("LOG_FORMAT", "xml"),
+        ("RING_TIMEOUT_S", -3.0), ("SETUP_TIMEOUT_S", float("inf")), ("INTERRUPTED_AFTER_S", 0.0),
+        ("RECONNECT_WINDOW_S", 1e9), ("LOG_LEVEL", "loud"), ("LOG_FORMAT", "xml"),
     ],
 )  # fmt: skip
 def test_a_value_that_cannot_work_is_refused_in_one_sentence_that_names_it(name: str, value: Any) -> None:
