@@ -159,22 +159,18 @@ def _text(info: Any, extra: Extra) -> Judge:
     return judge
 
 
-def _one_of(kinds: tuple[type, ...], values: tuple[Any, ...], problem: str) -> Judge:
+def _one_of(kind: type, values: tuple[Any, ...], problem: str) -> Judge:
     def judge(value: Any) -> Any:
-        if type(value) not in kinds or value not in values:
+        if type(value) is not kind or value not in values:
             raise ValidationError(problem)
-        return value
+        return values[values.index(value)]  # of an enum, its member
 
     return judge
 
 
 def _choice(info: Any, _extra: Extra) -> Judge:
-    return _one_of((str,), info.values, "must be " + " or ".join(f'"{word}"' for word in info.values))
-
-
-def _member(info: Any, _extra: Extra) -> Judge:
-    word = _one_of((str,), tuple(info.cls), "must be " + " or ".join(f'"{one}"' for one in info.cls))
-    return lambda value: info.cls(word(value))
+    values = info.values if isinstance(info, inspect.LiteralType) else tuple(info.cls)
+    return _one_of(str, values, "must be " + " or ".join(f'"{word}"' for word in values))
 
 
 def _items(info: Any, _extra: Extra) -> Judge:
@@ -230,9 +226,9 @@ JUDGES: Final[Mapping[type[inspect.Type], Callable[[Any, Extra], Judge]]] = {
     inspect.IntType: _integer,
     inspect.FloatType: _number,
     inspect.StrType: _text,
-    inspect.BoolType: lambda _info, _extra: _one_of((bool,), (True, False), "must be true or false"),
+    inspect.BoolType: lambda _info, _extra: _one_of(bool, (True, False), "must be true or false"),
     inspect.LiteralType: _choice,
-    inspect.EnumType: _member,
+    inspect.EnumType: _choice,
     inspect.VarTupleType: _items,
     inspect.DictType: _entries,
     inspect.CustomType: lambda _info, _extra: lambda value: parameters_of(judge_of(ParameterMap)(value)),

@@ -167,6 +167,7 @@ def test_a_created_transport_has_mediasoup_clients_shapes() -> None:
         IceParameters("u" * 32, "p" * 32),
         (udp, tcp),
         DtlsParameters((DtlsFingerprint("sha-256", SHA_256),)),
+        media_epoch=2,
     )
     dumped = dump(created)
     shared = {"priority": 1076302079, "ip": "203.0.113.7", "address": "203.0.113.7", "port": 40000, "type": "host"}
@@ -178,6 +179,7 @@ def test_a_created_transport_has_mediasoup_clients_shapes() -> None:
             shared | {"foundation": "tcpcandidate", "protocol": "tcp", "priority": 1076276479, "tcpType": "passive"},
         ],
         "dtlsParameters": {"role": "auto", "fingerprints": [{"algorithm": "sha-256", "value": SHA_256}]},
+        "mediaEpoch": 2,
     }
     for candidate in dumped["iceCandidates"]:
         PymediasoupIceCandidate(**candidate)
@@ -185,7 +187,7 @@ def test_a_created_transport_has_mediasoup_clients_shapes() -> None:
 
 def test_turn_servers_are_written_where_there_are_some() -> None:
     server = IceServer(("turn:turn.example.org:3478?transport=udp",), "1735689600:user_001", "c2VjcmV0")
-    created = TransportCreated(TRANSPORT_ID, IceParameters("u" * 4, "p" * 22), (), DtlsParameters(()), (server,))
+    created = TransportCreated(TRANSPORT_ID, IceParameters("u" * 4, "p" * 22), (), DtlsParameters(()), 1, (server,))
     assert dump(created)["iceServers"] == [
         {
             "urls": ["turn:turn.example.org:3478?transport=udp"],
