@@ -14,6 +14,7 @@ import gc
 import itertools
 import json
 import os
+import signal
 import sys
 import tempfile
 import tracemalloc
@@ -197,7 +198,10 @@ async def measured_server(*, traced: bool) -> int:
         tracemalloc.start()
 
     def measure_now() -> None:
-        os.read(sys.stdin.fileno(), 1024)
+        if not os.read(sys.stdin.fileno(), 1024):  # whoever measured is gone
+            os.kill(os.getpid(), signal.SIGTERM)
+            loop.remove_reader(sys.stdin.fileno())
+            return
         gc.collect()
         sys.stdout.write(f"{tracemalloc.get_traced_memory()[0] if traced else resident_bytes()}\n")
         sys.stdout.flush()

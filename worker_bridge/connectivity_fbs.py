@@ -7,7 +7,7 @@ are made once.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Final, Literal
+from typing import Final, Literal, cast
 
 from msgspec.structs import asdict
 
@@ -16,6 +16,7 @@ from worker_bridge.checks import instance
 from worker_bridge.connectivity import (
     DtlsFingerprint,
     DtlsParameters,
+    DtlsRole,
     FingerprintAlgorithm,
     IceCandidate,
     IceParameters,
@@ -35,7 +36,7 @@ FINGERPRINTS: dict[FingerprintAlgorithm, str] = {
 }
 ALGORITHMS = {name: algorithm for algorithm, name in FINGERPRINTS.items()}
 NO_SCTP: Final = SctpOptions()
-REMEMBERED: Final = 256  # fingerprints, and candidates: five and two for each worker
+REMEMBERED: Final = 256  # of each: a worker has five fingerprints, two candidates, and DTLS parameters by role
 
 
 def listen_info_to_fbs(info: ListenInfo) -> Body:
@@ -138,7 +139,13 @@ def _algorithm(fingerprint: DtlsFingerprint) -> str:
 
 def dtls_parameters_from_fbs(body: Body) -> DtlsParameters:
     prints = tuple([_fingerprint(print_["algorithm"], print_["value"]) for print_ in body["fingerprints"]])
-    return DtlsParameters(prints, body["role"].lower())
+    return dtls_parameters_of(prints, body["role"])
+
+
+@lru_cache(REMEMBERED)
+def dtls_parameters_of(fingerprints: tuple[DtlsFingerprint, ...], role: str) -> DtlsParameters:
+    """``role`` is as the worker spells it. Equal ones are one object."""
+    return DtlsParameters(fingerprints, cast(DtlsRole, role.lower()))
 
 
 @lru_cache(REMEMBERED)

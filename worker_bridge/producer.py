@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from sys import intern
 
 from worker_bridge.channel import Body, Channel
 from worker_bridge.checks import octets
@@ -108,7 +109,7 @@ class Producer(Pausable[ProducerEvent]):
         return packet_count(await self._request("PRODUCER_GET_STATS"))
 
     def _created(self, answer: Body) -> None:
-        self.type = answer["type"].lower()
+        self.type = intern(answer["type"].lower())  # type: ignore[assignment]  # of few words
 
     def _traced(self, trace_type: str, body: Body) -> None:
         if self._on_trace is not None:

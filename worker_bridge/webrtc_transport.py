@@ -15,6 +15,7 @@ from worker_bridge.connectivity import (
 )
 from worker_bridge.connectivity_fbs import (
     dtls_parameters_from_fbs,
+    dtls_parameters_of,
     dtls_parameters_to_fbs,
     ice_candidate_from_fbs,
     ice_parameters_from_fbs,
@@ -59,8 +60,7 @@ class WebRtcTransport(EndpointTransport[WebRtcTransportEvent]):
         """
         body = {"dtls_parameters": dtls_parameters_to_fbs(dtls_parameters)}
         answer = await self._request("WEBRTCTRANSPORT_CONNECT", body)
-        role = answer["dtls_local_role"].lower()
-        self.dtls_parameters = DtlsParameters(self.dtls_parameters.fingerprints, role)
+        self.dtls_parameters = dtls_parameters_of(self.dtls_parameters.fingerprints, answer["dtls_local_role"])
 
     async def restart_ice(self) -> IceParameters:
         """New ICE credentials; the old ones end when the far end uses these (RFC 8445 §2.4)."""
