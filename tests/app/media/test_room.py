@@ -60,7 +60,7 @@ def index() -> dict[str, Room]:
 @pytest.fixture
 async def room(native_worker, index) -> AsyncIterator[Room]:
     async with rooms_on_worker(native_worker, index) as (rooms, _):
-        made = await rooms.open("call", Parties.of("ann", "hana"))
+        made = await rooms.open("call", Parties.of("ann", "hana"), 1)
         made.watcher = Watcher()
         yield made
 

@@ -21,7 +21,7 @@ PARTIES = Parties.of("ann", "hana")
 
 async def test_a_room_is_on_the_worker_that_it_is_given(native_worker):
     async with rooms_on_worker(native_worker, {}) as (rooms, slot):
-        room = await rooms.open("call", PARTIES)
+        room = await rooms.open("call", PARTIES, 1)
         assert room.router.id in (await slot.worker.dump())["router_ids"]
         assert (room.call_id, room.worker_index, room.parties) == ("call", 0, PARTIES)
         room.close()
@@ -34,7 +34,7 @@ async def test_no_worker_takes_no_room():
 
     for place in (nowhere, lambda: Slot(0)):
         with pytest.raises(WorkerUnavailable):
-            await Rooms(place, codecs_of({"audio"}), LIMITS, {}).open("call", PARTIES)
+            await Rooms(place, codecs_of({"audio"}), LIMITS, {}).open("call", PARTIES, 1)
 
 
 async def test_a_worker_that_died_takes_no_room(native_worker):
@@ -42,4 +42,4 @@ async def test_a_worker_that_died_takes_no_room(native_worker):
         os.kill(slot.worker.pid, signal.SIGKILL)
         await eventually(lambda: not slot.worker.closed and "the worker is there")
         with pytest.raises(WorkerUnavailable):
-            await rooms.open("call", PARTIES)
+            await rooms.open("call", PARTIES, 1)
