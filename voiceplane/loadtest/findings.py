@@ -93,6 +93,7 @@ def _calls(found: Findings) -> Calls:
         failed=len(found.failed),
         went_on=sum(one.went_on for one in found.outcomes),
         cut=len(found.cut),
+        missed=sum(one.silent_s > 0 for one in found.outcomes),
         kills=len(found.kills),
         end_reasons=dict(Counter(one.end_reason or "none" for one in found.outcomes)),
         faults=[f"{one.call_id}: {one.fault or one.end_reason}" for one in found.failed[:FAULTS_SHOWN]],

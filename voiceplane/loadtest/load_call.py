@@ -9,6 +9,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
 
 from voiceplane.client.api import Api
 from voiceplane.client.errors import ClientError
@@ -157,6 +159,15 @@ class LoadCall:
             outcome.ended_at = told.at
             billing = await context.admin.request("GET", f"/calls/{outcome.call_id}/billing")
             outcome.units_charged = len(billing["units"])
+            record = await context.admin.request("GET", f"/calls/{outcome.call_id}")
+            outcome.silent_s = silent_s(record["interruptions"])
+
+
+def silent_s(interruptions: list[dict[str, Any]]) -> float:
+    """For how long the server missed a party that had a room: this machine kept the generator from sending."""
+    silences = [one for one in interruptions if one["reason"] == "no_rtp" and one["until"] is not None]
+    moments = [[datetime.fromisoformat(one[name]) for name in ("since", "until")] for one in silences]
+    return sum((until - since).total_seconds() for since, until in moments)
 
 
 def now() -> float:

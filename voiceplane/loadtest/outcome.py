@@ -33,6 +33,7 @@ class Outcome:
     packet_counts: list[PacketCounts] = field(default_factory=list)  # of its last room
     lost_counts: list[PacketCounts] = field(default_factory=list)  # of rooms that were lost before
     moves: list[Move] = field(default_factory=list)
+    silent_s: float = 0.0  # in which the server missed a party that had a room, and by its word nothing was talked
     duration_s: int | None = None  # by the server: whole seconds in which both were proven to talk
     units_charged: int = 0
 
@@ -68,6 +69,7 @@ class Outcome:
             surely_from, perhaps_from = move.heard_at, move.talked_from
         asked = self.end_reason == ASKED_FOR
         least += _between(surely_from, self.hung_up_at if asked else self.ended_at - UNPROVEN_S)
+        least = max(0.0, least - self.silent_s)
         return least, most + _between(perhaps_from, self.over_at if asked else self.ended_at)
 
     def billable_units(self, unit_s: float) -> tuple[int, int]:

@@ -31,14 +31,16 @@ class Asked(Part, frozen=True):
 
 
 class Calls(Part, frozen=True):
-    """Of the calls that lost their worker to one of the `kills`, some `went_on` and some were `cut`; `faults` are of
-    the first few that failed."""
+    """Of the calls that lost their worker to one of the `kills`, some `went_on` and some were `cut`. In `missed` ones
+    the server heard nothing of a party for a while, though it had a room: the generator was kept from sending.
+    `faults` are of the first few that failed."""
 
     opened: int
     completed: int
     failed: int
     went_on: int
     cut: int
+    missed: int
     kills: int
     end_reasons: dict[str, int]
     faults: list[str]

@@ -21,6 +21,8 @@ def _calls(report: Report) -> Iterator[str]:
         f"{calls.kills} workers killed, {calls.went_on} went on, {calls.cut} cut; ends: {ends}"
     )
     yield from (f"  {fault}" for fault in calls.faults)
+    if calls.missed:
+        yield f"{calls.missed} calls stood still for a while, because this machine kept the generator from sending"
 
 
 def _times(report: Report) -> Iterator[str]:

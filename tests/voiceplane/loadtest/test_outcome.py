@@ -78,3 +78,9 @@ def test_units_have_to_agree_with_what_the_server_itself_has_proven():
     assert outcome.units_wrong(UNIT_S) == 0
     outcome.duration_s = 175
     assert outcome.units_wrong(UNIT_S) == 1
+
+
+def test_what_the_server_missed_of_a_party_is_not_surely_billable():
+    outcome = talked(200.0)
+    outcome.silent_s = 30.0
+    assert outcome.billable_units(UNIT_S) == (2, 3)
