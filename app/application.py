@@ -33,6 +33,7 @@ from app.cluster.forwarder import Forwarder
 from app.cluster.ids import numbered_id
 from app.cluster.membership import Membership, session_name
 from app.cluster.middleware import forwarding, peers_only
+from app.cluster.mover import Mover
 from app.cluster.presence import ClusterPresence
 from app.cluster.remote_calls import RemoteCalls
 from app.errors import BadRequest, Draining
@@ -87,7 +88,7 @@ from app.ops.gauges import Gauges
 from app.ops.health import Health
 from app.ops.metrics import Metrics
 from app.ops.sampler import Sampler
-from app.rest import admin, calls, demo, docs, health, live, metrics, node, rtc, wallet
+from app.rest import admin, calls, demo, docs, health, internal, live, metrics, node, rtc, wallet
 from app.rest.socket import SINCE, UPGRADE_REQUIRED, Endpoint
 from app.settings import Settings, config_hash
 from app.signaling.commands import build_commands
@@ -155,7 +156,9 @@ def create_app(settings: Settings) -> web.Application:
             web.get(SOCKET_PATH, serve_socket, allow_head=False),
         ]
     )
-    app[docs.DOCUMENT] = Document(app.router)
+    app[docs.DOCUMENT] = Document(app.router)  # before what only nodes ask of one another
+    if settings.cluster:
+        app.add_routes(internal.routes)
     app.cleanup_ctx.extend([authenticator, ledger, workers, live_calls, cluster])
     app.on_shutdown.append(stop_calls)
     return app
@@ -312,11 +315,21 @@ async def cluster(app: web.Application) -> AsyncIterator[None]:
         partial(take_over, app),
         lambda: sampler.stress.value,
     )
+    mover = Mover(app[MEMBERSHIP], app[CLUSTER], app[REGISTRY], app[LIFECYCLE])
+    drain = app[DRAIN]
+    drain.move_calls = mover.move_all
+    drain.on_change = partial(tell_draining, app[MEMBERSHIP], background)
     background.keep(app[JOURNAL].tail, "tail of events")
     background.keep(duties.adopt, "adoption")
     yield
+    await mover.close()
     await background.close()
     await presence.shut_down()
+
+
+def tell_draining(membership: Membership, background: Tasks, active: bool) -> None:
+    """The other nodes know whether this one takes calls."""
+    background.start(membership.drain(draining=active), "the others know of the drain")
 
 
 def operate(app: web.Application, sweeper: Sweeper, background: Tasks) -> tuple[Admission, Placement]:
@@ -345,6 +358,9 @@ async def stop_calls(app: web.Application) -> None:
     app[DRAIN].refuse_calls()
     if app[DRAIN].leaving:
         await app[CONTINUITY].hand_over(HAND_OVER_WITHIN_S)
+        if app[SETTINGS].cluster and app[MEMBERSHIP].view.others:  # who take over what is not connected, too
+            for call in app[REGISTRY]:
+                app[LIFECYCLE].lose(call)
     await app[LIFECYCLE].close(END_CALLS_WITHIN_S)
     await app[ENDPOINT].shut_down()
 

@@ -9,7 +9,7 @@ from msgspec import UNSET, Meta, UnsetType, field
 from schemas.base import Answer, Body
 from schemas.types import Count, Measure, Points, Prose, Timestamp, Word
 
-DrainMode = Literal["wait", "end"]
+DrainMode = Literal["wait", "end", "move"]
 WorkerState = Literal["up", "starting", "gave_up"]
 
 MAX_SAMPLES: Final = 720  # an hour

@@ -98,9 +98,11 @@ def resumed(call: LiveCall, interruption: Interruption, at: Moment) -> list[NewE
     return NewEvent.to_each(call.parties, CallResumed(call_id=call.id, interrupted_seconds=int(seconds)), call.id)
 
 
-def media_moved(call: LiveCall, epoch: int, reason: MoveReason) -> list[NewEvent]:
+def media_moved(call: LiveCall, epoch: int, reason: MoveReason, old_until: Moment | None = None) -> list[NewEvent]:
     """For both parties: they have to set up their media again, in the room with this number."""
-    payload = MediaMoved(call_id=call.id, media_epoch=epoch, reason=reason, old_media_until=None)
+    payload = MediaMoved(
+        call_id=call.id, media_epoch=epoch, reason=reason, old_media_until=old_until.iso if old_until else None
+    )
     return NewEvent.to_each(call.parties, payload, call.id)
 
 

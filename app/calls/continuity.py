@@ -152,15 +152,17 @@ class Continuity:
         else:
             self.move_media(call, "worker_died")
 
-    def move_media(self, call: LiveCall, reason: MoveReason, told: Iterable[NewEvent] = ()) -> None:
+    def move_media(
+        self, call: LiveCall, reason: MoveReason, told: Iterable[NewEvent] = (), old_until: Moment | None = None
+    ) -> None:
         """Open a room for a call that has none. Then both parties are told, after the events ``told``."""
-        self._tasks.start(self._move_media(call, reason, tuple(told)), f"call {call.id} gets another room")
+        self._tasks.start(self._move_media(call, reason, tuple(told), old_until), f"call {call.id} gets another room")
 
     # from process to process
 
-    def adopt(self, adopted: Adopted) -> None:
+    def adopt(self, adopted: Adopted, old_until: Moment | None = None) -> None:
         """Take over a call that another process left: it waits for both parties, in a room of this node. One that rings
-        goes on ringing, without media."""
+        goes on ringing, without media. ``old_until`` is how long its room there forwards."""
         call = live_call(adopted, now(), self._timers.reconnect_window_s)
         self._registry.add(call)
         self._lifecycle.meter.follow(call, adopted.call.billed_units)
@@ -170,7 +172,7 @@ class Continuity:
             told = call_events.interrupted(call, call.interruption)
             self._lifecycle.moved(call, CallState.INTERRUPTED)
         if call.matched_at is not None:
-            self.move_media(call, "node_draining" if adopted.reason == "moved" else "node_lost", told)
+            self.move_media(call, "node_draining" if adopted.reason == "moved" else "node_lost", told, old_until)
         logger.warning("call %s is taken over, after %d units", call.id, adopted.call.billed_units)
 
     async def hand_over(self, within_s: float) -> None:
@@ -189,7 +191,9 @@ class Continuity:
 
     # inside
 
-    async def _move_media(self, call: LiveCall, reason: MoveReason, told: Iterable[NewEvent]) -> None:
+    async def _move_media(
+        self, call: LiveCall, reason: MoveReason, told: Iterable[NewEvent], old_until: Moment | None
+    ) -> None:
         async with call.lock:
             if call.live and reason == "worker_died":
                 told = await self._lose_room(call, reason)
@@ -202,7 +206,7 @@ class Continuity:
                 worker=room.worker_index,
                 reason=reason,
                 at_ms=now().utc_ms,
-                told=(*told, *call_events.media_moved(call, room.epoch, reason)),
+                told=(*told, *call_events.media_moved(call, room.epoch, reason, old_until)),
             )
             if not await self._stored(call, partial(self._journal.move_media, move)):
                 room.close()
@@ -280,5 +284,6 @@ def live_call(adopted: Adopted, present: Moment, window_s: float) -> LiveCall:
     if adopted.worker_died_at_ms is not None:
         call.worker_died_at = moment(adopted.worker_died_at_ms).monotonic
     until = shifted(present, present.monotonic + window_s)
-    call.interruption = Interruption("node_lost", None, since, present, until)
+    reason: InterruptionReason = "moved" if adopted.reason == "moved" else "node_lost"
+    call.interruption = Interruption(reason, None, since, present, until)
     return call

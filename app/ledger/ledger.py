@@ -25,11 +25,12 @@ from app.ledger.audit import audit
 from app.ledger.backend import open_database
 from app.ledger.database import TIMEOUT_S, Database, Guard, Observer
 from app.ledger.postgresql import SESSION
-from app.ledger.steps import DeferredSteps, Ending, MediaMove, Moving, Opening
+from app.ledger.steps import DeferredSteps, Ending, MediaMove, Moving, Opening, Talked
 from app.ledger.upgrade import upgrade
 from app.ledger.values import (
     MAX_POINTS,
     Adjusted,
+    Adopted,
     Billing,
     Call,
     Changed,
@@ -283,6 +284,11 @@ class Ledger:
             found = Recovery(found.ended + some.ended, found.adopted + some.adopted, found.events + some.events)
             if len(some.ended) + len(some.adopted) < recovery.AT_ONCE:
                 return found
+
+    async def take_call(self, call_id: str, owner: str, epoch: int, talked: Talked) -> Adopted:
+        """Take over a connected call that its ``owner`` gives away, as it stands there: interrupted, until both parties
+        are heard here. Raises UnknownCall, Fenced, StaleState where it is not connected."""
+        return await self._database.write(recovery.take_call, self.node, call_id, owner, epoch, talked)
 
     async def forget_nodes(self, *, alone: bool) -> None:
         """Forget nodes that are gone and have no calls any more; all of them where this process is ``alone``."""

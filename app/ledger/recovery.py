@@ -8,12 +8,13 @@ that were billable and not charged when it died stay free.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from sqlalchemy import Connection, bindparam, func, insert, or_, select, update
 
 from app.ledger import billing_events, changes, events, nodes
 from app.ledger import calls as call_rows
+from app.ledger.errors import Fenced, StaleState, UnknownCall
 from app.ledger.steps import Ending, Interruption, Talked
 from app.ledger.tables import call_interruptions, call_segments, call_units, calls, recovery_log
 from app.ledger.values import CONNECTED_STATES, Adopted, Call, Recovered, Recovery
@@ -74,6 +75,24 @@ def recover(tx: Connection, node: str, now_ms: int, window_ms: int) -> Recovery:
         tx.execute(insert(recovery_log), [asdict(line) for line in log])
     told = [draft for call in ended for draft in events.drafts(billing_events.call_ended(call), now_ms)]
     return Recovery(tuple(log), adopted, events.append(tx, told))
+
+
+def take_call(tx: Connection, node: str, call_id: str, owner: str, epoch: int, talked: Talked) -> Adopted:
+    """Take over a call from a node that gives it away: see ``Ledger.take_call``."""
+    call = call_rows.lock(tx, [call_id]).get(call_id)
+    if call is None:
+        raise UnknownCall(call_id)
+    if (call.node, call.epoch) != (owner, epoch):
+        raise Fenced(call_id)
+    if call.state not in CONNECTED_STATES:
+        raise StaleState(call_id, call.state)
+    before = _open_interruptions(tx, [call]).get(call_id)
+    why = before or Interruption("moved", None, talked.proven_at_ms)
+    batch = changes.ChangeBatch({}, {})
+    mine = batch.take(replace(call, talked_ms=max(call.talked_ms, talked.talked_ms)), node)
+    taken = batch.interrupt(mine, None if before else why, "moved")
+    batch.write(tx)
+    return Adopted(taken, why.since_ms, "moved", before is None, _last_deaths(tx, [call]).get(call_id))
 
 
 def goes_on(call: Call, since_ms: int) -> bool:

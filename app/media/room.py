@@ -5,6 +5,7 @@ Decides who may do what to which object; knows no HTTP, no money and no state of
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager, suppress
@@ -63,6 +64,7 @@ class Room:
     """``watcher`` is told of everything that happens after it is set."""
 
     watcher: RoomWatcher | None = None
+    _left: asyncio.Event | None = None  # where somebody waits for that
 
     def __init__(
         self,
@@ -108,6 +110,12 @@ class Room:
         if role is None:
             raise Forbidden(f"{person} is no party of call {self.call_id}")
         return role
+
+    async def left(self) -> None:
+        """Returns when no transport is open in it any more."""
+        if self.transports:
+            self._left = asyncio.Event()
+            await self._left.wait()
 
     def close(self) -> Released:
         """Close everything in it, at once."""
@@ -340,6 +348,8 @@ class Room:
 
     def _transport_closed(self, transport: Transport) -> None:
         self.transports.pop(transport.id, None)
+        if self._left is not None and not self.transports:
+            self._left.set()
         self._index.pop(transport.id, None)
 
     def _producer_closed(self, producer: Producer) -> None:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from typing import Any
 
 from app.calls import call_events
@@ -29,7 +30,14 @@ logger = logging.getLogger(__name__)
 
 class Drain:
     """``mode`` is None while the node takes calls. ``wait`` lets every call go on; ``end`` ends at once the calls that
-    are not talking yet, and the others too where there is no deadline. At the deadline, all are ended."""
+    are not talking yet, and the others too where there is no deadline. ``move`` gives those that are connected to other
+    nodes of the cluster. At the deadline, all are ended.
+
+    ``move_calls`` is how calls are moved; a node that is alone moves none. ``on_change`` is told whether it drains.
+    """
+
+    move_calls: Callable[[], Awaitable[None]] | None = None
+    on_change: Callable[[bool], None] = staticmethod(lambda _active: None)
 
     def __init__(self, registry: Registry, lifecycle: Lifecycle, journal: Journal) -> None:
         self.mode: DrainMode | None = None
@@ -66,6 +74,7 @@ class Drain:
         until = f" until {self.deadline.utc:%Y-%m-%dT%H:%M:%SZ}" if self.deadline else ""
         logger.info("draining (%s)%s; live calls: %d", mode, until, self.live_calls)
         self._running = self._tasks.start(self._run(mode, self.deadline), "drain")
+        self.on_change(True)
 
     def take_back(self) -> None:
         """Take calls again; calls that are ending end all the same. Raises Draining where the drain is final."""
@@ -74,6 +83,7 @@ class Drain:
             logger.info("the drain was taken back: new calls are accepted")
         self.mode = self.deadline = None
         self._announce()
+        self.on_change(False)
 
     def refuse_calls(self) -> None:
         """Take no calls any more, for good, because the node stops. The caller ends the live ones."""
@@ -85,7 +95,7 @@ class Drain:
         Returns when no call is left, ``within_s`` is over, or ``cut_short`` is done.
         """
         self.leaving = True
-        self.begin("wait", final=True)
+        self.begin("move" if self.move_calls is not None else "wait", final=True)
         waiting = {asyncio.create_task(self.over(), name="drained"), asyncio.create_task(cut_short, name="cut short")}
         await asyncio.wait(waiting, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
         for task in waiting:
@@ -111,6 +121,10 @@ class Drain:
         if mode == "end":
             self._end(everybody=deadline is None)
         self._announce()
+        if mode == "move" and self.move_calls is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(deadline.monotonic - now().monotonic if deadline else None):
+                    await self.move_calls()
         if deadline is None:
             return
         while now().monotonic < deadline.monotonic:

@@ -90,3 +90,19 @@ async def test_a_ring_reaches_whoever_is_connected_elsewhere(member: Members, ht
             await eventually(lambda: user.otomos.get("otomo") != "busy" and f"{dict(user.otomos)}")
             await ringing[0].hang_up()
             await eventually(lambda: user.otomos.get("otomo") != "online" and f"{dict(user.otomos)}")
+
+
+async def test_a_drained_node_gives_its_calls_away_unheard(member: Members, http: aiohttp.ClientSession) -> None:
+    async with member("one") as one, member("two") as two:
+        await one.api(http, "root", "admin").open_call(CALL, "user", "otomo", price_per_minute=0)
+        async with talk(two) as (user, otomo):
+            drained = await one.api(http, "root", "admin").request("POST", "/admin/drain", {"mode": "move"})
+            assert drained["mode"] == "move"
+            await eventually(lambda: (user.media_epoch, otomo.media_epoch) != (2, 2) and "it is not moved")
+            await talks(user)
+            await talks(otomo)
+            assert one.log("WARNING") == []
+            await user.hang_up()
+        record = await two.api(http, "root", "admin").request("GET", f"/admin/calls/{CALL}")
+        assert [one["reason"] for one in record["segments"]] == [None, "node_draining"]
+        assert [one["reason"] for one in record["interruptions"]] == ["moved"]

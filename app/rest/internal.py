@@ -1,0 +1,34 @@
+"""What nodes of a cluster ask of one another. No client gets here: only by the mark of a peer."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from app.clock import now, shifted
+from app.errors import CallNotFound, Draining
+from app.http.body import body
+from app.http.middleware import public
+from app.http.responses import json_response
+from app.keys import CONTINUITY, DRAIN, LEDGER, PEER
+from app.ledger.steps import Talked
+from schemas.cluster import CallTaken, TakeCall
+
+OLD_ROOM_FOR_S = 10.0  # how long the room that a call leaves goes on forwarding, at most
+
+routes = web.RouteTableDef()
+
+
+@routes.post("/internal/calls/{call_id}/take")
+@public
+@body(TakeCall)
+async def take_call(request: web.Request, body: TakeCall) -> web.Response:
+    """Take over a call whose owner is drained. Its parties are told where its media is from now on."""
+    if PEER not in request:
+        raise CallNotFound(request.match_info["call_id"])
+    if request.app[DRAIN].active:
+        raise Draining
+    talked = Talked(body.talked_ms, body.proven_at_ms)
+    adopted = await request.app[LEDGER].take_call(request.match_info["call_id"], body.owner, body.epoch, talked)
+    present = now()
+    request.app[CONTINUITY].adopt(adopted, shifted(present, present.monotonic + OLD_ROOM_FOR_S))
+    return json_response(CallTaken())
