@@ -1,151 +1,176 @@
-"""Who is there: the contract's table, rule by rule and limit by limit. No clock is read: times are numbers."""
+"""Who is there, and why a call ends: rule by rule and limit by limit. No clock is read: times are numbers."""
 
 from __future__ import annotations
 
 import pytest
 
-from app.calls.call import EndReason, LiveCall, PartyLiveness, both_alive
+from app.calls.call import EndReason, Interruption, LiveCall
+from app.calls.lifecycle import CallTimers
 from app.clock import Moment
-from app.person import Person
-from app.watch.liveness import LivenessLimits, end_reason_of, silent_for
+from app.watch.liveness import end_reason_of, silent_for, silent_party
+from schemas.call import CallState, InterruptionReason
 from schemas.types import PartyRole
 
 CONNECTED = 1000.0
 NOW = 2000.0
-LIMITS = LivenessLimits()
+AFTER_S = 5.0
 JUST = 2**-10  # seconds: more than nothing, and exact
 
 
-def liveness(
-    role: PartyRole = "user", *, silent_s: float | None = 0.0, had_socket: bool = True, bad_s: float | None = None
-):
-    """A party that was last heard ``silent_s`` seconds ago (None: never), and whose network is bad for ``bad_s``."""
-    return PartyLiveness(
-        Person(role, role),
-        last_proof=None if silent_s is None else NOW - silent_s,
-        had_socket=had_socket,
-        bad_since=None if bad_s is None else NOW - bad_s,
-    )
+def moment(at: float) -> Moment:
+    return Moment(at, round(1000 * at))
 
 
-def judged(*parties: PartyLiveness, online=("user", "otomo"), connected_at=CONNECTED, now=NOW):
-    found = end_reason_of(parties, connected_at, now, lambda person: person.role in online, LIMITS)
-    return found and (found[0], found[1].role)
-
-
-def both(user: PartyLiveness, **asked):
-    """The user's life beside an otomo with whom nothing is wrong."""
-    return judged(user, liveness("otomo"), **asked)
-
-
-def test_the_limits_of_the_contract():
-    assert LivenessLimits(rtp_stopped_after_s=10.0, never_sent_after_s=30.0, grace_s=5.0) == LIMITS
-
-
-def test_two_parties_who_speak_go_on():
-    assert both(liveness()) is None
-
-
-@pytest.mark.parametrize("who", ["user", "otomo"])
-@pytest.mark.parametrize(("silent_s", "reason"), [(10.0, None), (10.0 + JUST, EndReason.RTP_STOPPED)])
-def test_rtp_stopped_is_older_than_ten_seconds_at_either_party(who, silent_s, reason):
-    parties = [liveness(name, silent_s=silent_s if name == who else 0.0) for name in ("user", "otomo")]
-    assert judged(*parties) == (reason and (reason, who))
-
-
-@pytest.mark.parametrize(("since_s", "reason"), [(30.0, None), (30.0 + JUST, EndReason.RTP_STOPPED)])
-def test_a_party_that_never_sent_has_thirty_seconds_from_the_connection(since_s, reason):
-    found = both(liveness(silent_s=None), connected_at=NOW - since_s)
-    assert found == (reason and (reason, "user"))
-
-
-@pytest.mark.parametrize(("silent_s", "ends"), [(5.0, False), (5.0 + JUST, True), (10.0, True)])
-def test_a_lost_socket_ends_a_call_only_with_five_seconds_of_silence(silent_s, ends):
-    found = both(liveness(silent_s=silent_s), online=["otomo"])
-    assert found == ((EndReason.DISCONNECT, "user") if ends else None)
-
-
-def test_a_lost_socket_alone_never_ends_a_call():
-    assert judged(liveness(), liveness("otomo"), online=[]) is None
-
-
-def test_who_never_had_a_socket_has_lost_none():
-    assert both(liveness(silent_s=9.0, had_socket=False), online=["otomo"]) is None
-
-
-def test_a_socket_that_came_back_counts():
-    assert both(liveness(silent_s=9.0, had_socket=True), online=["user", "otomo"]) is None
-
-
-def test_a_party_that_never_sent_and_lost_its_socket_has_five_seconds():
-    user = liveness(silent_s=None)
-    assert both(user, online=["otomo"], connected_at=NOW - 5.0) is None
-    assert both(user, online=["otomo"], connected_at=NOW - 5.0 - JUST) == (EndReason.DISCONNECT, "user")
-
-
-@pytest.mark.parametrize(
-    ("bad_s", "silent_s", "ends"),
-    [
-        (5.0, 5.0 + JUST, True),
-        (5.0 - JUST, 5.0 + JUST, False),  # not bad for long enough
-        (60.0, 5.0, False),  # its sound still comes
-        (60.0, 0.0, False),
-        (None, 9.0, False),
-    ],
-)
-def test_a_bad_network_ends_a_call_only_with_silence(bad_s, silent_s, ends):
-    found = both(liveness(silent_s=silent_s, bad_s=bad_s))
-    assert found == ((EndReason.NETWORK_FAILED, "user") if ends else None)
-
-
-def test_of_three_reasons_the_first_one_counts():
-    everything = {"bad_s": 60.0}
-    assert both(liveness(silent_s=11.0, **everything), online=[]) == (EndReason.RTP_STOPPED, "user")
-    assert both(liveness(silent_s=9.0, **everything), online=[]) == (EndReason.DISCONNECT, "user")
-    assert both(liveness(silent_s=9.0, **everything)) == (EndReason.NETWORK_FAILED, "user")
-
-
-def test_a_rule_is_asked_of_both_parties_before_the_next_one():
-    """The user's lost socket comes after the otomo's silence, though the user comes first."""
-    parties = liveness(silent_s=9.0), liveness("otomo", silent_s=11.0)
-    assert judged(*parties, online=["otomo"]) == (EndReason.RTP_STOPPED, "otomo")
-    parties = liveness(silent_s=9.0, bad_s=60.0), liveness("otomo", silent_s=9.0)
-    assert judged(*parties, online=["user"]) == (EndReason.DISCONNECT, "otomo")
-
-
-def test_silence_counts_from_the_last_packet_not_from_the_connection():
-    assert silent_for(liveness(silent_s=3.0), CONNECTED, NOW) == 3.0
-    assert silent_for(liveness(silent_s=None), CONNECTED, NOW) == NOW - CONNECTED
-
-
-def call_with(user: float | None, otomo: float | None) -> LiveCall:
-    call = LiveCall("call", "user", "otomo", 100, Moment(CONNECTED, 0))
-    call.liveness["user"].last_proof, call.liveness["otomo"].last_proof = user, otomo
+def call_with(user: float | None = 0.0, otomo: float | None = 0.0, connected_at: float = CONNECTED) -> LiveCall:
+    """A connected call whose parties were last heard so many seconds ago; None: never."""
+    call = LiveCall("call", "user", "otomo", 100, moment(connected_at), state=CallState.TALKING)
+    call.connected_at = moment(connected_at)
+    for role, silent_s in (("user", user), ("otomo", otomo)):
+        call.liveness[role].last_proof = None if silent_s is None else NOW - silent_s
+        call.liveness[role].had_socket = True
     return call
 
 
+def waiting(
+    user: float | None = 0.0,
+    otomo: float | None = 0.0,
+    *,
+    reason: InterruptionReason = "no_rtp",
+    party: PartyRole | None = None,
+) -> LiveCall:
+    """An interrupted call whose window is over."""
+    call = call_with(user, otomo)
+    call.state = CallState.INTERRUPTED
+    call.interruption = Interruption(reason, party, moment(NOW - 25.0), moment(NOW - 20.0), moment(NOW))
+    return call
+
+
+def ends(call: LiveCall, online=("user", "otomo")) -> tuple[EndReason, PartyRole | None]:
+    reason, person = end_reason_of(call, NOW, lambda one: one.role in online, AFTER_S)
+    return reason, person and person.role
+
+
+def test_the_limits_of_the_contract():
+    timers = CallTimers()
+    assert (timers.interrupted_after_s, timers.reconnect_window_s) == (5.0, 20.0)
+    assert (timers.ring_s, timers.setup_s) == (30.0, 30.0)
+
+
+# who is silent
+
+
+@pytest.mark.parametrize("who", ["user", "otomo"])
+@pytest.mark.parametrize(("silent_s", "found"), [(0.0, False), (5.0, False), (5.0 + JUST, True), (100.0, True)])
+def test_a_party_is_away_whose_last_proof_is_older_than_five_seconds(who, silent_s, found):
+    call = call_with(**{who: silent_s})
+    assert silent_party(call, NOW, AFTER_S) == (who if found else None)
+
+
+@pytest.mark.parametrize(("since_s", "found"), [(5.0, False), (5.0 + JUST, True)])
+def test_who_never_sent_has_five_seconds_from_the_connection(since_s, found):
+    call = call_with(otomo=None, connected_at=NOW - since_s)
+    assert silent_party(call, NOW, AFTER_S) == ("otomo" if found else None)
+
+
+def test_of_two_who_are_silent_the_longer_one_is_named():
+    assert silent_party(call_with(user=6.0, otomo=7.0), NOW, AFTER_S) == "otomo"
+    assert silent_party(call_with(user=7.0, otomo=6.0), NOW, AFTER_S) == "user"
+
+
+def test_silence_counts_from_the_last_proof_not_from_the_connection():
+    call = call_with(user=3.0, otomo=None)
+    assert silent_for(call, call.liveness["user"], NOW) == 3.0
+    assert silent_for(call, call.liveness["otomo"], NOW) == NOW - CONNECTED
+
+
+def test_nobody_is_silent_before_the_connection():
+    call = call_with(user=None, otomo=None)
+    call.connected_at = None
+    assert silent_party(call, NOW, AFTER_S) is None
+
+
+# why it ends
+
+
 @pytest.mark.parametrize(
-    ("user", "otomo", "alive"),
+    ("reason", "ended"),
     [
-        (NOW, NOW, True),
-        (NOW - 10.0, NOW, True),
-        (NOW - 10.0 - JUST, NOW, False),
-        (NOW, NOW - 10.0 - JUST, False),
-        (NOW, None, False),
-        (None, NOW, False),
-        (None, None, False),
-        (NOW + 1.0, NOW + 1.0, True),  # the unit is looked at a moment after it was due
-        (NOW + 10.0 + JUST, NOW + 10.0 + JUST, False),  # long after: nobody knows how it was
+        ("worker_died", EndReason.WORKER_DIED),
+        ("node_lost", EndReason.NODE_LOST),
+        ("moved", EndReason.NODE_LOST),
     ],
 )
-def test_a_unit_needs_both_parties_within_ten_seconds_of_it(user, otomo, alive):
-    assert both_alive(call_with(user, otomo), NOW, 10.0) is alive
+@pytest.mark.parametrize("silent", [{"user": 25.0, "otomo": 25.0}, {"user": 0.0, "otomo": 25.0}])
+def test_a_lost_room_is_the_reason_whatever_else_is_wrong(reason, ended, silent):
+    call = waiting(**silent, reason=reason)
+    call.liveness["otomo"].bad_since = NOW - 20.0
+    assert ends(call, online=()) == (ended, None)
+
+
+def test_a_silent_party_that_has_no_socket_and_had_one_is_disconnected():
+    assert ends(waiting(otomo=25.0), online=["user"]) == (EndReason.DISCONNECT, "otomo")
+
+
+def test_who_never_had_a_socket_has_lost_none():
+    call = waiting(otomo=25.0)
+    call.liveness["otomo"].had_socket = False
+    assert ends(call, online=["user"]) == (EndReason.RTP_STOPPED, "otomo")
+
+
+def test_a_socket_that_came_back_counts():
+    assert ends(waiting(otomo=25.0)) == (EndReason.RTP_STOPPED, "otomo")
+
+
+def test_the_socket_of_who_is_there_does_not_count():
+    assert ends(waiting(otomo=25.0), online=["otomo"]) == (EndReason.RTP_STOPPED, "otomo")
+
+
+def test_a_silent_partys_bad_network_is_the_reason():
+    call = waiting(otomo=25.0)
+    call.liveness["otomo"].bad_since = NOW - 1.0
+    assert ends(call) == (EndReason.NETWORK_FAILED, "otomo")
+
+
+def test_the_bad_network_of_who_is_there_does_not_count():
+    call = waiting(otomo=25.0)
+    call.liveness["user"].bad_since = NOW - 20.0
+    assert ends(call) == (EndReason.RTP_STOPPED, "otomo")
+
+
+def test_of_three_reasons_the_first_one_counts():
+    call = waiting(otomo=25.0)
+    call.liveness["otomo"].bad_since = NOW - 20.0
+    assert ends(call, online=["user"]) == (EndReason.DISCONNECT, "otomo")
+    assert ends(call) == (EndReason.NETWORK_FAILED, "otomo")
+    call.liveness["otomo"].bad_since = None
+    assert ends(call) == (EndReason.RTP_STOPPED, "otomo")
+
+
+def test_a_rule_is_asked_of_both_parties_before_the_next_one():
+    """The otomo's lost socket comes before the user's bad network, though the user comes first."""
+    call = waiting(user=25.0, otomo=25.0)
+    call.liveness["user"].bad_since = NOW - 20.0
+    assert ends(call, online=["user"]) == (EndReason.DISCONNECT, "otomo")
+
+
+@pytest.mark.parametrize("party", ["user", "otomo"])
+def test_of_two_who_are_silent_the_one_that_caused_the_interruption_is_named(party):
+    assert ends(waiting(user=25.0, otomo=25.0, party=party)) == (EndReason.RTP_STOPPED, party)
+    assert ends(waiting(user=25.0, otomo=25.0, party=party), online=()) == (EndReason.DISCONNECT, party)
+
+
+def test_who_came_back_is_not_named_though_it_caused_the_interruption():
+    assert ends(waiting(user=0.0, otomo=25.0, party="user")) == (EndReason.RTP_STOPPED, "otomo")
+
+
+def test_two_who_were_back_in_turn_and_never_together_leave_nobody_to_name():
+    assert ends(waiting(user=1.0, otomo=4.0)) == (EndReason.RTP_STOPPED, None)
 
 
 def test_the_wall_clock_decides_nothing():
-    """The same lives in a call whose wall clock says something else: only monotonic times are compared."""
-    parties = liveness(silent_s=9.0), liveness("otomo")
-    today, in_1970 = Moment(CONNECTED, 1_800_000_000_000), Moment(CONNECTED, 0)
-    assert judged(*parties, connected_at=today.monotonic) == judged(*parties, connected_at=in_1970.monotonic)
-    calls = [LiveCall("call", "user", "otomo", 100, at, connected_at=at) for at in (today, in_1970)]
-    assert {call.seconds_at(CONNECTED + 61.0) for call in calls} == {61}
+    """The same call under a wall clock that says something else: only monotonic times are compared."""
+    call, in_1970 = waiting(otomo=25.0), waiting(otomo=25.0)
+    in_1970.connected_at = Moment(CONNECTED, 0)
+    in_1970.interruption = Interruption("no_rtp", None, Moment(NOW - 25.0, 0), Moment(NOW - 20.0, 0), Moment(NOW, 0))
+    assert silent_party(call, NOW, AFTER_S) == silent_party(in_1970, NOW, AFTER_S) == "otomo"
+    assert ends(call, online=["user"]) == ends(in_1970, online=["user"]) == (EndReason.DISCONNECT, "otomo")
