@@ -28,6 +28,11 @@ class Network:
     def run(self, *command: object) -> str:
         return subprocess.run(self.inside(*command), check=True, capture_output=True, text=True).stdout
 
+    @property
+    def pid(self) -> int:
+        """Of the process by which it is held, for what `ip link` calls a `netns`."""
+        return self._pid
+
     def plug_in(self, addresses: tuple[str, ...]) -> None:
         self.run("ip", "link", "add", "eth0", "type", "veth", "peer", "name", "wire")
         for link in ("wire", "eth0"):

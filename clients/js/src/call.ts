@@ -42,6 +42,8 @@ export interface CallContext {
   /** It has media now, or has it no more. */
   activityChanged(): void;
   over(call: Call): void;
+  /** Nothing is heard any more: is there a network? */
+  soundLost(call: Call): void;
 }
 
 /** What is known of a call that is being placed. */
@@ -219,6 +221,11 @@ export class Call extends Emitter<CallEvents> {
   }
 
   /** @internal */
+  soundLost(): void {
+    this.#media?.soundLost();
+  }
+
+  /** @internal */
   networkChanged(): void {
     this.#media?.networkChanged();
   }
@@ -242,14 +249,13 @@ export class Call extends Emitter<CallEvents> {
       this.#become(after(this.#state, 'connected'));
     },
     call_interrupted: (payload) => {
-      const { id, role } = this.context.me;
-      const isMe =
-        payload.userId === id && (payload as { role?: string }).role !== (role === 'user' ? 'otomo' : 'user');
-      const who = payload.userId === null ? null : isMe ? 'me' : 'other';
-      if (this.#become(after(this.#state, 'interrupted'))) this.emit('interrupted', { ...payload, who });
+      const who = payload.role && (payload.role === this.context.me.role ? 'me' : 'other');
+      this.#become(after(this.#state, 'interrupted'));
+      this.emit('interrupted', { ...payload, who }); // also where an answer has told the state before
     },
     call_resumed: (payload) => {
-      if (this.#become(after(this.#state, 'resumed'))) this.emit('resumed', payload);
+      this.#become(after(this.#state, 'resumed'));
+      this.emit('resumed', payload);
     },
     call_tick: (payload) => this.emit('tick', payload),
     call_ending: (payload) => this.emit('ending', payload),
@@ -367,7 +373,10 @@ export class Call extends Emitter<CallEvents> {
         hasSound: () => microphone.hasSound,
       },
       {
-        quality: (report) => this.emit('quality', report),
+        quality: (report) => {
+          if (report.quality === 'lost') this.context.soundLost(this);
+          this.emit('quality', report);
+        },
         microphone: (isSilent) => {
           this.emit('silentmicrophone', { silent: isSilent, cause: isSilent ? 'silent' : null });
         },

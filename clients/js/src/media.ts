@@ -14,6 +14,7 @@ import type { CallRecord, OwnMedia } from './wire';
 const START_WITHIN_MS = 30_000; // as long as the server waits for the first packet
 const FIRST_WAIT_MS = 200;
 const LONGEST_WAIT_MS = 1000;
+const FIRST_ANSWER_WITHIN_MS = 1500; // the browser may ask on a connection that died with the network: the next is a fresh one
 const GRACE_MS = 800; // a connection that is `disconnected` often is back by itself
 const ICE_WITHIN_MS = 5000; // else an ICE restart has not helped
 const CONNECT_WITHIN_MS = 10_000;
@@ -86,6 +87,11 @@ export class Media {
     this.check();
   }
 
+  /** Nothing comes, though it should: that may be the network, long before ICE notices it. */
+  soundLost(): void {
+    if (!this.#mender.isRunning && this.#room?.isConnected) this.networkChanged();
+  }
+
   /** `media_moved`; an event that comes late changes nothing. */
   moved(epoch: number, oldUntil: string | null): void {
     if (epoch <= this.#wantedEpoch) return;
@@ -141,14 +147,16 @@ export class Media {
     const backoff = new Backoff(FIRST_WAIT_MS, LONGEST_WAIT_MS);
     const startBy = this.#room ? Infinity : performance.now() + START_WITHIN_MS;
     let mediaFailures = 0;
+    let withinMs: number = FIRST_ANSWER_WITHIN_MS;
     for (;;) {
       signal.throwIfAborted();
       try {
-        await this.#mendOnce(signal);
+        await this.#mendOnce(signal, withinMs);
         return;
       } catch (error) {
         signal.throwIfAborted();
         this.#mustAsk = true;
+        withinMs = HURRIED.withinMs;
         mediaFailures += hasCode(error, 'MEDIA_FAILED') ? 1 : 0;
         if (!mayPass(error) || mediaFailures >= MEDIA_FAILURES || performance.now() > startBy) throw error;
       }
@@ -157,13 +165,13 @@ export class Media {
   }
 
   /** Throws where it has to be tried again. */
-  async #mendOnce(signal: AbortSignal): Promise<void> {
+  async #mendOnce(signal: AbortSignal, withinMs: number): Promise<void> {
     const room = this.#room;
     const isBehind = !room || this.#wantedEpoch > room.epoch;
     if (isBehind && !this.#mustAsk) return this.#rebuild(signal);
     const record = await this.options.api.request<CallRecord>('GET', `calls/${this.options.callId}`, {
       signal,
-      ...HURRIED,
+      withinMs,
     });
     this.options.hooks.record(record);
     signal.throwIfAborted(); // it is over

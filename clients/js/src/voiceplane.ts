@@ -78,6 +78,10 @@ export class Voiceplane extends Emitter<VoiceplaneEvents> {
       },
       device: () => this.#loadedDevice(),
       activityChanged: () => this.#pace(),
+      soundLost: (call) => {
+        this.#socket.check();
+        call.soundLost();
+      },
       over: (call) => {
         this.#calls.delete(call.callId);
         this.#pace();

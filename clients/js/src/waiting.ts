@@ -62,6 +62,10 @@ export class OneAtATime {
 
   constructor(private readonly job: () => Promise<void>) {}
 
+  get isRunning(): boolean {
+    return this.#running !== null;
+  }
+
   /** Settles as the first run does that began after this was called. */
   run(): Promise<void> {
     if (!this.#running && !this.#following) return this.#start();

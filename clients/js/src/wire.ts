@@ -70,7 +70,15 @@ export interface EventPayloads {
   call_accepted: { callId: string };
   call_rejected: { callId: string; reason?: string };
   call_connected: { callId: string; connectedAt: string };
-  call_interrupted: { callId: string; userId: string | null; reason: string; since: string; until: string };
+  call_interrupted: {
+    callId: string;
+    /** Whose sound is missing; null where the room is lost. */
+    userId: string | null;
+    role: Role | null;
+    reason: string;
+    since: string;
+    until: string;
+  };
   call_resumed: { callId: string; interruptedSeconds: number };
   call_ending: { callId: string; reason: string; secondsLeft: number; at: string };
   call_tick: TickPayload;

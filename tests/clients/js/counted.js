@@ -76,7 +76,7 @@
   window.sockets = sockets;
   window.left = () => ({
     timers: timers.size,
-    sockets: [...sockets].filter((one) => one.readyState !== WebSocket.CLOSED).length,
+    sockets: [...sockets].filter((one) => one.readyState <= WebSocket.OPEN).length, // a dead network's take their time to close
     peers: peers.all.filter((one) => one.connectionState !== 'closed').length,
     tracks: [...tracks].filter((one) => one.readyState === 'live').length,
     contexts: [...contexts].filter((one) => one.state !== 'closed').length,

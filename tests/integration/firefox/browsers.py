@@ -1,7 +1,8 @@
 """Firefox and Chromium inside a network of a test's own, as people start them, driven by puppeteer-core from Node.
 
-Firefox is Debian's, spoken to by WebDriver BiDi: Playwright has a protocol and a build of its own. Its only preference
-is a microphone that plays a tone, and the permission to use it is what is kept of a prompt that was once answered.
+Firefox is Debian's, spoken to by WebDriver BiDi: Playwright has a protocol and a build of its own. Its preferences are
+a microphone that plays a tone, and that the page's host is as good as https; the permission to use the microphone is
+what is kept of a prompt that was once answered.
 """
 
 from __future__ import annotations
@@ -20,12 +21,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from yarl import URL
+
 from tests.network import Network
 
 HERE = Path(__file__).parent
 PATIENCE_S = 30.0
 END_WITHIN_S = 10.0
-PREFERENCES = 'user_pref("media.navigator.streams.fake", true);\n'
+PREFERENCES = """
+user_pref("media.navigator.streams.fake", true);
+user_pref("dom.securecontext.allowlist", "%s");
+"""
 PERMISSIONS = """
 PRAGMA user_version = 12;
 CREATE TABLE moz_perms (id INTEGER PRIMARY KEY, origin TEXT, type TEXT, permission INTEGER, expireType INTEGER,
@@ -76,7 +82,7 @@ class Browsers:
         """A browser without a past, which lets pages of ``origin`` have its microphone."""
         folder = self._folder / f"{kind}-{next(self._numbers)}"
         folder.mkdir()
-        command = firefox(folder, origin) if kind == "firefox" else chromium(folder)
+        command = firefox(folder, origin) if kind == "firefox" else chromium(folder, origin)
         number: int = await self.ask("launch", kind=kind, command=command)
         return number
 
@@ -150,7 +156,7 @@ async def end(process: Process) -> None:
 
 
 def firefox(profile: Path, origin: str) -> list[str]:
-    (profile / "user.js").write_text(PREFERENCES)
+    (profile / "user.js").write_text(PREFERENCES % URL(origin).host)
     now_ms = int(time.time() * 1000)
     permissions = sqlite3.connect(profile / "permissions.sqlite")
     permissions.executescript(PERMISSIONS)
@@ -162,12 +168,13 @@ def firefox(profile: Path, origin: str) -> list[str]:
     return ["firefox-esr", *options, "about:blank"]
 
 
-def chromium(profile: Path) -> list[str]:
+def chromium(profile: Path, origin: str) -> list[str]:
     granted = "--use-fake-ui-for-media-stream"  # the microphone, without asking
     return [
         "chromium",
         *CHROMIUM_FLAGS,
         granted,
+        f"--unsafely-treat-insecure-origin-as-secure={origin}",  # a microphone is for https and localhost, else
         f"--user-data-dir={profile}",
         "--remote-debugging-port=0",
         "about:blank",

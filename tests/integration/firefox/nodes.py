@@ -29,6 +29,7 @@ class DefaultNode:
 
     base: str
     settings: Settings
+    pid: int
 
     def token(self, user_id: str, role: str) -> str:
         return issue_token(self.settings, user_id, role, 3600)
@@ -51,10 +52,13 @@ def quiet(_: str) -> None:
 def running_node(
     machine: Network, recipe: Path, folder: Path, page: Path = HERE / "recipe.html", **settings: str
 ) -> Iterator[DefaultNode]:
-    """With the defaults, apart from ``settings``, which are as in the environment; and with a page and its script."""
+    """With the defaults, apart from ``settings``, which are as in the environment; and with a page and its script.
+
+    What it keeps is in ``folder``, from which another one may go on.
+    """
     build.build(quiet)
     home = folder / "node"
-    home.mkdir()
+    home.mkdir(exist_ok=True)
     environment = {name: value for name, value in os.environ.items() if not name.startswith((PREFIX, "JWT_SECRET"))}
     environment |= {"PYTHONPATH": str(ROOT), **settings}
     command = machine.inside(sys.executable, "-m", "tests.integration.firefox.node_with_page", page, recipe)
@@ -62,7 +66,7 @@ def running_node(
         try:
             base = listening(process)
             with reading_on(process):
-                yield DefaultNode(base, Settings(data_dir=home / "data"))
+                yield DefaultNode(base, Settings(data_dir=home / "data"), process.pid)
         finally:
             process.terminate()
             process.wait()
