@@ -137,3 +137,16 @@ async def test_the_call_ends_with_the_points(stage: Stage):
             assert (summary["reason"], summary["totalChargedPoints"]) == ("low_balance", 2 * PRICE)
         assert (await user.told("vp.wallet", 2))["balance"] == 0
         assert await user.do(f"party.refusal(() => vp.call('{otomo.user_id}'))") == "INSUFFICIENT_POINTS"
+
+
+async def test_what_the_server_has_closed_is_opened_anew(stage: Stage):
+    async with stage.people(stage.chromium, stage.firefox) as (user, otomo):
+        await talk(user, otomo)
+        asked = "fetch('/calls/' + call.callId, { headers: { Authorization: 'Bearer ' + party.token } })"
+        media = (await user.do(f"{asked}.then((answer) => answer.json())"))["media"]
+        for transport in media["transports"]:
+            path = f"/rtc/transports/{transport['transportId']}"
+            headers = "{ Authorization: 'Bearer ' + party.token }"
+            await user.do(f"fetch('{path}', {{ method: 'DELETE', headers: {headers} }}).then(({{ status }}) => status)")
+        await asyncio.gather(user.hears(), otomo.hears())
+        assert await user.do("call.state") == "talking"
