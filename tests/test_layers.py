@@ -32,7 +32,7 @@ FOLDERS = {
     "calls": ("access", "ledger", "media"),
     "watch": ("calls", "ledger", "media"),
     "signaling": ("access", "ledger"),
-    "cluster": ("calls", "http", "ledger", "signaling"),
+    "cluster": ("access", "calls", "http", "ledger", "media", "signaling"),
     "ops": ("calls", "http", "ledger", "media", "signaling", "watch"),
     "rest": ("access", "calls", "http", "ledger", "media", "openapi", "ops", "signaling", "watch", "web"),
 }
