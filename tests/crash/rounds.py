@@ -32,7 +32,7 @@ STAGES = ("ringing", "matched", "connecting", "talking", "ending")
 HEARD_IN = ("ringing", "talking", "ending")  # the stages whose people have sockets
 SPOKEN_IN = ("talking", "ending")
 
-TALK_FOR_S = 4.0  # at most, from the last set-up to the kill
+TALK_FOR_S = 6.0  # at most, from the last set-up to the kill
 END_TAKES_S = 0.01  # about: the kill falls into the middle of an end
 START_TAKES_S = 1.5  # about: some starts are killed too
 CHANCE_TO_CONNECT = 0.8  # else the kill may come before the first RTP

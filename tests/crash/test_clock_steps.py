@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 import aiohttp
@@ -19,6 +20,7 @@ from tests.conftest import SECRET
 from tests.conversation import Conversation, conversation
 from tests.crash.books import books_at
 from tests.crash.killed_node import Node, started
+from tests.crash.outliving import CLOCKS_MS
 from tests.crash.rounds import UNIT_S
 from tests.crash.stepped_clock import HOUR_S, SEEN_WITHIN_S, SteppedClock
 from tests.integration.ws import Client, connected
@@ -47,10 +49,8 @@ class Scene:
         return len(self.user.payloads("call_tick", "call"))
 
     async def ticks_more(self, count: int, step_s: int = 0) -> None:
-        """That many units are charged, one after another and not at once, the last of them by that clock."""
-        before, began = self.ticks, time.monotonic()
-        last = await self.user.until("call_tick", "call", count=before + count)
-        assert time.monotonic() - began > (count - 2) * UNIT_S
+        """That many units are charged, the last of them by that clock."""
+        last = await self.user.until("call_tick", "call", count=self.ticks + count)
         seen = datetime.fromisoformat(last["timestamp"]).timestamp() - time.time()
         assert seen == pytest.approx(step_s, abs=SEEN_WITHIN_S + PATIENCE_S), "the node does not see the clock's step"
 
@@ -107,6 +107,10 @@ async def test_a_step_in_a_running_node_changes_no_charge(own_settings, http, tm
         await scene.user_api.request("POST", "/calls/call/end")
         await scene.user.until("call_end", "call")
     await adds_up(settings, scene.came("call_end") - scene.came("call_connected"))
+    charged = [unit.charged_at_ms for unit in (await books_at(settings.database_url, ["user"])).units["call"]]
+    apart = [later - earlier - round(1000 * UNIT_S) for earlier, later in pairwise(charged)]
+    steps = [ms for ms in apart if abs(ms) > CLOCKS_MS]
+    assert steps == [pytest.approx(1000 * step, abs=CLOCKS_MS) for step in (step_s, -step_s)], "a unit is a unit"
 
 
 async def test_an_interruption_over_a_step_backwards_ends_like_any_other(own_settings, http, tmp_path):

@@ -47,6 +47,7 @@ async def test_a_flood_is_paused_flagged_and_told_to_both_and_ends_when_it_does(
                     "userId": "user",
                     "role": "user",
                     "kind": "audio",
+                    "mediaEpoch": 1,
                     "reason": "flood",
                 }
 
