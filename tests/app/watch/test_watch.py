@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 
 import pytest
-from aiohttp import ClientSession
 
 from app.calls.call import Interruption, LiveCall
 from app.calls.lifecycle import CallTimers
@@ -20,9 +19,7 @@ from app.watch.watch import Watch, proofs
 from schemas.call import CallState
 from tests.app.calls.moving_calls import interrupted, talks
 from tests.app.conftest import Desk, ended, prove_alive
-from tests.conftest import Server, eventually
-from tests.conversation import conversation
-from tests.integration.conftest import open_call_on
+from tests.conftest import eventually
 
 NOTICED_WITHIN_S = 2.0
 PROVEN_WITHIN_S = 4.0  # every two seconds, after a sweep
@@ -32,11 +29,15 @@ QUICK = CallTimers(reconnect_window_s=WINDOW_S)
 
 @asynccontextmanager
 async def watched(
-    desk: Desk, *, online: Callable[[Person], bool] = lambda _: True, timers: CallTimers | None = None
+    desk: Desk,
+    *,
+    online: Callable[[Person], bool] = lambda _: True,
+    timers: CallTimers | None = None,
+    sweeper: Sweeper | None = None,
 ) -> AsyncIterator[Watch]:
     """While the block runs; ``timers`` are the desk's."""
     node = desk.registry, desk.lifecycle, desk.continuity, desk.journal
-    watch = Watch(Sweeper(), *node, online, timers or CallTimers())
+    watch = Watch(sweeper or Sweeper(), *node, online, timers or CallTimers())
     background = Tasks()
     background.start(watch.run(), "watch")
     yield watch
@@ -142,32 +143,42 @@ async def test_a_call_that_does_not_talk_yet_is_not_judged(quick_desk):
         assert waiting.state is CallState.CONNECTING
 
 
-def since_last_sweep(call: LiveCall) -> float:
-    return now().monotonic - call.proven_until(now()).monotonic
+class PacketsSaid(Sweeper):
+    """Each sweep finds that packets of everybody came since the one before it."""
+
+    async def sweep(self, calls: Iterable[LiveCall]) -> None:
+        calls = list(calls)
+        await super().sweep(calls)
+        await asyncio.sleep(0)  # as for the workers' answers
+        for call in calls:
+            prove_alive(call)
 
 
-@pytest.fixture
-async def http() -> AsyncIterator[ClientSession]:
-    async with ClientSession() as session:
-        yield session
-
-
-async def test_time_in_which_the_node_stood_still_is_not_talked(server: Server, http: ClientSession):
-    """Packets from before it are counted after it, which proves that they came, but not when."""
-    opened = await open_call_on(server, http)
-    async with conversation(opened.user, opened.otomo, opened.call_id) as conversed:
-        await conversed.heard()
-        call = server.registry.call(opened.call_id)
-        await eventually(lambda: not call.clock.runs and "it is not connected")
-        await eventually(lambda: since_last_sweep(call) < 0.5 and "little came since the last sweep")
-        began = now().monotonic
+async def test_time_in_which_the_node_stood_still_is_not_talked(desk):
+    """What came before it is counted after it, which proves that it came, but not when."""
+    call = await desk.talking(ago_s=30.0)
+    async with watched(desk, sweeper=PacketsSaid()) as watch:
+        swept = asyncio.Event()
+        watch.on_sweep(lambda _: swept.set())
+        await swept.wait()
+        last = call.liveness["user"].last_proof
         time.sleep(6.0)  # noqa: ASYNC251  the loop stands still, which is what is tested
+        stood_until = now().monotonic
         await interrupted(call)
-        assert call.interruption.since.monotonic <= began
-        await talks(call)
-        assert call.clock.talked_at(now().monotonic) <= now().monotonic - call.connected_at.monotonic - 6.0
-    interruptions = await server.ledger.interruptions(call.id)
-    assert len(interruptions) == 1
+        assert call.interruption.since.monotonic == last
+        assert call.clock.talked_at(stood_until) == pytest.approx(last - call.connected_at.monotonic)
+
+
+async def test_a_moment_in_which_the_node_stood_still_interrupts_nobody(desk):
+    call = await desk.talking(ago_s=30.0)
+    async with watched(desk, sweeper=PacketsSaid()) as watch:
+        sweeps: list[float] = []
+        watch.on_sweep(sweeps.append)
+        await eventually(lambda: not sweeps and "no sweep")
+        time.sleep(2.5)  # noqa: ASYNC251
+        seen = len(sweeps)
+        await eventually(lambda: len(sweeps) < seen + 2 and "no two sweeps since")
+        assert call.state is CallState.TALKING
 
 
 async def test_what_was_talked_is_proven_to_the_ledger_up_to_the_earlier_partys_last_packet(desk):
