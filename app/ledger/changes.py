@@ -137,7 +137,7 @@ class ChangeBatch:
 
     def _may_tell(self, node: str, call_id: str | None) -> bool:
         call = self._calls.get(call_id) if call_id is not None else None
-        return call is None or call.node == node
+        return call is None or (call.node == node and call.state is not CallState.ENDED)
 
     def _change(self, call: Call) -> Call:
         self._changed.add(call.id)
@@ -171,7 +171,10 @@ class ChangeBatch:
 
     def _move_media(self, node: str, move: MediaMove) -> Call:
         self._apply_deferred(node, [move.deferred] if move.deferred else ())
-        moved = replace(self._own(node, move), epoch=move.epoch + 1)
+        call = self._own(node, move)
+        if call.state is CallState.ENDED:
+            raise Fenced(call.id)
+        moved = replace(call, epoch=move.epoch + 1)
         self._begin_segment(moved, move.worker, move.at_ms, move)
         return self._change(moved)
 

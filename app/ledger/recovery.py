@@ -56,7 +56,8 @@ def recover(tx: Connection, node: str, now_ms: int, window_ms: int) -> Recovery:
     batch = changes.ChangeBatch({}, changes.totals(tx, over))
     adopted = _adopt(tx, batch, alive, node, now_ms)
     ends = [end_of(call, last_units.get(call.id), now_ms) for call in over]
-    ended = [batch.end(call, end) for call, end in zip(over, ends, strict=True)]
+    mine = (replace(call, node=node) for call in over)  # the one before may wake, and still have something to say
+    ended = [batch.end(call, end) for call, end in zip(mine, ends, strict=True)]
     batch.write(tx)
     log = [
         Recovered(

@@ -167,6 +167,42 @@ async def test_a_move_of_the_media_that_is_tried_again_is_found_and_told_once(le
     assert [event.type for event in first.events] == ["media_moved"] * 2
 
 
+@pytest.mark.parametrize("write", [write for write in WRITES if write not in (ends, brings_a_deferred_step)])
+async def test_a_node_whose_call_a_start_has_ended_changes_nothing_of_it(
+    ledger: Ledger, elsewhere: Ledger, write: Write
+) -> None:
+    await credit(ledger, 1000)
+    await talking(ledger)
+    assert len((await elsewhere.recover(now_ms=LATER)).ended) == 1
+    assert (await ledger.call("call")).node == elsewhere.node
+    await changes_nothing(elsewhere, write, ledger, FIRST_EPOCH)
+    assert await ledger.append_events([LOST], at_ms=LATER) == ()
+    late = await end_call(ledger, "call", reason="manual", ended_at_ms=LATER, duration_seconds=70, events=[LOST])
+    assert (late.already, late.call.end_reason) == (True, "system_error")
+
+
+async def test_nothing_is_told_of_a_call_after_its_end_and_it_gets_no_other_room(ledger: Ledger) -> None:
+    await talking(ledger)
+    await end_call(ledger, "call", reason="manual", ended_at_ms=LATER, duration_seconds=70, events=[LOST])
+    await changes_nothing(ledger, moves_media, ledger, FIRST_EPOCH)
+    assert await ledger.append_events([LOST], at_ms=LATER) == ()
+    assert [event.type for event in await ledger.tail(0)] == ["lost", "call_end", "call_end"]
+
+
+async def test_what_is_told_in_one_commit_with_the_end_comes_before_it_or_not_at_all(ledger: Ledger) -> None:
+    for number in range(8):
+        await talking(ledger, f"call-{number}")
+    told = [NewEvent("note", b"{}", USER, f"call-{number}") for number in range(8)]
+    await asyncio.gather(
+        ledger.append_events(told, at_ms=LATER),
+        *(end_call(ledger, f"call-{n}", reason="manual", ended_at_ms=LATER, duration_seconds=70) for n in range(8)),
+        ledger.append_events(told, at_ms=LATER),
+    )
+    for number in range(8):
+        types = [event.type for event in await ledger.tail(0) if event.call_id == f"call-{number}"]
+        assert types[-2:] == ["call_end", "call_end"]
+
+
 async def test_what_a_node_tells_of_a_call_that_it_lost_is_left_out_and_the_rest_is_told(
     ledger: Ledger, elsewhere: Ledger
 ) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, MetaData, Table, insert, select, text
 
-from app.ledger import Ledger, Upgrade, upgrade
+from app.ledger import Ledger, upgrade
 from app.ledger.backend import open_database
 from app.ledger.values import Adopted
 from app.person import Person
@@ -158,7 +158,7 @@ async def upgraded(url: str) -> tuple[dict[str, list[Row]], dict[str, list[Row]]
     async with open_database(url, 5.0) as database:
         await database.write(fill)
         before = await database.read(everything)
-    assert await upgrade(url) == Upgrade("0004", "0005")
+    assert (await upgrade(url)).before == "0004"
     async with open_database(url, 5.0) as database:
         return before, await database.read(everything)
 
@@ -166,6 +166,8 @@ async def upgraded(url: str) -> tuple[dict[str, list[Row]], dict[str, list[Row]]
 async def test_nothing_is_lost_and_what_was_talked_is_known(url: str) -> None:
     before, after = await upgraded(url)
     assert (after.pop("call_segments"), after.pop("call_interruptions")) == ([], [])
+    for name in after.keys() - before.keys():  # of migrations that came later
+        after.pop(name)
     assert before.pop("alembic_version") != after.pop("alembic_version")
     for row in after["calls"]:
         name = row["id"]
