@@ -311,6 +311,7 @@ async def cluster(app: web.Application) -> AsyncIterator[None]:
         app[LIFECYCLE],
         app[CONTINUITY],
         app[HUB],
+        app[CLUSTER],
         presence,
         partial(take_over, app),
         lambda: sampler.stress.value,

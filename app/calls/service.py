@@ -220,6 +220,12 @@ class CallService:
         if isinstance(call, Call) and call.state is not CallState.ENDED and call.node != self._journal.ledger.node:
             raise LivesElsewhere(call.id)
 
+    async def _require_not_elsewhere(self, call: LiveCall) -> None:
+        """Raises LivesElsewhere where the same call was made at another node, by a try whose answer was lost."""
+        stored = await self._journal.ledger.call(call.id)
+        if stored is not None and stored.parties == call.parties:
+            self._require_here(stored)
+
     async def _end_of(self, call: LiveCall | Call) -> tuple[str | None, EndedBy | None]:
         if isinstance(call, LiveCall):
             return call.end_reason, call.ended_by
@@ -282,6 +288,7 @@ class CallService:
             self._registry.remove(call)
             match error:
                 case CallExists():
+                    await self._require_not_elsewhere(call)
                     raise InvalidCallState(str(error)) from error
                 case PartyBusy(party="otomo"):
                     raise OtomoBusy(str(error)) from error

@@ -7,21 +7,28 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from urllib.parse import quote
+
+import aiohttp
 
 from app.calls.continuity import Continuity
 from app.calls.journal import Journal
 from app.calls.lifecycle import Lifecycle
 from app.calls.presence import Pace
 from app.calls.registry import Registry
-from app.cluster.membership import Membership
+from app.cluster.forwarder import Forwarder
+from app.cluster.membership import Membership, View
 from app.cluster.presence import ClusterPresence
+from app.errors import AppError
 from app.ledger import Ledger
 from app.ledger.errors import LedgerUnavailable
+from app.ledger.nodes import Node
 from app.ledger.values import Recovery
 from app.signaling.hub import Hub
 from app.signaling.limits import CloseCode
 
 RETRY_EVERY_S = 0.2
+GONE = 410  # RFC 9110 §15.5.11: the node is not one of us any more
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +45,7 @@ class Duties:
         lifecycle: Lifecycle,
         continuity: Continuity,
         hub: Hub,
+        forwarder: Forwarder,
         presence: ClusterPresence,
         take_over: Callable[[], Awaitable[Recovery]],
         stress: Callable[[], float],
@@ -48,6 +56,7 @@ class Duties:
         self._lifecycle = lifecycle
         self._continuity = continuity
         self._hub = hub
+        self._forwarder = forwarder
         self._presence = presence
         self._take_over = take_over
         self._orphans = asyncio.Event()
@@ -55,6 +64,7 @@ class Duties:
         membership.on_bell = journal.ring
         membership.on_orphans = self._orphans.set
         membership.on_lost = self._lose_everything
+        membership.is_dead = self._is_dead
 
     async def adopt(self) -> None:
         """Go on with what dead nodes have left; until cancelled."""
@@ -71,6 +81,22 @@ class Duties:
             except LedgerUnavailable as error:
                 log.warning("what dead nodes have left is taken over later: %s", error)
                 await asyncio.sleep(RETRY_EVERY_S)
+
+    async def _is_dead(self, view: View) -> bool:
+        """What the others say: one that sees the database, and this node in it no more, is believed. Where all are in
+        the same trouble, it lives; where nobody is there, it is this node that is cut off."""
+        if not view.others:
+            return False
+        said = await asyncio.gather(*(self._ask(one, view.me.incarnation) for one in view.others))
+        return False in said or all(one is None for one in said)
+
+    async def _ask(self, other: Node, incarnation: str) -> bool | None:
+        """Whether it sees this node alive; True also where it sees no database, None where it is not there."""
+        try:
+            answered = await self._forwarder.ask(other, "GET", f"/internal/nodes/{quote(incarnation, safe='')}")
+        except (AppError, aiohttp.ClientError):
+            return None
+        return answered.status != GONE
 
     def _lose_everything(self, incarnation: str) -> None:
         """The calls are others', and clients whose sockets are here come back, to whichever node."""

@@ -102,6 +102,16 @@ class Forwarder:
                 raise WorkerUnavailable("its owner does not answer")
             await asyncio.sleep(LOOK_AGAIN_S)
 
+    async def pass_on(
+        self, error: Exception, method: str, target: str, body: bytes, headers: Mapping[str, str]
+    ) -> Answered:
+        """The answer of a node that takes calls, to a call that this one does not take: of two picked at random, the less
+        stressed. Raises ``error`` where there is none."""
+        node = self._membership.least_stressed()
+        if node is None:
+            raise error
+        return await self.ask(node, method, target, body, headers)
+
     async def ask(
         self,
         node: Node,

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -58,7 +59,7 @@ class Membership(Claim):
     The listeners are set by whoever wires. ``load`` says the node's stress and how many calls it has; ``on_bell`` is
     called when events were stored somewhere, ``on_orphans`` at each beat while there may be calls of dead nodes,
     ``on_lost`` when this node has been declared dead: it has lost its calls, and joins again under the name that it is
-    given. None of them may wait.
+    given. None of these may wait. ``is_dead`` asks the others whether this node is, which the database can't say then.
     """
 
     def __init__(self, engine: AsyncEngine, joining: Joining, me: Node, lease_s: float) -> None:
@@ -71,6 +72,7 @@ class Membership(Claim):
         self.on_bell: Callable[[], None] = lambda: None
         self.on_orphans: Callable[[], None] = lambda: None
         self.on_lost: Callable[[str], None] = lambda _: None
+        self.is_dead: Callable[[View], Awaitable[bool]] = not_dead
 
     @classmethod
     @asynccontextmanager
@@ -100,6 +102,11 @@ class Membership(Claim):
     @property
     def view(self) -> View:
         return self._view
+
+    def least_stressed(self) -> Node | None:
+        """Of two other nodes that take calls, picked at random, the less stressed: so that not all go to one."""
+        others = [one for one in self._view.others if one.state == "up"]
+        return min(random.sample(others, min(2, len(others))), key=lambda one: one.stress, default=None)
 
     def clock_ms(self) -> int:
         """The database's clock."""
@@ -145,7 +152,14 @@ class Membership(Claim):
                     raise
             except Exception as error:  # whatever it is: the next session tries again
                 log.warning("the beat is late: %s", unavailable(error))
+                await self._ask_others()
             await asyncio.sleep(RETRY_EVERY_S)
+
+    async def _ask_others(self) -> None:
+        """Whether they have declared this node dead, which the database can't tell it. Then its calls are theirs."""
+        if time.monotonic() - self._view.at > self._lease_s and await self.is_dead(self._view):
+            log.critical("the others have declared node %s dead: it lets go of its calls", self._joining.name)
+            self.on_lost(self.node)
 
     @asynccontextmanager
     async def _session(self) -> AsyncIterator[AsyncConnection]:
@@ -216,6 +230,10 @@ async def has_died(session: AsyncConnection, node: Node) -> bool:
         return False
     await session.scalar(select(func.pg_advisory_unlock(NODE_LOCK, node.number)))
     return True
+
+
+async def not_dead(_view: View) -> bool:
+    return False
 
 
 def session_name() -> str:

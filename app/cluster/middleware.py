@@ -5,12 +5,13 @@ from __future__ import annotations
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
-from app.cluster.forwarder import MISDIRECTED, OF_A_CALL, OF_AN_OBJECT, CameHere
+from app.cluster.forwarder import MISDIRECTED, OF_A_CALL, OF_AN_OBJECT, Answered, CameHere
 from app.cluster.hops import HEADER, on_behalf_of
-from app.errors import LivesElsewhere
+from app.errors import Draining, LivesElsewhere, Overloaded
 from app.http.body import raw_body
 from app.keys import CLUSTER, INTERNAL_PORT, PEER
 
+NEW_CALLS = ("/calls", "/admin/calls")  # a node that takes none passes them on
 PASSED_ON = (hdrs.AUTHORIZATION, hdrs.CONTENT_TYPE, hdrs.CONTENT_ENCODING, hdrs.ACCEPT)
 
 
@@ -47,12 +48,22 @@ async def forwarding(request: web.Request, handler: Handler) -> web.StreamRespon
             return await forwarded(request, error)
         except CameHere:
             return await handler(request)
+    except (Draining, Overloaded) as error:
+        if PEER in request or request.method != hdrs.METH_POST or request.path not in NEW_CALLS:
+            raise
+        return answer_of(await request.app[CLUSTER].pass_on(error, *asked(request)))
 
 
 async def forwarded(request: web.Request, error: Exception) -> web.Response:
     """The answer of the owner of what was not found here."""
+    return answer_of(await request.app[CLUSTER].forward(error, *asked(request)))
+
+
+def asked(request: web.Request) -> tuple[str, str, bytes, dict[str, str]]:
+    """What is passed on of a request: its method, target, body and headers."""
     headers = {str(name): request.headers[name] for name in PASSED_ON if name in request.headers}
-    answered = await request.app[CLUSTER].forward(
-        error, request.method, request.rel_url.raw_path_qs, raw_body(request), headers
-    )
+    return request.method, request.rel_url.raw_path_qs, raw_body(request), headers
+
+
+def answer_of(answered: Answered) -> web.Response:
     return web.Response(status=answered.status, body=answered.body, headers=dict(answered.headers))

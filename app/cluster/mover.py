@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from contextlib import suppress
 from urllib.parse import quote
 
@@ -63,7 +62,7 @@ class Mover:
 
     async def _move(self, call: LiveCall) -> bool:
         """Whether another node has the call now."""
-        target = self._target()
+        target = self._membership.least_stressed()
         if target is None:
             return False
         async with call.lock:
@@ -95,11 +94,6 @@ class Mover:
             log.warning("call %s is not on node %s: %s", call.id, target.name, error)
             return False
         return answered.status == OK
-
-    def _target(self) -> Node | None:
-        """Of two nodes that take calls, picked at random, the less stressed: so that not all go to one."""
-        others = [one for one in self._membership.view.others if one.state == "up"]
-        return min(random.sample(others, min(2, len(others))), key=lambda one: one.stress, default=None)
 
 
 async def close_when_left(room: Room) -> None:

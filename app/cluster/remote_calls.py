@@ -13,10 +13,11 @@ from app.cluster.forwarder import Answered, Forwarder
 from app.errors import Answer, LivesElsewhere, RefusedElsewhere
 from app.signaling.commands import CallView
 from schemas.base import encode, parse
-from schemas.call import CallAck, ReasonBody
+from schemas.call import CallAck, CallRequest, ReasonBody
 from schemas.error import ErrorBody
 
-OK = 200
+DONE = (200, 201)
+JSON_BODY = {"Content-Type": "application/json"}
 
 
 class RemoteCalls:
@@ -27,7 +28,11 @@ class RemoteCalls:
         self._forwarder = forwarder
 
     async def request_call(self, claims: Claims, otomo_id: str, call_id: str | None) -> CallView:
-        return await self._calls.request_call(claims, otomo_id, call_id)
+        try:
+            return await self._calls.request_call(claims, otomo_id, call_id)
+        except LivesElsewhere as error:  # the same was asked for before, at that node
+            body = encode(CallRequest(otomo_id, UNSET if call_id is None else call_id))
+            return view_of(await self._forwarder.forward(error, "POST", "/calls", body, JSON_BODY, claims.person))
 
     async def accept(self, claims: Claims, call_id: str) -> CallView:
         return await self._do(self._calls.accept(claims, call_id), "accept", claims, call_id)
@@ -49,13 +54,12 @@ class RemoteCalls:
         except LivesElsewhere as error:
             body = encode(ReasonBody(UNSET if reason is None else reason))
             target = f"/calls/{quote(call_id, safe='')}/{word}"
-            headers = {"Content-Type": "application/json"}
-            return view_of(await self._forwarder.forward(error, "POST", target, body, headers, claims.person))
+            return view_of(await self._forwarder.forward(error, "POST", target, body, JSON_BODY, claims.person))
 
 
 def view_of(answered: Answered) -> CallAck:
     """The call as its node has it. Raises RefusedElsewhere where that has refused."""
-    if answered.status == OK:
+    if answered.status in DONE:
         return parse(CallAck, answered.body)
     refused = parse(ErrorBody, answered.body)
     raise RefusedElsewhere(Answer(refused.error, answered.status, refused.message, tuple(answered.headers.items())))

@@ -9,7 +9,7 @@ from app.errors import CallNotFound, Draining
 from app.http.body import body
 from app.http.middleware import public
 from app.http.responses import json_response
-from app.keys import CONTINUITY, DRAIN, LEDGER, PEER
+from app.keys import CONTINUITY, DRAIN, LEDGER, MEMBERSHIP, PEER
 from app.ledger.steps import Talked
 from schemas.cluster import CallTaken, TakeCall
 
@@ -32,3 +32,15 @@ async def take_call(request: web.Request, body: TakeCall) -> web.Response:
     present = now()
     request.app[CONTINUITY].adopt(adopted, shifted(present, present.monotonic + OLD_ROOM_FOR_S))
     return json_response(CallTaken())
+
+
+@routes.get("/internal/nodes/{incarnation}")
+@public
+async def see_node(request: web.Request) -> web.Response:
+    """Whether a node that can't see the database is alive for this one, which does: 410 where it is not."""
+    if PEER not in request:
+        raise CallNotFound
+    membership = request.app[MEMBERSHIP]
+    membership.check()
+    seen = any(one.incarnation == request.match_info["incarnation"] for one in membership.view.others)
+    return web.Response(status=204 if seen else 410)

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 import aiohttp
 import pytest
 
+from app.cluster.hops import HEADER
 from tests.cluster.conftest import UNIT_S, Members
 from tests.conftest import eventually
 from tests.crash.killed_node import Node
@@ -106,3 +107,30 @@ async def test_a_drained_node_gives_its_calls_away_unheard(member: Members, http
         record = await two.api(http, "root", "admin").request("GET", f"/admin/calls/{CALL}")
         assert [one["reason"] for one in record["segments"]] == [None, "node_draining"]
         assert [one["reason"] for one in record["interruptions"]] == ["moved"]
+
+
+async def test_a_node_that_takes_no_calls_passes_them_on(member: Members, http: aiohttp.ClientSession) -> None:
+    async with member("one") as one, member("two") as two:
+        at_one, at_two = (node.api(http, "root", "admin") for node in (one, two))
+        await at_one.request("POST", "/admin/drain", {"mode": "wait"})
+        await at_one.open_call(CALL, "user", "otomo")
+        segments = (await at_two.request("GET", f"/admin/calls/{CALL}"))["segments"]
+        assert [one["node"].rpartition("-")[0] for one in segments] == ["two"]
+
+
+async def test_nobody_but_a_peer_comes_in_by_the_internal_listener(
+    member: Members, http: aiohttp.ClientSession
+) -> None:
+    async with member("one") as one:
+        inside = f"http://{one.settings.cluster_listen}"
+        headers = {"Authorization": f"Bearer {one.token('root', 'admin')}"}
+        for path, mark in (
+            ("/health/live", None),
+            ("/admin/calls", "0 00 admin:root"),
+            ("/internal/nodes/x", "nonsense"),
+        ):
+            marked = headers | ({HEADER: mark} if mark else {})
+            async with http.get(inside + path, headers=marked) as refused:
+                assert refused.status == 403
+        async with http.get(f"{one.base}/internal/nodes/x", headers=headers) as nowhere:
+            assert nowhere.status == 404
