@@ -105,8 +105,7 @@ class Forwarder:
     async def pass_on(
         self, error: Exception, method: str, target: str, body: bytes, headers: Mapping[str, str]
     ) -> Answered:
-        """The answer of a node that takes calls, to a call that this one does not take: of two picked at random, the less
-        stressed. Raises ``error`` where there is none."""
+        """The answer of a node that takes calls, where this one takes none. Raises ``error`` where none does."""
         node = self._membership.least_stressed()
         if node is None:
             raise error
