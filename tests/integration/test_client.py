@@ -23,6 +23,7 @@ from voiceplane.client import (
     ConnectionChanged,
     Ended,
     Moved,
+    NotSupported,
     QualityChanged,
     Refused,
     RemoteMuted,
@@ -89,16 +90,30 @@ async def test_a_client_that_goes_without_hanging_up_finds_its_call_again(server
             assert await again.current() is None
 
 
-async def test_whoever_comes_back_hears_and_is_heard(at_node):
+async def test_whoever_joins_from_elsewhere_takes_the_call_over(at_node):
     user, otomo = await at_node.talk()
     token = at_node.server.token("user", "user")
     async with Voiceplane(at_node.server.base, token) as elsewhere:
         back = await elsewhere.join(user.call.id, audio=Tone(OTHER_HZ))
         there = at_node.follow(back)
         at_node.listen(there)
+        assert (await user.call.ended()).reason == "elsewhere"
         await asyncio.gather(there.hears(OTOMO_HZ), otomo.hears(OTHER_HZ))
+        assert otomo.call.state == "talking"
         await back.hang_up()
-    assert (await user.call.ended()).reason == "manual"
+    assert (await otomo.call.ended()).reason == "manual"
+
+
+async def test_a_call_that_is_answered_elsewhere_rings_no_more(at_node, server):
+    rings: asyncio.Queue[Call] = asyncio.Queue()
+    async with Voiceplane(server.base, server.token("otomo", "otomo")) as other_device:
+        other_device.on("incoming", rings.put_nowait)
+        user, _ = await at_node.talk()
+        async with asyncio.timeout(PATIENCE_S):
+            ringing = await rings.get()
+            assert (await ringing.ended()).reason == "elsewhere"
+    assert user.call.state == "talking"
+    assert (await user.call.hang_up()).reason == "manual"
 
 
 async def test_a_call_may_be_rejected(at_node, server):
@@ -143,6 +158,9 @@ async def test_failures_have_codes(at_node, server):
         await at_node.user.join("no-such-call")
     assert refusal.value.code == "CALL_NOT_FOUND"
     assert at_node.user.calls == ()
+    with pytest.raises((NotSupported, Refused)) as refusal:
+        await at_node.otomo.set_status("away")
+    assert refusal.value.code == "NOT_SUPPORTED"
     for token, code in (("nonsense", "UNAUTHORIZED"), (lambda: "", "TOKEN_FAILED")):
         with pytest.raises((Refused, TokenFailed)) as failure:
             await Voiceplane(server.base, token).connect()
@@ -256,6 +274,17 @@ async def test_a_call_is_heard_again_after_its_worker_has_died_as_muted_as_befor
         assert (end.reason, await otomo.call.ended()) == ("manual", end)
         await eventually(lambda: [one for one in left_over() if one != "Socket._keep"])
         await worker_holds_nothing(server)
+
+
+async def test_a_call_that_loses_a_second_worker_is_over_and_nothing_is_left(settings_with):
+    async with serving(settings_with(workers=2)) as server, scene(server) as made:
+        user, otomo = await made.talk()
+        kill_worker_of(server, user.call)
+        for end in (user, otomo):
+            await end.told.until(Resumed)
+        kill_worker_of(server, user.call)
+        assert [(await end.call.ended()).reason for end in (user, otomo)] == ["worker_died"] * 2
+        await eventually(lambda: [one for one in left_over() if one != "Socket._keep"])
 
 
 def kill_worker_of(server: Server, call: Call) -> None:

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 TRY_FOR_S = 10.0  # for requests that are safe to repeat, while the server is busy or away
 SET_UP_WITHIN_S = 30.0
+ELSEWHERE = "elsewhere"  # how a call ends here that goes on in another client of the same person
 
 Role = Literal["user", "otomo"]
 Leave = Callable[[], None]
@@ -83,6 +84,7 @@ class Call:
         self._device = device
         self._track = track
         self._muted = False
+        self._answered = False
         self._events: Emitter[CallEvent] = Emitter()
         self._over = asyncio.Event()
         self._sound: Sound | None = None
@@ -140,6 +142,7 @@ class Call:
         Returns once the sound is set up. Raises ClientError: CallEnded where it has ended meanwhile.
         """
         self._track = audio or self._track
+        self._answered = True
         await self._ask("accept")
         self._step("accepted")
         await self.join()
@@ -250,7 +253,9 @@ class Call:
 
     def take(self, event: str, payload: dict[str, Any]) -> None:
         """Take an event of the server that names this call."""
-        if event in TOLD:
+        if event == "call_accepted" and self.role == "otomo" and not self._answered:
+            self._note_taken()
+        elif event in TOLD:
             name, shape, step = TOLD[event]
             self._tell(name, read(shape, payload, event), step)
         elif event == "media_moved":
@@ -287,7 +292,7 @@ class Call:
             from voiceplane.client.following import Hooks
             from voiceplane.client.sound import Sound
 
-            hooks = Hooks(self._device, self._see, self._note_move)
+            hooks = Hooks(self._device, self._see, self._note_move, self._note_taken)
             told = (self._note_silence, self._note_quality)
             self._sound = Sound(self._api, self.id, self.role, self._track, hooks, *told)
             self._sound.microphone.muted = self._muted
@@ -314,6 +319,10 @@ class Call:
 
     def _note_move(self, epoch: int) -> None:
         self._tell("moved", Moved(media_epoch=epoch), None)
+
+    def _note_taken(self) -> None:
+        """The same person has it in another client: here it is over, and there it goes on."""
+        self._tell("ended", Ended(reason=ELSEWHERE), "ended")
 
     def _note_silence(self, seconds: float) -> None:
         self._tell("silentmicrophone", SilentMicrophone(seconds=seconds), None)

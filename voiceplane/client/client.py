@@ -18,7 +18,7 @@ from msgspec import UNSET
 from voiceplane.client.api import Api
 from voiceplane.client.call import Call, Leave, Role
 from voiceplane.client.emitter import Emitter
-from voiceplane.client.errors import ClientError, SocketClosed
+from voiceplane.client.errors import ClientError, NotSupported, Refused, SocketClosed
 from voiceplane.client.events import (
     AboutCall,
     Asked,
@@ -193,9 +193,13 @@ class Voiceplane:
         return call
 
     async def set_status(self, status: Literal["available", "away"]) -> None:
-        """As an otomo, be available for calls or not. Raises ClientError: `NOT_FOUND` where the server does not have
-        that yet."""
-        await self.api.request("PUT", "/me/status", {"status": status})
+        """Be called, or not, as an otomo. Raises ClientError: NotSupported where the server does not know that."""
+        try:
+            await self.api.request("PUT", "/me/status", {"status": status})
+        except Refused as error:
+            if error.status not in (404, 405):
+                raise
+            raise NotSupported("this server has no status of its otomos") from error
 
     @staticmethod
     async def preflight(url: str, token: Token) -> Preflight:

@@ -5,6 +5,7 @@ ClientError
 ├── Refused        the server's own code: it answered with its error body
 ├── BadAnswer      `UNEXPECTED_ANSWER`: an answer came that is not the contract's
 ├── TokenFailed    `TOKEN_FAILED`: the program gave no token
+├── NotSupported   `NOT_SUPPORTED`: this server does not know that yet
 ├── SocketClosed   `REPLACED`, `BANNED` or `CLOSED`: the WebSocket is over, and does not come back
 ├── NoMedia        `MEDIA_FAILED`: signalling worked, the sound did not
 └── CallEnded      `CALL_ENDED`: the call is over
@@ -85,6 +86,12 @@ class TokenFailed(ClientError):
     """There is no token for the request."""
 
     code = "TOKEN_FAILED"
+
+
+class NotSupported(ClientError):
+    """An older server, or one that has it switched off."""
+
+    code = "NOT_SUPPORTED"
 
 
 class SocketClosed(ClientError):

@@ -11,14 +11,14 @@ All of it happens in one task, `run`; the other methods only note that something
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from voiceplane.client.api import Api
 from voiceplane.client.backoff import Backoff
 from voiceplane.client.errors import ClientError, NoMedia, Refused
-from voiceplane.client.events import CallRecord, ProducerNotice
+from voiceplane.client.events import CallRecord, ListedProducer, ProducerNotice
 
 if TYPE_CHECKING:
     from pymediasoup import Device
@@ -45,11 +45,13 @@ has ended."""
 
 @dataclass(frozen=True)
 class Hooks:
-    """What `Following` needs from its owner, and what it reports. `seen` and `moved` must not raise or wait."""
+    """What `Following` needs from its owner, and what it reports. The others but `device` must not raise or
+    wait."""
 
     device: Callable[[], Awaitable[Device]]  # the one that all calls of a client share
     seen: Callable[[CallRecord], None]  # a record was read
     moved: Callable[[int], None]  # another room is set up: its epoch
+    taken: Callable[[], None]  # the same person has the call elsewhere: the newest one wins
 
 
 class InRoom:
@@ -123,8 +125,6 @@ class Following:
                 await self._catch_up()
         finally:
             await asyncio.gather(*(room.close() for room in tuple(self._rooms)))
-            self._microphone.stop()
-            self._loudspeaker.stop()
 
     async def mute(self, *, muted: bool) -> None:
         """Mute or unmute, here and at the server. Raises ClientError."""
@@ -165,19 +165,22 @@ class Following:
         self._hooks.seen(record)
         if record.state not in WITH_A_ROOM:
             return
-        if self.now is None or record.media_epoch > self.epoch or await self._is_lost(self.now):
+        if self.now is None or record.media_epoch > self.epoch:
             await self._rebuild(record.media_epoch)
         else:
-            await self._hear(self.now)
+            await self._stay(self.now)
         if not self.ready.done():
             self.ready.set_result(None)
 
-    async def _is_lost(self, room: InRoom) -> bool:
-        """Whether the network has lost our transports, and no newer client of the same party has replaced them."""
-        if not room.broken:
-            return False
-        room.broken = False
-        return any(one.producer_id == room.producer_id for one in await self._api.producers(self._call_id))
+    async def _stay(self, room: InRoom) -> None:
+        """The room is the newest: receive who is new in it, or be there again where the network lost us."""
+        listed = await self._api.producers(self._call_id)
+        if all(one.producer_id != room.producer_id for one in listed):
+            self._hooks.taken()
+        elif room.broken:
+            await self._rebuild(self.epoch)
+        else:
+            await self._hear(room, listed)
 
     async def _rebuild(self, epoch: int) -> None:
         former, self.now = self.now, await self._set_up()
@@ -201,7 +204,7 @@ class Following:
             room.producer_id = await room.media.send(self._microphone.outlet())
             if self._microphone.muted:
                 await self._tell_muted(room.producer_id)
-            await self._hear(room)
+            await self._hear(room, await self._api.producers(self._call_id))
         except BaseException as error:
             await self._leave(room)
             if isinstance(error, ClientError) or not isinstance(error, Exception):
@@ -213,13 +216,12 @@ class Following:
         await room.close()
         self._rooms.discard(room)
 
-    async def _hear(self, room: InRoom) -> None:
+    async def _hear(self, room: InRoom, listed: Sequence[ListedProducer]) -> None:
         """Receive the other party, where it sends and is not received already."""
-        for one in await self._api.producers(self._call_id):
-            if one.role != self._role and one.source is None and one.kind == "audio":
-                if one.producer_id != room.heard_id:
-                    await room.hear(one.producer_id, self._loudspeaker)
-                return
+        voices = (one for one in listed if one.role != self._role and one.source is None and one.kind == "audio")
+        voice = next(voices, None)
+        if voice is not None and voice.producer_id != room.heard_id:
+            await room.hear(voice.producer_id, self._loudspeaker)
 
     async def _tell_muted(self, producer_id: str) -> None:
         if self._microphone.muted:

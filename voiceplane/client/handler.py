@@ -45,6 +45,7 @@ class PartyHandler(AiortcHandler):
     def run(self, *args: Any, **options: Any) -> None:
         super().run(*args, **options)
         self._keep_connecting_tasks()
+        self.pc.on("connectionstatechange", self._note_end)
         self._on_loopback = all(_is_loopback(candidate.ip) for candidate in options["iceCandidates"])
         if self._dtls_role == "server" and self._direction == "recv":
             self._remoteSdp = cast(RemoteSdp, _ActiveSdp(self.remoteSdp))
@@ -92,6 +93,11 @@ class PartyHandler(AiortcHandler):
         if self._pc is None:
             return []
         return [vars(one) for one in (await self._pc.getStats()).values()]
+
+    def _note_end(self) -> None:
+        """DTLS ended, by the server: pymediasoup looks at ICE alone, which goes on until its checks expire."""
+        if self._pc is not None and self._pc.connectionState in ("closed", "failed"):
+            self.emit("@connectionstatechange", self._pc.connectionState)
 
     def _keep_connecting_tasks(self) -> None:
         name = "_RTCPeerConnection__connect"  # name-mangled, and run as a task that nobody owns

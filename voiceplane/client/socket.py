@@ -50,17 +50,20 @@ class Socket:
         self._hooks = hooks
         self._seq: int | None = None
         self._backoff = Backoff(FIRST_WAIT_S, LONGEST_WAIT_S)
+        self._first: aiohttp.ClientWebSocketResponse | None = None
         self._keeping: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
         """Open it, and keep it open until `close`. Raises ClientError where the first attempt fails."""
-        socket = await self._connect()
-        self._keeping = asyncio.create_task(self._keep(socket), name="the client's WebSocket")
+        self._first = await self._connect()
+        self._keeping = asyncio.create_task(self._keep(self._first), name="the client's WebSocket")
 
     async def close(self) -> None:
         if self._keeping is not None:
             self._keeping.cancel()
             await asyncio.wait([self._keeping])
+        if self._first is not None:  # a task that is cancelled before it begins tidies nothing up
+            await self._first.close()
 
     async def _keep(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         """Listen, and reconnect whenever the socket is lost."""

@@ -57,6 +57,8 @@ class Sound:
     async def closed(self) -> None:
         """Wait until no task, transport or track of it is left."""
         await asyncio.wait(self._tasks)
+        self.microphone.stop()
+        self.loudspeaker.stop()
 
     @property
     def quality(self) -> Quality:
