@@ -160,7 +160,7 @@ class Continuity:
 
     # from process to process
 
-    def adopt(self, adopted: Adopted, old_until: Moment | None = None) -> None:
+    def adopt(self, adopted: Adopted, old_until: Moment | None = None) -> LiveCall:
         """Take over a call that another process left: it waits for both parties, in a room of this node. One that rings
         goes on ringing, without media. ``old_until`` is how long its room there forwards."""
         call = live_call(adopted, now(), self._timers.reconnect_window_s)
@@ -174,6 +174,7 @@ class Continuity:
         if call.matched_at is not None:
             self.move_media(call, "node_draining" if adopted.reason == "moved" else "node_lost", told, old_until)
         logger.warning("call %s is taken over, after %d units", call.id, adopted.call.billed_units)
+        return call
 
     async def hand_over(self, within_s: float) -> None:
         """Leave the connected calls to the next process, with their last proofs stored."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from app.calls import call_events
+from app.calls.call import LiveCall
 from app.calls.journal import Journal
 from app.calls.registry import Registry
 from app.clock import now
@@ -67,8 +68,8 @@ class Presence:
         """Whether the person has a socket, on whichever node."""
         return self.online(person)
 
-    def call_stored(self, otomo: Person) -> None:
-        """A new call of the otomo's is stored; that they are busy was seen when it was registered."""
+    def call_stored(self, call: LiveCall) -> None:
+        """A call is stored as this node's. What follows from it was seen when it was registered."""
 
     def status(self, otomo_id: str) -> OtomoStatusWord:
         """The present status, whatever users were told."""

@@ -295,7 +295,7 @@ class CallService:
                 case PartyBusy():
                     raise CallerBusy(str(error)) from error
             raise
-        self._presence.call_stored(call.parties.otomo)
+        self._presence.call_stored(call)
 
 
 def new_call_id() -> str:

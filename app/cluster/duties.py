@@ -74,7 +74,7 @@ class Duties:
             try:
                 recovery = await self._take_over()
                 for adopted in recovery.adopted:
-                    self._continuity.adopt(adopted)
+                    self._presence.call_stored(self._continuity.adopt(adopted))
                 for otomo_id in await self._ledger.leave_gone():
                     self._presence.look_at(otomo_id, Pace().offline_after_s)
                 await self._ledger.forget_nodes(alone=False)

@@ -28,7 +28,7 @@ from schemas.cluster import TakeCall
 
 AT_ONCE = 10
 AGAIN_AFTER_S = 0.5  # where no node could take a call
-OLD_ROOM_FOR_S = 10.0
+OLD_ROOM_FOR_S = 10.0  # how long the room that a call leaves goes on forwarding, at most
 OK = 200
 
 log = logging.getLogger(__name__)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 
+from app.calls.call import LiveCall
 from app.calls.journal import RETRY_EVERY_S, Journal
 from app.calls.presence import Pace, Presence, Sockets
 from app.calls.registry import Registry
@@ -40,12 +42,19 @@ class ClusterPresence(Presence):
         if not under_way:
             self._tasks.start(self._store(person), f"sockets of {person}")
 
-    def call_stored(self, otomo: Person) -> None:
-        self.look_at(otomo.id)
+    def call_stored(self, call: LiveCall) -> None:
+        self.look_at(call.otomo_id)
+        self._tasks.start(self._note_sockets(call), f"sockets of the parties of call {call.id}")
 
     def _busy_changed(self, person: Person, busy: bool) -> None:
         if person.role == "otomo" and not busy:  # else the call is not stored yet
             self.look_at(person.id)
+
+    async def _note_sockets(self, call: LiveCall) -> None:
+        """Whether the parties have a socket, on whichever node: one that has none later has lost it."""
+        with suppress(LedgerUnavailable):
+            for party in call.liveness.values():
+                party.had_socket = party.had_socket or await self.is_online(party.person)
 
     async def _store(self, person: Person) -> None:
         """Until what is stored is what is so."""

@@ -5,15 +5,14 @@ from __future__ import annotations
 from aiohttp import web
 
 from app.clock import now, shifted
+from app.cluster.mover import OLD_ROOM_FOR_S
 from app.errors import CallNotFound, Draining
 from app.http.body import body
 from app.http.middleware import public
 from app.http.responses import json_response
-from app.keys import CONTINUITY, DRAIN, LEDGER, MEMBERSHIP, PEER
+from app.keys import CONTINUITY, DRAIN, LEDGER, MEMBERSHIP, PEER, PRESENCE
 from app.ledger.steps import Talked
 from schemas.cluster import CallTaken, TakeCall
-
-OLD_ROOM_FOR_S = 10.0  # how long the room that a call leaves goes on forwarding, at most
 
 routes = web.RouteTableDef()
 
@@ -30,7 +29,8 @@ async def take_call(request: web.Request, body: TakeCall) -> web.Response:
     talked = Talked(body.talked_ms, body.proven_at_ms)
     adopted = await request.app[LEDGER].take_call(request.match_info["call_id"], body.owner, body.epoch, talked)
     present = now()
-    request.app[CONTINUITY].adopt(adopted, shifted(present, present.monotonic + OLD_ROOM_FOR_S))
+    call = request.app[CONTINUITY].adopt(adopted, shifted(present, present.monotonic + OLD_ROOM_FOR_S))
+    request.app[PRESENCE].call_stored(call)
     return json_response(CallTaken())
 
 
