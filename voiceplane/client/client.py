@@ -18,13 +18,14 @@ from msgspec import UNSET
 from voiceplane.client.api import Api
 from voiceplane.client.call import Call, Leave, Role
 from voiceplane.client.emitter import Emitter
-from voiceplane.client.errors import ClientError, NotSupported, Refused, SocketClosed
+from voiceplane.client.errors import BadAnswer, ClientError, NotSupported, Refused, SocketClosed
 from voiceplane.client.events import (
     AboutCall,
     Asked,
     CallRecord,
     ConnectionChanged,
     IncomingCall,
+    OtomoList,
     OtomoStatus,
     WalletUpdate,
     read,
@@ -87,10 +88,7 @@ class Voiceplane:
         """Hang up, and close everything on this side. Without `hang_up`, a call goes on at the server until it notices
         that this party is away; a client that is back in time asks for `current`."""
         if hang_up:
-            leaving = (call.hang_up() for call in tuple(self._calls.values()))
-            await asyncio.gather(
-                *leaving, return_exceptions=True
-            )  # a server that can't be reached will notice by itself
+            await self._hang_up()
         if self._socket is not None:
             await self._socket.close()
         for call in tuple(self._calls.values()):
@@ -103,6 +101,15 @@ class Voiceplane:
             await asyncio.wait([self._loading])
         if self._api is not None:
             await self._api.http.close()
+
+    async def _hang_up(self) -> None:
+        """As far as the server can be reached: else it notices by itself."""
+        leaving = [asyncio.create_task(call.hang_up(), name=f"hanging up {call.id}") for call in self.calls]
+        if leaving:
+            _, late = await asyncio.wait(leaving, timeout=ASK_FOR_S)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*leaving, return_exceptions=True)
 
     # What happens
 
@@ -209,14 +216,20 @@ class Voiceplane:
     # What the socket tells
 
     def _take(self, event: str, payload: dict[str, Any]) -> None:
+        try:
+            self._hand_out(event, payload)
+        except BadAnswer as error:  # one event that is not understood ends nothing
+            asyncio.get_running_loop().call_exception_handler({"message": str(error), "exception": error})
+
+    def _hand_out(self, event: str, payload: dict[str, Any]) -> None:
         call = self._calls.get(read(AboutCall, payload, event).call_id)
         if call is not None:
             call.take(event, payload)
         elif event == "incoming_call":
             self._ring(read(IncomingCall, payload, event))
         elif event == "otomo_list":
-            otomos = (read(OtomoStatus, one, event) for one in payload["otomos"])
-            self._otomos = {one.otomo_id: one.status for one in otomos}
+            listed = read(OtomoList, payload, event).otomos
+            self._otomos = {one.otomo_id: one.status for one in listed}
             self._events.tell("otomos", self.otomos)
         elif event == "otomo_status":
             self._note_otomo(read(OtomoStatus, payload, event))

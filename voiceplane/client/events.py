@@ -157,6 +157,12 @@ class OtomoStatus(Wire, frozen=True, kw_only=True):
     status: str
 
 
+class OtomoList(Wire, frozen=True, kw_only=True):
+    """All who are not offline."""
+
+    otomos: tuple[OtomoStatus, ...]
+
+
 class WalletUpdate(Wire, frozen=True, kw_only=True):
     """The user's points, after `reason` changed them."""
 
