@@ -9,7 +9,7 @@ AppError
 │   ├── InsufficientPoints
 │   ├── Forbidden
 │   ├── RoomNotFound, TransportNotFound, ProducerNotFound, ConsumerNotFound
-│   ├── CallNotFound, OtomoNotFound, WalletNotFound
+│   ├── CallNotFound, OtomoNotFound, WalletNotFound, NodeNotFound
 │   ├── AlreadyConnected, AlreadyResumed
 │   ├── ProducerAlreadyExists, TransportLimitExceeded, CannotConsume
 │   ├── InvalidCallState
@@ -142,6 +142,10 @@ class CallNotFound(CallError):
     """There is no such call."""
 
 
+class NodeNotFound(CallError):
+    """There is no such node, or several are called so."""
+
+
 class LivesElsewhere(CallError):
     """The call lives, on another node."""
 
@@ -268,6 +272,7 @@ ANSWERS: Mapping[type[Exception], Answer] = MappingProxyType(
         CallNotFound: Answer("CALL_NOT_FOUND", 404, "通話が見つかりません。"),
         OtomoNotFound: Answer("OTOMO_NOT_FOUND", 404, "おともはんが見つかりません。"),
         WalletNotFound: Answer("WALLET_NOT_FOUND", 404, "ウォレットが見つかりません。"),
+        NodeNotFound: Answer("NODE_NOT_FOUND", 404, "ノードが見つかりません。"),
         AlreadyConnected: Answer("ALREADY_CONNECTED", 409, "TransportはすでにDTLS接続済みです。"),
         AlreadyResumed: Answer("ALREADY_RESUMED", 409, "Consumerはすでに受信を開始しています。"),
         ProducerAlreadyExists: Answer("PRODUCER_ALREADY_EXISTS", 409, "すでに音声を送信しています。"),

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from msgspec import Meta
+
 from schemas.base import Answer, Body
-from schemas.types import Count, Name, Points
+from schemas.quality import FlagLine
+from schemas.types import PAGE_LIMIT, CallId, Count, Mos, Name, Points
 
 
 class TakeCall(Body, frozen=True, kw_only=True):
@@ -19,3 +24,25 @@ class CallTaken(Answer, frozen=True):
     """The call lives on the node that answers this."""
 
     taken: bool = True
+
+
+class LookAtCalls(Body, frozen=True):
+    """Which calls of a list the node that is asked should say more about."""
+
+    call_ids: Annotated[tuple[CallId, ...], Meta(max_length=PAGE_LIMIT)]
+
+
+class SeenCall(Answer, frozen=True, kw_only=True):
+    """What of a live call is not stored, as its node sees it now."""
+
+    call_id: CallId
+    worker: Count | None
+    talk_seconds: Count
+    flags: tuple[FlagLine, ...]
+    mos: Mos | None
+
+
+class SeenCalls(Answer, frozen=True):
+    """Those of the calls that live on the node."""
+
+    calls: tuple[SeenCall, ...]

@@ -20,8 +20,9 @@ Level = Annotated[float, Meta(ge=-127)]
 
 class LiveCallLine(CallBody, frozen=True, kw_only=True):
     """A live call. ``worker`` is null before it is matched, ``mos`` before the first measurement; ``flags`` are the
-    present ones."""
+    present ones. Of a call whose ``node`` has not answered, only what is stored is known."""
 
+    node: Name
     worker: Count | None
     talk_seconds: Count
     flags: tuple[FlagLine, ...]
@@ -29,8 +30,11 @@ class LiveCallLine(CallBody, frozen=True, kw_only=True):
 
 
 class LiveCallList(Answer, frozen=True):
+    """``unanswered`` are nodes that have not answered within a second."""
+
     calls: tuple[LiveCallLine, ...]
     next_cursor: Cursor | None
+    unanswered: tuple[Name, ...] = ()
 
 
 class SelectedTuple(Answer, frozen=True):

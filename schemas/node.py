@@ -1,4 +1,4 @@
-"""Bodies about a node, for admins: its workers, its last hour, and draining it."""
+"""Bodies about nodes, for admins: which there are, their workers, their last hour, and draining one."""
 
 from __future__ import annotations
 
@@ -7,13 +7,40 @@ from typing import Annotated, ClassVar, Final, Literal
 from msgspec import UNSET, Meta, UnsetType, field
 
 from schemas.base import Answer, Body
-from schemas.types import Count, Measure, Points, Prose, Timestamp, Word
+from schemas.types import Count, Measure, Name, Points, Prose, Text, Timestamp, Word
 
 DrainMode = Literal["wait", "end", "move"]
 WorkerState = Literal["up", "starting", "gave_up"]
+NodeState = Literal["up", "draining"]
 
 MAX_SAMPLES: Final = 720  # an hour
 LONGEST_DRAIN_S: Final = 86400
+
+
+class NodeLine(Answer, frozen=True, kw_only=True):
+    """One node. ``node_id`` is a name that no other process ever has, and what other answers call ``node``.
+
+    ``address`` is where other nodes reach it, null where it is alone. ``beat_age_ms`` is how long ago the database last
+    heard of it, ``steady_seconds`` since when without a gap.
+    """
+
+    node_id: Name
+    name: Name
+    number: Count
+    address: Text | None
+    version: Word
+    state: NodeState
+    beat_age_ms: Count
+    steady_seconds: Count
+    stress: Measure
+    live_calls: Count
+
+
+class Nodes(Answer, frozen=True):
+    """All nodes that live. ``answered_by`` is the one that says so."""
+
+    answered_by: Name
+    nodes: tuple[NodeLine, ...]
 
 
 class ProbeResult(Answer, frozen=True):
@@ -49,6 +76,7 @@ class WorkerLine(Answer, frozen=True):
     version: Word
     restarts: Count
     failure: Prose | None
+    node: Name
     probe: ProbeResult | None = None
     pid: Count | None = None
     uptime_seconds: Count | None = None
@@ -65,10 +93,12 @@ class WorkerLine(Answer, frozen=True):
 
 
 class Workers(Answer, frozen=True):
-    """All workers. ``stress`` is the node's: 0 is idle, 1 is as much as it should carry."""
+    """All workers of all nodes. ``stress`` is that of the node that answers: 0 is idle, 1 is as much as it should
+    carry. ``unanswered`` are nodes that have not answered within a second."""
 
     stress: Measure
     workers: tuple[WorkerLine, ...]
+    unanswered: tuple[Name, ...] = ()
 
 
 class Sample(Answer, frozen=True, kw_only=True):
@@ -90,11 +120,25 @@ class Sample(Answer, frozen=True, kw_only=True):
     sockets: Count
 
 
+Samples = Annotated[tuple[Sample, ...], Meta(max_length=MAX_SAMPLES)]
+
+
+class NodeSamples(Answer, frozen=True):
+    """Samples of another node, oldest first."""
+
+    node: Name
+    samples: Samples
+
+
 class SampleSeries(Answer, frozen=True):
-    """Samples, oldest first."""
+    """Samples of the node that answers, oldest first, and of the ``others``. ``unanswered`` are nodes that have not
+    answered within a second."""
 
     step_seconds: Count
-    samples: Annotated[tuple[Sample, ...], Meta(max_length=MAX_SAMPLES)]
+    node: Name
+    samples: Samples
+    others: tuple[NodeSamples, ...] = ()
+    unanswered: tuple[Name, ...] = ()
 
 
 class DrainRequest(Body, frozen=True):

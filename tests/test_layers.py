@@ -33,8 +33,8 @@ FOLDERS = {
     "watch": ("calls", "ledger", "media"),
     "signaling": ("access", "ledger"),
     "cluster": ("access", "calls", "http", "ledger", "media", "signaling"),
-    "ops": ("calls", "http", "ledger", "media", "signaling", "watch"),
-    "rest": ("access", "calls", "http", "ledger", "media", "openapi", "ops", "signaling", "watch", "web"),
+    "ops": ("calls", "cluster", "http", "ledger", "media", "signaling", "watch"),
+    "rest": ("access", "calls", "cluster", "http", "ledger", "media", "openapi", "ops", "signaling", "watch", "web"),
 }
 
 

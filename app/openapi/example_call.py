@@ -19,6 +19,7 @@ from schemas.live import (
 from schemas.quality import FlagLine, FlagType, ProtocolLine, QualityLine
 
 USER, OTOMO = "alice", "hana"
+NODE_ID = "one-5f0c2ab1"
 CALL_ID = "call_5r9QyVx0TtqkZ1aB"
 TRANSPORT_ID = "ed1d0d28-876c-4fe9-86a2-bcb432eb7727"
 PRODUCER_ID = "9440e749-fa60-434d-8607-442f22d03800"
@@ -82,7 +83,7 @@ ENDED_DETAIL = CallDetail(
     transports=(ProtocolLine(USER, "user", "udp"), ProtocolLine(OTOMO, "otomo", "tcp")),
 )
 PARTYS_DETAIL = PartyCallDetail(**asdict(ENDED_DETAIL))
-LIVE_LINE = LiveCallLine(**asdict(TALKING), worker=0, talk_seconds=42, flags=(STANDING,), mos=4.31)
+LIVE_LINE = LiveCallLine(**asdict(TALKING), node=NODE_ID, worker=0, talk_seconds=42, flags=(STANDING,), mos=4.31)
 ALICE_NOW = LiveParty(
     user_id=USER,
     role="user",
@@ -135,7 +136,7 @@ LIVE_DETAIL = LiveCallDetail(
     **asdict(TALKING),
     media_epoch=1,
     segments=(
-        SegmentLine(media_epoch=1, node="main", worker=0, began_at=MATCHED_AT, talked_before_seconds=0, reason=None),
+        SegmentLine(media_epoch=1, node=NODE_ID, worker=0, began_at=MATCHED_AT, talked_before_seconds=0, reason=None),
     ),
     timeline=(TimelineEntry(at=CONNECTED_AT, type="talking", cause="RTP of alice"),),
     worker=0,

@@ -15,6 +15,7 @@ from app.openapi.example_call import (
     ENDED_AT,
     LIVE_DETAIL,
     LIVE_LINE,
+    NODE_ID,
     OTOMO,
     PARTYS_DETAIL,
     PRODUCER_ID,
@@ -31,6 +32,8 @@ from schemas.live import LiveCallList
 from schemas.node import (
     Drained,
     DrainRequest,
+    NodeLine,
+    Nodes,
     PacketRates,
     ProbeResult,
     RequestTimes,
@@ -225,6 +228,7 @@ _EXAMPLES: Final[tuple[Body | Answer, ...]] = (
                 version="3.27.1",
                 restarts=0,
                 failure=None,
+                node=NODE_ID,
                 probe=_PROBE,
                 pid=4211,
                 uptime_seconds=86400,
@@ -241,8 +245,26 @@ _EXAMPLES: Final[tuple[Body | Answer, ...]] = (
             ),
         ),
     ),
+    Nodes(
+        answered_by=NODE_ID,
+        nodes=(
+            NodeLine(
+                node_id=NODE_ID,
+                name="one",
+                number=1,
+                address="http://10.0.0.11:8081",
+                version="0.1.0",
+                state="up",
+                beat_age_ms=140,
+                steady_seconds=86400,
+                stress=0.31,
+                live_calls=83,
+            ),
+        ),
+    ),
     SampleSeries(
         step_seconds=5,
+        node=NODE_ID,
         samples=(
             Sample(
                 at="2026-01-31T12:00:00.000Z",

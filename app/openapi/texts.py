@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from app.openapi.declaration import Parameter
-from app.openapi.example_call import CALL_ID, CONSUMER_ID, PRODUCER_ID, TRANSPORT_ID
+from app.openapi.example_call import CALL_ID, CONSUMER_ID, NODE_ID, PRODUCER_ID, TRANSPORT_ID
 from schemas.types import CallId, Name, Uuid, Word
 
 TITLE: Final = "voiceplane"
@@ -69,6 +69,7 @@ PATH_PARAMETERS: Final[Mapping[str, Parameter]] = {
     "consumer_id": Parameter("consumerId", Uuid, "a consumer, by RTC-05", CONSUMER_ID),
     "user_id": Parameter("userId", Name, "the user", "alice"),
     "name": Parameter("name", Word, "the file's name", "base.css"),
+    "node_id": Parameter("nodeId", Name, "the node: its `nodeId`, or its name", NODE_ID),
     "otomo_id": Parameter("otomoId", Name, "the otomo", "hana"),
     "version": Parameter("version", Word, "what its content is called, as in `Content-Location`", "4230f1a440447a8b"),
 }

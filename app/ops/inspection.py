@@ -1,4 +1,5 @@
-"""Inside one live call: every transport, producer and consumer of its room, as its worker sees them now."""
+"""Inside live calls: what of one is not stored; and every transport, producer and consumer of its room, as its worker
+sees them now."""
 
 from __future__ import annotations
 
@@ -7,11 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from app.calls.call import LiveCall
+from app.calls.record import flag_line, latest_quality, lowest_mos
 from app.clock import now, shifted
 from app.media.party_objects import PartyConsumer, PartyProducer, PartyTransport
 from app.media.room import Room
 from app.media.stats import StreamKind
 from app.signaling.hub import Hub
+from schemas.cluster import SeenCall
 from schemas.live import Live, LiveConsumer, LiveParty, LiveProducer, LiveTransport, SelectedTuple
 from schemas.types import PartyRole
 from worker_bridge.channel import Body
@@ -37,6 +40,17 @@ class Stream:
     jitter_ms: float | None = None
     round_trip_ms: float | None = None
     score: int | None = None
+
+
+def seen_call(call: LiveCall) -> SeenCall:
+    """What of a live call is not stored."""
+    return SeenCall(
+        call_id=call.id,
+        worker=call.room.worker_index if call.room is not None else None,
+        talk_seconds=int(call.clock.talked_at(now().monotonic)),
+        flags=tuple(flag_line(call, flag) for flag in call.flags.standing),
+        mos=lowest_mos(latest_quality(call)),
+    )
 
 
 async def inspect_call(call: LiveCall, hub: Hub) -> Live:

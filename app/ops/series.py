@@ -31,8 +31,9 @@ class Series:
             self._steps.append(step_of(self._open))
             self._open = []
 
-    def body(self) -> SampleSeries:
-        return SampleSeries(STEP_S, self.steps)
+    def body(self, node: str) -> SampleSeries:
+        """As the node of that name answers."""
+        return SampleSeries(STEP_S, node, self.steps)
 
 
 def step_of(seconds: list[Sample]) -> Sample:

@@ -11,15 +11,16 @@ from schemas.node import PacketRates, RequestTimes, WorkerLine, Workers, WorkerS
 from worker_bridge.pool import Pool, Slot
 
 
-def seen(pool: Pool, sampler: Sampler, forwarding: ForwardingProbe) -> Workers:
-    """The state of every worker, up or not."""
-    lines = [line(slot, pool.native.version, sampler.vitals_in(slot), forwarding) for slot in pool.slots]
+def seen(node: str, pool: Pool, sampler: Sampler, forwarding: ForwardingProbe) -> Workers:
+    """The state of every worker of this node, up or not."""
+    lines = [line(node, slot, pool.native.version, sampler.vitals_in(slot), forwarding) for slot in pool.slots]
     return Workers(round(sampler.stress.value, 3), tuple(lines))
 
 
-def line(slot: Slot, version: str, vitals: Vitals | None, forwarding: ForwardingProbe) -> WorkerLine:
+def line(node: str, slot: Slot, version: str, vitals: Vitals | None, forwarding: ForwardingProbe) -> WorkerLine:
     outcome = forwarding.outcome(slot)
-    common = (slot.index, state(slot), version, slot.restarts, slot.failure, outcome.result() if outcome else None)
+    probe = outcome.result() if outcome else None
+    common = (slot.index, state(slot), version, slot.restarts, slot.failure, node, probe)
     if vitals is None:
         return WorkerLine(*common)
     worker, objects, times = vitals.worker, vitals.worker.count_objects(), vitals.request_times

@@ -10,9 +10,10 @@ from app.errors import CallNotFound, Draining
 from app.http.body import body
 from app.http.middleware import public
 from app.http.responses import json_response
-from app.keys import CONTINUITY, DRAIN, LEDGER, MEMBERSHIP, PEER, PRESENCE
+from app.keys import CONTINUITY, DRAIN, LEDGER, MEMBERSHIP, PEER, PRESENCE, REGISTRY
 from app.ledger.steps import Talked
-from schemas.cluster import CallTaken, TakeCall
+from app.ops.inspection import seen_call
+from schemas.cluster import CallTaken, LookAtCalls, SeenCalls, TakeCall
 
 routes = web.RouteTableDef()
 
@@ -44,3 +45,14 @@ async def see_node(request: web.Request) -> web.Response:
     membership.check()
     seen = any(one.incarnation == request.match_info["incarnation"] for one in membership.view.others)
     return web.Response(status=204 if seen else 410)
+
+
+@routes.post("/internal/calls/look")
+@public
+@body(LookAtCalls)
+async def look_at_calls(request: web.Request, body: LookAtCalls) -> web.Response:
+    """What of calls is not stored: of those that live here."""
+    if PEER not in request:
+        raise web.HTTPForbidden
+    found = map(request.app[REGISTRY].find, body.call_ids)
+    return json_response(SeenCalls(tuple(seen_call(call) for call in found if call is not None)))

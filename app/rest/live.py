@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Sequence
 from typing import Annotated
 
 from aiohttp import web
 from msgspec import Meta
 
-from app.calls.call import LiveCall
 from app.calls.record import flag_line, latest_quality, lowest_mos
-from app.clock import now
+from app.cluster.peers import Question, ask_each
 from app.errors import BadRequest, CallNotFound
 from app.http.middleware import admin_only
 from app.http.responses import json_response
-from app.keys import HUB, LEDGER, REGISTRY
+from app.keys import CLUSTER, HUB, LEDGER, MEMBERSHIP, REGISTRY, claims
 from app.ledger.errors import LedgerUnavailable
 from app.ledger.values import LIVE_STATES, Call, Segment
 from app.openapi.declaration import Parameter, answers
@@ -21,6 +22,7 @@ from app.ops import inspection
 from app.rest.calls import body_fields, detail_fields, require_here, stored_call
 from app.rest.pages import PAGE, page_query
 from schemas.call import CallState
+from schemas.cluster import LookAtCalls, SeenCall, SeenCalls
 from schemas.live import LiveCallDetail, LiveCallLine, LiveCallList, SegmentLine
 from schemas.types import iso
 
@@ -37,11 +39,12 @@ routes = web.RouteTableDef()
 @answers({200: LiveCallList}, LedgerUnavailable, query=(STATE, *PAGE))
 @admin_only
 async def list_live_calls(request: web.Request) -> web.Response:
-    """The calls that have not ended, newest first."""
+    """The calls that have not ended, newest first, of all nodes."""
     query = page_query(request)
     page = await request.app[LEDGER].calls_of(states=states_of(request), limit=query.limit, cursor=query.cursor)
-    lines = tuple(line_of(call, request.app[REGISTRY].find(call.id)) for call in page.items)
-    return json_response(LiveCallList(lines, page.next_cursor))
+    seen, unanswered = await looked_at(request, page.items)
+    lines = tuple(line_of(call, seen.get(call.id)) for call in page.items)
+    return json_response(LiveCallList(lines, page.next_cursor, unanswered))
 
 
 @routes.get("/admin/calls/{call_id}")
@@ -83,12 +86,34 @@ def states_of(request: web.Request) -> tuple[CallState, ...]:
     return (CallState(asked),)
 
 
-def line_of(stored: Call, call: LiveCall | None) -> LiveCallLine:
-    """A call of the list. ``call`` is None where it has ended since it was read."""
+async def looked_at(request: web.Request, stored: Sequence[Call]) -> tuple[dict[str, SeenCall], tuple[str, ...]]:
+    """What of the calls is not stored, as their nodes see it, by call; and the nodes that have not answered."""
+    app = request.app
+    found = (app[REGISTRY].find(call.id) for call in stored)
+    seen = {call.id: inspection.seen_call(call) for call in found if call is not None}
+    elsewhere = defaultdict[str, list[str]](list)
+    for call in stored:
+        if call.id not in seen and call.node != app[LEDGER].node:
+            elsewhere[call.node].append(call.id)
+    if not elsewhere or MEMBERSHIP not in app:
+        return seen, ()
+    questions = [
+        Question(node, "POST", "/internal/calls/look", LookAtCalls(tuple(elsewhere.pop(node.incarnation))))
+        for node in app[MEMBERSHIP].view.others
+        if node.incarnation in elsewhere
+    ]
+    answered = await ask_each(app[CLUSTER], claims(request).person, SeenCalls, questions)
+    seen |= {call.call_id: call for _, there in answered.given for call in there.calls}
+    return seen, (*answered.missing, *elsewhere)
+
+
+def line_of(stored: Call, seen: SeenCall | None) -> LiveCallLine:
+    """A call of the list. ``seen`` is None where it has ended since it was read, or nobody says more of it."""
     return LiveCallLine(
         **body_fields(stored),
-        worker=call.room.worker_index if call is not None and call.room is not None else None,
-        talk_seconds=int(call.clock.talked_at(now().monotonic)) if call is not None else 0,
-        flags=tuple(flag_line(call, flag) for flag in call.flags.standing) if call is not None else (),
-        mos=lowest_mos(latest_quality(call)) if call is not None else None,
+        node=stored.node,
+        worker=seen.worker if seen else None,
+        talk_seconds=seen.talk_seconds if seen else stored.talked_ms // 1000,
+        flags=seen.flags if seen else (),
+        mos=seen.mos if seen else None,
     )

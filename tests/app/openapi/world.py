@@ -16,7 +16,7 @@ from typing import Any
 
 import aiohttp
 
-from app.keys import DRAIN
+from app.keys import DRAIN, LEDGER
 from app.media.room import Room
 from app.person import Person
 from tests.conversation import conversation
@@ -204,6 +204,7 @@ class World:
             room = self.server.registry.room(call_id)
             self._talk = {
                 "callId": call_id,
+                "nodeId": self.server.app[LEDGER].node,
                 "transportId": next(id_ for id_, one in room.transports.items() if one.party == "user"),
                 "producerId": talk.user_voice.producer_id,
                 "consumerId": talk.user_hearing.consumer_id,

@@ -1,0 +1,105 @@
+"""Admins see all nodes from any of them, and drain any from any other."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+
+import aiohttp
+import pytest
+
+from schemas.base import load
+from schemas.live import LiveCallList
+from schemas.node import Drained, Nodes, SampleSeries, Workers
+from tests.cluster.conftest import Members
+from tests.conftest import eventually
+from voiceplane.client.errors import Refused
+
+ANSWER_WITHIN_S = 3.0  # of which the node that stands still is given one
+
+pytestmark = pytest.mark.timeout(120)
+
+
+async def test_admins_see_all_nodes_from_each_of_them(member: Members, http: aiohttp.ClientSession) -> None:
+    async with member("one") as one, member("two") as two:
+        roots = [node.api(http, "root", "admin") for node in (one, two)]
+        await roots[0].open_call("here", "ann", "kyo")
+        await roots[1].open_call("there", "bob", "rin")
+        for root in roots:
+            seen = load(Nodes, await root.request("GET", "/admin/nodes"))
+            assert [(node.name, node.state) for node in seen.nodes] == [("one", "up"), ("two", "up")]
+            assert all(node.address and node.version and node.beat_age_ms < 5000 for node in seen.nodes)
+            ids = {node.node_id for node in seen.nodes}
+            assert seen.answered_by in ids
+            workers = load(Workers, await root.request("GET", "/admin/workers"))
+            assert ({line.node for line in workers.workers}, workers.unanswered) == (ids, ())
+            assert len({line.pid for line in workers.workers}) == 2
+            series = load(SampleSeries, await root.request("GET", "/admin/series"))
+            assert ({series.node, *(other.node for other in series.others)}, series.unanswered) == (ids, ())
+            calls = load(LiveCallList, await root.request("GET", "/admin/calls"))
+            assert [(call.call_id, call.worker) for call in calls.calls] == [("there", 0), ("here", 0)]
+            assert ({call.node for call in calls.calls}, calls.unanswered) == (ids, ())
+        names = {node.node_id: node.name for node in seen.nodes}
+        assert [names[call.node] for call in calls.calls] == ["two", "one"]
+        await eventually(lambda: calls_are_off(roots[0], {"one": 1, "two": 1}))
+
+
+async def calls_are_off(root, expected: dict[str, int]):
+    found = {one["name"]: one["liveCalls"] for one in (await root.request("GET", "/admin/nodes"))["nodes"]}
+    return found != expected and f"{found}"
+
+
+async def test_any_node_is_drained_from_any_other(member: Members, http: aiohttp.ClientSession) -> None:
+    async with member("one") as one, member("two") as two:
+        root, other = one.api(http, "root", "admin"), two.api(http, "root", "admin")
+        body = {"mode": "wait", "deadlineSeconds": 600}
+        drained = load(Drained, await root.request("POST", "/admin/nodes/two/drain", body))
+        assert (drained.draining, drained.mode, drained.live_calls) == (True, "wait", 0)
+        assert load(Drained, await other.request("GET", "/admin/drain")) == drained
+        assert (await root.request("GET", "/admin/drain"))["draining"] is False
+        assert (await two.health(http))["status"] == "draining"
+        await eventually(lambda: states_are_off(root, {"one": "up", "two": "draining"}))
+        with pytest.raises(Refused, match="503 DRAINING"):
+            await other.open_call("call", "ann", "kyo")
+        with pytest.raises(Refused, match="400 BAD_REQUEST"):
+            await root.request("POST", "/admin/nodes/two/drain", {"mode": "other"})
+        ids = {node["name"]: node["nodeId"] for node in (await root.request("GET", "/admin/nodes"))["nodes"]}
+        assert not (await root.request("DELETE", f"/admin/nodes/{ids['two']}/drain"))["draining"]
+        await eventually(lambda: states_are_off(root, {"one": "up", "two": "up"}))
+        assert (await root.request("POST", f"/admin/nodes/{ids['one']}/drain"))["draining"]
+        assert (await one.health(http))["status"] == "draining"
+        with pytest.raises(Refused, match="404 NODE_NOT_FOUND"):
+            await root.request("POST", "/admin/nodes/three/drain")
+        with pytest.raises(Refused, match="403 FORBIDDEN"):
+            await one.api(http, "ann", "user").request("POST", "/admin/nodes/two/drain")
+
+
+async def states_are_off(root, expected: dict[str, str]):
+    found = {one["name"]: one["state"] for one in (await root.request("GET", "/admin/nodes"))["nodes"]}
+    return found != expected and f"{found}"
+
+
+async def test_a_node_that_stands_still_is_named_and_holds_up_nobody(
+    member: Members, http: aiohttp.ClientSession
+) -> None:
+    async with member("one", node_lease_s=60.0) as one, member("two", node_lease_s=60.0) as two:
+        root = one.api(http, "root", "admin")
+        await two.api(http, "root", "admin").open_call("there", "bob", "rin")
+        [there] = [
+            node["nodeId"] for node in (await root.request("GET", "/admin/nodes"))["nodes"] if node["name"] == "two"
+        ]
+        two.send_signal(signal.SIGSTOP)
+        for path in ("/admin/workers", "/admin/series", "/admin/calls"):
+            async with asyncio.timeout(ANSWER_WITHIN_S):
+                body = await root.request("GET", path)
+                assert body["unanswered"] == [there]
+        assert [(call["callId"], call["worker"]) for call in body["calls"]] == [("there", None)]
+
+
+async def test_what_only_peers_ask_is_closed_to_all_others(member: Members, http: aiohttp.ClientSession) -> None:
+    async with member("one") as one:
+        headers = {"Authorization": f"Bearer {one.token('root', 'admin')}"}
+        body = {"callIds": ["call"]}
+        for base in (one.base, f"http://{one.settings.cluster_listen}"):
+            async with http.post(f"{base}/internal/calls/look", json=body, headers=headers) as response:
+                assert response.status == 403
