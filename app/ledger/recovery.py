@@ -29,11 +29,14 @@ Alive = Mapping[tuple[str, int], Talked]
 
 
 def prove_alive(tx: Connection, node: str, alive: Alive) -> None:
-    """Store proofs of life. One that is older than the stored one changes nothing, and neither does another node's."""
+    """Store proofs of life. One that is older than the stored one changes nothing, and neither does another node's.
+
+    Which is older is told by what had been talked, not by the wall clock, which may be set back.
+    """
     proven = bindparam("proven", type_=calls.c.proven_at_ms.type)
-    older = or_(calls.c.proven_at_ms.is_(None), calls.c.proven_at_ms < proven)
     own = (calls.c.id == bindparam("row_id")) & (calls.c.node == node) & (calls.c.epoch == bindparam("in_epoch"))
     talked = bindparam("talked", type_=calls.c.talked_ms.type)
+    older = calls.c.talked_ms <= talked
     connected = or_(*(calls.c.state == state for state in CONNECTED_STATES))  # a statement for many rows can't have IN
     statement = update(calls).where(own, connected, older).values(proven_at_ms=proven, talked_ms=talked)
     rows = [

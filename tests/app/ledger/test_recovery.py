@@ -120,6 +120,15 @@ async def test_proofs_of_life_are_for_connected_calls(ledger: Ledger) -> None:
     assert (await stored(ledger, "ended")).talked_ms == 0
 
 
+async def test_a_newer_proof_is_the_one_with_more_talk_wherever_the_wall_clock_stands(ledger: Ledger) -> None:
+    await talking(ledger)
+    hour_ms = 3_600_000
+    for talked_ms, at_ms in ((10_000, LATER), (12_000, LATER - hour_ms), (11_000, LATER)):
+        await prove(ledger, talked_ms=talked_ms, at_ms=at_ms)
+    call = await stored(ledger, "call")
+    assert (call.talked_ms, call.proven_at_ms) == (12_000, LATER - hour_ms)
+
+
 async def test_many_proofs_are_stored_at_once_each_with_its_clock(ledger: Ledger) -> None:
     calls = [f"call-{number}" for number in range(30)]
     for call_id in calls:
