@@ -44,7 +44,6 @@ class Guard(Protocol):
         """Like :meth:`check`, but may first wait a moment until it may."""
 
 
-MAX_COMMIT_DELAY_S = 0.02  # for work that nobody waits for, so that it shares a commit
 TIMEOUT_S = 5.0  # for a whole transaction and the wait for its turn; after it, LedgerUnavailable
 
 
@@ -97,11 +96,11 @@ class Database(ABC):
     async def commit(self, work: Callable[[Connection], T]) -> T:
         """:meth:`write`, of a function without further arguments."""
 
+    @abstractmethod
     async def commit_each(
         self, work: Callable[[Connection, Sequence[Item]], Sequence[T]], item: Item, *, urgent: bool = True
     ) -> T:
-        """:meth:`write_each`, where items of several callers are not joined."""
-        return (await self.commit(lambda tx: work(tx, [item])))[0]
+        """:meth:`write_each`, without the observer."""
 
     @abstractmethod
     async def run_read(self, work: Callable[[Connection], T]) -> T:

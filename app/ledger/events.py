@@ -13,7 +13,7 @@ from heapq import merge
 from itertools import islice
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, Connection, RowMapping, Select, bindparam, func, select, update
+from sqlalchemy import BigInteger, Connection, RowMapping, Select, bindparam, func, select, text, update
 
 from app.ledger.bulk import BulkInsert, Row
 from app.ledger.tables import TO_ALL, event_counter, events
@@ -27,6 +27,7 @@ DRAW = (
 )
 BELL = "voiceplane_events"  # what other nodes listen for (NOTIFY); rung at the commit, once for all of its events
 DRAW_POSTGRESQL = DRAW.returning(func.pg_notify(BELL, ""))
+PATIENTLY = text("SET LOCAL lock_timeout TO DEFAULT")  # others hold this row for no longer than their commits take
 ADD = BulkInsert(events)
 
 REPLAY_LIMIT = 1000  # events in one answer
@@ -63,7 +64,10 @@ def append_each(tx: Connection, new: Sequence[Sequence[Draft]]) -> list[tuple[Ev
 
 def _draw(tx: Connection, how_many: int) -> int:
     """Draw so many new numbers. Returns the last one."""
-    draw = DRAW_POSTGRESQL if tx.dialect.name == "postgresql" else DRAW
+    draw = DRAW
+    if tx.dialect.name == "postgresql":
+        draw = DRAW_POSTGRESQL
+        tx.execute(PATIENTLY)
     return int(tx.execute(draw, {"how_many": how_many}).scalar_one())
 
 

@@ -14,7 +14,6 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,7 +21,8 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
 
-from app.ledger.database import MAX_COMMIT_DELAY_S, Database, is_transient, translated, unavailable
+from app.ledger.commit_queue import CommitQueue, Failed, Job, answer_all
+from app.ledger.database import Database, is_transient, translated, unavailable
 from app.ledger.errors import LedgerUnavailable
 from app.private import make_private_file, make_private_folder, take_from_others
 
@@ -31,32 +31,9 @@ Item = TypeVar("Item")
 Inode = tuple[int, int]  # device and number
 
 READERS = 4  # connections, each with a thread
-MAX_TOGETHER = 64  # pieces of work in one commit
-
 ATTEMPTS = 50  # at switching a new file to WAL while others do the same
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(slots=True)
-class Job:
-    """A piece of work that waits for its commit: an item that is handled with others, or work on its own."""
-
-    work: Callable[..., Any]
-    item: Any = None
-    each: bool = False
-    done: asyncio.Future[Any] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
-    started: bool = False
-
-    def alone(self, tx: Connection) -> Any:
-        return self.work(tx, [self.item])[0] if self.each else self.work(tx)
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """The outcome of work that raised."""
-
-    error: Exception
 
 
 class SqliteDatabase(Database):
@@ -70,9 +47,7 @@ class SqliteDatabase(Database):
         self._timeout_s = timeout_s
         self._writer_thread = ThreadPoolExecutor(1, thread_name_prefix="ledger writer")
         self._reader_threads = ThreadPoolExecutor(READERS, thread_name_prefix="ledger reader")
-        self._waiting: list[Job] = []
-        self._idle = asyncio.Event()  # no work waits or is under way
-        self._idle.set()
+        self.queue = CommitQueue(self._hand_to_writer, timeout_s)
 
     @classmethod
     @asynccontextmanager
@@ -98,29 +73,14 @@ class SqliteDatabase(Database):
             raise LedgerUnavailable("its file is gone, or is another one: what is stored now would not be found")
 
     async def commit(self, work: Callable[[Connection], T]) -> T:
-        result: T = await self._done(Job(work), urgent=True)
+        result: T = await self.queue.done(Job(work))
         return result
 
     async def commit_each(
         self, work: Callable[[Connection, Sequence[Item]], Sequence[T]], item: Item, *, urgent: bool = True
     ) -> T:
-        result: T = await self._done(Job(work, item, each=True), urgent=urgent)
+        result: T = await self.queue.done(Job(work, item, each=True), urgent=urgent)
         return result
-
-    async def _done(self, job: Job, *, urgent: bool) -> Any:
-        loop = asyncio.get_running_loop()
-        self._waiting.append(job)
-        if urgent:
-            self._start_committing()
-        else:
-            loop.call_later(MAX_COMMIT_DELAY_S, self._start_committing)
-        patience = loop.call_later(self._timeout_s, give_up, job)
-        try:
-            return await job.done
-        finally:
-            patience.cancel()
-            if not job.started:
-                self._waiting.remove(job)
 
     async def run_read(self, work: Callable[[Connection], T]) -> T:
         loop = asyncio.get_running_loop()
@@ -130,32 +90,20 @@ class SqliteDatabase(Database):
         except TimeoutError as error:
             raise unavailable(error) from error
 
-    def _start_committing(self) -> None:
-        """Commit at the end of this turn of the event loop; later work waits for the next commit."""
-        if self._waiting and self._idle.is_set():
-            self._idle.clear()
-            loop = asyncio.get_running_loop()
-            loop.call_soon(self._commit_next, loop)
-
-    def _commit_next(self, loop: asyncio.AbstractEventLoop) -> None:
-        jobs, self._waiting = self._waiting[:MAX_TOGETHER], self._waiting[MAX_TOGETHER:]
-        if not jobs:
-            self._idle.set()
-            return
+    def _hand_to_writer(self, jobs: list[Job]) -> None:
         for job in jobs:
-            job.started = True
-        self._writer_thread.submit(self._commit_and_answer, jobs, loop)
+            job.in_doubt = True  # nothing calls it back from the thread
+        self._writer_thread.submit(self._commit_and_answer, jobs, asyncio.get_running_loop())
 
     def _commit_and_answer(self, jobs: Sequence[Job], loop: asyncio.AbstractEventLoop) -> None:
         """Runs in the writer's thread."""
         outcomes = self._commit_together(jobs)
         with suppress(RuntimeError):  # the event loop was closed while the disk hung: nobody waits any more
-            loop.call_soon_threadsafe(self._answer, jobs, outcomes, loop)
+            loop.call_soon_threadsafe(self._answer, jobs, outcomes)
 
-    def _answer(self, jobs: Sequence[Job], outcomes: Sequence[Any], loop: asyncio.AbstractEventLoop) -> None:
-        for job, outcome in zip(jobs, outcomes, strict=True):
-            answer(job.done, outcome)
-        self._commit_next(loop)
+    def _answer(self, jobs: Sequence[Job], outcomes: Sequence[Any]) -> None:
+        answer_all(jobs, outcomes)
+        self.queue.go_on()
 
     def _commit_together(self, jobs: Sequence[Job], *, apart: bool = False) -> list[Any]:
         """Runs in the writer's thread, and raises nothing. Returns one outcome for each job.
@@ -193,7 +141,7 @@ class SqliteDatabase(Database):
         hanging = False
         try:
             async with asyncio.timeout(self._timeout_s):
-                await self._idle.wait()
+                await self.queue.idle.wait()
                 await loop.run_in_executor(self._writer_thread, self.writer.dispose)
                 await loop.run_in_executor(self._reader_threads, self.reader.dispose)
         except TimeoutError:
@@ -234,19 +182,6 @@ def in_savepoint(tx: Connection, work: Callable[[Connection], Any]) -> Any:
         savepoint.rollback()
         return Failed(translated(error))
     return result
-
-
-def give_up(job: Job) -> None:
-    answer(job.done, Failed(unavailable(TimeoutError(), outcome_unknown=job.started)))
-
-
-def answer(done: asyncio.Future[Any], outcome: Any) -> None:
-    if done.done():  # the caller has given up, and knows that the outcome is unknown
-        return
-    if isinstance(outcome, Failed):
-        done.set_exception(outcome.error)
-    else:
-        done.set_result(outcome)
 
 
 def switch_to_wal(connection: sqlite3.Connection) -> None:

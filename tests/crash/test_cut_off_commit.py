@@ -21,7 +21,7 @@ LEDGER_TIMEOUT_S = 1.0
 async def late_commit(scene: Scene, jobs: int) -> AsyncIterator[None]:
     """So many pieces of work that are begun in here are committed together, after whoever asked for them gave up."""
     database = scene.server.ledger._database
-    database._timeout_s = LEDGER_TIMEOUT_S
+    database.queue.timeout_s = LEDGER_TIMEOUT_S
     begun, gathered, may_commit = threading.Event(), threading.Event(), threading.Event()
 
     def hold(until: threading.Event) -> None:
@@ -33,9 +33,9 @@ async def late_commit(scene: Scene, jobs: int) -> AsyncIterator[None]:
     try:
         await eventually(lambda: not begun.is_set() and "the writer is free")
         yield
-        await eventually(lambda: len(database._waiting) < jobs and f"{database._waiting} wait")
+        await eventually(lambda: len(database.queue.waiting) < jobs and f"{database.queue.waiting} wait")
         behind = asyncio.create_task(database.write(lambda _: hold(may_commit)), name="what is committed behind")
-        await eventually(lambda: len(database._waiting) <= jobs and "it does not wait yet")
+        await eventually(lambda: len(database.queue.waiting) <= jobs and "it does not wait yet")
         gathered.set()
         await asyncio.wait([behind])
     finally:

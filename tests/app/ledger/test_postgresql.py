@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import AsyncIterator
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack
 
 import asyncpg  # type: ignore[import-untyped]
 import pytest
@@ -16,40 +15,11 @@ from app.ledger import Ledger, events
 from app.ledger.backend import open_database
 from app.ledger.errors import LedgerUnavailable
 from app.ledger.values import Charged, NewEvent
+from tests.app.ledger.forgetful_proxy import forgetful_proxy
 from tests.app.ledger.ledger_samples import NODE, START, USER, balance, charged, credit, talking, unit
 from tests.app.ledger.postgres_cluster import Cluster
 
 BRIEF_S = 2.0  # a transaction's time limit: some tests wait for it to pass, all others must not come near it
-
-
-@asynccontextmanager
-async def forgetful_proxy(port: int, words: bytes, *, after: bytes) -> AsyncIterator[int]:
-    """A TCP proxy: the first ``words`` that come after ``after`` it passes on, but hangs up instead of answering."""
-    armed = False
-    done = False
-
-    async def serve(client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
-        nonlocal armed, done
-        server, to_server = await asyncio.open_connection("127.0.0.1", port)
-        hang_up = False
-
-        async def back() -> None:
-            while (answer := await server.read(65536)) and not hang_up:
-                to_client.write(answer)
-            to_client.close()
-
-        answers = asyncio.create_task(back())
-        while asked := await client.read(65536):
-            armed = armed or after in asked
-            if armed and not done and words in asked:
-                done = hang_up = True
-            to_server.write(asked)
-        to_server.close()
-        await answers
-
-    listener = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with listener:
-        yield listener.sockets[0].getsockname()[1]
 
 
 async def test_a_server_that_stops_is_unavailable_until_it_is_back(own_cluster: Cluster) -> None:
