@@ -27,7 +27,7 @@ TALKED_MS = {"talking": PROVEN - CONNECTED, "ending": PROVEN - CONNECTED, "silen
 
 
 def call(name: str, state: str, **changed: Any) -> Row:
-    row = {"id": name, "user_id": f"{name}'s user", "otomo_id": f"{name}'s otomo", "state": state, "node": NODE}
+    row = {"id": name, "user_id": f"{name}.user", "otomo_id": f"{name}.otomo", "state": state, "node": NODE}
     times = dict.fromkeys(("accepted_at_ms", "connected_at_ms", "last_rtp_at_ms", "ended_at_ms"))
     ends: Row = {"end_reason": None, "duration_seconds": None, "billed_units": 0, "billed_points": 0}
     rest: Row = {"exclusive": name == state, "price_per_minute": 100, "created_at_ms": BEGAN}
@@ -97,7 +97,8 @@ def told_of(found: list[Row]) -> list[Row]:
 
 
 def record_of(one: Row) -> Row:
-    lists = {"quality": [{"mos": 4.25}], "flags": [], "transports": [{"protocol": "udp"}]}
+    quality = {"from": one["user_id"], "to": one["otomo_id"], "mos": 4.25}
+    lists = {"quality": [quality], "flags": [], "transports": [{"userId": one["user_id"], "protocol": "udp"}]}
     return {"call_id": one["id"], "ended_by": "user", "unit_seconds": 60.0, "worker": 1, "mos": 4.25, **lists}
 
 
@@ -198,10 +199,11 @@ async def test_the_books_add_up_and_lists_and_people_are_as_they_were(url: str) 
         assert {one.id for one in (await ledger.calls_of()).items} == {one["id"] for one in calls()}
         billing = await ledger.billing("ended")
         assert [(unit.index, unit.points) for unit in billing.units] == [(1, 100), (2, 100)]
-        assert (await ledger.record("ended")).quality == ({"mos": 4.25},)
+        record = await ledger.record("ended")
+        assert ([one.mos for one in record.quality], [one.protocol for one in record.transports]) == ([4.25], ["udp"])
         assert [line.call_id for line in await ledger.recovery_log()] == ["low"]
         assert await ledger.rate("rich") == 700
-        assert len(await ledger.events_since(Person("otomo", "ended's otomo"), 0)) == 1
+        assert len(await ledger.events_since(Person("otomo", "ended.otomo"), 0)) == 1
         assert await ledger.latest_seq() == 2 * len(calls()) + 1
 
 
@@ -220,5 +222,5 @@ async def test_a_start_takes_up_the_calls_that_talked_and_ends_the_others(url: s
         await move(ledger, "talking", CallState.TALKING, epoch=2, at_ms=PROVEN + 11_000)
         states = [step.state for step in await ledger.timeline("talking")]
         assert states[-4:] == ["interrupted", "talking", "interrupted", "talking"]
-        await open_call(ledger, new_call("next", "ringing's user", "ringing's otomo"))
+        await open_call(ledger, new_call("next", "ringing.user", "ringing.otomo"))
         assert await ledger.audit() == ()
