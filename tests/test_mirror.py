@@ -53,6 +53,7 @@ TESTED_BY = {
     "app/ops/vitals.py": "tests/app/ops/test_workers.py",
     "app/rest/admin.py": "tests/integration/test_calls_without_media.py",
     "app/rest/calls.py": "tests/integration/test_calls_without_media.py",
+    "app/rest/internal.py": "tests/cluster/test_cluster.py",
     "app/rest/live.py": "tests/integration/test_call_quality.py",
     "app/rest/node.py": "tests/app/ops/test_workers.py",
     "app/rest/nodes.py": "tests/app/ops/test_nodes.py",
