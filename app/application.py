@@ -82,6 +82,7 @@ from app.media.rooms import Rooms
 from app.openapi.declaration import answers
 from app.openapi.document import Document
 from app.ops.admission import Admission, Placement
+from app.ops.cluster_gauges import ClusterGauges
 from app.ops.drain import Drain
 from app.ops.forwarding_probe import ForwardingProbe
 from app.ops.gauges import Gauges
@@ -341,10 +342,21 @@ def operate(app: web.Application, sweeper: Sweeper, background: Tasks) -> tuple[
     app[HTTP_OBSERVERS].append(sampler.request_answered)
     drain = app[DRAIN] = Drain(app[REGISTRY], app[LIFECYCLE], app[JOURNAL])
     admission = Admission(drain, sampler, pool, app[SETTINGS].stress_limit)
-    app[HEALTH] = Health(app[LEDGER], app[CONNECTIONS], pool, forwarding, admission, background)
+    app[HEALTH] = Health(
+        app[LEDGER], app[CONNECTIONS], pool, forwarding, admission, background, cluster=app[SETTINGS].cluster
+    )
     app[METRICS].watch_loop(sampler.lag)
     app[GAUGES] = Gauges(
-        version("voiceplane"), app[REGISTRY], app[LIFECYCLE], drain, app[CONNECTIONS], hub, pool, sampler, forwarding
+        version("voiceplane"),
+        app[REGISTRY],
+        app[LIFECYCLE],
+        drain,
+        app[CONNECTIONS],
+        hub,
+        pool,
+        sampler,
+        forwarding,
+        ClusterGauges(app[SETTINGS].node_name, app.get(MEMBERSHIP), drain, app[LIFECYCLE], app[JOURNAL]),
     )
     app[METRICS].registry.register(app[GAUGES])
     background.keep(app[CONNECTIONS].run, "connections")
@@ -362,7 +374,7 @@ async def stop_calls(app: web.Application) -> None:
         await app[CONTINUITY].hand_over(HAND_OVER_WITHIN_S)
         if app[SETTINGS].cluster and app[MEMBERSHIP].view.others:  # who take over what is not connected, too
             for call in app[REGISTRY]:
-                app[LIFECYCLE].lose(call)
+                app[LIFECYCLE].lose(call, given=True)
     await app[LIFECYCLE].close(END_CALLS_WITHIN_S)
     await app[ENDPOINT].shut_down()
 

@@ -58,6 +58,7 @@ class Journal:
         self._deferred: dict[str, DeferredStep] = {}  # by call
         self._wake = asyncio.Event()
         self._bell = asyncio.Event()
+        self._all_told_at: float | None = None  # monotonic, once others are listened to
         self._in_doubt = False  # whether a commit's answer was lost, and with it perhaps events
         self._charge_listeners: list[ChargeListener] = []
 
@@ -140,6 +141,11 @@ class Journal:
             await self._flush()
             await self._catch_up()
 
+    @property
+    def behind_s(self) -> float:
+        """For how long something may have been stored that is not told here yet; 0 where no other node stores."""
+        return 0.0 if self._all_told_at is None else now().monotonic - self._all_told_at
+
     def ring(self) -> None:
         """Somebody has stored events: another node, or this one."""
         self._bell.set()
@@ -152,6 +158,7 @@ class Journal:
             self._bell.clear()
             try:
                 await self._read_on()
+                self._all_told_at = now().monotonic
             except LedgerUnavailable as error:
                 logger.warning("what others have stored is told later: %s", error)
                 await asyncio.sleep(RETRY_EVERY_S)

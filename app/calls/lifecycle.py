@@ -74,6 +74,7 @@ class Lifecycle:
         self._timers = timers
         self._tasks = Tasks()
         self._move_listeners: list[MoveListener] = []
+        self.fenced = 0  # calls that were taken from this node
 
     def on_move(self, listener: MoveListener) -> None:
         """Call ``listener(call)`` after each change of state, from ``matched`` on; it must be quick and raise
@@ -192,13 +193,16 @@ class Lifecycle:
         if call.live and reason is CloseReason.WORKER_DIED:
             self.continuity.room_lost(call)
 
-    def lose(self, call: LiveCall) -> None:
-        """The call is another node's by now: nothing about it is stored or told here any more."""
+    def lose(self, call: LiveCall, *, given: bool = False) -> None:
+        """The call is another node's by now: nothing about it is stored or told here any more. It was ``given`` away
+        by this node, or else taken from it."""
         call.stop_timer()
         call.state = CallState.ENDED
         self.meter.forget(call)
         self.leave(call)
-        logger.warning("call %s has been taken by another node", call.id)
+        if not given:
+            self.fenced += 1
+            logger.warning("call %s has been taken by another node", call.id)
 
     def leave(self, call: LiveCall) -> Released:
         """Close the room, and forget the call."""

@@ -68,6 +68,7 @@ class Membership(Claim):
         self._lease_s = lease_s
         self._view = View(me, (), False, time.monotonic())
         self._beaten = asyncio.Event()
+        self.buried = 0  # nodes that this one has declared dead
         self.load: Callable[[], tuple[float, int]] = lambda: (0.0, 0)
         self.on_bell: Callable[[], None] = lambda: None
         self.on_orphans: Callable[[], None] = lambda: None
@@ -107,6 +108,11 @@ class Membership(Claim):
         """Of two other nodes that take calls, picked at random, the less stressed: so that not all go to one."""
         others = [one for one in self._view.others if one.state == "up"]
         return min(random.sample(others, min(2, len(others))), key=lambda one: one.stress, default=None)
+
+    @property
+    def beat_age_s(self) -> float:
+        """How long ago the database heard of this node."""
+        return time.monotonic() - self._view.at
 
     def clock_ms(self) -> int:
         """The database's clock."""
@@ -208,6 +214,7 @@ class Membership(Claim):
             if one.state == "gone" or one.number == me.number or silent_ms <= SILENT_MS:
                 continue
             if (silent_ms > lease_ms or await has_died(session, one)) and await session.run_sync(declare_gone, one):
+                self.buried += 1
                 log.warning("node %s is dead: it was last heard of %d ms ago", one.name, silent_ms)
 
     async def _join_again(self) -> None:

@@ -72,7 +72,7 @@ class Mover:
                 return False
             room, call.room = call.room, None
             room.watcher = None
-            self._lifecycle.lose(call)
+            self._lifecycle.lose(call, given=True)
         log.info("call %s is on node %s", call.id, target.name)
         self._tasks.start(close_when_left(room), f"the old room of call {call.id}")
         return True

@@ -15,6 +15,7 @@ from app.calls.lifecycle import Lifecycle
 from app.calls.registry import Registry
 from app.http.connections import WHY_CUT, Connections
 from app.ledger.values import LIVE_STATES
+from app.ops.cluster_gauges import ClusterGauges
 from app.ops.drain import Drain
 from app.ops.forwarding_probe import ForwardingProbe
 from app.ops.metrics import PREFIX
@@ -39,6 +40,7 @@ class Gauges(Collector):
         pool: Pool,
         sampler: Sampler,
         forwarding: ForwardingProbe,
+        cluster: ClusterGauges,
     ) -> None:
         self._version = version
         self._registry = registry
@@ -49,10 +51,11 @@ class Gauges(Collector):
         self._pool = pool
         self._sampler = sampler
         self._forwarding = forwarding
+        self._cluster = cluster
         self._seen: list[Metric] = []
 
     def read(self) -> None:
-        self._seen = [*self._node(), *self._workers()]
+        self._seen = [*self._node(), *self._workers(), *self._cluster.read()]
 
     def collect(self) -> Iterable[Metric]:
         return self._seen

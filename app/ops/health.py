@@ -1,8 +1,9 @@
 """Whether the node can take calls: every part that a call needs is checked, all at the same time.
 
 The database is checked twice: that a query is answered, and that a writer gets its turn, without which no call can be
-stored. One good worker is enough. Stress is no failure: a full node refuses calls one by one. About a shortage of
-descriptors, health and admission say the same.
+stored. Where several nodes share it, what it says is reported and counts for nothing, or its outage would take out all
+of them at once. One good worker is enough. Stress is no failure: a full node refuses calls one by one. About a shortage
+of descriptors, health and admission say the same.
 """
 
 from __future__ import annotations
@@ -27,8 +28,10 @@ from worker_bridge.pool import Pool, Slot
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Each part in ``needed`` has to be well, and one of ``workers``, which are by slot."""
+    """Each part in ``needed`` has to be well, and one of ``workers``, which are by slot; ``shared`` is what other nodes
+    have as well."""
 
+    shared: tuple[CheckResult, ...]
     needed: tuple[CheckResult, ...]
     workers: tuple[CheckResult, ...]
     draining: CheckResult
@@ -40,7 +43,7 @@ class Report:
 
 
 class Health:
-    """``tasks`` owns the checks that are under way."""
+    """``tasks`` owns the checks that are under way. ``cluster`` is whether other nodes have the database as well."""
 
     def __init__(
         self,
@@ -50,13 +53,16 @@ class Health:
         forwarding: ForwardingProbe,
         admission: Admission,
         tasks: Tasks,
+        *,
+        cluster: bool = False,
     ) -> None:
         self._pool = pool
         self._forwarding = forwarding
         self._admission = admission
+        database = (Check("database", ledger.check, tasks), Check("database_writer", ledger.ping, tasks))
+        self._shared = database if cluster else ()
         self._needed = (
-            Check("database", ledger.check, tasks),
-            Check("database_writer", ledger.ping, tasks),
+            *(() if cluster else database),
             Check("ports", partial(require_descriptors, os.getpid()), tasks),
             Check("connections", partial(require_places, connections), tasks),
         )
@@ -65,14 +71,15 @@ class Health:
     async def report(self) -> Report:
         """All results, within little more than a second, whatever hangs."""
         asked = zip(self._pool.slots, self._workers, strict=True)
-        needed, workers = await asyncio.gather(
+        shared, needed, workers = await asyncio.gather(
+            together(check.answer() for check in self._shared),
             together(check.answer() for check in self._needed),
             together(self._check(slot, check) for slot, check in asked),
         )
         began = time.monotonic()
         draining, full = self._admission.draining, self._admission.full
         ms = round(1000 * (time.monotonic() - began), 1)
-        return Report(needed, workers, CheckResult("draining", ms, draining), CheckResult("stress", ms, full))
+        return Report(shared, needed, workers, CheckResult("draining", ms, draining), CheckResult("stress", ms, full))
 
     async def _check(self, slot: Slot, check: Check) -> CheckResult:
         """Check a worker. One that is known to be gone is not asked, nor does its last result count."""

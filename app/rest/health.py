@@ -32,7 +32,8 @@ async def ready(request: web.Request) -> web.Response:
     """Can the node take calls?
 
     200 while the database answers and takes a writer, descriptors are left, at least one worker answers and forwards,
-    and the node is not draining; else 503. Each part has a second to answer.
+    and the node is not draining; else 503. Where several nodes share the database, it is reported, and its outage takes
+    none of them out. Each part has a second to answer.
     """
     report = await request.app[HEALTH].report()
     status = readiness(report)
@@ -49,7 +50,7 @@ def readiness(report: Report) -> Readiness:
 
 
 def checks(request: web.Request, report: Report) -> Iterator[Check]:
-    for part in (*report.needed, report.draining, report.stress):
+    for part in (*report.shared, *report.needed, report.draining, report.stress):
         yield Check(part.name, part.ok, part.ms, problem=part.problem or UNSET)
     for slot, worker in zip(request.app[POOL].slots, report.workers, strict=True):
         outcome = request.app[FORWARDING_PROBE].outcome(slot)

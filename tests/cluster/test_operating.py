@@ -11,11 +11,15 @@ import pytest
 from schemas.base import load
 from schemas.live import LiveCallList
 from schemas.node import Drained, Nodes, SampleSeries, Workers
+from tests.app.ledger.postgres_cluster import Cluster
+from tests.app.ops.scraped import Scraped
 from tests.cluster.conftest import Members
 from tests.conftest import eventually
+from tests.crash.killed_node import Node
 from voiceplane.client.errors import Refused
 
 ANSWER_WITHIN_S = 3.0  # of which the node that stands still is given one
+BURIED_WITHIN_S = 15.0
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -94,6 +98,42 @@ async def test_a_node_that_stands_still_is_named_and_holds_up_nobody(
                 body = await root.request("GET", path)
                 assert body["unanswered"] == [there]
         assert [(call["callId"], call["worker"]) for call in body["calls"]] == [("there", None)]
+
+
+async def test_a_database_that_stands_still_is_reported_and_takes_no_node_out(
+    member: Members, postgresql: Cluster, http: aiohttp.ClientSession
+) -> None:
+    async with member("one") as one:
+        with postgresql.frozen():
+            body = await one.health(http)
+            assert body["status"] == "ready"
+            assert {check["name"] for check in body["checks"] if not check["ok"]} == {"database", "database_writer"}
+            scraped = await scraped_of(one, http)
+            assert scraped.total("voiceplane_nodes", state="up") == 1
+            assert scraped.total("voiceplane_beat_age_seconds") > 0
+
+
+async def test_the_metrics_tell_of_a_node_that_died(member: Members, http: aiohttp.ClientSession) -> None:
+    async with member("one") as one, member("two") as two:
+        await eventually(lambda: nodes_are_off(one, http, up=2, buried=0))
+        await two.kill()
+        await eventually(lambda: nodes_are_off(one, http, up=1, buried=1), within_s=BURIED_WITHIN_S)
+        scraped = await scraped_of(one, http)
+        assert scraped.values("voiceplane_node_info", "node") == {"one"}
+        assert scraped.total("voiceplane_events_behind_seconds") < BURIED_WITHIN_S
+
+
+async def nodes_are_off(node: Node, http: aiohttp.ClientSession, *, up: int, buried: int):
+    scraped = await scraped_of(node, http)
+    found = scraped.total("voiceplane_nodes", state="up"), scraped.total("voiceplane_nodes_buried_total")
+    return found != (up, buried) and f"{found}"
+
+
+async def scraped_of(node: Node, http: aiohttp.ClientSession) -> Scraped:
+    async with http.get(
+        f"{node.base}/metrics", headers={"Authorization": f"Bearer {node.token('root', 'admin')}"}
+    ) as answer:
+        return Scraped(await answer.text())
 
 
 async def test_what_only_peers_ask_is_closed_to_all_others(member: Members, http: aiohttp.ClientSession) -> None:
