@@ -10,6 +10,7 @@ AppError
 │   ├── Forbidden
 │   ├── RoomNotFound, TransportNotFound, ProducerNotFound, ConsumerNotFound
 │   ├── CallNotFound, OtomoNotFound, WalletNotFound, NodeNotFound
+│   ├── LivesElsewhere, RefusedElsewhere
 │   ├── AlreadyConnected, AlreadyResumed
 │   ├── ProducerAlreadyExists, TransportLimitExceeded, CannotConsume
 │   ├── InvalidCallState
@@ -294,6 +295,7 @@ ANSWERS: Mapping[type[Exception], Answer] = MappingProxyType(
         WorkerUnavailable: _NO_WORKER,
         WorkerGone: _NO_WORKER,
         LivesElsewhere: _NO_WORKER,
+        RefusedElsewhere: _NO_WORKER,  # in whose place its own answer is given
         Fenced: _NO_WORKER,  # the call is on another node by now, where the next try will find it
         Draining: Answer("DRAINING", 503, "このサーバーは停止準備中です。", _RETRY),
         Overloaded: Answer("OVERLOADED", 503, "サーバーが混み合っています。", _RETRY),

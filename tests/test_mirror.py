@@ -46,6 +46,7 @@ TESTED_BY = {
     "app/ledger/presence.py": "tests/cluster/test_cluster.py",
     "app/ledger/tables.py": "tests/app/ledger/test_upgrade.py",
     "app/openapi/": "tests/app/openapi/test_document.py",
+    "app/ops/cluster_gauges.py": "tests/cluster/test_operating.py",
     "app/ops/forwarding_probe.py": "tests/app/ops/test_probe.py",
     "app/ops/gauges.py": "tests/app/ops/test_metrics.py",
     "app/ops/inspection.py": "tests/integration/test_call_quality.py",
