@@ -10,7 +10,7 @@ WHEEL := $(BIN)/python -m pip wheel --disable-pip-version-check --no-build-isola
 
 # Debian's names, and the programs to look for where there is no dpkg.
 SYSTEM := g++ make pkg-config libabsl-dev libflatbuffers-dev flatbuffers-compiler libuv1-dev libssl-dev dpkg-dev
-SYSTEM_TEST := chromium firefox-esr iproute2 postgresql libasan8 libubsan1 coturn systemd libseccomp2 ffmpeg
+SYSTEM_TEST := chromium firefox-esr iproute2 postgresql libasan8 libubsan1 coturn systemd libseccomp2 ffmpeg haproxy
 PROGRAMS := g++ make pkg-config flatc
 PROGRAMS_TEST := npm node
 
@@ -25,7 +25,7 @@ LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-ha
   --custom-compile-command 'make lock'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test run test lint types test-debug test-openapi test-sanitize bench docs demo client wheel wheel-bridge wheel-check lock clean
+.PHONY: help setup setup-test run test lint types test-debug test-openapi test-sanitize test-cluster bench docs demo client wheel wheel-bridge wheel-check lock clean
 
 help: ## Show what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ test-openapi: setup-test ## Ask a running node for much that its OpenAPI documen
 
 test-sanitize: setup-test ## Fuzz the native extensions under the address and undefined-behaviour sanitizers
 	$(BIN)/python -m tests.sanitize
+
+test-cluster: setup-test ## Prove what a cluster promises, at length, and print what was done and what held
+	CLUSTER_PROOF=long $(BIN)/python -m pytest $(NO_HURRY) tests/cluster tests/crash/test_outlived_node.py
 
 bench: setup-test ## Measure; prints JSON
 	$(BIN)/python -m bench

@@ -71,6 +71,7 @@ class Connection:
         )
         self._outbox = Outbox(limits.outbox_frames, limits.outbox_bytes)
         self._held: Backlog | None = Backlog(limits.outbox_frames, limits.outbox_bytes)
+        self._had = 0  # the last event that the client had from another node, where that is ahead of this one
         self._published = 0  # the last event that was published before this socket joined
         self._replayed: set[int] = set()  # later ones that were replayed, and may still be published
         self._catching_up: asyncio.Task[None] | None = None
@@ -126,7 +127,9 @@ class Connection:
         return self._socket
 
     def deliver(self, seq: int, message: bytes) -> None:
-        """Send an event: after those that are being replayed, and not again where it was one of them."""
+        """Send an event: after those that are being replayed, and not again where the client has had it."""
+        if seq <= self._had:
+            return
         if self._held is not None:
             if not self._held.add(Frame(message, seq=seq)):
                 self.close(CloseCode.TOO_SLOW)
@@ -198,6 +201,9 @@ class Connection:
         held back meanwhile: each once, in the order of ``seq``. The limits on silence and slowness hold as always."""
         try:
             async with turn:
+                if since > self._published:  # it was told elsewhere, and is yet to be published here; or is no event
+                    page = await replay(self.claims.person, since - 1)
+                    self._had = since if page and page[0].seq == since else 0
                 while page := await replay(self.claims.person, since):
                     # Events are stored before they are published: a replayed one may still be published, now or later.
                     self._replayed.update(event.seq for event in page if event.seq > self._published)

@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from app.cluster.hops import HEADER
-from tests.cluster.conftest import UNIT_S, Members
+from tests.cluster.member import UNIT_S, Members
 from tests.conftest import eventually
 from tests.crash.killed_node import Node
 from voiceplane.client import Call, Voiceplane

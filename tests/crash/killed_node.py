@@ -26,7 +26,7 @@ from tests.conftest import eventually
 from voiceplane.client.api import Api
 
 ROOT = Path(__file__).parents[2]
-START_WITHIN_S = 60.0
+START_WITHIN_S = 90.0  # on a machine that does other things as well
 WORKER_GONE_WITHIN_S = 2.0
 NOTHING_MORE: Mapping[str, str] = {}
 

@@ -1,4 +1,5 @@
-"""One party of a call: its user id, its REST client, its open WebSocket, and the events that came over it."""
+"""One party of a call: its user id, its REST client, its WebSocket, which reconnects as every client's does, and the
+events that came over it."""
 
 from __future__ import annotations
 
@@ -10,8 +11,9 @@ from typing import Any, NamedTuple, Self
 import aiohttp
 
 from voiceplane.client.api import Api
-from voiceplane.client.errors import Unreachable
+from voiceplane.client.errors import ClientError
 from voiceplane.client.events import AboutCall, read
+from voiceplane.client.socket import Hooks, Socket
 from voiceplane.loadtest.errors import LoadTestError
 
 AWAITED = ("call_connected", "call_end")
@@ -26,12 +28,15 @@ class ReceivedEvent(NamedTuple):
 
 
 class OnlineParty:
-    """Made by `online`. Keeps the events of each call that are `AWAITED`, and its moves, until `forget`."""
+    """Made by `online`. Keeps the events of each call that are `AWAITED`, and its moves, until `forget`.
 
-    def __init__(self, user_id: str, api: Api, socket: aiohttp.ClientWebSocketResponse) -> None:
+    `losses` is how often its socket was lost.
+    """
+
+    def __init__(self, user_id: str, api: Api) -> None:
         self.user_id = user_id
         self.api = api
-        self._socket = socket
+        self.losses = 0
         self._events: dict[tuple[str, str], asyncio.Future[ReceivedEvent]] = {}
         self._moves: dict[str, asyncio.Queue[ReceivedEvent]] = {}
         self._closed: LoadTestError | None = None
@@ -39,22 +44,17 @@ class OnlineParty:
     @classmethod
     @asynccontextmanager
     async def online(cls, http: aiohttp.ClientSession, base: str, user_id: str, token: str) -> AsyncIterator[Self]:
-        """A party whose socket is open until the block is left. Raises Unreachable where it can't be opened."""
-        headers = {"Authorization": f"Bearer {token}"}
-        try:
-            socket = await http.ws_connect(f"{base}/ws", headers=headers, max_msg_size=0)
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise Unreachable(base, error) from error
-        party = cls(user_id, Api(http, base, token), socket)
-        listening = asyncio.create_task(party._listen(), name=f"events of {user_id}")
+        """A party whose socket is kept open until the block is left. Raises ClientError where it can't be opened."""
+        party = cls(user_id, Api(http, base, token))
+        socket = Socket(party.api, Hooks(party._take, lambda: None, party._note_loss, party._fail_all))
+        await socket.open()
         try:
             yield party
         finally:
             await socket.close()
-            await listening
 
     def event(self, event_type: str, call_id: str) -> asyncio.Future[ReceivedEvent]:
-        """The event of that type of that call. Fails with LoadTestError where the socket closes before it comes."""
+        """The event of that type of that call. Fails with LoadTestError where the socket is closed for good before."""
         future = self._events.setdefault((event_type, call_id), asyncio.get_running_loop().create_future())
         if self._closed is not None:
             _fail(future, self._closed)
@@ -70,18 +70,21 @@ class OnlineParty:
             if future := self._events.pop((event, call_id), None):
                 future.cancel()
 
-    async def _listen(self) -> None:
-        async for message in self._socket:
-            event = message.json()
-            received = ReceivedEvent(asyncio.get_running_loop().time(), event["payload"])
-            call_id = read(AboutCall, event["payload"], event["type"]).call_id
-            if event["type"] in AWAITED:
-                future = self.event(event["type"], call_id)
-                if not future.done():
-                    future.set_result(received)
-            elif event["type"] == MOVED:
-                self._moves_of(call_id).put_nowait(received)
-        self._closed = LoadTestError(f"{self.user_id}'s WebSocket was closed with {self._socket.close_code}")
+    def _take(self, event_type: str, payload: dict[str, Any]) -> None:
+        if event_type not in AWAITED and event_type != MOVED:
+            return
+        received = ReceivedEvent(asyncio.get_running_loop().time(), payload)
+        call_id = read(AboutCall, payload, event_type).call_id
+        if event_type == MOVED:
+            self._moves_of(call_id).put_nowait(received)
+        elif not (future := self.event(event_type, call_id)).done():
+            future.set_result(received)
+
+    def _note_loss(self) -> None:
+        self.losses += 1
+
+    def _fail_all(self, error: ClientError) -> None:
+        self._closed = LoadTestError(f"{self.user_id}'s WebSocket is closed for good: {error}")
         for future in self._events.values():
             _fail(future, self._closed)
 

@@ -68,6 +68,17 @@ async def test_a_since_from_the_future_replays_nothing_and_hides_nothing(node: N
     await socket.close()
 
 
+async def test_what_another_node_has_told_already_is_not_told_again(node: Node) -> None:
+    told = [node.recent.append(Person("user", "ann"), "otomo_status", {"number": number}) for number in range(2)]
+    socket = await node.connect(since=told[-1].seq)
+    assert (await ask(socket, "ping"))["type"] == "pong"
+    for event in told:
+        node.hub.publish(event)
+    news = node.publish(number=2)
+    assert (await next_message(socket))["seq"] == news.seq
+    await socket.close()
+
+
 class HeldReplay:
     """A store whose answer is read at once but arrives when the test wants."""
 

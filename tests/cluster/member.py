@@ -1,0 +1,46 @@
+"""A node of a cluster as a process of its own, with a name and a folder that it keeps when it is started again."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from app.settings import Settings
+from tests.conftest import free_ports
+from tests.crash.killed_node import NOTHING_MORE, Node, started
+
+CLUSTER_SECRET = "known to the nodes of this cluster alone"
+UNIT_S = 0.5
+
+
+class Members:
+    """``async with member("a") as node``: a node of this test's cluster, whose database is at ``url``."""
+
+    def __init__(self, url: str, settings_with: Callable[..., Settings], folder: Path) -> None:
+        self.url = url
+        self._settings_with = settings_with
+        self._folder = folder
+
+    @asynccontextmanager
+    async def __call__(
+        self, name: str, *, environment: Mapping[str, str] = NOTHING_MORE, **changed: object
+    ) -> AsyncIterator[Node]:
+        folder = self._folder / name
+        folder.mkdir(exist_ok=True)
+        own = {
+            "database_url": self.url,
+            "data_dir": folder,
+            "workers": 1,
+            "unit_seconds": UNIT_S,
+            "rate_limit": 0,
+            "call_attempts_per_pair": 0,
+            "drain_timeout_s": 0,
+            "log_format": "json",
+            "cluster": True,
+            "node_name": name,
+            "cluster_secret": CLUSTER_SECRET,
+        }
+        ports = {"port": free_ports(1), "rtc_port": free_ports(1), "cluster_listen": f"127.0.0.1:{free_ports(1)}"}
+        async with started(self._settings_with(**{**own, **ports, **changed}), environment=environment) as node:
+            yield node
