@@ -13,7 +13,7 @@ from schemas.live import LiveCallList
 from schemas.node import Drained, Nodes, SampleSeries, Workers
 from tests.app.ledger.postgres_cluster import Cluster
 from tests.app.ops.scraped import Scraped
-from tests.cluster.conftest import Members
+from tests.cluster.member import Members
 from tests.conftest import eventually
 from tests.crash.killed_node import Node
 from voiceplane.client.errors import Refused
