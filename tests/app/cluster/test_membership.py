@@ -1,0 +1,121 @@
+"""Who is in a cluster, found out by nodes that beat on a real PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+
+import pytest
+
+from app.cluster.membership import Membership, session_name
+from app.ledger import claimed
+from app.ledger.errors import DatabaseClaimed
+from app.ledger.nodes import Joining, Misfit, new_incarnation
+from app.ledger.upgrade import upgrade
+from tests.app.ledger.postgres_cluster import Cluster, running_cluster
+from tests.conftest import eventually
+
+LEASE_S = 1.0
+
+
+@pytest.fixture(scope="module")
+def postgresql() -> Iterator[Cluster]:
+    with running_cluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+async def url(postgresql: Cluster) -> str:
+    made = postgresql.new_database()
+    await upgrade(made)
+    return made
+
+
+def joined(url: str, name: str, config_hash: str = "alike") -> AbstractAsyncContextManager[Membership]:
+    joining = Joining(
+        incarnation=new_incarnation(name),
+        name=name,
+        address="http://127.0.0.1:1",
+        session=session_name(),
+        version="1",
+        config_hash=config_hash,
+    )
+    return Membership.joined(url, joining, LEASE_S)
+
+
+@pytest.fixture
+async def stack() -> AsyncIterator[AsyncExitStack]:
+    async with AsyncExitStack() as made:
+        yield made
+
+
+def names(membership: Membership) -> list[str]:
+    return sorted(one.name for one in membership.view.others)
+
+
+async def sees(membership: Membership, *others: str) -> None:
+    await eventually(lambda: names(membership) != sorted(others) and f"it sees {names(membership)}")
+
+
+async def test_nodes_see_one_another_by_different_numbers(url: str, stack: AsyncExitStack) -> None:
+    one, two, three = [await stack.enter_async_context(joined(url, name)) for name in ("one", "two", "three")]
+    await sees(one, "two", "three")
+    await sees(three, "one", "two")
+    assert sorted(membership.view.me.number for membership in (one, two, three)) == [1, 2, 3]
+    assert one.least_stressed() in one.view.others
+
+
+async def test_who_leaves_is_gone_at_once(url: str, stack: AsyncExitStack) -> None:
+    one = await stack.enter_async_context(joined(url, "one"))
+    async with joined(url, "two"):
+        await sees(one, "two")
+    await sees(one)
+
+
+async def test_who_was_told_something_else_does_not_join(url: str, stack: AsyncExitStack) -> None:
+    await stack.enter_async_context(joined(url, "one"))
+    with pytest.raises(Misfit, match="node one has other settings"):
+        await stack.enter_async_context(joined(url, "two", "otherwise"))
+
+
+async def test_a_lone_node_and_a_cluster_exclude_each_other(url: str) -> None:
+    async with joined(url, "one"):
+        with pytest.raises(DatabaseClaimed):
+            async with claimed(url, patience_s=0):
+                pass
+    async with claimed(url):
+        with pytest.raises(DatabaseClaimed):
+            async with joined(url, "one"):
+                pass
+
+
+async def test_a_node_that_beats_no_more_is_declared_dead_and_joins_again(url: str, stack: AsyncExitStack) -> None:
+    one, two = [await stack.enter_async_context(joined(url, name)) for name in ("one", "two")]
+    lost: list[str] = []
+    two.on_lost = lost.append
+    await sees(one, "two")
+    before = two.node
+    two.load = frozen = Frozen()  # asked at each beat: stands still, as a stopped process does
+    await sees(one)
+    assert lost == []
+    frozen.goes_on = True
+    await eventually(lambda: not lost and "it has not heard that it is dead")
+    await sees(one, "two")
+    assert lost == [two.node]
+    assert two.node != before
+
+
+class Frozen:
+    """Beats fail while it is frozen."""
+
+    goes_on = False
+
+    def __call__(self) -> tuple[float, int]:
+        if not self.goes_on:
+            raise TimeoutError("it stands still")
+        return 0.0, 0
+
+
+async def test_the_clock_is_the_databases(url: str, stack: AsyncExitStack) -> None:
+    one, two = [await stack.enter_async_context(joined(url, name)) for name in ("one", "two")]
+    assert abs(one.clock_ms() - two.clock_ms()) < 100
