@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterator
 
 import aiohttp
 import pytest
 
-from tests.app.ledger.postgres_cluster import Cluster
+from tests.app.ledger.postgres_cluster import Cluster, running_cluster
 from tests.cluster.member import Members
 from tests.cluster.proof import LONG, Proof
 from tests.cluster.service import Service
@@ -17,6 +18,13 @@ from tests.cluster.talk import Talk, talking
 FROZEN_S = (3.0, 10.0, 40.0) if LONG else (3.0, 10.0)
 
 pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture
+def postgresql() -> Iterator[Cluster]:
+    """One of its own, since it becomes another process."""
+    with running_cluster() as cluster:
+        yield cluster
 
 
 async def test_a_shared_outage_moves_no_call_and_closes_no_socket(
