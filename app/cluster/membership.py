@@ -187,6 +187,7 @@ class Membership(Claim):
 
     async def _beat(self, session: AsyncConnection) -> None:
         """While the session lives, or until this node has been declared dead."""
+        opened = time.monotonic()
         while True:
             began = time.monotonic()
             async with asyncio.timeout(ANSWER_WITHIN_S):
@@ -195,7 +196,7 @@ class Membership(Claim):
                     await self._join_again()
                     return
                 everybody_ = await session.run_sync(everybody)
-                await self._bury(session, me, everybody_)
+                await self._bury(session, 1000 * (began - opened), me, everybody_)
             others = tuple(one for one in everybody_ if one.number != me.number and one.state != "gone")
             orphans = any(one.state == "gone" for one in everybody_)
             self._view = View(me, others, orphans, began)
@@ -204,8 +205,9 @@ class Membership(Claim):
                 self.on_orphans()
             await asyncio.sleep(max(0.0, began + BEAT_EVERY_S - time.monotonic()))
 
-    async def _bury(self, session: AsyncConnection, me: Node, everybody_: tuple[Node, ...]) -> None:
-        """Declare those dead that are, where this node has been steady for long enough to say so."""
+    async def _bury(self, session: AsyncConnection, session_ms: float, me: Node, everybody_: tuple[Node, ...]) -> None:
+        """Declare those dead that are, where this node has been steady for long enough to say so. That a lock is free
+        says nothing where our own session is younger than the silence: then the server may have lost them all."""
         lease_ms = 1000 * self._lease_s
         if me.beat_ms - me.steady_ms < lease_ms:
             return
@@ -213,7 +215,8 @@ class Membership(Claim):
             silent_ms = me.beat_ms - one.beat_ms
             if one.state == "gone" or one.number == me.number or silent_ms <= SILENT_MS:
                 continue
-            if (silent_ms > lease_ms or await has_died(session, one)) and await session.run_sync(declare_gone, one):
+            over = silent_ms > lease_ms or (silent_ms < session_ms and await has_died(session, one))
+            if over and await session.run_sync(declare_gone, one):
                 self.buried += 1
                 log.warning("node %s is dead: it was last heard of %d ms ago", one.name, silent_ms)
 

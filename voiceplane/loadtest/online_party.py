@@ -47,6 +47,7 @@ class OnlineParty:
         """A party whose socket is kept open until the block is left. Raises ClientError where it can't be opened."""
         party = cls(user_id, Api(http, base, token))
         socket = Socket(party.api, Hooks(party._take, lambda: None, party._note_loss, party._fail_all))
+        socket.busy = True  # as with a client during a call
         await socket.open()
         try:
             yield party
