@@ -10,7 +10,7 @@ WHEEL := $(BIN)/python -m pip wheel --disable-pip-version-check --no-build-isola
 
 # Debian's names, and the programs to look for where there is no dpkg.
 SYSTEM := g++ make pkg-config libabsl-dev libflatbuffers-dev flatbuffers-compiler libuv1-dev libssl-dev dpkg-dev
-SYSTEM_TEST := chromium firefox-esr iproute2 postgresql libasan8 libubsan1 coturn systemd libseccomp2 ffmpeg haproxy
+SYSTEM_TEST := chromium firefox-esr iproute2 postgresql pgbouncer libasan8 libubsan1 coturn systemd libseccomp2 ffmpeg haproxy
 PROGRAMS := g++ make pkg-config flatc
 PROGRAMS_TEST := npm node
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from app.settings import Settings
-from voiceplane.doctor import clock, keys, machine, media, network, pages, storage, turn
+from voiceplane.doctor import clock, cluster, keys, machine, media, network, pages, storage, turn
 from voiceplane.doctor.finding import Finding, fail
 
 TIMEOUT_S = 15.0
@@ -23,6 +23,9 @@ CHECKS: dict[str, Check] = {
     "secret files": keys.files,
     "database": storage.database,
     "disk": storage.disk,
+    cluster.SESSIONS: cluster.sessions,
+    cluster.PEERS: cluster.peers,
+    cluster.CLOCKS: cluster.clocks,
     "clock": clock.clock,
     "descriptors": machine.descriptors,
     "socket buffers": machine.buffers,

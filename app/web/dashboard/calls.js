@@ -2,6 +2,7 @@
 import { ask, say } from './dialogs.js';
 import { $, h, set, write } from './dom.js';
 import { DASH, duration, number, quality, words } from './format.js';
+import { nameOf } from './nodes.js';
 import { session } from './session.js';
 
 export const RANK = {
@@ -55,6 +56,7 @@ export function callRow({ callId }) {
       write(flags, now.flags.map(({ type, userId }) => `${words(type)}: ${userId}`).join(', '));
       write(points, number(now.billedPoints));
       write(worker, now.worker ?? DASH);
+      set(worker, 'title', `node ${nameOf(now.node)}`);
     },
   };
 }

@@ -3,12 +3,14 @@ import { CallView } from './call.js';
 import { $, show, write } from './dom.js';
 import { clockTime } from './format.js';
 import { Node } from './node.js';
+import { Nodes } from './nodes.js';
 import { Overview } from './overview.js';
 import { Poller } from './poller.js';
 import { sentence, session } from './session.js';
 
 const poller = new Poller(told);
 const node = new Node(poller);
+const nodes = new Nodes(poller);
 const overview = new Overview(poller, node);
 const callView = new CallView(poller);
 let view = null;
@@ -43,6 +45,7 @@ function signedIn() {
   show($('login'), false);
   for (const button of [$('drain'), $('sign-out')]) show(button, true);
   node.start();
+  nodes.start();
   route();
 }
 
@@ -52,6 +55,7 @@ function signOut(why = '') {
   view?.stop();
   view = updated = null;
   node.stop();
+  nodes.stop?.();
   for (const gone of [overview.element, callView.element, $('drain'), $('sign-out'), $('offline'), $('ready')])
     show(gone, false);
   write($('updated'), '');

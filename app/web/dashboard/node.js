@@ -2,6 +2,7 @@
 import { ask, say } from './dialogs.js';
 import { $, keyed, h, set, show, write } from './dom.js';
 import { clockTime, ms, words } from './format.js';
+import { asked } from './nodes.js';
 import { sentence, session } from './session.js';
 
 const EVERY_MS = 2000;
@@ -49,10 +50,7 @@ export class Node {
 
   async drain() {
     const done = await ask('drain-dialog', async () => {
-      const mode = document.querySelector('[name=mode]:checked').value;
-      const minutes = $('drain-minutes').value;
-      const deadline = minutes === '' ? {} : { deadlineSeconds: Math.round(Number(minutes) * 60) };
-      this.showDrain(await session.ask('POST', 'drain', { mode, ...deadline }));
+      this.showDrain(await session.ask('POST', 'drain', asked()));
     });
     if (!done) return;
     say('Draining. No new calls are taken.');

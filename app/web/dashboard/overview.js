@@ -3,6 +3,7 @@ import { callRow } from './calls.js';
 import { Chart } from './chart.js';
 import { $, h, keyed, show, write } from './dom.js';
 import { brief, ms, number, percent } from './format.js';
+import { nameOf, together } from './nodes.js';
 import { session } from './session.js';
 import { workerCard } from './workers.js';
 
@@ -122,13 +123,14 @@ export class Overview {
   }
 
   async askWorkers() {
-    const { workers } = await session.ask('GET', 'workers');
-    keyed($('workers'), workers, ({ index }) => index, workerCard);
+    const { workers, unanswered } = await session.ask('GET', 'workers');
+    keyed($('workers'), workers, ({ node, index }) => `${node} ${index}`, workerCard);
+    write($('unanswered'), unanswered.map((node) => `Node ${nameOf(node)} does not answer.`).join(' '));
+    show($('unanswered'), unanswered.length);
   }
 
   async askSeries() {
-    const { samples } = await session.ask('GET', 'series');
-    this.samples = samples.map((sample) => ({ ...sample, stressPercent: sample.stress * 100 }));
+    this.samples = together(await session.ask('GET', 'series')).map((sample) => ({ ...sample, stressPercent: sample.stress * 100 }));
     this.tiles.forEach((one) => one.update(this.samples.at(-1) ?? {}));
     this.drawCharts();
   }

@@ -29,6 +29,7 @@ const SENTENCES = {
   UNAUTHORIZED: 'The server does not accept this token: it is wrong, or it has expired.',
   FORBIDDEN: 'This token is good, but its role is not admin.',
   CALL_NOT_FOUND: 'There is no such call.',
+  NODE_NOT_FOUND: 'That node is gone.',
   INVALID_CALL_STATE: 'The call is over already.',
   DRAINING: 'The node stops already; that cannot be taken back.',
   DATABASE_UNAVAILABLE: 'The database does not answer.',

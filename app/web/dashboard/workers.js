@@ -1,6 +1,7 @@
 // One worker as a card.
 import { h, set, show, write } from './dom.js';
 import { DASH, brief, bytes, clockTime, duration, ms, number, percent } from './format.js';
+import { nameOf } from './nodes.js';
 
 const RANK = { up: 'good', starting: 'warn', gave_up: 'bad' };
 
@@ -21,7 +22,7 @@ const FACTS = [
   ['Requests open', ({ requests }) => number(requests?.pending)],
 ];
 
-export function workerCard({ index }) {
+export function workerCard({ node, index }) {
   const [state, about, problem] = [
     h('span', { class: 'pill' }),
     h('p', { class: 'muted small' }),
@@ -34,7 +35,7 @@ export function workerCard({ index }) {
     element: h(
       'article',
       { class: 'card worker' },
-      h('h3', {}, `Worker ${index}`),
+      h('h3', {}, `Worker ${index}`, h('span', { class: 'of-cluster muted small' }, ` of ${nameOf(node)}`)),
       state,
       about,
       bar,
