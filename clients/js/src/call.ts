@@ -134,7 +134,8 @@ export class Call extends Emitter<CallEvents> {
 
   /** The otomo's answer. Resolves when the sound is on its way; rejects with a `code`, and leaves no microphone open. */
   accept(options: JoinOptions = {}): Promise<void> {
-    if (this.direction !== 'incoming') throw new VoiceplaneError('INVALID_CALL_STATE', 'one accepts incoming calls');
+    if (this.direction !== 'incoming')
+      return Promise.reject(new VoiceplaneError('INVALID_CALL_STATE', 'one accepts incoming calls'));
     return this.#takePart(options, async (signal) => {
       if (this.#state !== 'ringing') return;
       this.#isAccepting = true;
@@ -354,7 +355,7 @@ export class Call extends Emitter<CallEvents> {
         failed: (error) => this.#fail(error),
         heard: (ear) => this.#sound.add(ear),
         unheard: (ear) => this.#sound.remove(ear),
-        changed: () => undefined,
+        changed: () => this.#sound.pausedChanged(),
       },
     }));
     this.context.activityChanged();

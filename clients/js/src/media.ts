@@ -39,6 +39,7 @@ export interface MediaHooks {
   failed: (error: VoiceplaneError) => void;
   heard: (ear: Ear) => void;
   unheard: (ear: Ear) => void;
+  /** How far the connections are, or who is paused. */
   changed: () => void;
 }
 
@@ -114,7 +115,8 @@ export class Media {
 
   /** Returns whether that is news. */
   producerPaused(producerId: string, isPaused: boolean): boolean {
-    return this.#room?.setPaused(producerId, isPaused) ?? false;
+    const inNext = this.#opening?.setPaused(producerId, isPaused) ?? false;
+    return (this.#room?.setPaused(producerId, isPaused) ?? false) || inNext;
   }
 
   async mute(isMuted: boolean): Promise<void> {
@@ -152,7 +154,7 @@ export class Media {
       signal.throwIfAborted();
       try {
         await this.#mendOnce(signal, withinMs);
-        return;
+        if (this.#wantedEpoch <= (this.#room?.epoch ?? 0)) return; // else it has moved on meanwhile
       } catch (error) {
         signal.throwIfAborted();
         this.#mustAsk = true;

@@ -46,6 +46,7 @@ export class Room {
   #hasHeard = false;
   #isCut = false;
   readonly #consuming = new Map<string, Promise<void>>();
+  readonly #told = new Map<string, boolean>(); // who is paused, by events, which may come before there is an ear
   readonly #stop = new AbortController();
 
   private constructor(
@@ -117,7 +118,8 @@ export class Room {
     const ids = new Set(theirs.map(({ producerId }) => producerId));
     for (const id of this.ears.keys()) if (!ids.has(id)) this.unhear(id);
     await Promise.all(theirs.map((one) => this.hear(one.producerId, !one.source)));
-    for (const { producerId, paused } of theirs) this.setPaused(producerId, paused);
+    const news = theirs.map(({ producerId, paused }) => this.setPaused(producerId, paused));
+    if (news.includes(true)) this.options.hooks.changed();
   }
 
   /** The event and the list may both name a producer: it is consumed once. */
@@ -145,6 +147,7 @@ export class Room {
 
   /** Returns whether that is news. */
   setPaused(producerId: string, isPaused: boolean): boolean {
+    this.#told.set(producerId, isPaused);
     const ear = this.ears.get(producerId);
     if (!ear || ear.isPaused === isPaused) return false;
     ear.isPaused = isPaused;
@@ -207,7 +210,7 @@ export class Room {
       return;
     } // it was removed meanwhile
     this.#watchDtls(consumer.rtpReceiver);
-    const ear: Ear = { consumer, isParty, isPaused: producerPaused };
+    const ear: Ear = { consumer, isParty, isPaused: this.#told.get(producerId) ?? producerPaused };
     this.ears.set(producerId, ear);
     const came = () => {
       this.#hasHeard = true;

@@ -55,13 +55,13 @@ export class Sound {
     this.#meters.delete(ear);
     this.stream.removeTrack(ear.consumer.track);
     this.#playback?.remove(ear.consumer.track);
-    if (this.#meters.size) this.pausedChanged(); // nobody there at all is no mute: a room changes
+    this.pausedChanged();
   }
 
   pausedChanged(): void {
     const parties = [...this.#meters.keys()].filter((ear) => ear.isParty);
-    const isMuted = parties.length > 0 && parties.every((ear) => ear.isPaused);
-    if (isMuted === this.#isMuted) return;
+    const isMuted = parties.every((ear) => ear.isPaused);
+    if (!parties.length || isMuted === this.#isMuted) return; // nobody there says nothing: a room changes
     this.#isMuted = isMuted;
     this.hooks.muted(isMuted);
   }

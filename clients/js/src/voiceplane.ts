@@ -198,6 +198,7 @@ export class Voiceplane extends Emitter<VoiceplaneEvents> {
     this.#stopWatching?.();
     this.#stopWatching = null;
     this.#become('disconnected', error);
+    if (error.code === 'BANNED') for (const call of this.calls) call.hangUp().catch(() => undefined); // it has ended there
   }
 
   #close(): void {
