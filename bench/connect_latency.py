@@ -79,13 +79,14 @@ async def call(admin: Api, user: Api, call_id: str, heard: asyncio.Event) -> Non
     await user.cleanup(call_id)
 
 
-async def measure(base: str, calls: int, at_once: int) -> list[float]:
-    """Milliseconds, one for each call."""
+async def measure(owner: str, listens: str, asks: str, *, calls: int, at_once: int) -> list[float]:
+    """Milliseconds, one for each call. The three are the URLs of the node that has the calls, and of those which their
+    otomo's WebSocket and their user's requests go to."""
     found: dict[str, float] = {}
     names = [f"call-{number}" for number in range(calls)]
     heard = {name: asyncio.Event() for name in names}
-    async with listening(base) as listener, aiohttp.ClientSession() as http:
-        admin, user = Api(http, base, token("root", "admin")), Api(http, base, token("user", "user"))
+    async with listening(listens) as listener, aiohttp.ClientSession() as http:
+        admin, user = Api(http, owner, token("root", "admin")), Api(http, asks, token("user", "user"))
 
         async def hear() -> None:
             while len(found) < calls:
@@ -130,7 +131,7 @@ def main() -> None:
         return
     with voiceplane() as server:
         cpu_before = server.cpu_seconds()
-        latencies = asyncio.run(measure(server.base, args.calls, args.at_once))
+        latencies = asyncio.run(measure(*[server.base] * 3, calls=args.calls, at_once=args.at_once))
         print(json.dumps(report(latencies, args.at_once, server.cpu_seconds() - cpu_before)))
 
 
