@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from app.settings import Settings, variable
+from app.settings import Settings, config_hash, variable
 from tests.conftest import SECRET, free_ports
 from tests.shipping import unit
 from tests.shipping.test_wheel import listening, run
@@ -23,25 +23,31 @@ ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 AFTER_DRAIN_S = 25  # for calls that are ended, requests and workers; see docs/operations.md
 BIN = Path(sys.executable).parent
+COMPOSED = ("compose.yaml", "compose-cluster.yaml")
+OWN = {"Description", "EnvironmentFile", "Environment", "StateDirectory", "WorkingDirectory"}  # of a node among several
 
 
 def test_the_dockerfile_is_well_formed():
     assert run(BIN / "hadolint", "Dockerfile", folder=DEPLOY) == ""
 
 
-def test_the_compose_file_is_well_formed():
+@pytest.mark.parametrize("name", COMPOSED)
+def test_the_compose_file_is_well_formed(name):
     rules = "{extends: default, rules: {line-length: {max: 130}}}"
-    assert run(BIN / "yamllint", "-s", "-d", rules, "compose.yaml", folder=DEPLOY) == ""
-    run(BIN / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", "compose.yaml", folder=DEPLOY)
+    assert run(BIN / "yamllint", "-s", "-d", rules, name, folder=DEPLOY) == ""
+    run(BIN / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", name, folder=DEPLOY)
 
 
-def test_the_compose_file_asks_for_a_password_that_the_example_names():
-    asked = set(re.findall(r"\$\{(\w+)", (DEPLOY / "compose.yaml").read_text()))
+@pytest.mark.parametrize("name", COMPOSED)
+def test_the_compose_file_asks_for_a_password_that_the_example_names(name):
+    asked = set(re.findall(r"\$\{(\w+)", (DEPLOY / name).read_text()))
     assert asked == {"POSTGRES_PASSWORD"}
     assert asked <= set(named_in(DEPLOY / "voiceplane.env.example"))
 
 
-@pytest.mark.parametrize("name", ["compose.yaml", "voiceplane.env.example", "voiceplane.service", "Dockerfile"])
+@pytest.mark.parametrize(
+    "name", [*COMPOSED, "voiceplane.env.example", "voiceplane.service", "voiceplane@.service", "Dockerfile"]
+)
 def test_every_setting_that_is_named_is_one(name):
     named = set(re.findall(r"VOICEPLANE_[A-Z_]+", (DEPLOY / name).read_text()))
     assert named
@@ -68,9 +74,36 @@ def test_whoever_stops_a_node_waits_for_its_drain():
     assert int(node["stop_grace_period"].removesuffix("s")) >= patience_s
 
 
-def test_systemd_understands_the_unit(tmp_path):
-    copy = tmp_path / "voiceplane.service"
-    copy.write_text(re.sub(r"^ExecStart=.*$", "ExecStart=/bin/true", unit.UNIT.read_text(), flags=re.MULTILINE))
+def test_the_nodes_of_the_cluster_are_told_what_a_node_can_be(tmp_path):
+    services = yaml.safe_load((DEPLOY / "compose-cluster.yaml").read_text())["services"]
+    told = [services[name]["environment"] for name in ("one", "two", "three")]
+    own = {"VOICEPLANE_CLUSTER_SECRET": "x" * 32, "VOICEPLANE_JWT_SECRET": SECRET, "VOICEPLANE_WORKERS": "2"}
+    nodes = [Settings.from_env(own | one, None) for one in told]
+    assert all(node.cluster for node in nodes)
+    assert len({config_hash(node) for node in nodes}) == 1
+    ports = [
+        port for node in nodes for port in (node.port, node.cluster_listen, *range(node.rtc_port, node.rtc_port + 99))
+    ]
+    assert len(set(ports)) == len(ports)
+    balancer = services["balancer"]["environment"]
+    assert [balancer[f"NODE_{number}"] for number in (1, 2, 3)] == [f"127.0.0.1:{node.port}" for node in nodes]
+
+
+def test_a_node_among_several_has_the_same_unit_but_for_what_is_its_own():
+    lines = [
+        [line for line in (DEPLOY / name).read_text().splitlines() if line and not line.startswith("#")]
+        for name in ("voiceplane.service", "voiceplane@.service")
+    ]
+    alone, several = ([line for line in found if line.partition("=")[0] not in OWN] for found in lines)
+    assert alone == several
+    assert "VOICEPLANE_NODE_NAME=%i" in (DEPLOY / "voiceplane@.service").read_text()
+
+
+@pytest.mark.parametrize("name", ["voiceplane.service", "voiceplane@.service"])
+def test_systemd_understands_the_unit(name, tmp_path):
+    copy = tmp_path / name.replace("@", "@one")
+    text = (DEPLOY / name).read_text()
+    copy.write_text(re.sub(r"^ExecStart=.*$", "ExecStart=/bin/true", text, flags=re.MULTILINE))
     done = subprocess.run(["systemd-analyze", "verify", copy], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
 
