@@ -30,6 +30,6 @@ async def test_calls_outlive_their_node(own_settings: Callable[..., Settings]) -
         books = await calls.outlive(ROUNDS)
     assert list(calls.wrongs(books)) == []
     lives = sum(call.lives for call in calls.calls)
-    assert lives > 2 * CALLS, "too few of them talked before a death: this proves little"
+    assert lives >= 2 * CALLS, "each talks before the first death, and after the last"
     units = sum(len(units) for units in books.units.values())
     print(f"{units} units in {lives} talks of {CALLS} calls; started within {max(calls.ready_s):.1f} s at most")
