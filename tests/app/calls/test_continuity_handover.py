@@ -14,6 +14,7 @@ from app.clock import now
 from app.ledger import Ledger
 from app.ledger.steps import Interruption
 from app.ledger.values import Interrupted, UnitDue
+from app.person import Person
 from app.tasks import Tasks
 from app.watch.sweeper import Sweeper
 from app.watch.watch import Watch
@@ -103,6 +104,11 @@ async def test_its_units_go_on_where_they_were(workshop):
         assert told == [(1, 60, 900), (2, 120, 800)]
 
 
+async def nobody_is(_: Person) -> bool:
+    """Online."""
+    return False
+
+
 async def test_a_call_that_waits_for_its_parties_ends_when_nobody_comes(native_worker, desk_with):
     timers = CallTimers(reconnect_window_s=0.5)
     async with workshop_with(native_worker, desk_with, timers=timers) as workshop:
@@ -113,9 +119,7 @@ async def test_a_call_that_waits_for_its_parties_ends_when_nobody_comes(native_w
             desk.continuity.adopt(recovery.adopted[0])
             call = desk.registry.find("call")
             await in_room(call, 2)
-            watch = Watch(
-                Sweeper(), desk.registry, desk.lifecycle, desk.continuity, desk.journal, lambda _: True, timers
-            )
+            watch = Watch(Sweeper(), desk.registry, desk.lifecycle, desk.continuity, desk.journal, nobody_is, timers)
             background = Tasks()
             background.start(watch.run(), "watch")
             await ended(call)

@@ -46,7 +46,7 @@ def waiting(
 
 
 def ends(call: LiveCall, online=("user", "otomo")) -> tuple[EndReason, PartyRole | None]:
-    reason, person = end_reason_of(call, NOW, lambda one: one.role in online, AFTER_S)
+    reason, person = end_reason_of(call, NOW, {one for one in call.parties if one.role in online}, AFTER_S)
     return reason, person and person.role
 
 

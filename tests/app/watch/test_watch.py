@@ -37,7 +37,11 @@ async def watched(
 ) -> AsyncIterator[Watch]:
     """While the block runs; ``timers`` are the desk's."""
     node = desk.registry, desk.lifecycle, desk.continuity, desk.journal
-    watch = Watch(sweeper or Sweeper(), *node, online, timers or CallTimers())
+
+    async def is_online(person: Person) -> bool:
+        return online(person)
+
+    watch = Watch(sweeper or Sweeper(), *node, is_online, timers or CallTimers())
     background = Tasks()
     background.start(watch.run(), "watch")
     yield watch
