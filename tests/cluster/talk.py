@@ -10,6 +10,7 @@ from typing import Protocol
 
 import aiohttp
 
+import voiceplane.client.media  # noqa: F401  the media libraries take a while to load: not in the middle of a test
 from tests.conftest import eventually
 from tests.integration.callers import Told
 from voiceplane.client import Api, Call, ConnectionChanged, Tick, Voiceplane

@@ -70,7 +70,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 async def tested(folder: Path, tests: str) -> tuple[int | None, str]:
     """pytest's exit code, and the end of what it said."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", tests),
+        *(sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-k", "sqlite", tests),
         cwd=folder,
         stdin=DEVNULL,
         stdout=PIPE,
