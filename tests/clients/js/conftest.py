@@ -17,7 +17,7 @@ from tests.network import Network, network
 
 UNIT_S = 2
 PRICE = 10
-RING_S = 4
+RING_S = 8  # long enough for tabs of a busy machine to answer
 TEST_PACKAGES = Path(__file__).parents[2] / "integration" / "packages"
 
 
