@@ -27,7 +27,8 @@ from app.errors import (
     TransportNotFound,
 )
 from app.media.microphones import Microphones
-from app.media.party_objects import PartyConsumer, PartyProducer, PartySide, PartyTransport, RetryKey
+from app.media.party_objects import PartyConsumer, PartyProducer, PartySide, PartyTransport
+from app.media.retries import means_the_same, retry_key
 from app.media.watcher import RoomWatcher
 from app.person import Parties, Person
 from schemas.consumer import ConsumeRequest
@@ -187,9 +188,9 @@ class Room:
         mine = self._sides[party]
         async with mine.lock:
             sender = self.transport_of(party, request.transport_id, "send")
-            key = _retry_key(request)
+            key = retry_key(request)
             before = mine.producers.get(key)
-            if before is not None and before.requested == request.rtp_parameters:
+            if before is not None and means_the_same(before.requested, request.rtp_parameters):
                 return before.producer
             if mine.sending[request.kind] >= self._limits.producers_per_party:
                 raise ProducerAlreadyExists(f"{party} sends {request.kind} in {self.call_id}")
@@ -381,9 +382,3 @@ def unless_gone(consumer_id: str) -> Iterator[None]:
         yield
     except NotFound as error:
         raise ConsumerNotFound(consumer_id) from error
-
-
-def _retry_key(request: ProduceRequest) -> RetryKey:
-    encodings = request.rtp_parameters.encodings
-    stream = (encodings[0].ssrc or encodings[0].rid or None) if encodings else None
-    return request.transport_id, request.kind, request.rtp_parameters.mid or None, stream
