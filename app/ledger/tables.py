@@ -306,6 +306,14 @@ otomo_status = Table(  # of a cluster: what users were told last; who is not her
     Column("told_at_ms", Millis, nullable=False),
 )
 
+schema_compat = Table(  # one row: the oldest schema whose release may use this one
+    "schema_compat",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("oldest", Text, nullable=False),
+    CheckConstraint("id = 1", name="one"),
+)
+
 recovery_log = Table(
     "recovery_log",
     metadata,

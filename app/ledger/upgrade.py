@@ -12,11 +12,12 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, inspect, select
 
 from app.ledger.backend import named, open_database
 from app.ledger.database import Database
 from app.ledger.errors import LedgerUnavailable, SchemaTooNew
+from app.ledger.tables import schema_compat
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 UPGRADE_LOCK = 0x566F696365506C01  # PostgreSQL advisory lock: its holder migrates
@@ -28,7 +29,8 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Upgrade:
-    """The schema's revision before and after: None before in a new database, equal where nothing was due."""
+    """The schema's revision before and after: None before in a new database, equal where nothing was due, as where it
+    is a later release's that this one may use."""
 
     before: str | None
     after: str
@@ -36,12 +38,12 @@ class Upgrade:
 
 @dataclass(frozen=True, slots=True)
 class SchemaStatus:
-    """A database's revision (None for an empty one), this release's, whether this release knows it, and whether it may
-    write."""
+    """A database's revision (None for an empty one), this release's, whether this release may use it, and whether it
+    may write. One that it does not know is a later release's."""
 
     revision: str | None
     head: str
-    known: bool
+    usable: bool
     writable: bool
 
 
@@ -54,8 +56,21 @@ async def schema_status(url: str) -> SchemaStatus:
 def read_status(tx: Connection) -> SchemaStatus:
     script = ScriptDirectory.from_config(configured())
     revision = MigrationContext.configure(tx).get_current_revision()
-    known = revision is None or revision in {one.revision for one in script.walk_revisions()}
-    return SchemaStatus(revision, str(script.get_current_head()), known, takes_writes(tx))
+    usable = is_known(script, revision) or may_use(tx, script)
+    return SchemaStatus(revision, str(script.get_current_head()), usable, takes_writes(tx))
+
+
+def is_known(script: ScriptDirectory, revision: str | None) -> bool:
+    return revision is None or revision in {one.revision for one in script.walk_revisions()}
+
+
+def may_use(tx: Connection, script: ScriptDirectory) -> bool:
+    """Whether a schema that this release does not know says that it may use it all the same. Revisions are numbers of
+    four digits."""
+    if not inspect(tx).has_table(schema_compat.name):
+        return False
+    oldest = tx.scalar(select(schema_compat.c.oldest))
+    return oldest is not None and oldest <= str(script.get_current_head())
 
 
 def takes_writes(tx: Connection) -> bool:
@@ -93,8 +108,11 @@ def migrate(tx: Connection) -> Upgrade:
     script = ScriptDirectory.from_config(config)
     head = script.get_current_head()
     before = MigrationContext.configure(tx).get_current_revision()
-    if before is not None and before not in {revision.revision for revision in script.walk_revisions()}:
-        raise SchemaTooNew(f"the database has schema {before}, and this release knows none after {head}")
+    if before is not None and not is_known(script, before):
+        if not may_use(tx, script):
+            raise SchemaTooNew(f"the database has schema {before}, and this release knows none after {head}")
+        log.info("the database has schema %s of a later release, which this one may use", before)
+        return Upgrade(before, before)
     if before != head:
         command.upgrade(config, "head")
         log.info("database upgraded from schema %s to %s", before, head)

@@ -21,6 +21,8 @@ SESSIONS, PEERS, CLOCKS = "cluster sessions", "cluster peers", "cluster clocks"
 ANSWER_WITHIN_S = 2.0
 APART_MS = 1000  # far above what NTP leaves; no charge and no lease depends on it
 LIVE = "/health/live"
+OF_A_POOLER = "pooling mode"  # in what pgbouncer says where it pools by statements
+MEND_DATABASE = "correct VOICEPLANE_DATABASE_URL, or start the database"
 ALONE = "off: this node is alone"
 MEND_SESSIONS = (
     "point VOICEPLANE_DATABASE_URL at PostgreSQL itself, or set pgbouncer's pool_mode to session: "
@@ -35,7 +37,7 @@ async def sessions(settings: Settings) -> Finding:
     try:
         found = await try_sessions(settings.database_url)
     except LedgerError as error:
-        return fail(SESSIONS, str(error), "correct VOICEPLANE_DATABASE_URL, or start the database")
+        return fail(SESSIONS, str(error), MEND_SESSIONS if OF_A_POOLER in str(error) else MEND_DATABASE)
     if not found.own:
         return fail(
             SESSIONS, "what answers shares sessions among clients, as pgbouncer does by transactions", MEND_SESSIONS
@@ -53,7 +55,7 @@ async def peers(settings: Settings) -> Finding:
     try:
         found = await try_sessions(settings.database_url)
     except LedgerError as error:
-        return fail(PEERS, str(error), "correct VOICEPLANE_DATABASE_URL, or start the database")
+        return fail(PEERS, str(error), MEND_DATABASE)
     others = [one for one in found.nodes if one.address != f"http://{settings.cluster_listen}"]
     if not others:
         return ok(PEERS, "no other node is there yet")
@@ -72,7 +74,7 @@ async def clocks(settings: Settings) -> Finding:
     try:
         found = await try_sessions(settings.database_url)
     except LedgerError as error:
-        return fail(CLOCKS, str(error), "correct VOICEPLANE_DATABASE_URL, or start the database")
+        return fail(CLOCKS, str(error), MEND_DATABASE)
     apart_ms = found.our_clock_ms - found.clock_ms
     if abs(apart_ms) > APART_MS:
         mend = "let NTP set both: tokens expire by this clock. No lease and no charge goes by it"

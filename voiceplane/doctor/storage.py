@@ -27,7 +27,7 @@ async def database(settings: Settings) -> Finding:
         remote = "correct VOICEPLANE_DATABASE_URL, or start the database"
         return fail(CHECK, str(error), "restore a backup, or move the file away" if file else remote)
     where = str(file) if file else "PostgreSQL"
-    if not found.known:
+    if not found.usable:
         mend = "run the release that wrote it, or restore the backup from before"
         return fail(CHECK, f"{where} has schema {found.revision}, of a later release", mend)
     if not found.writable:
@@ -36,6 +36,8 @@ async def database(settings: Settings) -> Finding:
         )
     if found.revision is None:
         return ok(CHECK, f"{where} is empty: its tables are made at the first start")
+    if found.revision > found.head:
+        return ok(CHECK, f"{where} answers, with schema {found.revision} of a later release, which this one may use")
     if found.revision != found.head:
         mend = "back it up before you start this release"
         return warn(CHECK, f"{where} has schema {found.revision}; the next start brings it to {found.head}", mend)

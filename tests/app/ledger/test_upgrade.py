@@ -11,7 +11,7 @@ import pytest
 from alembic import command
 from sqlalchemy import Connection, insert, inspect, text
 
-from app.ledger import Ledger, Upgrade, upgrade
+from app.ledger import Ledger, Upgrade, schema_status, upgrade
 from app.ledger.backend import open_database
 from app.ledger.database import database_url
 from app.ledger.errors import BadDatabaseUrl, SchemaTooNew
@@ -61,8 +61,8 @@ def words(described: Any) -> str:
 
 
 async def test_an_upgrade_makes_the_schema_and_is_done_once(url: str) -> None:
-    assert await upgrade(url) == Upgrade(None, "0006")
-    assert await upgrade(url) == Upgrade("0006", "0006")
+    assert await upgrade(url) == Upgrade(None, "0007")
+    assert await upgrade(url) == Upgrade("0007", "0007")
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
@@ -81,7 +81,7 @@ async def test_the_migrations_make_what_the_tables_say(kind: str, cluster: Clust
 
 async def test_of_many_upgrades_at_once_one_does_it(url: str) -> None:
     upgrades = await asyncio.gather(*(upgrade(url) for _ in range(6)))
-    assert sorted(upgrades, key=lambda one: one.before or "") == [Upgrade(None, "0006"), *[Upgrade("0006", "0006")] * 5]
+    assert sorted(upgrades, key=lambda one: one.before or "") == [Upgrade(None, "0007"), *[Upgrade("0007", "0007")] * 5]
 
 
 @pytest.mark.parametrize(("kind", "rounds"), [("sqlite", 20), ("postgresql", 3)])
@@ -119,10 +119,45 @@ async def test_what_is_stored_is_there_after_a_restart(url: str) -> None:
         assert await balance(ledger) == 7
 
 
-async def test_a_database_of_a_later_release_is_left_alone(url: str) -> None:
+LATER = (
+    "ALTER TABLE calls ADD COLUMN of_a_later_release INTEGER",
+    "UPDATE alembic_version SET version_num = '9999'",
+)
+
+
+async def of_a_later_release(url: str, oldest: str) -> None:
+    """Bring the database to a schema that this release does not know, and that those from ``oldest`` on may use."""
     await upgrade(url)
     async with open_database(url, 5.0) as database:
-        await database.write(lambda tx: tx.execute(text("UPDATE alembic_version SET version_num = '9999'")))
+        for change in (*LATER, f"UPDATE schema_compat SET oldest = '{oldest}'"):
+            await database.write(lambda tx, change=change: tx.execute(text(change)))
+
+
+async def test_a_database_of_a_later_release_is_used_where_that_allows_it(url: str) -> None:
+    async with Ledger.open(url) as ledger:
+        await credit(ledger, 7)
+    await of_a_later_release(url, "0007")
+    assert await upgrade(url) == Upgrade("9999", "9999")
+    status = await schema_status(url)
+    assert (status.revision, status.head, status.usable) == ("9999", "0007", True)
+    async with Ledger.open(url) as ledger:
+        await credit(ledger, 7, key="later")
+        assert await balance(ledger) == 14
+        assert await ledger.audit() == ()
+
+
+async def test_a_database_of_a_later_release_is_left_alone_where_that_does_not(url: str) -> None:
+    await of_a_later_release(url, "0008")
+    assert not (await schema_status(url)).usable
+    with pytest.raises(SchemaTooNew, match="9999"):
+        async with Ledger.open(url):
+            pass
+
+
+async def test_a_database_that_says_nothing_of_releases_is_left_alone(url: str) -> None:
+    await of_a_later_release(url, "0007")
+    async with open_database(url, 5.0) as database:
+        await database.write(lambda tx: tx.execute(text("DROP TABLE schema_compat")))
     with pytest.raises(SchemaTooNew, match="9999"):
         async with Ledger.open(url):
             pass
@@ -164,7 +199,7 @@ async def test_events_of_an_older_release_get_the_role_of_whom_they_are_for(url:
     async with open_database(url, 5.0) as database:
         await database.write(to_revision, "0002")
         await database.write(old_events)
-    assert await upgrade(url) == Upgrade("0002", "0006")
+    assert await upgrade(url) == Upgrade("0002", "0007")
     async with Ledger.open(url) as ledger:
         told = [(event.type, event.to) for event in await ledger.tail(0)]
         assert told == [(type_, role and Person(role, str(to))) for type_, to, _, role in OLD_EVENTS]

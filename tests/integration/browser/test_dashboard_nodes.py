@@ -6,7 +6,8 @@ import aiohttp
 import pytest
 from playwright.async_api import expect
 
-from tests.cluster.conftest import Members, http, member, postgresql
+from tests.cluster.conftest import http, member, postgresql
+from tests.cluster.member import Members
 
 __all__ = ["http", "member", "postgresql"]
 

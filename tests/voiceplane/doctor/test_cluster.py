@@ -14,7 +14,8 @@ import pytest
 
 from app.settings import Settings
 from tests.app.ledger.postgres_cluster import Cluster, as_postgres
-from tests.cluster.conftest import CLUSTER_SECRET, Members, member, postgresql
+from tests.cluster.conftest import member, postgresql
+from tests.cluster.member import CLUSTER_SECRET, Members
 from tests.conftest import free_ports
 from voiceplane.doctor import cluster
 
