@@ -25,7 +25,7 @@ LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-ha
   --custom-compile-command 'make lock'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test run test lint types test-debug test-openapi test-sanitize test-cluster bench docs demo client wheel wheel-bridge wheel-check lock clean
+.PHONY: help setup setup-test run test lint types test-debug test-openapi test-sanitize test-cluster bench docs demo demo-cluster client wheel wheel-bridge wheel-check lock clean
 
 help: ## Show what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -87,6 +87,9 @@ wheel-check: setup-test ## Make both wheels, install them elsewhere, and talk th
 
 demo: setup ## Start a server, and let two parties talk through it
 	$(BIN)/python -m voiceplane.demo
+
+demo-cluster: setup-test ## Start three nodes, put 50 calls on them, kill a node, and say what came of it
+	$(BIN)/python -m tests.cluster.demo
 
 lock: $(VENV)/.ready-test ## Renew the lock files, of what pyproject.toml allows today
 	$(LOCK) --upgrade --all-extras --group build -o requirements/dev.txt pyproject.toml
