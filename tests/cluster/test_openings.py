@@ -43,7 +43,7 @@ async def test_each_person_is_in_one_exclusive_call_however_many_are_opened_at_o
             try:
                 async with under_way:
                     api = nodes[number % len(nodes)].api(http, user, "user")
-                    await api.request("POST", "/calls", {"otomoId": otomo, "callId": f"call-{number}"})
+                    await api.request("POST", "/calls", {"otomoId": otomo, "callId": f"u_{number}"})
             except Refused as error:
                 return error.code
             return "opened"
