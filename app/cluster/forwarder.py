@@ -35,7 +35,7 @@ from app.person import Person
 
 OWNER_WITHIN_S = 3.0  # for the calls of a node that has just died to have another owner
 LOOK_AGAIN_S = 0.1
-ANSWER_WITHIN_S = 15.0
+ANSWER_WITHIN_S = 8.0  # shorter than clients wait: they are to hear that it is not known, and ask again
 GIVEN_BACK = (hdrs.CONTENT_TYPE, hdrs.RETRY_AFTER, hdrs.WWW_AUTHENTICATE, "X-Request-Id")
 OF_A_CALL = (CallNotFound, RoomNotFound, LivesElsewhere)
 OF_AN_OBJECT = (TransportNotFound, ProducerNotFound, ConsumerNotFound)

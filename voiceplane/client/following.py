@@ -176,7 +176,11 @@ class Following:
         """The room is the newest: receive who is new in it, or be there again where the network lost us."""
         listed = await self._api.producers(self._call_id)
         if all(one.producer_id != room.producer_id for one in listed):
-            self._hooks.taken()
+            record = await self._api.call(self._call_id)  # the list may be that of a newer room
+            if record.media_epoch > self.epoch:
+                await self._rebuild(record.media_epoch)
+            else:
+                self._hooks.taken()
         elif room.broken:
             await self._rebuild(self.epoch)
         else:
