@@ -11,6 +11,7 @@ import pytest
 from schemas.base import load
 from schemas.live import LiveCallList
 from schemas.node import Drained, Nodes, SampleSeries, Workers
+from tests.app.ledger.later_release import of_a_later_release
 from tests.app.ledger.postgres_cluster import Cluster
 from tests.app.ops.scraped import Scraped
 from tests.cluster.member import Members
@@ -136,6 +137,20 @@ async def scraped_of(node: Node, http: aiohttp.ClientSession) -> Scraped:
         f"{node.base}/metrics", headers={"Authorization": f"Bearer {node.token('root', 'admin')}"}
     ) as answer:
         return Scraped(await answer.text())
+
+
+async def test_a_node_serves_on_a_schema_of_a_later_release_beside_one_that_is_up(
+    member: Members, http: aiohttp.ClientSession
+) -> None:
+    async with member("one") as one:
+        await of_a_later_release(member.url, oldest="0007")
+        async with member("two") as two:
+            await two.api(http, "root", "admin").open_call("there", "bob", "rin")
+            await one.api(http, "root", "admin").open_call("here", "ann", "kyo")
+            for node in (one, two):
+                calls = (await node.api(http, "root", "admin").request("GET", "/admin/calls"))["calls"]
+                assert [call["callId"] for call in calls] == ["here", "there"]
+            await one.api(http, "root", "admin").request("POST", "/admin/calls/there/end")
 
 
 async def test_what_only_peers_ask_is_closed_to_all_others(member: Members, http: aiohttp.ClientSession) -> None:

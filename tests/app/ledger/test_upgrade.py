@@ -18,6 +18,7 @@ from app.ledger.errors import BadDatabaseUrl, SchemaTooNew
 from app.ledger.tables import calls, events, metadata
 from app.ledger.upgrade import configured
 from app.person import Person
+from tests.app.ledger.later_release import of_a_later_release
 from tests.app.ledger.ledger_samples import balance, credit
 from tests.app.ledger.postgres_cluster import Cluster
 
@@ -117,20 +118,6 @@ async def test_what_is_stored_is_there_after_a_restart(url: str) -> None:
         await credit(ledger, 7)
     async with Ledger.open(url) as ledger:
         assert await balance(ledger) == 7
-
-
-LATER = (
-    "ALTER TABLE calls ADD COLUMN of_a_later_release INTEGER",
-    "UPDATE alembic_version SET version_num = '9999'",
-)
-
-
-async def of_a_later_release(url: str, oldest: str) -> None:
-    """Bring the database to a schema that this release does not know, and that those from ``oldest`` on may use."""
-    await upgrade(url)
-    async with open_database(url, 5.0) as database:
-        for change in (*LATER, f"UPDATE schema_compat SET oldest = '{oldest}'"):
-            await database.write(lambda tx, change=change: tx.execute(text(change)))
 
 
 async def test_a_database_of_a_later_release_is_used_where_that_allows_it(url: str) -> None:
