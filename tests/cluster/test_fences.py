@@ -75,8 +75,13 @@ async def tested(folder: Path, tests: str) -> tuple[int | None, str]:
         stdin=DEVNULL,
         stdout=PIPE,
     )
-    async with asyncio.timeout(ENDS_WITHIN_S):
-        said, _ = await process.communicate()
+    try:
+        async with asyncio.timeout(ENDS_WITHIN_S):
+            said, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
     return process.returncode, said.decode()[-2000:]
 
 
