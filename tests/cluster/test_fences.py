@@ -67,7 +67,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-async def tested(folder: Path, tests: str) -> tuple[int | None, str]:
+async def run_tests(folder: Path, tests: str) -> tuple[int | None, str]:
     """pytest's exit code, and the end of what it said."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-k", "sqlite", tests),
@@ -95,7 +95,7 @@ async def test_a_test_fails_without_the_fence(copy: Path, what: str, proof: Proo
     assert whole.count(fence.there) == 1
     file.write_text(whole.replace(fence.there, fence.gone))
     try:
-        code, said = await tested(copy, fence.tests)
+        code, said = await run_tests(copy, fence.tests)
     finally:
         file.write_text(whole)
     assert code == FAILED, said
