@@ -67,7 +67,7 @@ async def serve(app: web.Application, settings: Settings, started: Callable[[str
             started(url)
             async with systemd.service():
                 first = await signals.get()
-                if first is signal.SIGTERM:
+                if first is signal.SIGTERM and DRAIN in app:
                     await app[DRAIN].leave(settings.drain_timeout_s, signals.get())
             _log.info("stopping on %s", first.name)
     return 0

@@ -102,7 +102,7 @@ async def test_a_drained_node_gives_its_calls_away_unheard(member: Members, http
             await eventually(lambda: (user.media_epoch, otomo.media_epoch) != (2, 2) and "it is not moved")
             await talks(user)
             await talks(otomo)
-            assert one.log("WARNING") == []
+            assert one.log("warning") == []
             await user.hang_up()
         record = await two.api(http, "root", "admin").request("GET", f"/admin/calls/{CALL}")
         assert [one["reason"] for one in record["segments"]] == [None, "node_draining"]
