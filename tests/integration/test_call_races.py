@@ -170,13 +170,14 @@ async def no_room(stage: Stage) -> str | None:
 async def cut_off(stage: Stage, monkeypatch, asked: Coroutine[object, object, object]) -> tuple[int, str]:
     """What a request is answered with whose commit succeeds, but later than the node waits for it."""
     database, disk_is_free, disk_answers = stage.server.ledger._database, threading.Event(), threading.Event()
-    monkeypatch.setattr(database, "_timeout_s", 0.4)
+    queue = database.queue
+    monkeypatch.setattr(queue, "timeout_s", 0.4)
     busy = asyncio.create_task(database.write(lambda _: disk_is_free.wait()))
-    await eventually(lambda: database._idle.is_set() and "nothing is being written")
+    await eventually(lambda: queue.idle.is_set() and "nothing is being written")
     asking = asyncio.create_task(asked)
-    await eventually(lambda: not database._waiting and "the request has nothing to write yet")
+    await eventually(lambda: not queue.waiting and "the request has nothing to write yet")
     slow = asyncio.create_task(database.write(lambda _: disk_answers.wait()))
-    await eventually(lambda: len(database._waiting) < 2 and "they are not written together")
+    await eventually(lambda: len(queue.waiting) < 2 and "they are not written together")
     disk_is_free.set()
     with pytest.raises(Refused) as refusal:
         await asking

@@ -170,7 +170,7 @@ def know_better(case: Any, chance: random.Random) -> None:
 def is_id(name: str, value: object) -> bool:
     if not isinstance(value, str):
         return False
-    if name == "name":
+    if name in ("name", "version", "nodeId"):
         return True
     if name in ("userId", "otomoId"):
         return 0 < len(value) <= 128 and value.isprintable() and " " not in value

@@ -19,6 +19,7 @@ import aiohttp
 from app.keys import DRAIN, LEDGER
 from app.media.room import Room
 from app.person import Person
+from app.web.build import BUILT, BUNDLE
 from tests.conversation import conversation
 from voiceplane.client.api import Api, Json
 
@@ -70,6 +71,10 @@ class World:
         if tag in {"Admins", "Health"}:
             return Aim("root", ids | {"userId": "alice", "otomoId": "hana"})
         return Aim("dave" if reads else "alice", ids)
+
+    async def to_read_client(self) -> Aim:
+        [version] = (path.name for path in (BUILT / "client").iterdir())
+        return Aim("dave", {"name": BUNDLE, "version": version})
 
     async def to_create_transport(self) -> Aim:
         ids = await self._media()
@@ -225,5 +230,7 @@ AIMS: MappingProxyType[str, Callable[[World], Awaitable[Aim]]] = MappingProxyTyp
         "cancelCall": World.to_cancel,
         "requestCall": World.to_request,
         "openCall": World.to_open,
+        "getClient": World.to_read_client,
+        "getClientVersion": World.to_read_client,
     }
 )
