@@ -339,13 +339,15 @@ class CallMachine(RuleBasedStateMachine):
                 assert getattr(answer, "already", False), "only a call that has ended answers, with its end"
 
     async def _stored(self) -> list[Any]:
-        """All that must not change: calls, their units and rooms, the wallets, and what was told."""
+        """All that must not change: calls, their units and rooms, the wallets, and what was told of calls. (That an
+        otomo is free again is kept back by the claim on the database, which these processes have not.)"""
         ledger = self.world.ledger
         calls = [await ledger.call(call_id) for call_id in self.model]
         parts = [
             (await ledger.billing(one), await ledger.segments(one), await ledger.timeline(one)) for one in self.model
         ]
-        return [calls, parts, [await ledger.balance(one) for one in IDS], await ledger.latest_seq()]
+        told = [event for event in await ledger.tail(0) if event.call_id is not None]
+        return [calls, parts, [await ledger.balance(one) for one in IDS], told]
 
     # what must be so
 
@@ -449,6 +451,7 @@ def test_any_life_of_any_call_ends_once_with_the_right_money(rig: Rig) -> None:
             max_examples=8,
             stateful_step_count=30,
             deadline=None,
+            derandomize=True,  # so few examples must meet every kind of end, each time
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
         ),
     )
