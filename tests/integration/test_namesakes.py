@@ -114,7 +114,7 @@ async def test_an_otomo_who_is_away_is_offline_though_a_user_has_the_id(people):
     await people.caller.api.request("POST", "/calls", {"otomoId": "other", "callId": "u_call"})
     await people.other.api.request("POST", "/calls/u_call/reject")
     await people.other.socket.close()
-    http = people.caller.api._http
+    http = people.caller.api.http
     async with person(people.server, http, "other", "user"):
         assert await people.caller.refused("POST", "/calls", {"otomoId": "other"}) == (409, "OTOMO_OFFLINE")
     async with person(people.server, http, "somebody", "user"):
