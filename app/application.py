@@ -3,8 +3,6 @@ closed here, in order."""
 
 from __future__ import annotations
 
-import asyncio
-import gc
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -37,6 +35,7 @@ from app.cluster.mover import Mover
 from app.cluster.presence import ClusterPresence
 from app.cluster.remote_calls import RemoteCalls
 from app.errors import BadRequest, Draining
+from app.housekeeping import collect_when_idle, prune
 from app.http.body import MAX_BODY_BYTES
 from app.http.connections import Connections
 from app.http.middleware import guard
@@ -72,7 +71,6 @@ from app.keys import (
 )
 from app.ledger import Ledger, claimed
 from app.ledger.claim import Claim
-from app.ledger.errors import LedgerUnavailable
 from app.ledger.nodes import Joining, new_incarnation
 from app.ledger.upgrade import upgrade
 from app.ledger.values import Recovery
@@ -112,10 +110,6 @@ from worker_bridge.worker_settings import WorkerSettings
 
 HAND_OVER_WITHIN_S = 2.0  # at shutdown; what is not stored then was stored two seconds ago
 END_CALLS_WITHIN_S = 6.0  # at shutdown; a supervisor kills not much later
-EVENTS_KEPT_MS = 60 * 60 * 1000  # how far back a client that reconnects can catch up
-DAY_MS = 24 * 60 * 60 * 1000
-PRUNE_EVERY_S = 600.0
-COLLECT_EVERY_S = 60.0
 
 ENDPOINT = web.AppKey("endpoint", Endpoint)
 RECOVERED = web.AppKey("recovered", Recovery)
@@ -382,26 +376,6 @@ async def stop_calls(app: web.Application) -> None:
 def recheck_sockets(app: web.Application, background: Tasks) -> None:
     """The keys that sign tokens have changed: close the sockets whose tokens they do not verify."""
     background.start(app[ENDPOINT].recheck_tokens(app[AUTHENTICATOR].still_accepts), "sockets after a change of keys")
-
-
-async def prune(ledger: Ledger, never_connected_days: int) -> None:
-    """Delete old events, and old calls that never connected, again and again until cancelled."""
-    while True:
-        await asyncio.sleep(PRUNE_EVERY_S)
-        try:
-            await ledger.prune_events(before_ms=now().utc_ms - EVENTS_KEPT_MS)
-            if never_connected_days:
-                await ledger.prune_calls(before_ms=now().utc_ms - never_connected_days * DAY_MS)
-        except LedgerUnavailable as error:
-            logger.warning("old events and calls could not be deleted now: %s", error)
-
-
-async def collect_when_idle(registry: Registry) -> None:
-    """Collect garbage whenever no call is live, until cancelled. A precaution: calls leave no reference cycles."""
-    while True:
-        await asyncio.sleep(COLLECT_EVERY_S)
-        if not len(registry):
-            gc.collect()
 
 
 @answers({101: None}, BadRequest, UPGRADE_REQUIRED, Draining, query=(SINCE,))

@@ -179,7 +179,7 @@ async def test_a_moment_in_which_the_node_stood_still_interrupts_nobody(desk):
         sweeps: list[float] = []
         watch.on_sweep(sweeps.append)
         await eventually(lambda: not sweeps and "no sweep")
-        time.sleep(2.5)  # noqa: ASYNC251
+        time.sleep(2.5)  # noqa: ASYNC251  the loop stands still again
         seen = len(sweeps)
         await eventually(lambda: len(sweeps) < seen + 2 and "no two sweeps since")
         assert call.state is CallState.TALKING

@@ -1,0 +1,39 @@
+"""What a node does now and then for itself: it forgets what is old, and collects garbage while nobody talks."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+
+from app.calls.registry import Registry
+from app.clock import now
+from app.ledger import Ledger
+from app.ledger.errors import LedgerUnavailable
+
+EVENTS_KEPT_MS = 60 * 60 * 1000  # how far back a client that reconnects can catch up
+DAY_MS = 24 * 60 * 60 * 1000
+PRUNE_EVERY_S = 600.0
+COLLECT_EVERY_S = 60.0
+
+logger = logging.getLogger(__name__)
+
+
+async def prune(ledger: Ledger, never_connected_days: int) -> None:
+    """Delete old events, and old calls that never connected, again and again until cancelled."""
+    while True:
+        await asyncio.sleep(PRUNE_EVERY_S)
+        try:
+            await ledger.prune_events(before_ms=now().utc_ms - EVENTS_KEPT_MS)
+            if never_connected_days:
+                await ledger.prune_calls(before_ms=now().utc_ms - never_connected_days * DAY_MS)
+        except LedgerUnavailable as error:
+            logger.warning("old events and calls could not be deleted now: %s", error)
+
+
+async def collect_when_idle(registry: Registry) -> None:
+    """Collect garbage whenever no call is live, until cancelled. A precaution: calls leave no reference cycles."""
+    while True:
+        await asyncio.sleep(COLLECT_EVERY_S)
+        if not len(registry):
+            gc.collect()
