@@ -171,9 +171,10 @@ class LiveCall:
             return present
         if self.interruption is not None:
             return self.interruption.since
-        since = self.connected_at.monotonic if self.clock.since is None else self.clock.since
-        proofs = (since if one.last_proof is None else one.last_proof for one in self.liveness.values())
-        return shifted(present, max(since, min(proofs)))
+        since = self.clock.since or self.connected_at
+        proofs = (since.monotonic if one.last_proof is None else one.last_proof for one in self.liveness.values())
+        proven = min(proofs)
+        return shifted(present, proven) if proven > since.monotonic else since
 
     def is_back(self, at: float, fresh_within_s: float) -> bool:
         """Whether both parties of an interrupted call were proven to be there since, and a moment ago."""

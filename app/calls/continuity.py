@@ -123,7 +123,7 @@ class Continuity:
         interruption = call.interruption
         if call.state is not CallState.INTERRUPTED or call.room is None or interruption is None:
             return
-        call.clock.start(at.monotonic)
+        call.clock.start(at)
         moving = Moving(
             call_id=call.id,
             epoch=call.epoch,

@@ -151,7 +151,7 @@ class Lifecycle:
             self._tasks.start(call.room.microphones.observe(producer), f"call {call.id} listens to the {party}")
         if call.connected_at is None and call.live:
             call.connected_at = at
-            call.clock.start(at.monotonic)
+            call.clock.start(at)
             call.stop_timer()
             self._tasks.start(
                 self._connect(call, at, f"RTP of {call.parties.person(party)}"), f"call {call.id} connects"

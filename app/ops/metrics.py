@@ -168,7 +168,7 @@ class Metrics:
             case CallState.CONNECTING:
                 self._set_up_seconds.observe(now().monotonic - call.created_at.monotonic)
             case CallState.TALKING if call.connected_at is not None and call.matched_at is not None:
-                if call.clock.since == call.connected_at.monotonic:  # for the first time
+                if call.clock.since == call.connected_at:  # for the first time
                     self._first_rtp_seconds.observe(call.connected_at.monotonic - call.matched_at.monotonic)
             case CallState.INTERRUPTED if call.interruption is not None:
                 self._interruptions.labels(call.interruption.reason).inc()

@@ -94,7 +94,7 @@ class Desk:
         await open_call(self.journal, matched)
         await move(self.journal, call.id, CallState.TALKING, cause="test", at_ms=connected_at.utc_ms)
         call.state, call.matched_at, call.connected_at = CallState.TALKING, connected_at, connected_at
-        call.clock.start(connected_at.monotonic)
+        call.clock.start(connected_at)
         prove_alive(call)
         return call
 

@@ -161,14 +161,20 @@ def wrongs_of(was: Call, call: Call, units: tuple[Unit, ...], killed_at_ms: int)
         if call.duration_seconds != 0 or units:
             yield f"{call.id} was never connected, and lasted {call.duration_seconds} s with {len(units)} units"
         return
-    proofs = [call.connected_at_ms, was.proven_at_ms or 0, *(unit.charged_at_ms for unit in units)]
-    if ended_at_ms != max(proofs):
-        yield f"{call.id} ended at {ended_at_ms}, but it was last proven at {max(proofs)}"
+    proven_ms = last_proof_ms(was, units)
+    if ended_at_ms != proven_ms:
+        yield f"{call.id} ended at {ended_at_ms}, but it was last proven at {proven_ms}"
     if not max(call.connected_at_ms, killed_at_ms - PROOF_LAG_MS) <= ended_at_ms <= killed_at_ms:
         yield f"{call.id} from {call.connected_at_ms} ended at {ended_at_ms}, its node at {killed_at_ms}"
     talked = [was.talked_ms // 1000, *(unit.duration_seconds for unit in units)]
     if call.duration_seconds != max(talked):
         yield f"{call.id} lasted {call.duration_seconds} s, having talked for {was.talked_ms} ms"
+
+
+def last_proof_ms(call: Call, units: tuple[Unit, ...]) -> int:
+    """The last moment at which a call is known to have talked, by what was stored of it: a unit is charged for what is
+    proven, and may be younger than the last proof."""
+    return max(call.connected_at_ms or 0, call.proven_at_ms or 0, *(unit.charged_at_ms for unit in units))
 
 
 def wrong_ends(books: Books) -> Iterator[str]:

@@ -17,6 +17,8 @@ from msgspec import json
 
 from app.person import Person as Someone
 from app.settings import Settings
+from app.watch.sweeper import SWEEP_EVERY_S
+from app.watch.watch import PROVE_EVERY_S
 from tests.conversation import OTOMO_HZ, USER_HZ
 from tests.crash.books import Books, books_at, books_left_at, discrepancies
 from tests.crash.killed_node import Node, started
@@ -32,6 +34,7 @@ STAGES = ("ringing", "matched", "connecting", "talking", "ending")
 HEARD_IN = ("ringing", "talking", "ending")  # the stages whose people have sockets
 SPOKEN_IN = ("talking", "ending")
 
+PROVEN_WITH_TICKS = round((PROVE_EVERY_S + 2 * SWEEP_EVERY_S) / UNIT_S)  # by then, a proof is stored
 TALK_FOR_S = 6.0  # at most, from the last set-up to the kill
 END_TAKES_S = 0.01  # about: the kill falls into the middle of an end
 START_TAKES_S = 1.5  # about: some starts are killed too
@@ -122,6 +125,8 @@ class Crowd:
             await self._begin_calls(node, http, stack)
             if self._chance.random() < CHANCE_TO_CONNECT:
                 await sockets["user-talking"].until("call_connected", self._call("talking"))
+            if self._round == 1:  # one life at least is long enough to be charged for, and to be proven
+                await sockets["user-talking"].until("call_tick", self._call("talking"), count=PROVEN_WITH_TICKS)
             # Any moment has to do, so none is waited for.
             await asyncio.sleep(self._chance.uniform(0, TALK_FOR_S))
             ending = asyncio.create_task(self._end(self._api(node, http, "user-ending")), name="an end")

@@ -71,7 +71,7 @@ def silent(call: LiveCall, since_s: float) -> None:
 
 def together(desk: Desk, call: LiveCall, at_s: float) -> None:
     """Its clock runs again from that second on."""
-    call.clock.start(call.connected_at.monotonic + at_s)
+    call.clock.start(shifted(call.connected_at, call.connected_at.monotonic + at_s))
     desk.meter.follow(call)
 
 
@@ -294,7 +294,7 @@ async def test_a_call_that_ends_while_it_ticks_is_told_every_unit_before_its_end
         for number, call in enumerate(calls):
             call.connected_at = now()
             call.clock = TalkClock()
-            call.clock.start(call.connected_at.monotonic)
+            call.clock.start(call.connected_at)
             prove_alive(call, call.connected_at.monotonic + 1.0)  # until each has ended
             desk.meter.follow(call)
             asyncio.get_running_loop().call_later(

@@ -220,7 +220,7 @@ async def test_proofs_go_on_while_calls_go_on(desk):
 def talking_call() -> LiveCall:
     call = LiveCall("call", "user", "otomo", 100, now(), state=CallState.TALKING)
     call.connected_at = shifted(now(), now().monotonic - 30.0)
-    call.clock.start(call.connected_at.monotonic)
+    call.clock.start(call.connected_at)
     return call
 
 
