@@ -60,6 +60,8 @@ async def opened(browser: Browser, room: Running) -> AsyncIterator[Page]:
 
 
 async def write(page: Page, text: str) -> None:
+    """What is written before the answer's channel is open may be lost."""
+    await page.locator("#heard", has_text="1").wait_for(timeout=TIMEOUT_MS)
     await page.fill("#chat", text)
     await page.press("#chat", "Enter")
 
