@@ -241,13 +241,15 @@ class Ledger:
         return await self._database.read(events.latest_seq)
 
     async def prune_events(self, *, before_ms: int) -> int:
-        """Delete older events; returns how many. Units and transactions stay."""
+        """Delete older events; returns how many. Units and transactions stay. Where another node is pruning, it is left
+        to that one."""
         return await self._prune(pruning.events_before, before_ms, pruning.EVENTS_AT_ONCE)
 
     async def prune_calls(self, *, before_ms: int) -> int:
         """Delete calls that ended earlier and never connected, with all that was stored of them; returns how many.
 
-        Calls that connected stay, and so does everything that cost points.
+        Calls that connected stay, and so does everything that cost points. Where another node is pruning, it is left to
+        that one.
         """
         return await self._prune(pruning.unconnected_before, before_ms, pruning.CALLS_AT_ONCE)
 

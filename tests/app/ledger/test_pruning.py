@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import asyncpg  # type: ignore[import-untyped]
 import pytest
 from sqlalchemy import func, select
 
@@ -24,6 +28,8 @@ from tests.app.ledger.ledger_samples import (
     talking,
     unit,
 )
+from tests.app.ledger.postgres_cluster import Cluster
+from tests.conftest import eventually
 
 LATER = CONNECTED + 1000
 A_RECORD = Record(EndedBy.USER, 60.0)
@@ -88,3 +94,37 @@ async def test_many_are_forgotten_in_batches_of_which_none_is_left(
     assert commits == ["events_before"] * 3
     kept = {"event_counter": 1, "schema_compat": 1}  # what the schema itself has
     assert {name: count for name, count in (await rows(ledger)).items() if count} == kept
+
+
+PRUNERS: dict[str, Callable[[Ledger], Awaitable[int]]] = {
+    "events": lambda ledger: ledger.prune_events(before_ms=LATER),
+    "calls": lambda ledger: ledger.prune_calls(before_ms=LATER),
+}
+
+
+@pytest.mark.parametrize("name", PRUNERS)
+async def test_of_two_nodes_one_prunes_and_the_other_skips_that_round(name: str, cluster: Cluster) -> None:
+    prune, url = PRUNERS[name], cluster.new_database()
+    async with Ledger.open(url) as one, Ledger.open(url) as two:
+        await cancelled(one)
+        await one.append_events([NewEvent("old", b"{}", None)] * 2, at_ms=START)
+        holder = await asyncpg.connect(url)
+        try:
+            await holder.execute("BEGIN")
+            await holder.execute("LOCK TABLE events IN SHARE MODE")  # in which nothing is deleted from it
+            under_way = asyncio.create_task(prune(one))
+            await eventually(lambda: nobody_waits(holder))
+            assert [await prune_(two) for prune_ in PRUNERS.values()] == [0, 0]
+            await holder.execute("ROLLBACK")
+        finally:
+            await holder.close()
+        assert await under_way > 0
+        assert await prune(two) == 0
+        await cancelled(two, "another")
+        assert await prune(two) > 0, "the lock is held for longer than the round"
+    cluster.give_back(url)
+
+
+async def nobody_waits(holder: asyncpg.Connection) -> str | None:
+    waiting = await holder.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'events'::regclass")
+    return None if waiting else "nobody waits for the table"
