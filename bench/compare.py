@@ -5,8 +5,9 @@ installed, which says "ready" when it is) and a driver (a script for Node that t
 ``--mode``, ``--seconds`` and ``--concurrency``, and prints one line of JSON with ``perSecond``). They are given as
 ``--reference DIR`` and ``--driver FILE``, or as VOICEPLANE_BENCH_REFERENCE and VOICEPLANE_BENCH_DRIVER.
 
-The two take turns, who is first in a round changes, and every run has a fresh server. What both have in common, a noisy
-machine above all, cancels out of a round's ratio; the median of the rounds is the result.
+The other server runs as it is, and as one that stores what ours stores (``LEDGER=FILE`` in its environment). All take
+turns, who is first in a round changes, and every run has a fresh server. What they have in common, above all a noisy
+machine, cancels out of a round's ratio; the median of the rounds is the result.
 """
 
 from __future__ import annotations
@@ -63,23 +64,19 @@ def path_of(variable: str) -> Path | None:
 
 
 def compare(mode: str, args: argparse.Namespace) -> Json:
-    """Drive both in turn, and report the ratios of what they did a second: above 1 we are the faster."""
-    servers: dict[str, Start] = {"ours": voiceplane, "reference": partial(reference, args.reference)}
+    """Drive all in turn, and report the ratios of what they did a second: above 1 we are the faster."""
+    servers: dict[str, Start] = {
+        "ours": voiceplane,
+        "reference": partial(reference, args.reference),
+        "storing": partial(reference, args.reference, stores=True),
+    }
     runs: dict[str, list[Json]] = {name: [] for name in servers}
     for number in range(args.rounds):
         for name in sorted(servers, reverse=number % 2 == 1):
             runs[name].append(run(servers[name], mode, args))
-    ratios = [
-        ours["perSecond"] / theirs["perSecond"] for ours, theirs in zip(runs["ours"], runs["reference"], strict=True)
-    ]
-    return {
-        "bench": "compare",
-        "mode": mode,
-        "ratio": round(statistics.median(ratios), 3),
-        "ratioMin": round(min(ratios), 3),
-        "ratioMax": round(max(ratios), 3),
-        **{name: summary(these) for name, these in runs.items()},
-    }
+    ours = runs.pop("ours")
+    against = {name: summary(theirs) | ratios(ours, theirs) for name, theirs in runs.items()}
+    return {"bench": "compare", "mode": mode, "ours": summary(ours), **against}
 
 
 def run(start: Start, mode: str, args: argparse.Namespace) -> Json:
@@ -90,6 +87,13 @@ def run(start: Start, mode: str, args: argparse.Namespace) -> Json:
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     report: Json = json.loads(done.stdout)
     return report
+
+
+def ratios(ours: list[Json], theirs: list[Json]) -> Json:
+    each = [mine["perSecond"] / other["perSecond"] for mine, other in zip(ours, theirs, strict=True)]
+    return {
+        name: round(of(each), 3) for name, of in (("ratio", statistics.median), ("ratioMin", min), ("ratioMax", max))
+    }
 
 
 def summary(runs: list[Json]) -> Json:

@@ -70,8 +70,11 @@ def voiceplane(*, root: Path = ROOT, **changed: str) -> Iterator[Server]:
 
 
 @contextmanager
-def reference(folder: Path) -> Iterator[Server]:
-    """The server to compare with: ``folder/server.mjs``, over the same worker binary as ours."""
+def reference(folder: Path, *, stores: bool = False) -> Iterator[Server]:
+    """The server to compare with: ``folder/server.mjs``, over the same worker binary as ours.
+
+    :param stores: whether it stores what ours stores, in a new file that ``LEDGER`` names.
+    """
     port = free_port()
     environment = {
         "JWT_SECRET": SECRET,
@@ -79,8 +82,11 @@ def reference(folder: Path) -> Iterator[Server]:
         "RTC_PORT": str(free_port()),
         "MEDIASOUP_WORKER_BIN": str(native.locate(os.environ.get("VOICEPLANE_WORKER_BIN")).binary),
     }
-    with running(["node", "server.mjs"], folder, environment, "ready", port) as server:
-        yield server
+    with tempfile.TemporaryDirectory(prefix="reference-bench-") as ledger:
+        if stores:
+            environment["LEDGER"] = str(Path(ledger, "ledger.sqlite"))
+        with running(["node", "server.mjs"], folder, environment, "ready", port) as server:
+            yield server
 
 
 @contextmanager
