@@ -127,7 +127,7 @@ def create_app(settings: Settings) -> web.Application:
     app[ICE_SERVERS] = ice_servers(settings)
     app[REGISTRY] = Registry()
     app[HUB] = Hub()
-    app[METRICS] = Metrics.made()
+    app[METRICS] = Metrics.made(settings.node_name if settings.cluster else None)
     observers: list[HttpObserver] = [app[METRICS].request_answered]
     app[HTTP_OBSERVERS] = observers
     app[CONNECTIONS] = Connections(

@@ -7,6 +7,8 @@ moment of asking, such as how many calls there are, is in ``gauges.py``.
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterable
 from typing import get_args
 
 from prometheus_client import CollectorRegistry, Counter, GCCollector, Histogram, ProcessCollector
@@ -22,6 +24,7 @@ from app.ledger import Ledger
 from app.ledger.values import Charged
 from app.media.quality import Quality
 from app.ops.lag import LoopLag
+from app.ops.node_registry import NodeRegistry
 from app.ops.tally import Tally
 from app.signaling.dispatch import Dispatcher
 from app.signaling.hub import Hub
@@ -53,76 +56,48 @@ class Metrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
         self._http = self._tally(
-            "http_requests",
-            "HTTP requests answered.",
-            "http_request_duration_seconds",
-            "From a request's header to its answer.",
-            ("method", "route", "code"),
-            REQUEST,
+            "http_request", "HTTP requests answered.", "From header to answer.", ("method", "route", "code"), REQUEST
         )
         self._commands = self._tally(
-            "websocket_commands",
-            "WebSocket messages answered.",
-            "websocket_command_duration_seconds",
-            "From a WebSocket message to its answer.",
-            ("command", "code"),
-            REQUEST,
-        )
-        self._events = self._counter("websocket_events", "Events handed to sockets, once per socket.", "type")
-        self._ended = self._counter("calls_ended", "Calls that ended and are stored.", "reason")
-        for reason in EndReason:  # so that a rate sees the step from 0 to 1
-            self._ended.labels(reason)
-        self._interruptions = self._counter(
-            "call_interruptions", "Times that a connected call had to wait for a party, or for a room.", "reason"
-        )
-        for reason in get_args(InterruptionReason):
-            self._interruptions.labels(reason)
-        self._media_moves = self._counter("media_moves", "Times that a call got another room.", "reason")
-        for reason in get_args(MoveReason):
-            self._media_moves.labels(reason)
-        self._set_up_seconds = self._histogram(
-            "call_setup_seconds", "From a call's making, ringing included, to its first transport.", SET_UP
-        )
-        self._first_rtp_seconds = self._histogram(
-            "call_first_rtp_seconds", "From both having agreed to the first RTP packet.", SET_UP
-        )
-        self._talk_seconds = self._histogram(
-            "call_talk_seconds", "For how long both parties of a call were there.", TALK
-        )
-        self._units = self._counter("billed_units", "Units charged.")
-        self._points = self._counter("billed_points", "Points debited for units.")
-        self._writes = self._histogram(
-            "ledger_write_duration_seconds", "From asking the ledger to the disk's answer.", FAST, "operation"
-        )
-        self._failed_writes = self._counter(
-            "ledger_write_failures", "Writes that the database could not take.", "operation"
+            "websocket_command", "WebSocket messages answered.", "From message to answer.", ("command", "code"), REQUEST
         )
         self._bridge = self._tally(
-            "bridge_requests",
-            "Answers of native workers.",
-            "bridge_request_duration_seconds",
-            "From a request's writing to its answer's reading.",
-            ("method", "outcome"),
-            FAST,
+            "bridge_request", "Answers of native workers.", "From request to answer.", ("method", "outcome"), FAST
         )
+        self._events = self._counter("websocket_events", "Events handed to sockets, once per socket.", "type")
+        self._ended = self._counter("calls_ended", "Calls that ended and are stored.", reason=EndReason)
+        waits = "Times that a connected call had to wait for a party, or for a room."
+        self._interruptions = self._counter("call_interruptions", waits, reason=get_args(InterruptionReason))
+        moves = "Times that a call got another room."
+        self._media_moves = self._counter("media_moves", moves, reason=get_args(MoveReason))
+        until_set_up = "From a call's making, ringing included, to its first transport."
+        self._set_up_seconds = self._histogram("call_setup_seconds", until_set_up, SET_UP)
+        until_rtp = "From both having agreed to the first RTP packet."
+        self._first_rtp_seconds = self._histogram("call_first_rtp_seconds", until_rtp, SET_UP)
+        talk = "For how long both parties of a call were there."
+        self._talk_seconds = self._histogram("call_talk_seconds", talk, TALK)
+        self._units = self._counter("billed_units", "Units charged.")
+        self._points = self._counter("billed_points", "Points debited for units.")
+        writes = "From asking the ledger to the disk's answer."
+        self._writes = self._histogram("ledger_write_duration_seconds", writes, FAST, "operation")
+        fails = "Writes that the database could not take."
+        self._failed_writes = self._counter("ledger_write_failures", fails, "operation")
         self._sweep_seconds = self._histogram("sweep_duration_seconds", "One look at all talking calls.", FAST)
-        self._flags = self._counter("call_flags", "Times that a live call was found ailing.", "type")
-        for flag_type in FlagType:
-            self._flags.labels(flag_type)
+        self._flags = self._counter("call_flags", "Times that a live call was found ailing.", type=FlagType)
         self._expected = self._counter("rtp_packets_expected", "Packets that listeners should have got.")
         self._lost = self._counter("rtp_packets_lost", "Packets that listeners missed.")
         self._jitter_seconds = self._histogram("rtp_jitter_seconds", "Of each direction, every few seconds.", JITTER)
-        self._round_trip_seconds = self._histogram(
-            "rtp_round_trip_seconds", "From party to party and back, every few seconds.", ROUND_TRIP
-        )
+        there_and_back = "From party to party and back, every few seconds."
+        self._round_trip_seconds = self._histogram("rtp_round_trip_seconds", there_and_back, ROUND_TRIP)
         self._mos = self._histogram("call_mos", "What each party hears, by the E-model, every few seconds.", MOS)
         self._lag_seconds = self._histogram("event_loop_lag_seconds", "How late a timer is, four times a second.", FAST)
 
     @classmethod
-    def made(cls) -> Metrics:
-        """With prometheus-client's numbers of the process beside ours."""
+    def made(cls, node: str | None = None) -> Metrics:
+        """With prometheus-client's numbers of the process beside ours. ``node`` is its name, where it is one of several
+        nodes: then every sample has it as a label."""
         without_times_of_creation()  # type: ignore[no-untyped-call]
-        registry = CollectorRegistry()
+        registry = CollectorRegistry() if node is None else NodeRegistry(node)
         ProcessCollector(registry=registry)
         GCCollector(registry=registry)
         return cls(registry)
@@ -208,15 +183,19 @@ class Metrics:
         if slot.worker is not None:
             slot.worker.channel.observe(self.worker_times)
 
-    def _tally(
-        self, name: str, counts: str, timed: str, times: str, labels: tuple[str, ...], bounds: tuple[float, ...]
-    ) -> Tally:
-        tally = Tally(f"{PREFIX}_{name}", counts, f"{PREFIX}_{timed}", times, labels, bounds)
+    def _tally(self, name: str, counts: str, times: str, labels: tuple[str, ...], bounds: tuple[float, ...]) -> Tally:
+        """``counts`` and ``times`` say what the counter and the histogram are of."""
+        counter, histogram = f"{PREFIX}_{name}s", f"{PREFIX}_{name}_duration_seconds"
+        tally = Tally(counter, counts, histogram, times, labels, bounds)
         self.registry.register(tally)
         return tally
 
-    def _counter(self, name: str, means: str, *labels: str) -> Counter:
-        return Counter(f"{PREFIX}_{name}", means, labels, registry=self.registry)
+    def _counter(self, name: str, means: str, *labels: str, **known: Iterable[str]) -> Counter:
+        """By the labels, or by one whose values are known: these begin at 0, so that a rate sees the step to 1."""
+        counter = Counter(f"{PREFIX}_{name}", means, (*labels, *known), registry=self.registry)
+        for value in itertools.chain.from_iterable(known.values()):
+            counter.labels(value)
+        return counter
 
     def _histogram(self, name: str, means: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
         return Histogram(f"{PREFIX}_{name}", means, labels, registry=self.registry, buckets=buckets)

@@ -209,6 +209,10 @@ def test_names_and_units_are_prometheus_own(scraped_once: Scraped):
             assert not name.endswith(("_ms", "_milliseconds", "_percent", "_kb", "_created")), name
 
 
+def test_a_node_that_is_alone_puts_its_name_on_no_series(scraped_once: Scraped):
+    assert {sample.name for sample in scraped_once.samples if "node" in sample.labels} == {"voiceplane_node_info"}
+
+
 @pytest.fixture
 async def scraped_once(server, http) -> Scraped:
     return await scrape(server, http)
