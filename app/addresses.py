@@ -1,7 +1,7 @@
-"""The addresses of media: where it listens, what clients are told instead, which pairs can't work, and the machine's
-own.
+"""Addresses that settings name. Those of media: where it listens, what clients are told instead, which pairs can't
+work, and the machine's own. And the origins of pages.
 
-Knows nothing of ports and protocols, which are the same for all of them.
+Knows nothing of media's ports and protocols, which are the same for all of them.
 """
 
 from __future__ import annotations
@@ -27,6 +27,10 @@ IPV6_ADDR_PREFERENCES: Final = 72
 IPV6_PREFER_SRC_PUBLIC: Final = 2
 LABEL: Final = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 HOST_NAME: Final = re.compile(rf"(?=.{{1,253}}$){LABEL}(\.{LABEL})*\.?")
+ORIGIN: Final = re.compile(
+    r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<host>\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?"
+)
+DEFAULT_PORTS: Final = {"http": "80", "https": "443"}
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -147,4 +151,16 @@ def mismatch(address: Address, announced: str | None, *, any_ipv4: bool) -> str 
     takes_both = address.is_unspecified and address.version == 6 and not any_ipv4
     if told.version != address.version and not takes_both:
         return f"{ANNOUNCED} {told} is IPv{told.version}, and {LISTEN} {address}, its pair, is IPv{address.version}."
+    return None
+
+
+def fault_of_origins(origins: Sequence[str]) -> str | None:
+    """Why a list of pages' origins can't work; None where it can. Origins are compared as browsers write them (RFC 6454
+    §6.2): in lower case, in ASCII, without a default port and without a path."""
+    if "*" in origins and len(origins) > 1:
+        return "must be * alone, or origins without it."
+    for origin in origins:
+        found = ORIGIN.fullmatch(origin)
+        if origin != "*" and (found is None or found["port"] == DEFAULT_PORTS.get(found["scheme"], "")):
+            return f"must hold origins as browsers send them, such as https://www.example.com, not {origin!r}."
     return None

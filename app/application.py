@@ -38,6 +38,7 @@ from app.errors import BadRequest, Draining
 from app.housekeeping import collect_when_idle, prune
 from app.http.body import MAX_BODY_BYTES
 from app.http.connections import Connections
+from app.http.cors import Cors
 from app.http.middleware import guard
 from app.keys import (
     AUTHENTICATOR,
@@ -120,7 +121,12 @@ logger = logging.getLogger(__name__)
 def create_app(settings: Settings) -> web.Application:
     """The whole control plane. Its workers start with it and end with it."""
     around = [peers_only, guard, forwarding] if settings.cluster else [guard]
+    cors = Cors(settings.cors_origins) if settings.cors_origins else None
+    if cors is not None:
+        around.insert(around.index(guard), cors.answer_preflights)
     app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=around)
+    if cors is not None:
+        app.on_response_prepare.append(cors.allow)
     app[SETTINGS] = settings
     app[RATE_LIMITER] = RateLimiter(settings.rate_limit)
     app[DEMO_LIMITER] = RateLimiter(demo.SESSIONS_PER_SECOND)

@@ -96,6 +96,7 @@ class Settings:
     max_connections_per_address: int = setting(0, int, "the same from one address; 0 is no limit, as behind a proxy")
     client_timeout_s: float = setting(30.0, float, "seconds for a request's header, for its body, and to read on")
     keepalive_timeout_s: float = setting(75.0, float, "seconds that a connection waits for its next request")
+    cors_origins: tuple[str, ...] = setting((), words, "origins whose pages may call the API, or * for all")
 
     jwt_secret: str | None = setting(None, str, "HS256 secret, 32 bytes or more; else made in DATA_DIR", secret=True)
     jwt_jwks: str | None = setting(None, str, "JWKS file or URL: tokens are RS256 or ES256, and never HS256")
@@ -300,6 +301,8 @@ def check_network(settings: Settings) -> None:
     within("rtc_port", settings.rtc_port, 1, 65536 - settings.workers)
     if problem := addresses.fault(settings.rtc_listen_ip, settings.rtc_announced_address):
         raise SettingsError(problem)
+    if problem := addresses.fault_of_origins(settings.cors_origins):
+        raise SettingsError(f"{PREFIX}CORS_ORIGINS {problem}")
     for url in settings.turn_urls:
         if not url.startswith(("turn:", "turns:")):
             raise SettingsError(f"{PREFIX}TURN_URLS must hold turn: or turns: URLs, not {url!r}.")

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from app.addresses import LOOPBACK, ROOT_SERVER, fault, own_addresses, source_address
+from app.addresses import LOOPBACK, ROOT_SERVER, fault, fault_of_origins, own_addresses, source_address
 from tests.network import network
 
 
@@ -103,3 +103,38 @@ def test_nothing_is_sent_to_find_them() -> None:
 def test_a_family_without_a_route_gives_no_address(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(ROOT_SERVER, socket.AF_INET6, "ff02::1%lo-that-is-not")
     assert source_address(socket.AF_INET6) is None
+
+
+@pytest.mark.parametrize(
+    "origins",
+    [
+        (),
+        ("*",),
+        ("https://www.example.com", "http://localhost:3000", "http://[::1]:8080", "capacitor://localhost"),
+        ("https://xn--bcher-kva.example:8443",),
+    ],
+)
+def test_origins_that_can_be(origins: tuple[str, ...]) -> None:
+    assert fault_of_origins(origins) is None
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "null",
+        "www.example.com",
+        "https://www.example.com/",
+        "https://WWW.example.com",
+        "https://b\u00fccher.example",
+        "https://www.example.com:443",
+        "http://www.example.com:80",
+        "https://*.example.com",
+        "https://ann@www.example.com",
+    ],
+)
+def test_an_origin_that_no_browser_sends_is_refused(origin: str) -> None:
+    assert "as browsers send them" in str(fault_of_origins((origin,)))
+
+
+def test_a_star_beside_origins_is_refused() -> None:
+    assert "must be * alone" in str(fault_of_origins(("https://www.example.com", "*")))

@@ -111,6 +111,12 @@ def test_a_switch_is_on_or_off() -> None:
         from_env(RTC_TCP="perhaps")
 
 
+def test_an_origin_that_no_browser_sends_is_told_by_its_setting() -> None:
+    assert from_env(CORS_ORIGINS="https://a.example, https://b.example").cors_origins[1] == "https://b.example"
+    with pytest.raises(SettingsError, match="VOICEPLANE_CORS_ORIGINS must hold origins"):
+        from_env(CORS_ORIGINS="https://a.example/")
+
+
 def test_jwks_by_plain_http_is_for_this_machine_only() -> None:
     for source in ("https://keys.example/jwks", "http://127.0.0.1:9/jwks", "http://localhost/jwks", "keys/jwks.json"):
         assert Settings(jwt_jwks=source).jwt_jwks == source
