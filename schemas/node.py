@@ -11,7 +11,7 @@ from schemas.types import Count, Measure, Name, Points, Prose, Text, Timestamp, 
 
 DrainMode = Literal["wait", "end", "move"]
 WorkerState = Literal["up", "starting", "gave_up"]
-NodeState = Literal["up", "draining"]
+NodeState = Literal["up", "draining", "gone"]
 
 MAX_SAMPLES: Final = 720  # an hour
 LONGEST_DRAIN_S: Final = 86400
@@ -21,7 +21,8 @@ class NodeLine(Answer, frozen=True, kw_only=True):
     """One node. ``node_id`` is a name that no other process ever has, and what other answers call ``node``.
 
     ``address`` is where other nodes reach it, null where it is alone. ``beat_age_ms`` is how long ago the database last
-    heard of it, ``steady_seconds`` since when without a gap.
+    heard of it, ``steady_seconds`` since when without a gap. Of one that is ``gone``, ``live_calls`` are those that no
+    other node has adopted yet.
     """
 
     node_id: Name
@@ -37,7 +38,8 @@ class NodeLine(Answer, frozen=True, kw_only=True):
 
 
 class Nodes(Answer, frozen=True):
-    """All nodes that live. ``answered_by`` is the one that says so."""
+    """All nodes that live, and those that are gone while calls of theirs wait to be adopted. ``answered_by`` is the one
+    that says so."""
 
     answered_by: Name
     nodes: tuple[NodeLine, ...]

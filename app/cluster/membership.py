@@ -26,7 +26,17 @@ from app.ledger.claim import CLAIM, Claim
 from app.ledger.database import database_url, unavailable
 from app.ledger.errors import DatabaseClaimed, LedgerUnavailable
 from app.ledger.events import BELL
-from app.ledger.nodes import Joining, Node, beat, declare_gone, everybody, join, new_incarnation, set_state
+from app.ledger.nodes import (
+    Joining,
+    Node,
+    beat,
+    declare_gone,
+    everybody,
+    join,
+    new_incarnation,
+    set_state,
+    with_calls_left,
+)
 from app.ledger.postgresql import PostgresDatabase
 
 BEAT_EVERY_S = 0.3
@@ -41,12 +51,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """Who is in the cluster, as a beat saw it at a monotonic time. ``orphans`` is whether a dead node may have left
-    calls."""
+    """Who is in the cluster, as a beat saw it at a monotonic time. ``gone`` are those whose rows are there yet, with as
+    many calls as nobody has adopted."""
 
     me: Node
     others: tuple[Node, ...]
-    orphans: bool
+    gone: tuple[Node, ...]
     at: float
 
     def by_number(self, number: int) -> Node | None:
@@ -66,7 +76,7 @@ class Membership(Claim):
         self._engine = engine
         self._joining = joining
         self._lease_s = lease_s
-        self._view = View(me, (), False, time.monotonic())
+        self._view = View(me, (), (), time.monotonic())
         self._beaten = asyncio.Event()
         self.buried = 0  # nodes that this one has declared dead
         self.load: Callable[[], tuple[float, int]] = lambda: (0.0, 0)
@@ -197,11 +207,12 @@ class Membership(Claim):
                     return
                 everybody_ = await session.run_sync(everybody)
                 await self._bury(session, 1000 * (began - opened), me, everybody_)
+                dead = [one for one in everybody_ if one.state == "gone"]
+                gone = await session.run_sync(with_calls_left, dead) if dead else ()
             others = tuple(one for one in everybody_ if one.number != me.number and one.state != "gone")
-            orphans = any(one.state == "gone" for one in everybody_)
-            self._view = View(me, others, orphans, began)
+            self._view = View(me, others, gone, began)
             self._beaten.set()
-            if orphans:
+            if gone:
                 self.on_orphans()
             await asyncio.sleep(max(0.0, began + BEAT_EVERY_S - time.monotonic()))
 
@@ -226,7 +237,7 @@ class Membership(Claim):
         self.on_lost(self._joining.incarnation)
         async with self._engine.begin() as tx:
             me = await tx.run_sync(join, self._joining)
-        self._view = View(me, (), False, time.monotonic())
+        self._view = View(me, (), (), time.monotonic())
 
     async def _set_state(self, state: str) -> None:
         with suppress(Exception):  # who can't be reached finds out by itself

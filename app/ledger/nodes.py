@@ -5,7 +5,8 @@ two machines' clocks are ever compared. Knows no connections: whoever calls this
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 
 from sqlalchemy import BigInteger, Connection, case, cast, delete, exists, func, insert, select, text, update
 
@@ -99,6 +100,14 @@ def beat(tx: Connection, incarnation: str, stress: float, live_calls: int) -> No
 def everybody(tx: Connection) -> tuple[Node, ...]:
     """All nodes, those that are gone and have not left all their calls to others yet included."""
     return tuple(Node(**row) for row in tx.execute(select(nodes).order_by(nodes.c.number)).mappings())
+
+
+def with_calls_left(tx: Connection, gone: Collection[Node]) -> tuple[Node, ...]:
+    """Nodes that are gone, each with as many ``calls`` as it has left and nobody has adopted."""
+    ids = [one.incarnation for one in gone]
+    query = select(calls.c.node, func.count()).where(LIVE, calls.c.node.in_(ids)).group_by(calls.c.node)
+    left: dict[str, int] = dict(tx.execute(query).tuples().all())
+    return tuple(replace(one, calls=left.get(one.incarnation, 0)) for one in gone)
 
 
 def set_state(tx: Connection, incarnation: str, state: str) -> None:

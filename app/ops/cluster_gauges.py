@@ -40,7 +40,11 @@ class ClusterGauges:
             if membership
             else Counter([nodes.state_of(self._drain.active)])
         )
-        states = GaugeMetricFamily(f"{PREFIX}_nodes", "Nodes that live, as this one sees them.", labels=["state"])
+        states = GaugeMetricFamily(
+            f"{PREFIX}_nodes",
+            "Nodes as this one sees them; of those that are gone, which have left calls.",
+            labels=["state"],
+        )
         for state in get_args(NodeState):
             states.add_metric([state], seen[state])
         yield states

@@ -8,9 +8,10 @@ from schemas.node import NodeLine, NodeState
 
 
 def seen(membership: Membership) -> tuple[NodeLine, ...]:
-    """All nodes of the cluster that live, by their numbers."""
+    """All nodes of the cluster by their numbers: those that live, and those that are gone and have left calls."""
     view, now_ms = membership.view, membership.clock_ms()
-    return tuple(line(one, now_ms) for one in sorted((view.me, *view.others), key=lambda node: node.number))
+    found = (view.me, *view.others, *(one for one in view.gone if one.calls))
+    return tuple(line(one, now_ms) for one in sorted(found, key=lambda node: node.number))
 
 
 def line(node: Node, now_ms: int) -> NodeLine:
@@ -20,7 +21,7 @@ def line(node: Node, now_ms: int) -> NodeLine:
         number=node.number,
         address=node.address,
         version=node.version,
-        state=state_of(node.state == "draining"),
+        state="gone" if node.state == "gone" else state_of(node.state == "draining"),
         beat_age_ms=max(0, now_ms - node.beat_ms),
         steady_seconds=max(0, node.beat_ms - node.steady_ms) // 1000,
         stress=round(node.stress, 3),

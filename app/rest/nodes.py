@@ -25,7 +25,8 @@ routes = web.RouteTableDef()
 @answers({200: Nodes})
 @admin_only
 async def get_nodes(request: web.Request) -> web.Response:
-    """The nodes that share the database, with what each told at its last beat. A node that is alone names itself."""
+    """The nodes that share the database, with what each told at its last beat; those that are gone for as long as they
+    have calls that nobody has adopted. A node that is alone names itself."""
     app = request.app
     here = app[LEDGER].node
     return json_response(Nodes(here, nodes.seen(app[MEMBERSHIP]) if MEMBERSHIP in app else (alone(app, here),)))

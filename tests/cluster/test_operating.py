@@ -6,6 +6,7 @@ import asyncio
 import signal
 
 import aiohttp
+import asyncpg  # type: ignore[import-untyped]
 import pytest
 
 from schemas.base import load
@@ -124,6 +125,31 @@ async def test_the_metrics_tell_of_a_node_that_died(member: Members, http: aioht
         scraped = await scraped_of(one, http)
         assert {sample.labels.get("node") for sample in scraped.samples} == {"one"}
         assert scraped.total("voiceplane_events_behind_seconds") < BURIED_WITHIN_S
+
+
+async def test_calls_that_a_dead_node_has_left_are_seen_until_they_are_adopted(
+    member: Members, http: aiohttp.ClientSession
+) -> None:
+    async with member("one") as one, member("two") as two:
+        root = one.api(http, "root", "admin")
+        await two.api(http, "root", "admin").open_call("left", "bob", "rin")
+        holder = await asyncpg.connect(member.url)
+        try:
+            await holder.execute("BEGIN")
+            await holder.execute("SELECT * FROM calls WHERE id = 'left' FOR UPDATE")  # whoever adopts passes it by
+            await two.kill()
+            await eventually(lambda: states_are_off(root, {"one": "up", "two": "gone"}), within_s=BURIED_WITHIN_S)
+            seen = load(Nodes, await root.request("GET", "/admin/nodes"))
+            assert [node.live_calls for node in seen.nodes if node.state == "gone"] == [1]
+            assert (await scraped_of(one, http)).total("voiceplane_nodes", state="gone") == 1
+            with pytest.raises(Refused, match="404 NODE_NOT_FOUND"):
+                await root.request("POST", "/admin/nodes/two/drain")
+        finally:
+            await holder.close()
+        await eventually(lambda: states_are_off(root, {"one": "up"}))
+        [adopted] = (await root.request("GET", "/admin/calls"))["calls"]
+        assert (adopted["callId"], adopted["node"]) == ("left", seen.answered_by)
+        assert (await scraped_of(one, http)).total("voiceplane_nodes", state="gone") == 0
 
 
 async def nodes_are_off(node: Node, http: aiohttp.ClientSession, *, up: int, buried: int):

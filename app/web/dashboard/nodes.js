@@ -5,7 +5,7 @@ import { ms, number, percent } from './format.js';
 import { sentence, session } from './session.js';
 
 const EVERY_MS = 2000;
-const RANK = { up: 'good', draining: 'warn' };
+const RANK = { up: 'good', draining: 'warn', gone: 'bad' };
 const STEP_MS = 5000; // of the series
 const SUMMED = ['calls', 'talking', 'packetsIn', 'packetsOut', 'httpRequests', 'sockets'];
 const WORST = ['stress', 'loopLagMs', 'workerCpuPercent', 'nodeCpuPercent', 'httpP95Ms', 'lossPercent'];
@@ -93,6 +93,7 @@ function nodeCard({ nodeId, name }) {
       write(about, `number ${node.number} · voiceplane ${node.version} · ${node.address}`);
       FACTS.forEach(([, value], index) => write(values[index], value(node)));
       write(word, node.state === 'draining' ? 'Take calls again' : 'Drain …');
+      show(button, node.state !== 'gone');
     },
   };
 }
