@@ -28,7 +28,7 @@ from app.calls.service import CallService
 from app.clock import now
 from app.cluster.duties import Duties
 from app.cluster.forwarder import Forwarder
-from app.cluster.ids import numbered_id
+from app.cluster.ids import numbered_ids
 from app.cluster.membership import Membership, session_name
 from app.cluster.middleware import forwarding, peers_only
 from app.cluster.mover import Mover
@@ -105,7 +105,6 @@ from app.web import pages
 from schemas.base import encode
 from schemas.consumer import Capabilities
 from worker_bridge import native
-from worker_bridge.ids import new_id
 from worker_bridge.pool import ListenAddress, Pool, PoolSettings
 from worker_bridge.worker_settings import WorkerSettings
 
@@ -238,10 +237,10 @@ async def workers(app: web.Application) -> AsyncIterator[None]:
         yield
 
 
-def ids_of(app: web.Application) -> Callable[[], str]:
+def ids_of(app: web.Application) -> Callable[[], str] | None:
     """What makes the ids of transports, producers and consumers: in a cluster they say which node has them."""
     membership = app.get(MEMBERSHIP)
-    return new_id if membership is None else lambda: numbered_id(membership.view.me.number)
+    return None if membership is None else numbered_ids(lambda: membership.view.me.number).__next__
 
 
 async def live_calls(app: web.Application) -> AsyncIterator[None]:

@@ -13,6 +13,7 @@ import json
 import socket
 import statistics
 import time
+from typing import cast
 
 import uvloop
 
@@ -20,7 +21,7 @@ from app.calls.call import LiveCall
 from app.clock import now
 from app.http.server import calm_collector
 from app.media.codecs import codecs_of
-from app.media.party_objects import PartyConsumer, PartyProducer
+from app.media.party_objects import PartyConsumer, PartyProducer, PartyTransport
 from app.media.quality import MEASURED_EVERY
 from app.media.room import Room, RoomLimits
 from app.person import OTHER
@@ -31,6 +32,7 @@ from worker_bridge import native
 from worker_bridge.connectivity import ListenInfo
 from worker_bridge.pool import Pool, PoolSettings, Slot
 from worker_bridge.rtp import RtcpParameters, RtpCodecParameters, RtpEncodingParameters, RtpParameters
+from worker_bridge.webrtc_transport import WebRtcTransport
 
 SILENT_AFTER_S = 5.0
 SWEEPS = 20
@@ -44,6 +46,12 @@ def packet(ssrc: int, sequence: int) -> bytes:
     """One RTP packet with a few bytes of payload (RFC 3550 §5.1)."""
     header = bytes([0x80, 111]) + sequence.to_bytes(2, "big") + (sequence * 960).to_bytes(4, "big")
     return header + ssrc.to_bytes(4, "big") + b"voice"
+
+
+class Arrived:
+    """A plain transport, which has no handshake, as a room sees a WebRTC transport whose handshake is over."""
+
+    closed, connected, dtls_state, ice_state, ice_selected_tuple = False, True, "connected", "completed", None
 
 
 class Voices:
@@ -85,6 +93,7 @@ async def talking_call(slot: Slot, number: int, voices: Voices) -> LiveCall:
         listens = await transport.consume(producer.id, router.rtp_capabilities)
         consumer = PartyConsumer(listens, OTHER[party], router.rtp_capabilities, transport.id)
         room.consumers[listens.id] = consumer
+        room.transports[transport.id] = PartyTransport(cast(WebRtcTransport, Arrived()), OTHER[party], "recv")
         voices.join(ssrc, transport.tuple.local_port)
     call.room, call.connected_at = room, now()
     for _ in range(number % MEASURED_EVERY):  # calls of one age would all be looked at in the same sweep

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from worker_bridge.codec import MessageCodec
 from worker_bridge.errors import InvalidMessage, InvalidRequest, NotAnswered, NotFound, RequestRefused, WorkerGone
-from worker_bridge.ids import new_id
+from worker_bridge.ids import uuids
 
 Body = dict[str, Any]
 Listener = Callable[[str, Body], None]
@@ -88,14 +88,14 @@ class Channel:
         alarm: Callable[[Exception], None],
         unclaimed: Listener,
         drain: Callable[[], Awaitable[None]] | None = None,
-        new_id: Callable[[], str] = new_id,
+        new_id: Callable[[], str] | None = None,
     ) -> None:
         self._codec = codec
         self._write = write
         self._alarm = alarm
         self._unclaimed = unclaimed
         self._drain = drain
-        self.new_id = new_id
+        self.new_id = new_id or uuids().__next__
         self._frames = FrameBuffer()
         self._last_id = 0
         self.answered_through = 0.0  # loop time at which the request was sent that was answered last

@@ -9,7 +9,6 @@ from typing import Literal, get_args
 
 from worker_bridge.checks import show
 from worker_bridge.errors import InvalidParameters
-from worker_bridge.ids import new_id
 
 LogLevel = Literal["debug", "warn", "error", "none"]
 
@@ -28,7 +27,8 @@ class WorkerSettings:
     Without ``dtls_certificate_file`` and ``dtls_private_key_file`` (PEM, both or neither) the worker makes a
     certificate of its own. ``rtc_min_port`` and ``rtc_max_port`` are where ports come from that no ``ListenInfo``
     narrows down (mediasoup calls the two deprecated). ``libwebrtc_field_trials`` is for people who know libwebrtc.
-    ``new_id`` makes the ids of objects, which must be UUIDs: several processes may tell theirs apart by them.
+    ``new_id`` makes the ids of objects where they should tell more than random ones, as which process made them: it
+    must return UUIDs.
     """
 
     log_level: LogLevel = "warn"
@@ -40,7 +40,7 @@ class WorkerSettings:
     dtls_certificate_file: str | Path | None = None
     dtls_private_key_file: str | Path | None = None
     libwebrtc_field_trials: str | None = None
-    new_id: Callable[[], str] = new_id
+    new_id: Callable[[], str] | None = None
 
     def arguments(self) -> list[str]:
         """The worker's command line. What else is wrong with it, the worker says itself, by exit code 42."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import uuid
+from collections.abc import Callable, Iterator
+
+from worker_bridge.ids import uuids
 
 
-def numbered_id(number: int) -> str:
-    """A UUID (RFC 9562 version 4) that begins with a node's number, in 16 bits."""
-    return f"{number:04x}{str(uuid.uuid4())[4:]}"
+def numbered_ids(number: Callable[[], int]) -> Iterator[str]:
+    """UUIDs (RFC 9562 version 4) that begin with a node's number of the moment, in 16 bits."""
+    return (f"{number():04x}{one[4:]}" for one in uuids())
 
 
 def number_of(object_id: str) -> int:

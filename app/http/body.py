@@ -68,8 +68,6 @@ async def read_body(request: web.Request) -> bytes:
     """
     if not request.body_exists:
         return b""
-    if RAW_BODY in request:  # the handler has its second try
-        return raw_body(request)
     refuse_other_types(request)
     content = request.content
     try:
@@ -81,6 +79,8 @@ async def read_body(request: web.Request) -> bytes:
         raise BadRequest.at("", "ended early or is badly framed") from error
     if len(whole) > MAX_BODY_BYTES:
         raise PayloadTooLarge
+    if not whole:
+        return raw_body(request)  # it is empty; or the handler has its second try
     request[RAW_BODY] = whole
     return whole
 

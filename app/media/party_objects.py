@@ -58,18 +58,10 @@ class PartyProducer:
     since: float
     muted: bool = False
     flooding_since: float | None = None
-    packets: int | None = None  # received, when last counted; None before
-    rate: PacketRate = field(init=False)
+    packets: int = 0  # received, when last counted
+    rate: PacketRate | None = None  # from the first count on
     stats: StreamStats | None = None  # the latest ones
     last_rtp: float | None = None
-
-    def __post_init__(self) -> None:
-        self.rate = PacketRate(self.since)
-
-    @property
-    def untouched(self) -> bool:
-        """Whether no packet has come yet. The worker reports the first one by itself, but not of a paused producer."""
-        return not self.producer.paused and self.last_rtp is None and not self.packets
 
 
 @dataclass(slots=True, eq=False)

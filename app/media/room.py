@@ -91,6 +91,7 @@ class Room:
         self.transports: dict[str, PartyTransport] = {}
         self.producers: dict[str, PartyProducer] = {}
         self.consumers: dict[str, PartyConsumer] = {}
+        self.has_paused = False  # whether a producer is paused, or was
         self.parties = parties
         self._sides: dict[PartyRole, PartySide] = {"user": PartySide(), "otomo": PartySide()}
         self._webrtc_server = webrtc_server
@@ -197,6 +198,7 @@ class Room:
             producer = await self._produce(sender.transport, request, paused=mine.flooded)
             owned = PartyProducer(producer, party, request.rtp_parameters, key, self._clock())
             if mine.flooded:  # until counts show that it does not
+                self.has_paused = True
                 owned.flooding_since = owned.since
             mine.producers[key] = self.producers[producer.id] = owned
             mine.sending[request.kind] += 1
@@ -217,6 +219,7 @@ class Room:
             owned.muted = paused
             if producer.paused == paused:
                 return
+            self.has_paused = True
             await (producer.pause() if paused else producer.resume())
         self._notify_watcher("producer_paused" if paused else "producer_resumed", party, producer)
 
@@ -227,6 +230,7 @@ class Room:
         async with side.lock:
             if owned.producer.paused or owned.producer.closed:
                 return
+            self.has_paused = True
             with suppress(BridgeError):  # it closed meanwhile, and with it the flood
                 await owned.producer.pause()
         self._notify_watcher("producer_paused", owned.party, owned.producer, "flood")

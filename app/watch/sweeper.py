@@ -1,5 +1,6 @@
 """Counts packets: once a second, a sweep asks each worker, in one write, how many packets its calls' producers
-received. Before a call is connected, only producers that may have received any are asked for.
+received. Before a call is connected, a worker is asked only where a producer was paused: of others it tells the first
+packet by itself.
 
 Every fifth sweep of a call also reads its listeners' reports. In silence and with DTX there are still packets, and a
 paused producer may still receive some; where a party has muted everything, its transports' bytes are counted instead.
@@ -114,6 +115,8 @@ class Sweeper:
         await self._tasks.close()
 
     def _ask_about(self, call: LiveCall, room: Room, request: SweepRequest) -> None:
+        if call.connected_at is None and not room.has_paused:
+            return
         due = call.quality.is_due()
         if due:
             request.due.append(call)
@@ -121,9 +124,6 @@ class Sweeper:
         muted = False
         for owned in room.producers.values():
             muted = muted or owned.muted
-            if call.connected_at is None and owned.untouched:  # the worker tells of the first packet by itself
-                owned.packets = 0
-                continue
             request.producers.append(
                 CountedProducer(call.liveness[owned.party], owned, room, room.listeners(owned), due)
             )
@@ -164,17 +164,16 @@ class Sweeper:
             if due:
                 owned.stats = stream_stats_of(answer.result(), "RecvStats")
             count = packet_count(answer.result())
-            if not owned.packets:  # perhaps it was never counted before
+            if not owned.packets or owned.rate is None:  # perhaps it was never counted before
                 owned.rate = PacketRate(max(owned.since, now - WINDOW_S))
-            grown = count - (owned.packets or 0)
+            grown = count - owned.packets
             if grown > 0:
                 traffic.received += grown
                 traffic.forwarded += grown * listeners
                 if owned.producer.paused and liveness.last_rtp is None:
                     room.heard_while_paused(owned)
-                if owned.packets is not None:  # else it is unknown when they came
-                    liveness.prove(asked_at)
-                    liveness.last_rtp = owned.last_rtp = asked_at
+                liveness.prove(asked_at)
+                liveness.last_rtp = owned.last_rtp = asked_at
             owned.packets = count
             self._check_flood(owned, room, owned.rate.after(count, now), now)
 

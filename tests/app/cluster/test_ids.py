@@ -6,15 +6,16 @@ import uuid
 
 import pytest
 
-from app.cluster.ids import number_of, numbered_id
+from app.cluster.ids import number_of, numbered_ids
 
 
 @pytest.mark.parametrize("number", [0, 1, 0xABC, 0xFFFF])
 def test_an_id_is_a_uuid_of_version_4_and_names_its_node(number: int) -> None:
-    made = numbered_id(number)
+    ids = numbered_ids(lambda: number)
+    made = next(ids)
     assert (str(uuid.UUID(made)), uuid.UUID(made).version) == (made, 4)
     assert number_of(made) == number
-    assert numbered_id(number) != made
+    assert next(ids) != made
 
 
 @pytest.mark.parametrize("text", ["", "xyz", "gggg-0000", "-"])
