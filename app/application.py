@@ -88,7 +88,7 @@ from app.ops.gauges import Gauges
 from app.ops.health import Health
 from app.ops.metrics import Metrics
 from app.ops.sampler import Sampler
-from app.rest import admin, calls, demo, docs, health, internal, live, metrics, node, nodes, rtc, wallet
+from app.rest import admin, calls, demo, docs, export, health, internal, live, metrics, node, nodes, rtc, wallet
 from app.rest.socket import SINCE, UPGRADE_REQUIRED, Endpoint
 from app.settings import Settings, config_hash
 from app.signaling.commands import build_commands
@@ -147,6 +147,7 @@ def create_app(settings: Settings) -> web.Application:
             *wallet.routes,
             *admin.routes,
             *live.routes,
+            *export.routes,
             *node.routes,
             *nodes.routes,
             *health.routes,

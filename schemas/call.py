@@ -10,13 +10,30 @@ from msgspec import UNSET, Meta, UnsetType
 from schemas.base import Answer, Body
 from schemas.own_media import OwnMedia
 from schemas.quality import FlagLine, ProtocolLine, QualityLine
-from schemas.types import CallId, Count, Cursor, Mos, Name, PartyRole, Points, Price, Reason, Timestamp, Word
+from schemas.types import (
+    CallId,
+    Comment,
+    Count,
+    Cursor,
+    Metadata,
+    Mos,
+    Name,
+    PartyRole,
+    Points,
+    Price,
+    Reason,
+    Score,
+    Tag,
+    Timestamp,
+    Word,
+)
 
 InterruptionReason = Literal["no_rtp", "worker_died", "node_lost", "moved"]
 MoveReason = Literal["worker_died", "node_lost", "node_draining"]
 
 MAX_TIMELINE: Final = 100_000
 MAX_UNITS: Final = 1_000_000
+MAX_TAGS: Final = 16
 
 
 class CallState(StrEnum):
@@ -53,6 +70,7 @@ class EndedBy(StrEnum):
 class CallRequest(Body, frozen=True):
     otomo_id: Name
     call_id: CallId | UnsetType = UNSET
+    metadata: Metadata | UnsetType = UNSET
 
 
 class ReasonBody(Body, frozen=True):
@@ -70,6 +88,7 @@ class AdminCallRequest(Body, frozen=True):
     otomo_id: Name
     call_id: CallId | UnsetType = UNSET
     price_per_minute: Price | UnsetType = UNSET
+    metadata: Metadata | UnsetType = UNSET
 
 
 class CallAck(Answer, frozen=True):
@@ -93,6 +112,7 @@ class CallBody(Answer, frozen=True, kw_only=True):
     duration_seconds: Count | None
     billed_units: Count
     billed_points: Points
+    metadata: Metadata = {}  # noqa: RUF012 -- msgspec makes each its own
 
 
 class TimelineEntry(Answer, frozen=True, kw_only=True):
@@ -116,12 +136,31 @@ class InterruptionLine(Answer, frozen=True, kw_only=True):
     until: Timestamp | None
 
 
+class FeedbackRequest(Body, frozen=True):
+    """What a party thinks of a call that has ended: ``score`` is 1 to 5, 5 the best."""
+
+    score: Score
+    tags: Annotated[tuple[Tag, ...], Meta(max_length=MAX_TAGS)] = ()
+    comment: Comment = ""
+
+
+class FeedbackLine(Answer, frozen=True, kw_only=True):
+    """What a party thought of a call, and when it said so."""
+
+    user_id: Name
+    role: PartyRole
+    score: Score
+    tags: Annotated[tuple[Tag, ...], Meta(max_length=MAX_TAGS)]
+    comment: Comment
+    at: Timestamp
+
+
 class CallDetail(CallBody, frozen=True, kw_only=True):
     """A call with its timeline, oldest first, and, once it has ended, how it went.
 
     ``media_epoch`` numbers its rooms: a client that knows a lower one has to make its media anew. Before
     its end, and where a restart ended it, the fields after ``interrupted_seconds`` are null or empty. ``mos`` is the
-    lowest in ``quality``.
+    lowest in ``quality``. A party reads its own ``feedback``, an admin that of both.
     """
 
     media_epoch: Count
@@ -135,6 +174,7 @@ class CallDetail(CallBody, frozen=True, kw_only=True):
     quality: Annotated[tuple[QualityLine, ...], Meta(max_length=2)] = ()
     flags: tuple[FlagLine, ...] = ()
     transports: Annotated[tuple[ProtocolLine, ...], Meta(max_length=2)] = ()
+    feedback: Annotated[tuple[FeedbackLine, ...], Meta(max_length=2)] = ()
 
 
 class PartyCallDetail(CallDetail, frozen=True, kw_only=True):

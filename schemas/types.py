@@ -45,13 +45,22 @@ Word = Annotated[str, Meta(min_length=1, max_length=64), PRINTABLE]
 Text = Annotated[str, Meta(min_length=1, max_length=255), PRINTABLE]
 Prose = Annotated[str, Meta(min_length=1, max_length=1000), PRINTABLE]
 Reason = Annotated[str, Meta(max_length=MAX_REASON), PRINTABLE]
+Tag = Annotated[str, Meta(min_length=1, max_length=64), PRINTABLE]
+Comment = Annotated[str, Meta(max_length=1000), PRINTABLE]
 Cursor = Annotated[str, Meta(max_length=MAX_CURSOR), PRINTABLE]
+MetadataKey = Annotated[
+    str, Meta(min_length=1, max_length=64), matching("[A-Za-z0-9_.-]+", "made of A-Z a-z 0-9 _ . -")
+]
+MetadataText = Annotated[str, Meta(max_length=512), PRINTABLE]
+Metadata = Annotated[dict[MetadataKey, MetadataText], Meta(max_length=16)]
+"""What a back end or an app keeps with a call, for itself."""
 Count = Annotated[int, Meta(ge=0, le=UINT32_MAX)]
 Points = Annotated[int, Meta(ge=0, le=MAX_SAFE)]
 Seq = Points
 Price = Annotated[int, Meta(ge=0, le=MAX_PRICE)]
 """Points a minute; 0 makes a free call."""
 Measure = Annotated[float, Meta(ge=0)]
+Score = Annotated[int, Meta(ge=1, le=5)]
 Mos = Annotated[float, Meta(ge=1)]
 """A mean opinion score (ITU-T P.800), at most 4.5."""
 Port = Annotated[int, Meta(ge=0, le=65535)]

@@ -58,6 +58,7 @@ TESTED_BY = {
     "app/rest/live.py": "tests/integration/test_call_quality.py",
     "app/rest/node.py": "tests/app/ops/test_workers.py",
     "app/rest/nodes.py": "tests/app/ops/test_nodes.py",
+    "app/rest/search.py": "tests/integration/test_search.py",
     "app/rest/rtc.py": "tests/hostile/test_hostile_objects.py",
     "app/signaling/commands.py": "tests/integration/test_calls_without_media.py",
     "app/watch/audio_faults.py": "tests/integration/test_call_quality.py",

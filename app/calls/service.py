@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from app.access.tokens import Claims
@@ -67,7 +67,9 @@ class CallService:
         self._attempts = attempts
         self._admit = admit
 
-    async def request_call(self, claims: Claims, otomo_id: str, call_id: str | None = None) -> LiveCall:
+    async def request_call(
+        self, claims: Claims, otomo_id: str, call_id: str | None = None, metadata: Mapping[str, str] | None = None
+    ) -> LiveCall:
         """Ring an otomo who is online and free, for a user who is free and can pay one unit.
 
         The same request again, with the same ``call_id``, returns the call that it made, while that lives.
@@ -93,15 +95,21 @@ class CallService:
         states = (CallState.REQUESTING, CallState.RINGING)
         with self._attempts.counting(claims.user_id, otomo_id, call_id):
             call = self._new_call(claims.user_id, otomo_id, call_id, price)
+            told = [call_events.incoming_call(call, self._timers.ring_s)]
             async with call.lock:
-                await self._store(call, states, "request", True, [call_events.incoming_call(call, self._timers.ring_s)])
+                await self._store(call, states, "request", True, told, metadata=metadata)
                 if call.live:
                     call.state = call.next_state(CallEvent.RING)
                     self._lifecycle.ring(call)
         return call
 
     async def open_matched(
-        self, user_id: str, otomo_id: str, call_id: str | None = None, price_per_minute: int | None = None
+        self,
+        user_id: str,
+        otomo_id: str,
+        call_id: str | None = None,
+        price_per_minute: int | None = None,
+        metadata: Mapping[str, str] | None = None,
     ) -> LiveCall:
         """Open a call that another system has matched: its room is open when this returns."""
         if call_id is not None and call_id.startswith(USERS_CALL_ID):
@@ -115,7 +123,8 @@ class CallService:
                 self._registry.remove(call)
                 raise
             try:
-                await self._store(call, (CallState.MATCHED,), "admin", False, worker=room.worker_index)
+                worker = room.worker_index
+                await self._store(call, (CallState.MATCHED,), "admin", False, worker=worker, metadata=metadata)
             except BaseException:
                 room.close()
                 raise
@@ -265,6 +274,7 @@ class CallService:
         exclusive: bool,
         events: Iterable[NewEvent] = (),
         worker: int | None = None,
+        metadata: Mapping[str, str] | None = None,
     ) -> None:
         new = NewCall(
             call.id,
@@ -275,6 +285,7 @@ class CallService:
             states=states,
             cause=cause,
             exclusive=exclusive,
+            metadata=metadata or {},
         )
         try:
             await self._journal.open_call(Opening(new, tuple(events), worker))

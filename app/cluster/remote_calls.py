@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from urllib.parse import quote
 
 from msgspec import UNSET
@@ -27,9 +27,11 @@ class RemoteCalls:
         self._calls = calls
         self._forwarder = forwarder
 
-    async def request_call(self, claims: Claims, otomo_id: str, call_id: str | None) -> CallView:
+    async def request_call(
+        self, claims: Claims, otomo_id: str, call_id: str | None, metadata: Mapping[str, str] | None
+    ) -> CallView:
         try:
-            return await self._calls.request_call(claims, otomo_id, call_id)
+            return await self._calls.request_call(claims, otomo_id, call_id, metadata)
         except LivesElsewhere as error:  # the same was asked for before, at that node
             body = encode(CallRequest(otomo_id, UNSET if call_id is None else call_id))
             return view_of(await self._forwarder.forward(error, "POST", "/calls", body, JSON_BODY, claims.person))

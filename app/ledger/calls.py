@@ -6,19 +6,20 @@ move a call, the second one finds it moved.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import fields
 from functools import cache
 from typing import Any, TypeVar
 
 import msgspec
-from sqlalchemy import Connection, RowMapping, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, TextClause, select
 
 from app.ledger.bulk import BulkLock, BulkUpdate, Row
 from app.ledger.paging import page
 from app.ledger.tables import (
     LIVE,
     call_interruptions,
+    call_metadata,
     call_records,
     call_segments,
     call_transitions,
@@ -26,8 +27,18 @@ from app.ledger.tables import (
     calls,
     nodes,
 )
-from app.ledger.values import LIVE_STATES, Billing, Call, Interrupted, Page, Record, Segment, Transition, Unit
-from app.person import Person
+from app.ledger.values import (
+    LIVE_STATES,
+    Billing,
+    Call,
+    CallSearch,
+    Interrupted,
+    Page,
+    Record,
+    Segment,
+    Transition,
+    Unit,
+)
 from schemas.base import encode
 from schemas.call import CallState, EndedBy
 from schemas.quality import FlagLine, ProtocolLine, QualityLine
@@ -66,17 +77,32 @@ def owner_of(tx: Connection, call_id: str) -> str | None:
     return tx.scalar(select(calls.c.node).where(calls.c.id == call_id, LIVE))
 
 
-def list_calls(
-    tx: Connection, party: Person | None, states: Collection[CallState], limit: int, cursor: str | None
-) -> Page[Call]:
-    query = select(calls)
-    if party is not None:
-        query = query.where((calls.c.user_id if party.role == "user" else calls.c.otomo_id) == party.id)
-    if set(states) == set(LIVE_STATES):
-        query = query.where(LIVE)  # exactly so: the index of live calls has this condition, and the list's order
-    elif states:
-        query = query.where(calls.c.state.in_(states))
-    return page(tx, query, (calls.c.created_at_ms, calls.c.id), call_of, limit=limit, cursor=cursor)
+def search(tx: Connection, asked: CallSearch, limit: int, cursor: str | None) -> Page[Call]:
+    """The calls that are asked for, newest first."""
+    place, query = (calls.c.created_at_ms, calls.c.id), select(calls)
+    order = place
+    for name, value in sorted(asked.metadata.items()):
+        said = call_metadata.alias()
+        query = query.join(said, said.c.call_id == calls.c.id).where(said.c.key == name, said.c.value == value)
+        order = (said.c.created_at_ms, said.c.call_id)  # the same as the call's, and in an index with the text
+    query = query.where(*conditions(asked, order[0]))
+    return page(tx, query, place, call_of, limit=limit, cursor=cursor, order=order)
+
+
+def conditions(asked: CallSearch, created_at_ms: ColumnElement[int]) -> Iterator[ColumnElement[bool] | TextClause]:
+    for column, value in ((calls.c.user_id, asked.user_id), (calls.c.otomo_id, asked.otomo_id)):
+        if value is not None:
+            yield column == value
+    if set(asked.states) == set(LIVE_STATES):
+        yield LIVE  # exactly so: the index of live calls has this condition, and the list's order
+    elif asked.states:
+        yield calls.c.state.in_(asked.states)
+    if asked.end_reason is not None:
+        yield calls.c.end_reason == asked.end_reason
+    if asked.from_ms is not None:
+        yield created_at_ms >= asked.from_ms
+    if asked.to_ms is not None:
+        yield created_at_ms < asked.to_ms
 
 
 def open_calls(tx: Connection, node: str) -> tuple[Call, ...]:
@@ -121,10 +147,17 @@ def billing(tx: Connection, call_id: str) -> Billing:
 
 
 def record(tx: Connection, call_id: str) -> Record | None:
-    query = select(*(call_records.c[name] for name in RECORD), calls.c.user_id).join_from(call_records, calls)
-    row = tx.execute(query.where(call_records.c.call_id == call_id)).mappings().one_or_none()
-    if row is None:
-        return None
+    return records(tx, [call_id]).get(call_id)
+
+
+def records(tx: Connection, call_ids: Collection[str]) -> dict[str, Record]:
+    """Those that there are, by call."""
+    query = select(call_records, calls.c.user_id).join_from(call_records, calls)
+    rows = tx.execute(query.where(call_records.c.call_id.in_(call_ids))).mappings()
+    return {row["call_id"]: record_of(row) for row in rows}
+
+
+def record_of(row: RowMapping) -> Record:
     values = {name: row[name] for name in RECORD} | {"ended_by": EndedBy(row["ended_by"])}
     return Record(**values | {name: lines_of(row[name], kind, row["user_id"]) for name, kind in LINES.items()})
 
@@ -143,6 +176,12 @@ def with_role(line: dict[str, Any], user_id: str) -> dict[str, Any]:
     """Old records' lines have no role; the ids of the two parties always differed then."""
     who, role = (line["from"], "fromRole") if "from" in line else (line["userId"], "role")
     return {role: "user" if who == user_id else "otomo", **line}
+
+
+def texts_of(call: Call) -> Iterator[Row]:
+    """A call's metadata, as it is searched."""
+    for name, text in call.metadata.items():
+        yield {"key": name, "value": text, "created_at_ms": call.created_at_ms, "call_id": call.id}
 
 
 def call_of(row: RowMapping | Row) -> Call:

@@ -22,13 +22,22 @@ from app.ledger.bulk import BulkInsert
 from app.ledger.calls import COLUMNS
 from app.ledger.errors import CallExists, Fenced, StaleState, UnknownCall
 from app.ledger.steps import Change, DeferredStep, DeferredSteps, Ending, Interruption, MediaMove, Moving, Opening
-from app.ledger.tables import call_interruptions, call_records, call_segments, call_transitions, call_units, storable
+from app.ledger.tables import (
+    call_interruptions,
+    call_metadata,
+    call_records,
+    call_segments,
+    call_transitions,
+    call_units,
+    storable,
+)
 from app.ledger.tables import calls as call_table
 from app.ledger.values import Call, Changed, Ended, Event, Record, Segment
 from schemas.call import CallState
 
 STEP = ("call_id", "state", "cause", "at_ms")
 ADD = BulkInsert(call_table, unless_there=True)
+ADD_METADATA = BulkInsert(call_metadata)
 ADD_STEPS = BulkInsert(call_transitions)
 ADD_RECORDS = BulkInsert(call_records)
 ADD_SEGMENTS = BulkInsert(call_segments)
@@ -83,6 +92,7 @@ def new_call(node: str, opening: Opening) -> Call:
         price_per_minute=new.price_per_minute,
         created_at_ms=new.created_at_ms,
         accepted_at_ms=new.created_at_ms if CallState.MATCHED in new.states else None,
+        metadata=new.metadata,
     )
 
 
@@ -282,6 +292,7 @@ def _add(tx: Connection, new: Sequence[Call]) -> None:
             if tx.scalar(select(call_table.c.id).where(call_table.c.id == call.id)) is not None:
                 raise CallExists(call.id)
     parties.occupy(tx, new)
+    ADD_METADATA(tx, [texts for call in new for texts in calls.texts_of(call)])
 
 
 def _ended_before(tx: Connection, call_id: str, _: tuple[Event, ...]) -> Ended:

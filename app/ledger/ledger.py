@@ -20,10 +20,11 @@ from contextlib import asynccontextmanager
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 
-from app.ledger import calls, changes, charging, events, nodes, presence, pruning, rates, recovery, wallets
+from app.ledger import calls, changes, charging, events, feedback, nodes, presence, pruning, rates, recovery, wallets
 from app.ledger.audit import audit
 from app.ledger.backend import open_database
 from app.ledger.database import TIMEOUT_S, Database, Guard, Observer
+from app.ledger.paging import MAX_PAGE
 from app.ledger.postgresql import SESSION
 from app.ledger.steps import DeferredSteps, Ending, MediaMove, Moving, Opening, Talked
 from app.ledger.upgrade import upgrade
@@ -33,10 +34,12 @@ from app.ledger.values import (
     Adopted,
     Billing,
     Call,
+    CallSearch,
     Changed,
     ChargeResult,
     Ended,
     Event,
+    Feedback,
     Interrupted,
     NewEvent,
     Page,
@@ -136,7 +139,19 @@ class Ledger:
         cursor: str | None = None,
     ) -> Page[Call]:
         """A party's calls, or everybody's, newest first; at most 200 on a page. Raises BadCursor."""
-        return await self._database.read(calls.list_calls, party, tuple(states), limit, cursor)
+        return await self.search_calls(CallSearch.of_party(party, states), limit=limit, cursor=cursor)
+
+    async def search_calls(self, search: CallSearch, *, limit: int = PAGE, cursor: str | None = None) -> Page[Call]:
+        """The calls that are asked for, newest first; at most 200 on a page. Raises BadCursor."""
+        return await self._database.read(calls.search, search, limit, cursor)
+
+    async def every_call(self, search: CallSearch) -> AsyncIterator[tuple[Call, ...]]:
+        """All calls that are asked for, newest first, some at a time; each time in a transaction of its own."""
+        cursor, more = None, True
+        while more:
+            page = await self.search_calls(search, limit=MAX_PAGE, cursor=cursor)
+            yield page.items
+            cursor, more = page.next_cursor, page.next_cursor is not None
 
     async def timeline(self, call_id: str) -> tuple[Transition, ...]:
         """Every state that the call went through, in order; empty where there is no such call."""
@@ -153,6 +168,21 @@ class Ledger:
     async def record(self, call_id: str) -> Record | None:
         """The record that was stored with the call's end; None where there is none, as when a restart ended it."""
         return await self._database.read(calls.record, call_id)
+
+    async def records(self, call_ids: Collection[str]) -> dict[str, Record]:
+        """The records of those of the calls that have one."""
+        return await self._database.read(calls.records, call_ids)
+
+    async def give_feedback(self, call_id: str, given: Feedback) -> Feedback:
+        """Store what a party thinks of a call, or find what it has said before: the answer is what is stored.
+
+        Raises UnknownCall; StaleState where the call has not ended, or ended more than a day ago.
+        """
+        return await self._database.write(feedback.give, call_id, given)
+
+    async def feedback(self, call_id: str) -> tuple[Feedback, ...]:
+        """What the parties said of a call, in the order in which they did."""
+        return await self._database.read(feedback.of_call, call_id)
 
     async def billing(self, call_id: str) -> Billing:
         """The call's units in order; empty where there is no such call."""

@@ -7,7 +7,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from sqlalchemy import Column, Connection, RowMapping, Select, tuple_
+from sqlalchemy import Column, ColumnElement, Connection, RowMapping, Select, tuple_
 
 from app.ledger.errors import BadCursor
 from app.ledger.values import Page
@@ -26,12 +26,14 @@ def page(
     *,
     limit: int,
     cursor: str | None,
+    order: tuple[ColumnElement[int], ColumnElement[str]] | None = None,
 ) -> Page[Item]:
-    """The first ``limit`` rows of ``query`` after ``cursor``, in the order of ``place`` (a time and an id)."""
-    limit = min(max(limit, 1), MAX_PAGE)
+    """The first ``limit`` rows of ``query`` after ``cursor``, in the order of ``place`` (a time and an id). ``order``
+    are columns of another table with the same values, by whose index the rows are to be found."""
+    limit, order = min(max(limit, 1), MAX_PAGE), order or place
     if cursor is not None:
-        query = query.where(tuple_(*place) < tuple_(*read_cursor(cursor)))
-    query = query.order_by(*(column.desc() for column in place)).limit(limit + 1)
+        query = query.where(tuple_(*order) < tuple_(*read_cursor(cursor)))
+    query = query.order_by(*(column.desc() for column in order)).limit(limit + 1)
     rows = tx.execute(query).mappings().all()
     at_column, id_column = place
     more = len(rows) > limit

@@ -10,7 +10,9 @@ from sqlalchemy import Connection, delete, exists, func, select
 
 from app.ledger.tables import (
     UNCONNECTED,
+    call_feedback,
     call_interruptions,
+    call_metadata,
     call_records,
     call_segments,
     call_transitions,
@@ -21,7 +23,17 @@ from app.ledger.tables import (
     recovery_log,
 )
 
-PARTS = (call_transitions, call_segments, call_interruptions, call_records, recovery_log, events, live_parties)
+PARTS = (
+    call_transitions,
+    call_segments,
+    call_interruptions,
+    call_records,
+    call_metadata,
+    call_feedback,
+    recovery_log,
+    events,
+    live_parties,
+)
 EVENTS_AT_ONCE = 2000
 CALLS_AT_ONCE = 200  # with some ten rows each
 PRUNING = 0x566F696365507201  # PostgreSQL advisory lock: its holder deletes a batch

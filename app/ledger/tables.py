@@ -7,9 +7,10 @@ compares the two.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import msgspec
 from sqlalchemy import (
     JSON,
     BigInteger,
@@ -36,6 +37,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from app.ledger.errors import Unstorable
 from app.ledger.values import MAX_POINTS
+from schemas.base import encode
 from schemas.call import CallState
 
 metadata = MetaData(
@@ -71,6 +73,24 @@ class JsonText(TypeDecorator[bytes]):
         return lambda value: value if value is None else value.encode()
 
 
+class Texts(TypeDecorator[Mapping[str, str]]):
+    """Texts by name, as JSON; NULL where there are none. What can't be stored in them is replaced."""
+
+    impl = JSON
+    cache_ok = True
+
+    def bind_processor(self, dialect: Dialect) -> Callable[[Mapping[str, str] | None], str | None]:
+        return lambda value: (
+            encode({storable(name): storable(text) for name, text in value.items()}).decode() if value else None
+        )
+
+    def column_expression(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
+        return type_coerce(cast(column, Text), self)  # else asyncpg decodes it
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[str | None], Mapping[str, str]]:
+        return lambda value: msgspec.json.decode(value, type=dict[str, str]) if value else {}
+
+
 class Words(TypeDecorator[str]):
     """Free text for people: characters that can't be stored are replaced."""
 
@@ -94,6 +114,7 @@ LIVE = text("state <> 'ended'")
 TO_ALL = text("user_id IS NULL")
 TO_ONE = text("user_id IS NOT NULL")  # else SQLite would search it for events to all users, and sort them
 CHARGED = text("billed_points > 0")
+ENDED = text("end_reason IS NOT NULL")
 UNCONNECTED = text("ended_at_ms IS NOT NULL AND connected_at_ms IS NULL")
 STATES = ", ".join(f"'{state}'" for state in CallState)
 
@@ -118,6 +139,7 @@ calls = Table(
     Column("billed_points", Points, nullable=False, server_default="0"),
     Column("epoch", Integer, nullable=False, server_default="1"),
     Column("talked_ms", Millis, nullable=False, server_default="0"),
+    Column("metadata", Texts),
     CheckConstraint(f"state IN ({STATES})", name="state"),
     CheckConstraint("(state = 'ended') = (ended_at_ms IS NOT NULL)", name="ended"),
     CheckConstraint(f"price_per_minute BETWEEN 0 AND {MAX_POINTS}", name="price"),
@@ -127,9 +149,32 @@ calls = Table(
     Index("ix_calls_user", "user_id", "created_at_ms", "id"),
     Index("ix_calls_otomo", "otomo_id", "created_at_ms", "id"),
     Index("ix_calls_state", "state", "created_at_ms", "id"),
+    Index("ix_calls_end_reason", "end_reason", "created_at_ms", "id", sqlite_where=ENDED, postgresql_where=ENDED),
     Index("ix_calls_live", "created_at_ms", "id", sqlite_where=LIVE, postgresql_where=LIVE),
     Index("ix_calls_unconnected", "ended_at_ms", sqlite_where=UNCONNECTED, postgresql_where=UNCONNECTED),
     Index("ix_calls_charged", "user_id", "created_at_ms", "id", sqlite_where=CHARGED, postgresql_where=CHARGED),
+)
+
+call_metadata = Table(  # what is in calls.metadata, to be searched, in the order of the lists
+    "call_metadata",
+    metadata,
+    Column("key", Id, primary_key=True),
+    Column("value", Words, primary_key=True),
+    Column("created_at_ms", Millis, primary_key=True),
+    Column("call_id", ForeignKey("calls.id"), primary_key=True),
+    Index("ix_call_metadata_call", "call_id"),
+)
+
+call_feedback = Table(
+    "call_feedback",
+    metadata,
+    Column("call_id", ForeignKey("calls.id"), primary_key=True),
+    Column("role", Text, primary_key=True),
+    Column("score", Integer, nullable=False),
+    Column("tags", JsonText, nullable=False),
+    Column("comment", Words, nullable=False),
+    Column("at_ms", Millis, nullable=False),
+    CheckConstraint("score BETWEEN 1 AND 5", name="score"),
 )
 
 live_parties = Table(  # two rows for each live exclusive call, so that nobody is in two

@@ -5,7 +5,7 @@ Times are UTC in whole milliseconds since 1970 (``_ms``), durations whole second
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, TypeVar
 
@@ -74,6 +74,7 @@ class NewCall:
     states: tuple[CallState, ...] = (CallState.REQUESTING,)
     cause: str = "request"
     exclusive: bool = True
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,7 @@ class Call:
     billed_points: int = 0
     epoch: int = 1
     talked_ms: int = 0
+    metadata: Mapping[str, str] = field(default_factory=dict, hash=False)  # a dict has no hash
 
     @property
     def call_id(self) -> str:
@@ -127,6 +129,37 @@ class Record:
     quality: tuple[QualityLine, ...] = ()
     flags: tuple[FlagLine, ...] = ()
     transports: tuple[ProtocolLine, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallSearch:
+    """Which calls are asked for: those for which all hold that is given. The times are those of their opening, the
+    first one included, the last one not."""
+
+    user_id: str | None = None
+    otomo_id: str | None = None
+    states: tuple[CallState, ...] = ()
+    from_ms: int | None = None
+    to_ms: int | None = None
+    end_reason: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of_party(cls, party: Person | None, states: Iterable[CallState] = ()) -> CallSearch:
+        """A party's calls, or everybody's."""
+        user_id, otomo_id = (party.id if party and party.role == role else None for role in ("user", "otomo"))
+        return cls(user_id=user_id, otomo_id=otomo_id, states=tuple(states))
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """What a party said of a call: ``score`` is 1 to 5."""
+
+    role: PartyRole
+    score: int
+    tags: tuple[str, ...]
+    comment: str
+    at_ms: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import asdict, replace
 
-from schemas.call import CallBody, CallDetail, CallState, EndedBy, PartyCallDetail, TimelineEntry
+from schemas.call import CallBody, CallDetail, CallState, EndedBy, FeedbackLine, PartyCallDetail, TimelineEntry
 from schemas.live import (
     Live,
     LiveCallDetail,
@@ -43,6 +43,7 @@ ENDED = CallBody(
     duration_seconds=75,
     billed_units=1,
     billed_points=100,
+    metadata={"campaign": "spring"},
 )
 TALKING = replace(
     ENDED,
@@ -64,6 +65,7 @@ HEARD = QualityLine(
     round_trip_ms=84.0,
 )
 STANDING = FlagLine(FlagType.DEAD_MICROPHONE, OTOMO, "otomo", "2026-01-31T12:00:31.002Z", until=None)
+PLEASED = FeedbackLine(user_id=USER, role="user", score=5, tags=("sound",), comment="", at="2026-01-31T12:03:00.000Z")
 ENDED_DETAIL = CallDetail(
     **asdict(ENDED),
     media_epoch=1,
@@ -81,6 +83,7 @@ ENDED_DETAIL = CallDetail(
     quality=(HEARD,),
     flags=(replace(STANDING, until="2026-01-31T12:00:44.870Z"),),
     transports=(ProtocolLine(USER, "user", "udp"), ProtocolLine(OTOMO, "otomo", "tcp")),
+    feedback=(PLEASED,),
 )
 PARTYS_DETAIL = PartyCallDetail(**asdict(ENDED_DETAIL))
 LIVE_LINE = LiveCallLine(**asdict(TALKING), node=NODE_ID, worker=0, talk_seconds=42, flags=(STANDING,), mos=4.31)

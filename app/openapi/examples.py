@@ -18,13 +18,24 @@ from app.openapi.example_call import (
     NODE_ID,
     OTOMO,
     PARTYS_DETAIL,
+    PLEASED,
     PRODUCER_ID,
     TRANSPORT_ID,
     USER,
 )
 from schemas.admin import RecoveredCall, RecoveryLog
 from schemas.base import Answer, Body, dump
-from schemas.call import AdminCallRequest, BilledUnit, Billing, CallAck, CallList, CallRequest, CallState, ReasonBody
+from schemas.call import (
+    AdminCallRequest,
+    BilledUnit,
+    Billing,
+    CallAck,
+    CallList,
+    CallRequest,
+    CallState,
+    FeedbackRequest,
+    ReasonBody,
+)
 from schemas.consumer import Capabilities, ConsumerCreated, ConsumeRequest, Paused, Resumed
 from schemas.demo import DemoSession, DemoSessionRequest
 from schemas.health import Alive, Check, Ready
@@ -164,7 +175,9 @@ _EXAMPLES: Final[tuple[Body | Answer, ...]] = (
             ),
         )
     ),
-    CallRequest(OTOMO),
+    CallRequest(OTOMO, metadata={"campaign": "spring"}),
+    FeedbackRequest(5, ("sound",)),
+    PLEASED,
     ReasonBody("お先に失礼します"),
     CallAck(CALL_ID, CallState.MATCHED),
     CallList((ENDED,), None),

@@ -49,7 +49,7 @@ async def open_call(request: web.Request, body: AdminCallRequest) -> web.Respons
     Presence, busy parties and the balance are not checked: that is for the other system to do.
     """
     call = await request.app[CALLS].open_matched(
-        body.user_id, body.otomo_id, given(body.call_id), given(body.price_per_minute)
+        body.user_id, body.otomo_id, given(body.call_id), given(body.price_per_minute), given(body.metadata)
     )
     return created(ack(call))
 

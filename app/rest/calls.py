@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
 from aiohttp import web
 
@@ -27,7 +28,7 @@ from app.http.body import body
 from app.http.responses import created, json_response
 from app.keys import CALLS, LEDGER, REGISTRY, claims
 from app.ledger.errors import LedgerUnavailable
-from app.ledger.values import Call, Interrupted, Record, Transition, Unit
+from app.ledger.values import Call, Feedback, Interrupted, Record, Transition, Unit
 from app.media.party_objects import PartyConsumer, PartyProducer, PartyTransport
 from app.openapi.declaration import answers
 from app.person import Person
@@ -41,13 +42,15 @@ from schemas.call import (
     CallList,
     CallRequest,
     CallState,
+    FeedbackLine,
+    FeedbackRequest,
     InterruptionLine,
     PartyCallDetail,
     ReasonBody,
     TimelineEntry,
 )
 from schemas.own_media import OwnConsumer, OwnMedia, OwnProducer, OwnTransport
-from schemas.types import iso, iso_or_none
+from schemas.types import PartyRole, iso, iso_or_none
 
 OF_A_STORED_CALL = (CallNotFound, Forbidden, LedgerUnavailable)
 OF_A_CALL = (*OF_A_STORED_CALL, InvalidCallState)
@@ -77,7 +80,10 @@ async def request_call(request: web.Request, body: CallRequest) -> web.Response:
     The otomo must be online and free, the caller free and able to pay one unit. A caller rings at most 10 times a
     minute, and the same otomo 3 times, unless the node's settings say otherwise.
     """
-    return created(ack(await request.app[CALLS].request_call(claims(request), body.otomo_id, given(body.call_id))))
+    call = await request.app[CALLS].request_call(
+        claims(request), body.otomo_id, given(body.call_id), given(body.metadata)
+    )
+    return created(ack(call))
 
 
 @routes.post("/calls/{call_id}/accept")
@@ -136,7 +142,8 @@ async def get_call(request: web.Request) -> web.Response:
     require_here(request, call, live)
     fields = await detail_fields(request, call)
     media = own_media(live, claims(request).person) if call.state is not CallState.ENDED else None
-    return json_response(PartyCallDetail(**fields, media=media))
+    feedback = await feedback_for(request, call)
+    return json_response(PartyCallDetail(**fields, media=media, feedback=feedback))
 
 
 def require_here(request: web.Request, stored: Call, live: LiveCall | None) -> None:
@@ -181,6 +188,41 @@ async def get_billing(request: web.Request) -> web.Response:
     billing = await request.app[LEDGER].billing(call.id)
     units = tuple(BilledUnit(unit.index, unit.points, iso(unit.charged_at_ms)) for unit in billing.units)
     return json_response(Billing(call.id, units, billing.total_points))
+
+
+@routes.post("/calls/{call_id}/feedback")
+@answers({201: FeedbackLine}, *OF_A_CALL)
+@body(FeedbackRequest)
+async def give_feedback(request: web.Request, body: FeedbackRequest) -> web.Response:
+    """Say what a call was like, as one of its parties; once, and within 24 hours of its end.
+
+    The same again is answered as the first time; another opinion is INVALID_CALL_STATE.
+    """
+    call = await stored_call(request)
+    person = claims(request).person
+    claims(request).require_party(*call.parties)
+    given = Feedback(cast("PartyRole", person.role), body.score, body.tags, body.comment, now().utc_ms)
+    kept = await request.app[LEDGER].give_feedback(call.id, given)
+    if replace(kept, at_ms=given.at_ms) != given:
+        raise InvalidCallState(f"{person} has said something else of call {call.id}")
+    return created(feedback_line(call, kept))
+
+
+async def feedback_for(request: web.Request, call: Call) -> tuple[FeedbackLine, ...]:
+    """What was said of a call: to a party what it said itself, to admins all."""
+    who, said = claims(request), await request.app[LEDGER].feedback(call.id)
+    return tuple(feedback_line(call, one) for one in said if who.is_admin or one.role == who.role)
+
+
+def feedback_line(call: Call, one: Feedback) -> FeedbackLine:
+    return FeedbackLine(
+        user_id=call.parties.person(one.role).id,
+        role=one.role,
+        score=one.score,
+        tags=one.tags,
+        comment=one.comment,
+        at=iso(one.at_ms),
+    )
 
 
 async def readable_call(request: web.Request) -> Call:
@@ -263,6 +305,7 @@ def body_fields(call: Call) -> dict[str, Any]:
         "duration_seconds": call.duration_seconds,
         "billed_units": call.billed_units,
         "billed_points": call.billed_points,
+        "metadata": call.metadata,
     }
 
 

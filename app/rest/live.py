@@ -4,46 +4,43 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Annotated
 
 from aiohttp import web
-from msgspec import Meta
 
 from app.calls.record import flag_line, latest_quality, lowest_mos
 from app.cluster.peers import Question, ask_each
-from app.errors import BadRequest, CallNotFound
+from app.errors import CallNotFound
 from app.http.middleware import admin_only
 from app.http.responses import json_response
 from app.keys import CLUSTER, HUB, LEDGER, MEMBERSHIP, REGISTRY, claims
 from app.ledger.errors import LedgerUnavailable
-from app.ledger.values import LIVE_STATES, Call, Segment
-from app.openapi.declaration import Parameter, answers
+from app.ledger.values import Call, Record, Segment
+from app.openapi.declaration import answers
 from app.ops import inspection
-from app.rest.calls import body_fields, detail_fields, require_here, stored_call
+from app.rest.calls import body_fields, detail_fields, feedback_line, require_here, stored_call
 from app.rest.pages import PAGE, page_query
+from app.rest.search import SEARCH, search_of
 from schemas.call import CallState
 from schemas.cluster import LookAtCalls, SeenCall, SeenCalls
 from schemas.live import LiveCallDetail, LiveCallLine, LiveCallList, SegmentLine
 from schemas.types import iso
 
-STATE = Parameter(
-    "state",
-    Annotated[str, Meta(extra_json_schema={"enum": LIVE_STATES})],
-    "one of the states of live calls; all of them where none is given",
-)
-
 routes = web.RouteTableDef()
 
 
 @routes.get("/admin/calls")
-@answers({200: LiveCallList}, LedgerUnavailable, query=(STATE, *PAGE))
+@answers({200: LiveCallList}, LedgerUnavailable, query=(*SEARCH, *PAGE))
 @admin_only
 async def list_live_calls(request: web.Request) -> web.Response:
-    """The calls that have not ended, newest first, of all nodes."""
-    query = page_query(request)
-    page = await request.app[LEDGER].calls_of(states=states_of(request), limit=query.limit, cursor=query.cursor)
-    seen, unanswered = await looked_at(request, page.items)
-    lines = tuple(line_of(call, seen.get(call.id)) for call in page.items)
+    """The calls of a search, newest first, of all nodes; without a search, those that have not ended.
+
+    All that is given must hold.
+    """
+    query, search = page_query(request), search_of(request)
+    page = await request.app[LEDGER].search_calls(search, limit=query.limit, cursor=query.cursor)
+    seen, unanswered = await looked_at(request, [call for call in page.items if call.state is not CallState.ENDED])
+    records = await request.app[LEDGER].records([call.id for call in page.items if call.state is CallState.ENDED])
+    lines = tuple(line_of(call, seen.get(call.id) or records.get(call.id)) for call in page.items)
     return json_response(LiveCallList(lines, page.next_cursor, unanswered))
 
 
@@ -62,7 +59,8 @@ async def inspect_call(request: web.Request) -> web.Response:
         flags = tuple(flag_line(call, flag) for flag in call.flags.all)
         fields |= {"live": live, "quality": quality, "mos": lowest_mos(quality), "flags": flags, "worker": live.worker}
     segments = tuple(map(segment_line, await request.app[LEDGER].segments(stored.id)))
-    return json_response(LiveCallDetail(**fields, segments=segments))
+    feedback = tuple(feedback_line(stored, one) for one in await request.app[LEDGER].feedback(stored.id))
+    return json_response(LiveCallDetail(**fields, segments=segments, feedback=feedback))
 
 
 def segment_line(segment: Segment) -> SegmentLine:
@@ -74,16 +72,6 @@ def segment_line(segment: Segment) -> SegmentLine:
         talked_before_seconds=segment.talked_before_ms // 1000,
         reason=segment.reason,
     )
-
-
-def states_of(request: web.Request) -> tuple[CallState, ...]:
-    """The states in ``?state=``. Raises BadRequest where one is not a live call's."""
-    asked = request.query.get("state")
-    if asked is None:
-        return LIVE_STATES
-    if asked not in LIVE_STATES:
-        raise BadRequest.at("state", f"must be one of {', '.join(LIVE_STATES)}")
-    return (CallState(asked),)
 
 
 async def looked_at(request: web.Request, stored: Sequence[Call]) -> tuple[dict[str, SeenCall], tuple[str, ...]]:
@@ -107,13 +95,14 @@ async def looked_at(request: web.Request, stored: Sequence[Call]) -> tuple[dict[
     return seen, (*answered.missing, *elsewhere)
 
 
-def line_of(stored: Call, seen: SeenCall | None) -> LiveCallLine:
-    """A call of the list. ``seen`` is None where it has ended since it was read, or nobody says more of it."""
+def line_of(stored: Call, seen: SeenCall | Record | None) -> LiveCallLine:
+    """A call of the list: what its node sees of it, or what was kept at its end. None where it has ended since it was
+    read, or nobody says more of it."""
     return LiveCallLine(
         **body_fields(stored),
         node=stored.node,
         worker=seen.worker if seen else None,
-        talk_seconds=seen.talk_seconds if seen else stored.talked_ms // 1000,
+        talk_seconds=seen.talk_seconds if isinstance(seen, SeenCall) else stored.talked_ms // 1000,
         flags=seen.flags if seen else (),
         mos=seen.mos if seen else None,
     )

@@ -33,7 +33,9 @@ class CallView(Protocol):
 class CallService(Protocol):
     """What may be done to a call. Each method returns the call as it is then, and raises errors of ``app.errors``."""
 
-    async def request_call(self, claims: Claims, otomo_id: str, call_id: str | None) -> CallView: ...
+    async def request_call(
+        self, claims: Claims, otomo_id: str, call_id: str | None, metadata: Mapping[str, str] | None
+    ) -> CallView: ...
 
     async def accept(self, claims: Claims, call_id: str) -> CallView: ...
 
@@ -78,7 +80,7 @@ def command(name: CommandType) -> Callable[[Run], Run]:
 
 @command("call_request")
 async def request_call(service: CallService, claims: Claims, body: CallRequest) -> CallView:
-    return await service.request_call(claims, body.otomo_id, given(body.call_id))
+    return await service.request_call(claims, body.otomo_id, given(body.call_id), given(body.metadata))
 
 
 @command("call_accept")

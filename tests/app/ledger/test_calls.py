@@ -7,7 +7,7 @@ from msgspec import json
 
 from app.ledger import Ledger
 from app.ledger.errors import BadCursor, CallExists, PartyBusy, StaleState, UnknownCall, Unstorable
-from app.ledger.values import Call, NewEvent, Transition
+from app.ledger.values import Call, CallSearch, NewEvent, Transition
 from app.person import Person
 from schemas.base import encode
 from schemas.call import CallState
@@ -243,6 +243,20 @@ async def test_pages_neither_repeat_nor_miss_a_call_while_new_ones_come(ledger: 
         if cursor is None:
             break
     assert seen == [f"call-{i}" for i in (6, 5, 4, 3, 2, 1, 0)]
+
+
+async def test_what_is_kept_with_a_call_stays_with_it(ledger: Ledger) -> None:
+    kept = {"order": "17", "名": "\U0001f431 \0\ud83d"}
+    opened = await open_call(ledger, new_call(metadata=kept))
+    assert opened.call.metadata == kept
+    stored = await ledger.call("call")
+    assert stored is not None
+    assert stored.metadata == {"order": "17", "名": "\U0001f431 \ufffd?"}
+    ended = await end_call(ledger, "call", reason="manual", ended_at_ms=START, duration_seconds=0)
+    assert ended.call.metadata == stored.metadata
+    [found] = (await ledger.search_calls(CallSearch(metadata=kept))).items
+    assert found == ended.call
+    assert (await ledger.search_calls(CallSearch(metadata={"order": "1"}))).items == ()
 
 
 async def test_calls_are_listed_by_party_and_state(ledger: Ledger) -> None:

@@ -13,7 +13,7 @@ from app.ledger import Ledger
 from app.ledger.paging import write_cursor
 from app.ledger.postgresql import PostgresDatabase
 from app.ledger.sqlite import SqliteDatabase
-from app.ledger.values import LIVE_STATES
+from app.ledger.values import LIVE_STATES, CallSearch
 from schemas.call import CallState
 from tests.app.ledger.ledger_samples import OTOMO, USER
 
@@ -24,10 +24,20 @@ MIDDLE = write_cursor(HISTORY // 2, f"call {HISTORY // 2}")
 FILL = (
     """
     INSERT INTO calls (id, user_id, otomo_id, state, "exclusive", node, price_per_minute, created_at_ms,
-        connected_at_ms, ended_at_ms, billed_units, billed_points)
+        connected_at_ms, ended_at_ms, end_reason, billed_units, billed_points)
     SELECT 'call ' || i, 'user', 'otomo', CASE WHEN i % 1000 = 0 THEN 'talking' ELSE 'ended' END, FALSE, 'main', 0, i,
-        CASE WHEN i % 5 > 0 THEN i END, CASE WHEN i % 1000 > 0 THEN i END, 0, CASE WHEN i % 100 = 1 THEN 1 ELSE 0 END
+        CASE WHEN i % 5 > 0 THEN i END, CASE WHEN i % 1000 > 0 THEN i END,
+        CASE WHEN i % 1000 > 0 THEN CASE WHEN i % 7 > 0 THEN 'manual' ELSE 'timeout' END END, 0,
+        CASE WHEN i % 100 = 1 THEN 1 ELSE 0 END
     FROM numbers
+    """,
+    """
+    INSERT INTO call_metadata (key, value, created_at_ms, call_id)
+    SELECT 'k' || (i % 10), CASE WHEN i % 3 > 0 THEN 'often' ELSE 'v' || i END, i, 'call ' || i FROM numbers
+    """,
+    """
+    INSERT INTO call_feedback (call_id, role, score, tags, comment, at_ms)
+    SELECT 'call ' || i, 'user', 5, '[]', '', i FROM numbers
     """,
     """
     INSERT INTO call_transitions (call_id, state, cause, at_ms) SELECT 'call ' || i, 'ended', 'test', i FROM numbers
@@ -60,6 +70,16 @@ LISTS: dict[str, Read] = {
     "everybody's calls": lambda ledger: ledger.calls_of(cursor=MIDDLE),
     "the live calls": lambda ledger: ledger.calls_of(states=LIVE_STATES, cursor=MIDDLE),
     "the calls in a state": lambda ledger: ledger.calls_of(states=(CallState.TALKING,), cursor=MIDDLE),
+    "the calls that ended so": lambda ledger: ledger.search_calls(CallSearch(end_reason="timeout"), cursor=MIDDLE),
+    "the calls of some time": lambda ledger: ledger.search_calls(CallSearch(from_ms=500, to_ms=9000)),
+    "a user's calls of some time": lambda ledger: ledger.search_calls(CallSearch(user_id="user", to_ms=9000)),
+    "the calls with a text": lambda ledger: ledger.search_calls(CallSearch(metadata={"k1": "often"}), cursor=MIDDLE),
+    "the calls with a rare text": lambda ledger: ledger.search_calls(CallSearch(metadata={"k3": "v3"})),
+    "a user's calls with a text": lambda ledger: ledger.search_calls(
+        CallSearch(user_id="user", states=(CallState.ENDED,), metadata={"k1": "often"}, from_ms=500)
+    ),
+    "what was said of a call": lambda ledger: ledger.feedback("call 1"),
+    "the records of a page": lambda ledger: ledger.records([f"call {i}" for i in range(50)]),
     "a user's statement": lambda ledger: ledger.usage("user", cursor=MIDDLE),
     "what restarts did": lambda ledger: ledger.recovery_log(),
     "a user's events": lambda ledger: ledger.events_since(USER, 0),

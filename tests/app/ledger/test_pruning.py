@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from app.ledger import Ledger, pruning
 from app.ledger.errors import UnknownCall
 from app.ledger.tables import metadata
-from app.ledger.values import NewEvent, Record
+from app.ledger.values import Feedback, NewEvent, Record
 from schemas.base import encode
 from schemas.call import EndedBy
 from tests.app.ledger.ledger_samples import (
@@ -44,8 +44,9 @@ async def rows(ledger: Ledger) -> dict[str, int]:
 
 async def cancelled(ledger: Ledger, call_id: str = "call", ended_at_ms: int = CONNECTED) -> None:
     told = [NewEvent("incoming_call", encode({"callId": call_id}), None, call_id)]
-    await open_call(ledger, new_call(call_id), told)
+    await open_call(ledger, new_call(call_id, metadata={"order": "17"}), told)
     await end_call(ledger, call_id, reason="cancelled", ended_at_ms=ended_at_ms, duration_seconds=0, record=A_RECORD)
+    await ledger.give_feedback(call_id, Feedback("user", 3, (), "", ended_at_ms))
 
 
 async def test_a_call_that_never_connected_is_forgotten_with_all_its_rows(ledger: Ledger, elsewhere: Ledger) -> None:

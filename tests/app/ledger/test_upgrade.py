@@ -16,13 +16,14 @@ from app.ledger.backend import open_database
 from app.ledger.database import database_url
 from app.ledger.errors import BadDatabaseUrl, SchemaTooNew
 from app.ledger.tables import calls, events, metadata
-from app.ledger.upgrade import configured
+from app.ledger.upgrade import MIGRATIONS, configured
 from app.person import Person
 from tests.app.ledger.later_release import of_a_later_release
 from tests.app.ledger.ledger_samples import balance, credit
 from tests.app.ledger.postgres_cluster import Cluster
 
 ROOT = Path(__file__).parents[3]
+HEAD = max(path.name[:4] for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))  # this release's revision
 START_LEDGERS = """
 import asyncio, sys
 from app.ledger import Ledger
@@ -62,8 +63,8 @@ def words(described: Any) -> str:
 
 
 async def test_an_upgrade_makes_the_schema_and_is_done_once(url: str) -> None:
-    assert await upgrade(url) == Upgrade(None, "0007")
-    assert await upgrade(url) == Upgrade("0007", "0007")
+    assert await upgrade(url) == Upgrade(None, HEAD)
+    assert await upgrade(url) == Upgrade(HEAD, HEAD)
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
@@ -82,7 +83,7 @@ async def test_the_migrations_make_what_the_tables_say(kind: str, cluster: Clust
 
 async def test_of_many_upgrades_at_once_one_does_it(url: str) -> None:
     upgrades = await asyncio.gather(*(upgrade(url) for _ in range(6)))
-    assert sorted(upgrades, key=lambda one: one.before or "") == [Upgrade(None, "0007"), *[Upgrade("0007", "0007")] * 5]
+    assert sorted(upgrades, key=lambda one: one.before or "") == [Upgrade(None, HEAD), *[Upgrade(HEAD, HEAD)] * 5]
 
 
 @pytest.mark.parametrize(("kind", "rounds"), [("sqlite", 20), ("postgresql", 3)])
@@ -123,10 +124,10 @@ async def test_what_is_stored_is_there_after_a_restart(url: str) -> None:
 async def test_a_database_of_a_later_release_is_used_where_that_allows_it(url: str) -> None:
     async with Ledger.open(url) as ledger:
         await credit(ledger, 7)
-    await of_a_later_release(url, "0007")
+    await of_a_later_release(url, HEAD)
     assert await upgrade(url) == Upgrade("9999", "9999")
     status = await schema_status(url)
-    assert (status.revision, status.head, status.usable) == ("9999", "0007", True)
+    assert (status.revision, status.head, status.usable) == ("9999", HEAD, True)
     async with Ledger.open(url) as ledger:
         await credit(ledger, 7, key="later")
         assert await balance(ledger) == 14
@@ -134,7 +135,7 @@ async def test_a_database_of_a_later_release_is_used_where_that_allows_it(url: s
 
 
 async def test_a_database_of_a_later_release_is_left_alone_where_that_does_not(url: str) -> None:
-    await of_a_later_release(url, "0008")
+    await of_a_later_release(url, "9998")
     assert not (await schema_status(url)).usable
     with pytest.raises(SchemaTooNew, match="9999"):
         async with Ledger.open(url):
@@ -142,7 +143,7 @@ async def test_a_database_of_a_later_release_is_left_alone_where_that_does_not(u
 
 
 async def test_a_database_that_says_nothing_of_releases_is_left_alone(url: str) -> None:
-    await of_a_later_release(url, "0007")
+    await of_a_later_release(url, HEAD)
     async with open_database(url, 5.0) as database:
         await database.write(lambda tx: tx.execute(text("DROP TABLE schema_compat")))
     with pytest.raises(SchemaTooNew, match="9999"):
@@ -186,7 +187,7 @@ async def test_events_of_an_older_release_get_the_role_of_whom_they_are_for(url:
     async with open_database(url, 5.0) as database:
         await database.write(to_revision, "0002")
         await database.write(old_events)
-    assert await upgrade(url) == Upgrade("0002", "0007")
+    assert await upgrade(url) == Upgrade("0002", HEAD)
     async with Ledger.open(url) as ledger:
         told = [(event.type, event.to) for event in await ledger.tail(0)]
         assert told == [(type_, role and Person(role, str(to))) for type_, to, _, role in OLD_EVENTS]

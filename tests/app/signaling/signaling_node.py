@@ -8,7 +8,7 @@ import os
 import socket
 import struct
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -54,7 +54,9 @@ class Desk:
         self.reasons: list[str | None] = []
         self.gate: asyncio.Event | None = None  # where set, ending a call waits for it
 
-    async def request_call(self, claims: Claims, otomo_id: str, call_id: str | None) -> Desked:
+    async def request_call(
+        self, claims: Claims, otomo_id: str, call_id: str | None, _metadata: Mapping[str, str] | None
+    ) -> Desked:
         claims.require_caller()
         if otomo_id == "nobody":
             raise OtomoOffline(otomo_id)
