@@ -106,7 +106,7 @@ def with_calls_left(tx: Connection, gone: Collection[Node]) -> tuple[Node, ...]:
     """Nodes that are gone, each with as many ``calls`` as it has left and nobody has adopted."""
     ids = [one.incarnation for one in gone]
     query = select(calls.c.node, func.count()).where(LIVE, calls.c.node.in_(ids)).group_by(calls.c.node)
-    left: dict[str, int] = dict(tx.execute(query).tuples().all())
+    left = {row[0]: row[1] for row in tx.execute(query)}
     return tuple(replace(one, calls=left.get(one.incarnation, 0)) for one in gone)
 
 

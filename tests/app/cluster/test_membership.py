@@ -8,10 +8,11 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 import pytest
 
 from app.cluster.membership import Membership, session_name
-from app.ledger import claimed
+from app.ledger import Ledger, claimed
 from app.ledger.errors import DatabaseClaimed
 from app.ledger.nodes import Joining, Misfit, new_incarnation
 from app.ledger.upgrade import upgrade
+from tests.app.ledger.ledger_samples import CONNECTED, end_call, matched_call, open_call
 from tests.app.ledger.postgres_cluster import Cluster, running_cluster
 from tests.conftest import eventually
 
@@ -70,6 +71,22 @@ async def test_who_leaves_is_gone_at_once(url: str, stack: AsyncExitStack) -> No
     async with joined(url, "two"):
         await sees(one, "two")
     await sees(one)
+
+
+async def test_the_calls_that_a_node_leaves_are_counted_until_it_has_none(url: str, stack: AsyncExitStack) -> None:
+    one = await stack.enter_async_context(joined(url, "one"))
+    async with joined(url, "two") as two:
+        ledger = await stack.enter_async_context(Ledger.open(url, node=two.node))
+        for number in range(2):
+            await open_call(ledger, matched_call(f"call {number}", f"user {number}", f"otomo {number}"))
+        await sees(one, "two")
+    await eventually(lambda: left(one) != {"two": 2} and f"left are {left(one)}")
+    await end_call(ledger, "call 0", reason="test", ended_at_ms=CONNECTED, duration_seconds=0)
+    await eventually(lambda: left(one) != {"two": 1} and f"left are {left(one)}")
+
+
+def left(membership: Membership) -> dict[str, int]:
+    return {node.name: node.calls for node in membership.view.gone}
 
 
 async def test_who_was_told_something_else_does_not_join(url: str, stack: AsyncExitStack) -> None:
