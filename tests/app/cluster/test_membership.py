@@ -16,7 +16,7 @@ from tests.app.ledger.ledger_samples import CONNECTED, end_call, matched_call, o
 from tests.app.ledger.postgres_cluster import Cluster, running_cluster
 from tests.conftest import eventually
 
-LEASE_S = 1.0
+LEASE_S = 2.0
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ async def test_systemd_hears_that_a_node_is_ready_alive_and_stopping(abstract: b
         systemd.setblocking(False)
 
         async def heard() -> bytes:
-            return await asyncio.wait_for(loop.sock_recv(systemd, 100), 20)
+            return await asyncio.wait_for(loop.sock_recv(systemd, 100), 45)
 
         async with serving(NOTIFY_SOCKET=address, WATCHDOG_USEC="100000") as process:
             assert await heard() == b"READY=1"
@@ -36,4 +36,4 @@ async def test_systemd_hears_that_a_node_is_ready_alive_and_stopping(abstract: b
             assert told == b"STOPPING=1"
             assert process.stdin is not None
             process.stdin.write(b"go on\n")
-            assert await asyncio.wait_for(process.wait(), 10) == 0
+            assert await asyncio.wait_for(process.wait(), 45) == 0
