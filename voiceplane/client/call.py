@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from voiceplane.client.api import Api
+from voiceplane.client.course import Course
 from voiceplane.client.emitter import Emitter
 from voiceplane.client.errors import CallEnded, Refused
 from voiceplane.client.events import (
@@ -31,7 +32,7 @@ from voiceplane.client.events import (
     Tick,
     read,
 )
-from voiceplane.client.states import CallState, Step, after, merged
+from voiceplane.client.states import CallState, Step
 from voiceplane.client.stats import CallStats, Quality
 
 if TYPE_CHECKING:
@@ -76,9 +77,9 @@ class Call:
     ) -> None:
         self.id = call_id
         self.role: Role = role
-        self.state: CallState = state
         self.record: CallRecord | None = None
         self.end: Ended | None = None
+        self._course = Course(state)
         self._remote_muted = False
         self._api = api
         self._device = device
@@ -205,6 +206,10 @@ class Call:
     # What can be seen
 
     @property
+    def state(self) -> CallState:
+        return self._course.state
+
+    @property
     def is_muted(self) -> bool:
         return self._muted
 
@@ -274,7 +279,7 @@ class Call:
 
     async def refresh(self) -> None:
         """Read the call's record from the server. Raises ClientError."""
-        self._see(await self._api.call(self.id))
+        await self._ask_state()
 
     async def leave(self) -> None:
         """Close the sound on this side; at the server the call goes on."""
@@ -292,16 +297,21 @@ class Call:
             from voiceplane.client.following import Hooks
             from voiceplane.client.sound import Sound
 
-            hooks = Hooks(self._device, self._see, self._note_move, self._note_taken)
+            hooks = Hooks(self._device, self._ask_state, self._note_move, self._note_taken)
             told = (self._note_silence, self._note_quality)
             self._sound = Sound(self._api, self.id, self.role, self._track, hooks, *told)
             self._sound.microphone.muted = self._muted
         return self._sound
 
-    def _see(self, record: CallRecord) -> None:
-        """Take what `GET /calls/{callId}` says, where an event was missed."""
+    async def _ask_state(self) -> CallRecord:
+        """Take what `GET /calls/{callId}` says, where an event was missed. Raises ClientError."""
+        answered = self._course.ask()
+        record = await self._api.call(self.id)
+        self._see(record, answered(record.state))
+        return record
+
+    def _see(self, record: CallRecord, state: CallState) -> None:
         self.record = record
-        state = merged(self.state, record.state)
         if state == "ended" and self.state != "ended":
             reason, seconds = record.end_reason or "unknown", record.duration_seconds or 0
             end = Ended(
@@ -338,11 +348,11 @@ class Call:
             self._tell("remotemuted", RemoteMuted(muted=paused), None)
 
     def _step(self, step: Step) -> None:
-        self._set(after(self.state, step))
+        self._set(self._course.told(step))
 
     def _set(self, state: CallState) -> None:
         if state != self.state:
-            self.state = state
+            self._course.state = state
             self._events.tell("state", StateChanged(state=state))
 
     def _tell(self, name: str, event: CallEvent, step: Step | None) -> None:

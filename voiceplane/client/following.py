@@ -45,11 +45,10 @@ has ended."""
 
 @dataclass(frozen=True)
 class Hooks:
-    """What `Following` needs from its owner, and what it reports. The others but `device` must not raise or
-    wait."""
+    """What `Following` needs from its owner, and what it reports. Of these, `moved` and `taken` must not raise."""
 
     device: Callable[[], Awaitable[Device]]  # the one that all calls of a client share
-    seen: Callable[[CallRecord], None]  # a record was read
+    record: Callable[[], Awaitable[CallRecord]]  # asks the server for the call, and takes in what it says
     moved: Callable[[int], None]  # another room is set up: its epoch
     taken: Callable[[], None]  # the same person has the call elsewhere: the newest one wins
 
@@ -161,8 +160,7 @@ class Following:
             self.ready.exception()  # whether anybody waits for it or not
 
     async def _follow(self) -> None:
-        record = await self._api.call(self._call_id)
-        self._hooks.seen(record)
+        record = await self._hooks.record()
         if record.state not in WITH_A_ROOM:
             return
         if self.now is None or record.media_epoch > self.epoch:
@@ -176,7 +174,7 @@ class Following:
         """The room is the newest: receive who is new in it, or be there again where the network lost us."""
         listed = await self._api.producers(self._call_id)
         if all(one.producer_id != room.producer_id for one in listed):
-            record = await self._api.call(self._call_id)  # the list may be that of a newer room
+            record = await self._hooks.record()  # the list may be that of a newer room
             if record.media_epoch > self.epoch:
                 await self._rebuild(record.media_epoch)
             else:

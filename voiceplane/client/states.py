@@ -49,10 +49,12 @@ def after(state: CallState, step: Step) -> CallState:
     return TRANSITIONS.get((state, step), state)
 
 
-def merged(state: CallState, stored: str) -> CallState:
-    """The state of a call that was asked about: what the server says, where that is further than what is known.
+def merged(state: CallState, stored: str, asked: Literal["since", "before"]) -> CallState:
+    """The state of a call that was asked about: what the server says, unless that is older than what is known.
 
-    An interruption, or its end, is left to the events: the answer may have been written before the last of them.
+    Between talking and interrupted there is no older: so there the answer counts where it was `asked` for `"since"` the
+    last event.
     """
     told = STORED.get(stored, "talking")
-    return told if _RANK[told] > _RANK[state] else state
+    is_news = _RANK[told] >= _RANK[state] if asked == "since" else _RANK[told] > _RANK[state]
+    return told if is_news else state

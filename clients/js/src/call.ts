@@ -1,8 +1,9 @@
 // One call as a person has it: it rings, is answered, talks, and is over. Holds the state and who may do what; the sound
 // is Media's, the microphone Microphone's.
 import type { Device } from 'mediasoup-client';
-import type { Api } from './api';
+import type { Api, RequestOptions } from './api';
 import type { CallEvents, CallSummary } from './call-events';
+import { Course } from './course';
 import { Emitter } from './emitter';
 import { Engine } from './engine';
 import { VoiceplaneError, asError, hasCode } from './errors';
@@ -11,7 +12,7 @@ import { Microphone } from './microphone';
 import type { MicrophoneChoice } from './microphone';
 import type { Quality } from './quality';
 import { Sound } from './sound';
-import { after, merged, stateOf } from './states';
+import { stateOf } from './states';
 import type { CallState } from './states';
 import { statsOf } from './stats';
 import type { CallStats } from './stats';
@@ -59,7 +60,6 @@ export class Call extends Emitter<CallEvents> {
   connectedAt: Date | null = null;
   /** How it went, once it has ended. */
   summary: CallSummary | null = null;
-  #state: CallState;
   #isMuted = false;
   #isAccepting = false;
   #joining: Promise<void> | null = null;
@@ -67,6 +67,7 @@ export class Call extends Emitter<CallEvents> {
   #microphone: Microphone | null = null;
   #media: Media | null = null;
   #watch: Watch | null = null;
+  readonly #course: Course;
   readonly #engine = new Engine();
   readonly #sound: Sound;
   readonly #over = new AbortController();
@@ -79,7 +80,7 @@ export class Call extends Emitter<CallEvents> {
     super();
     [this.callId, this.userId, this.otomoId] = [record.callId, record.userId, record.otomoId];
     this.direction = context.me.role === 'otomo' ? 'incoming' : 'outgoing';
-    this.#state = stateOf(record.state);
+    this.#course = new Course(stateOf(record.state));
     this.#describe(record);
     this.#sound = new Sound(this.#engine, context.plays, {
       blocked: (isBlocked) => {
@@ -92,7 +93,7 @@ export class Call extends Emitter<CallEvents> {
   }
 
   get state(): CallState {
-    return this.#state;
+    return this.#course.state;
   }
 
   /** Whether this window takes part in it. */
@@ -137,7 +138,7 @@ export class Call extends Emitter<CallEvents> {
     if (this.direction !== 'incoming')
       return Promise.reject(new VoiceplaneError('INVALID_CALL_STATE', 'one accepts incoming calls'));
     return this.#takePart(options, async (signal) => {
-      if (this.#state !== 'ringing') return;
+      if (this.state !== 'ringing') return;
       this.#isAccepting = true;
       await this.context.api.patiently<CallAck>('POST', `calls/${this.callId}/accept`, { signal }, COMMAND_FOR_MS);
       this.#become('connecting');
@@ -146,7 +147,7 @@ export class Call extends Emitter<CallEvents> {
 
   /** Takes part in a call that is there: after a reload, in a new tab, or one that the back end has matched. */
   join(options: JoinOptions = {}): Promise<void> {
-    const rings = this.#state === 'ringing' && this.direction === 'incoming';
+    const rings = this.state === 'ringing' && this.direction === 'incoming';
     return rings ? this.accept(options) : this.#takePart(options, () => Promise.resolve());
   }
 
@@ -160,7 +161,7 @@ export class Call extends Emitter<CallEvents> {
    * the server can't be told it rejects with `NETWORK`: the call is over here all the same, and there when nothing comes.
    */
   async hangUp(reason?: string): Promise<void> {
-    if (this.#state === 'ended') return;
+    if (this.state === 'ended') return;
     await (this.#hangingUp ??= this.#tellTheEnd(reason));
   }
 
@@ -199,14 +200,6 @@ export class Call extends Emitter<CallEvents> {
     });
   }
 
-  /** @internal What the server says of it. */
-  update(record: CallRecord): void {
-    this.#describe(record);
-    const state = merged(this.#state, record.state);
-    if (state === 'ended' && this.#state !== 'ended') this.#end(summaryOf(record));
-    else this.#become(state);
-  }
-
   /** @internal The socket is back: whatever was missed is asked for. */
   async resync(): Promise<void> {
     if (this.#media) {
@@ -215,7 +208,7 @@ export class Call extends Emitter<CallEvents> {
     }
     try {
       const options = { signal: this.#over.signal };
-      this.update(await this.context.api.patiently<CallRecord>('GET', `calls/${this.callId}`, options, COMMAND_FOR_MS));
+      await this.#ask(options);
     } catch (error) {
       if (hasCode(error, 'CALL_NOT_FOUND') && !this.#joining) this.#end(unknownEnd('unknown'));
     }
@@ -238,24 +231,24 @@ export class Call extends Emitter<CallEvents> {
 
   /** @internal An event of this call. */
   handle<Type extends keyof EventPayloads>(type: Type, payload: EventPayloads[Type]): void {
-    if (this.#state === 'ended') return;
+    if (this.state === 'ended') return;
     const handler = this.#handlers[type] as ((payload: EventPayloads[Type]) => void) | undefined;
     handler?.(payload);
   }
 
   readonly #handlers: { [Type in keyof EventPayloads]?: (payload: EventPayloads[Type]) => void } = {
-    call_accepted: () => this.#become(after(this.#state, 'accepted')),
+    call_accepted: () => this.#become(this.#course.told('accepted')),
     call_connected: ({ connectedAt }) => {
       this.connectedAt = new Date(connectedAt);
-      this.#become(after(this.#state, 'connected'));
+      this.#become(this.#course.told('connected'));
     },
     call_interrupted: (payload) => {
       const who = payload.role && (payload.role === this.context.me.role ? 'me' : 'other');
-      this.#become(after(this.#state, 'interrupted'));
+      this.#become(this.#course.told('interrupted'));
       this.emit('interrupted', { ...payload, who }); // also where an answer has told the state before
     },
     call_resumed: (payload) => {
-      this.#become(after(this.#state, 'resumed'));
+      this.#become(this.#course.told('resumed'));
       this.emit('resumed', payload);
     },
     call_tick: (payload) => this.emit('tick', payload),
@@ -288,15 +281,26 @@ export class Call extends Emitter<CallEvents> {
     if (record.connectedAt) this.connectedAt = new Date(record.connectedAt);
   }
 
+  /** What the server says of it, taken in. It may have been written before what events have told meanwhile. */
+  async #heed(answer: Promise<CallRecord>): Promise<CallRecord> {
+    const answered = this.#course.ask();
+    const record = await answer;
+    this.#describe(record);
+    const state = answered(record.state);
+    if (state === 'ended' && this.state !== 'ended') this.#end(summaryOf(record));
+    else this.#become(state);
+    return record;
+  }
+
   /** Returns whether the state is another one now. */
   #become(state: CallState): boolean {
-    const was = this.#state;
+    const was = this.state;
     if (state === was || was === 'ended') return false;
     if (was === 'ringing' && this.direction === 'incoming' && !this.#isAccepting && !this.#media) {
       this.#end(unknownEnd('elsewhere')); // another window has answered
       return false;
     }
-    this.#state = state;
+    this.#course.state = state;
     this.emit('state', { state, was });
     if (was === 'ringing') this.emit('accepted', { callId: this.callId });
     if (state === 'talking' && was !== 'interrupted')
@@ -334,7 +338,7 @@ export class Call extends Emitter<CallEvents> {
       microphone.muted = this.#isMuted;
       await first(signal);
       signal.throwIfAborted();
-      if (this.#state !== 'ringing' && !this.#media) await this.#startMedia(microphone);
+      if (this.state !== 'ringing' && !this.#media) await this.#startMedia(microphone);
     } catch (error) {
       this.#microphone = null;
       microphone.close();
@@ -350,7 +354,7 @@ export class Call extends Emitter<CallEvents> {
       role: this.context.me.role,
       track: microphone.track,
       hooks: {
-        record: (record) => this.update(record),
+        record: (answer) => this.#heed(answer),
         elsewhere: () => this.#end(unknownEnd('elsewhere')),
         failed: (error) => this.#fail(error),
         heard: (ear) => this.#sound.add(ear),
@@ -387,7 +391,7 @@ export class Call extends Emitter<CallEvents> {
 
   /** What nobody waits for: the page is told, and the call is over, as it can't be had. */
   #fail(error: unknown): void {
-    if (this.#state === 'ended') return;
+    if (this.state === 'ended') return;
     const failure = asError(error);
     this.emit('error', failure);
     this.hangUp(failure.code).catch(() => undefined); // it has failed already
@@ -398,7 +402,7 @@ export class Call extends Emitter<CallEvents> {
     try {
       await this.#sayEnd(reason);
       if (this.state !== 'ended') await sleep(SUMMARY_WITHIN_MS, this.#over.signal).catch(() => undefined); // by `call_end`
-      if (this.state !== 'ended') this.update(await this.#record());
+      if (this.state !== 'ended') await this.#ask();
     } catch (error) {
       this.#end(unknownEnd('manual'));
       throw asError(error, 'NETWORK');
@@ -419,13 +423,13 @@ export class Call extends Emitter<CallEvents> {
         if (hasCode(error, 'CALL_NOT_FOUND')) return; // it was never placed
         if (!hasCode(error, 'INVALID_CALL_STATE') || tries === 2) throw error;
         this.#isAccepting = true; // whoever hangs up is in it
-        this.update(await this.#record());
+        await this.#ask();
       }
     }
   }
 
-  #record(): Promise<CallRecord> {
-    return this.context.api.patiently<CallRecord>('GET', `calls/${this.callId}`, {}, COMMAND_FOR_MS);
+  #ask(options: RequestOptions = {}): Promise<CallRecord> {
+    return this.#heed(this.context.api.patiently('GET', `calls/${this.callId}`, options, COMMAND_FOR_MS));
   }
 
   #letGo(): void {
@@ -437,9 +441,9 @@ export class Call extends Emitter<CallEvents> {
   }
 
   #end(summary: CallSummary): void {
-    if (this.#state === 'ended') return;
-    const was = this.#state;
-    this.#state = 'ended';
+    if (this.state === 'ended') return;
+    const was = this.state;
+    this.#course.state = 'ended';
     this.summary = summary;
     this.#letGo();
     this.#media = null;

@@ -31,8 +31,8 @@ export interface MediaOptions {
 }
 
 export interface MediaHooks {
-  /** What the server says of the call. Whoever sees that it is over closes this. */
-  record: (record: CallRecord) => void;
+  /** Takes in what the server is about to say of the call. Whoever sees that it is over closes this. */
+  record: (answer: Promise<CallRecord>) => Promise<CallRecord>;
   /** The same person has it in another window. */
   elsewhere: () => void;
   /** Nothing helps. */
@@ -171,11 +171,8 @@ export class Media {
     const room = this.#room;
     const isBehind = !room || this.#wantedEpoch > room.epoch;
     if (isBehind && !this.#mustAsk) return this.#rebuild(signal);
-    const record = await this.options.api.request<CallRecord>('GET', `calls/${this.options.callId}`, {
-      signal,
-      withinMs,
-    });
-    this.options.hooks.record(record);
+    const { api, callId, hooks } = this.options;
+    const record = await hooks.record(api.request('GET', `calls/${callId}`, { signal, withinMs }));
     signal.throwIfAborted(); // it is over
     this.#wantedEpoch = Math.max(this.#wantedEpoch, record.mediaEpoch ?? 1);
     if (!room || this.#wantedEpoch > room.epoch) return this.#rebuild(signal);

@@ -35,9 +35,13 @@ export function stateOf(stored: string): CallState {
 
 const ORDER: readonly CallState[] = ['ringing', 'connecting', 'talking', 'ended'];
 
-/** The state of a call that was asked about: what the server says, unless that is older than what is known. */
-export function merged(state: CallState, stored: string): CallState {
+/**
+ * The state of a call that was asked about: what the server says, unless that is older than what is known. Between talking
+ * and interrupted there is no older: so there the answer counts where it was `asked` for `'since'` the last event.
+ */
+export function merged(state: CallState, stored: string, asked: 'since' | 'before'): CallState {
   const told = stateOf(stored);
   const rank = (one: CallState) => ORDER.indexOf(one === 'interrupted' ? 'talking' : one);
-  return rank(told) < rank(state) ? state : told;
+  const isNews = asked === 'since' ? rank(told) >= rank(state) : rank(told) > rank(state);
+  return isNews ? told : state;
 }

@@ -48,6 +48,7 @@ export class Voiceplane extends Emitter<VoiceplaneEvents> {
   #connecting: Promise<void> | null = null;
   #device: Promise<Device> | null = null;
   #stopWatching: (() => void) | null = null;
+  #unheard = 0; // events of calls that are not known here
   readonly #calls = new Map<string, Call>();
   readonly #otomos = new Map<string, OtomoStatus>();
   readonly #tokens: Tokens;
@@ -146,7 +147,9 @@ export class Voiceplane extends Emitter<VoiceplaneEvents> {
   /** Takes part in a call that there is: one that the back end has matched, or one that rings or goes on. */
   async join(callId: string, options: JoinOptions = {}): Promise<Call> {
     await this.connect();
-    const call = this.#calls.get(callId) ?? this.#found(await this.#api.request<CallRecord>('GET', `calls/${callId}`));
+    const unheard = this.#unheard;
+    const call =
+      this.#calls.get(callId) ?? this.#found(await this.#api.request<CallRecord>('GET', `calls/${callId}`), unheard);
     if (!call) throw new VoiceplaneError('CALL_ENDED');
     await call.join(options);
     return call;
@@ -222,18 +225,23 @@ export class Voiceplane extends Emitter<VoiceplaneEvents> {
 
   /** Those that live, newest first. One that rings here and was not known is told as any that comes in. */
   async #live(): Promise<Call[]> {
+    const unheard = this.#unheard;
     const { calls } = await this.#api.request<CallList>('GET', `calls?limit=${RECENT_CALLS}`);
     return calls.flatMap((record) => {
       const known = this.#calls.get(record.callId);
-      const call = known ?? this.#found(record);
+      const call = known ?? this.#found(record, unheard);
       if (!call) return [];
       if (!known && call.direction === 'incoming' && call.state === 'ringing') this.emit('incoming', call);
       return [call];
     });
   }
 
-  #found(record: CallRecord): Call | null {
-    return stateOf(record.state) === 'ended' ? null : this.#add(record);
+  /** `unheard` is as it was before the server was asked: what was told meanwhile may have been of this call. */
+  #found(record: CallRecord, unheard: number): Call | null {
+    if (stateOf(record.state) === 'ended') return null;
+    const call = this.#add(record);
+    if (unheard !== this.#unheard) void call.resync();
+    return call;
   }
 
   #add(record: NewCall): Call {
@@ -247,7 +255,8 @@ export class Voiceplane extends Emitter<VoiceplaneEvents> {
     this.emit('event', event);
     if ('callId' in payload) {
       if (type === 'incoming_call') this.#rung(payload as EventPayloads['incoming_call']);
-      else this.#calls.get(payload.callId)?.handle(type, payload);
+      else if (this.#calls.has(payload.callId)) this.#calls.get(payload.callId)?.handle(type, payload);
+      else this.#unheard += 1;
     } else if (type === 'wallet_update') this.emit('wallet', payload as EventPayloads['wallet_update']);
     else if (type === 'otomo_status') this.#setOtomo(payload as EventPayloads['otomo_status']);
     else if (type === 'otomo_list') this.#setOtomos(payload as EventPayloads['otomo_list']);

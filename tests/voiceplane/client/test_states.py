@@ -30,10 +30,17 @@ def test_a_call_may_be_interrupted_and_resumed_and_ends_once():
 
 
 def test_an_older_answer_changes_nothing():
-    assert merged("talking", "matched") == "talking"
-    assert merged("ended", "talking") == "ended"
-    assert merged("talking", "interrupted") == "talking"
-    assert merged("interrupted", "talking") == "interrupted"
-    assert merged("connecting", "interrupted") == "interrupted"
-    assert merged("ringing", "ended") == "ended"
-    assert {merged("ringing", word) for word in STORED} >= {"connecting", "talking", "interrupted", "ended"}
+    for asked in ("since", "before"):
+        assert merged("talking", "matched", asked) == "talking"
+        assert merged("ended", "talking", asked) == "ended"
+        assert merged("connecting", "interrupted", asked) == "interrupted"
+        assert merged("ringing", "ended", asked) == "ended"
+        course = {merged("ringing", word, asked) for word in STORED}
+        assert course >= {"connecting", "talking", "interrupted", "ended"}
+
+
+def test_an_answer_tells_of_an_interruption_or_of_its_end_where_no_event_has_come_since_it_was_asked_for():
+    assert merged("talking", "interrupted", "since") == "interrupted"
+    assert merged("interrupted", "talking", "since") == "talking"
+    assert merged("talking", "interrupted", "before") == "talking"
+    assert merged("interrupted", "talking", "before") == "interrupted"
