@@ -1,23 +1,19 @@
-// One call as a person has it: it rings, is answered, talks, and is over. Holds the state and who may do what; the sound
-// is Media's, the microphone Microphone's.
+// One call as a person has it: it rings, is answered, talks, and is over. Holds the state and who may do what; what is sent
+// and heard is Line's.
 import type { Device } from 'mediasoup-client';
 import type { Api, RequestOptions } from './api';
 import type { CallEvents, CallSummary } from './call-events';
 import { Course } from './course';
 import { Emitter } from './emitter';
-import { Engine } from './engine';
 import { VoiceplaneError, asError, hasCode } from './errors';
-import { Media } from './media';
-import { Microphone } from './microphone';
+import { Line } from './line';
 import type { MicrophoneChoice } from './microphone';
 import type { Quality } from './quality';
-import { Sound } from './sound';
 import { stateOf } from './states';
 import type { CallState } from './states';
-import { statsOf } from './stats';
 import type { CallStats } from './stats';
+import { summaryOf, unknownEnd } from './summary';
 import { sleep } from './waiting';
-import { Watch } from './watch';
 import type { QualityReport } from './watch';
 import type { CallAck, CallRecord, EventPayloads } from './wire';
 
@@ -60,16 +56,11 @@ export class Call extends Emitter<CallEvents> {
   connectedAt: Date | null = null;
   /** How it went, once it has ended. */
   summary: CallSummary | null = null;
-  #isMuted = false;
   #isAccepting = false;
   #joining: Promise<void> | null = null;
   #hangingUp: Promise<void> | null = null;
-  #microphone: Microphone | null = null;
-  #media: Media | null = null;
-  #watch: Watch | null = null;
   readonly #course: Course;
-  readonly #engine = new Engine();
-  readonly #sound: Sound;
+  readonly #line: Line;
   readonly #over = new AbortController();
 
   /** @internal */
@@ -82,12 +73,18 @@ export class Call extends Emitter<CallEvents> {
     this.direction = context.me.role === 'otomo' ? 'incoming' : 'outgoing';
     this.#course = new Course(stateOf(record.state));
     this.#describe(record);
-    this.#sound = new Sound(this.#engine, context.plays, {
-      blocked: (isBlocked) => {
-        this.emit('playback', { blocked: isBlocked });
-      },
-      muted: (isMuted) => {
-        this.emit('remotemuted', { muted: isMuted });
+    this.#line = new Line({
+      api: context.api,
+      device: () => context.device(),
+      callId: this.callId,
+      role: context.me.role,
+      plays: context.plays,
+      hooks: {
+        tell: (name, payload) => this.emit(name, payload),
+        record: (answer) => this.#heed(answer),
+        elsewhere: () => this.#end(unknownEnd('elsewhere')),
+        failed: (error) => this.#fail(error),
+        lost: () => context.soundLost(this),
       },
     });
   }
@@ -98,39 +95,39 @@ export class Call extends Emitter<CallEvents> {
 
   /** Whether this window takes part in it. */
   get isJoined(): boolean {
-    return this.#microphone !== null;
+    return this.#line.microphone !== null;
   }
 
   get isMuted(): boolean {
-    return this.#isMuted;
+    return this.#line.isMuted;
   }
 
   get isRemoteMuted(): boolean {
-    return this.#sound.isMuted;
+    return this.#line.sound.isMuted;
   }
 
   /** The same stream all call long, whatever happens to the media: for who plays it on their own (`play: false`). */
   get remoteStream(): MediaStream {
-    return this.#sound.stream;
+    return this.#line.sound.stream;
   }
 
   /** How loud one's own microphone is right now, 0 to 1. */
   get level(): number {
-    return this.#microphone?.level ?? 0;
+    return this.#line.microphone?.level ?? 0;
   }
 
   /** How loud the other party is right now, 0 to 1. */
   get remoteLevel(): number {
-    return this.#sound.level;
+    return this.#line.sound.level;
   }
 
   get quality(): Quality {
-    return this.#watch?.report.quality ?? 'unknown';
+    return this.#line.quality;
   }
 
   /** Whether the browser waits for a touch of the page before it plays anything. */
   get isPlaybackBlocked(): boolean {
-    return this.#sound.isBlocked;
+    return this.#line.sound.isBlocked;
   }
 
   /** The otomo's answer. Resolves when the sound is on its way; rejects with a `code`, and leaves no microphone open. */
@@ -166,29 +163,25 @@ export class Call extends Emitter<CallEvents> {
   }
 
   /** The other party is told. */
-  async mute(muted = true): Promise<void> {
-    this.#isMuted = muted;
-    if (this.#microphone) this.#microphone.muted = muted;
-    await this.#media?.mute(muted);
+  mute(muted = true): Promise<void> {
+    return this.#line.mute(muted);
   }
 
   /** Another microphone, in mid-call. The one before stays in use until it is there. */
   async setMicrophone(choice: MicrophoneChoice): Promise<void> {
-    if (!this.#microphone)
-      throw new VoiceplaneError('INVALID_CALL_STATE', 'this window does not take part in the call');
-    await this.#microphone.change(choice);
+    const { microphone } = this.#line;
+    if (!microphone) throw new VoiceplaneError('INVALID_CALL_STATE', 'this window does not take part in the call');
+    await microphone.change(choice);
   }
 
   /** Plays the sound that the browser held back: call it from a click. Returns whether it plays. */
   startAudio(): Promise<boolean> {
-    return this.#sound.start();
+    return this.#line.sound.start();
   }
 
   /** What the network does right now, or null while there is no media. */
-  async stats(): Promise<(CallStats & QualityReport) | null> {
-    const room = this.#media?.room;
-    const report = this.#watch?.report;
-    return room && report ? { ...(await statsOf(room)), ...report } : null;
+  stats(): Promise<(CallStats & QualityReport) | null> {
+    return this.#line.stats();
   }
 
   /** @internal Rings the otomo. */
@@ -202,8 +195,9 @@ export class Call extends Emitter<CallEvents> {
 
   /** @internal The socket is back: whatever was missed is asked for. */
   async resync(): Promise<void> {
-    if (this.#media) {
-      this.#media.check();
+    const { media } = this.#line;
+    if (media) {
+      media.check();
       return;
     }
     try {
@@ -216,17 +210,17 @@ export class Call extends Emitter<CallEvents> {
 
   /** @internal */
   soundLost(): void {
-    this.#media?.soundLost();
+    this.#line.media?.soundLost();
   }
 
   /** @internal */
   networkChanged(): void {
-    this.#media?.networkChanged();
+    this.#line.media?.networkChanged();
   }
 
   /** @internal */
   get hasMedia(): boolean {
-    return this.#media !== null;
+    return this.#line.media !== null;
   }
 
   /** @internal An event of this call. */
@@ -258,22 +252,20 @@ export class Call extends Emitter<CallEvents> {
     },
     node_draining: (payload) => this.emit('draining', payload),
     media_moved: (payload) => {
-      this.#media?.moved(payload.mediaEpoch, payload.oldMediaUntil);
+      this.#line.media?.moved(payload.mediaEpoch, payload.oldMediaUntil);
       this.emit('moved', payload);
     },
-    producer_added: ({ producerId, mediaEpoch, source }) => this.#media?.producerAdded(producerId, !source, mediaEpoch),
-    producer_removed: ({ producerId }) => this.#media?.producerRemoved(producerId),
-    producer_paused: ({ producerId, role, reason }) => {
+    producer_added: ({ producerId, mediaEpoch, source }) =>
+      this.#line.media?.producerAdded(producerId, !source, mediaEpoch),
+    producer_removed: ({ producerId }) => this.#line.media?.producerRemoved(producerId),
+    producer_paused: (payload) => {
+      const { role, reason } = payload;
       if (role === this.context.me.role && reason)
         this.emit('error', new VoiceplaneError('FLOOD', 'the server has paused the microphone'));
-      else this.#pausedChanged(producerId, true);
+      else this.#line.pausedChanged(payload, true);
     },
-    producer_resumed: ({ producerId }) => this.#pausedChanged(producerId, false),
+    producer_resumed: (payload) => this.#line.pausedChanged(payload, false),
   };
-
-  #pausedChanged(producerId: string, isPaused: boolean): void {
-    if (this.#media?.producerPaused(producerId, isPaused)) this.#sound.pausedChanged();
-  }
 
   #describe(record: Partial<CallRecord>): void {
     this.pricePerMinute = record.pricePerMinute ?? this.pricePerMinute;
@@ -296,7 +288,7 @@ export class Call extends Emitter<CallEvents> {
   #become(state: CallState): boolean {
     const was = this.state;
     if (state === was || was === 'ended') return false;
-    if (was === 'ringing' && this.direction === 'incoming' && !this.#isAccepting && !this.#media) {
+    if (was === 'ringing' && this.direction === 'incoming' && !this.#isAccepting && !this.hasMedia) {
       this.#end(unknownEnd('elsewhere')); // another window has answered
       return false;
     }
@@ -305,8 +297,8 @@ export class Call extends Emitter<CallEvents> {
     if (was === 'ringing') this.emit('accepted', { callId: this.callId });
     if (state === 'talking' && was !== 'interrupted')
       this.emit('connected', { callId: this.callId, connectedAt: this.connectedAt ?? new Date() });
-    if (this.direction === 'outgoing' && this.#microphone && !this.#media) {
-      this.#startMedia(this.#microphone).catch((error: unknown) => this.#fail(error));
+    if (this.direction === 'outgoing' && this.isJoined && !this.hasMedia) {
+      this.#startMedia().catch((error: unknown) => this.#fail(error));
     }
     return true;
   }
@@ -320,73 +312,29 @@ export class Call extends Emitter<CallEvents> {
     }));
   }
 
-  async #join({ microphone: choice }: JoinOptions, first: (signal: AbortSignal) => Promise<void>): Promise<void> {
+  async #join({ microphone }: JoinOptions, first: (signal: AbortSignal) => Promise<void>): Promise<void> {
     const { signal } = this.#over;
     signal.throwIfAborted();
-    const microphone = await Microphone.open(choice, this.#engine, {
-      track: (track) => this.#media?.setTrack(track),
-      silent: (cause) => {
-        this.emit('silentmicrophone', { silent: cause !== null, cause });
-      },
-      changed: (track) => {
-        this.emit('microphone', { deviceId: track.getSettings().deviceId ?? '', label: track.label });
-      },
-    });
+    await this.#line.open(microphone, signal);
     try {
-      signal.throwIfAborted(); // it ended while the browser asked
-      this.#microphone = microphone;
-      microphone.muted = this.#isMuted;
       await first(signal);
       signal.throwIfAborted();
-      if (this.state !== 'ringing' && !this.#media) await this.#startMedia(microphone);
+      if (this.state !== 'ringing' && !this.hasMedia) await this.#startMedia();
     } catch (error) {
-      this.#microphone = null;
-      microphone.close();
+      this.#line.drop();
       throw error;
     }
   }
 
-  async #startMedia(microphone: Microphone): Promise<void> {
-    const media = (this.#media = new Media({
-      api: this.context.api,
-      device: () => this.context.device(),
-      callId: this.callId,
-      role: this.context.me.role,
-      track: microphone.track,
-      hooks: {
-        record: (answer) => this.#heed(answer),
-        elsewhere: () => this.#end(unknownEnd('elsewhere')),
-        failed: (error) => this.#fail(error),
-        heard: (ear) => this.#sound.add(ear),
-        unheard: (ear) => this.#sound.remove(ear),
-        changed: () => this.#sound.pausedChanged(),
-      },
-    }));
+  async #startMedia(): Promise<void> {
+    const starting = this.#line.start();
     this.context.activityChanged();
-    if (this.#isMuted) await media.mute(true);
     try {
-      await media.start();
+      await starting;
     } catch (error) {
       if (!this.#over.signal.aborted) this.hangUp(asError(error).code).catch(() => undefined); // nobody waits for a silence
       throw error;
     }
-    this.#watch ??= new Watch(
-      {
-        room: () => media.room,
-        expectsNothing: () => !this.#sound.expectsSound,
-        isMuted: () => this.#isMuted,
-        hasSound: () => microphone.hasSound,
-      },
-      {
-        quality: (report) => {
-          if (report.quality === 'lost') this.context.soundLost(this);
-          this.emit('quality', report);
-        },
-        microphone: (isSilent) => {
-          this.emit('silentmicrophone', { silent: isSilent, cause: isSilent ? 'silent' : null });
-        },
-      },
-    );
   }
 
   /** What nobody waits for: the page is told, and the call is over, as it can't be had. */
@@ -398,7 +346,7 @@ export class Call extends Emitter<CallEvents> {
   }
 
   async #tellTheEnd(reason: string | undefined): Promise<void> {
-    this.#letGo();
+    this.#line.close();
     try {
       await this.#sayEnd(reason);
       if (this.state !== 'ended') await sleep(SUMMARY_WITHIN_MS, this.#over.signal).catch(() => undefined); // by `call_end`
@@ -432,39 +380,15 @@ export class Call extends Emitter<CallEvents> {
     return this.#heed(this.context.api.patiently('GET', `calls/${this.callId}`, options, COMMAND_FOR_MS));
   }
 
-  #letGo(): void {
-    this.#watch?.stop();
-    this.#media?.close();
-    this.#microphone?.close();
-    this.#sound.close();
-    this.#engine.close();
-  }
-
   #end(summary: CallSummary): void {
     if (this.state === 'ended') return;
     const was = this.state;
     this.#course.state = 'ended';
     this.summary = summary;
-    this.#letGo();
-    this.#media = null;
-    this.#microphone = null;
+    this.#line.close();
     this.#over.abort(new VoiceplaneError('CALL_ENDED'));
     this.context.over(this);
     this.emit('state', { state: 'ended', was });
     this.emit('ended', summary);
   }
-}
-
-function summaryOf(record: CallRecord): CallSummary {
-  const { endReason, durationSeconds, billedPoints, connectedAt } = record;
-  return {
-    reason: endReason ?? 'unknown',
-    durationSeconds,
-    totalChargedPoints: billedPoints,
-    wasConnected: connectedAt !== null,
-  };
-}
-
-function unknownEnd(reason: string): CallSummary {
-  return { reason, durationSeconds: null, totalChargedPoints: null, wasConnected: null };
 }

@@ -101,7 +101,8 @@ class Stage:
         user, otomo = Person(self, f"user-{mark}", "user", first), Person(self, f"otomo-{mark}", "otomo", second)
         await self.ask("POST", f"/admin/wallets/{user.user_id}/adjust", wallet(points or 1000))
         try:
-            await asyncio.gather(user.open(**options), otomo.open(**options))
+            for page in await asyncio.gather(user.open(**options), otomo.open(**options)):
+                await page.until("left().timers === 1")  # the socket's: no request is under way any more
             yield user, otomo
         finally:
             for tab in (*user.tabs, *otomo.tabs):
