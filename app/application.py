@@ -62,6 +62,8 @@ from app.keys import (
     MEMBERSHIP,
     METRICS,
     POOL,
+    PREFLIGHT_LIMITER,
+    PREFLIGHTS,
     PRESENCE,
     RATE_LIMITER,
     RATES,
@@ -76,6 +78,7 @@ from app.ledger.nodes import Joining, new_incarnation
 from app.ledger.upgrade import upgrade
 from app.ledger.values import Recovery
 from app.media.codecs import capabilities_of, codecs_of
+from app.media.preflights import Preflights
 from app.media.room import RoomLimits
 from app.media.rooms import Rooms
 from app.openapi.declaration import answers
@@ -88,7 +91,8 @@ from app.ops.gauges import Gauges
 from app.ops.health import Health
 from app.ops.metrics import Metrics
 from app.ops.sampler import Sampler
-from app.rest import admin, calls, demo, docs, export, health, internal, live, metrics, node, nodes, rtc, wallet
+from app.rest import demo, docs, internal, preflights
+from app.rest.routes import ROUTES
 from app.rest.socket import SINCE, UPGRADE_REQUIRED, Endpoint
 from app.settings import Settings, config_hash
 from app.signaling.commands import build_commands
@@ -101,7 +105,6 @@ from app.signaling.stored import publisher, replayer
 from app.tasks import Tasks
 from app.watch.sweeper import Sweeper
 from app.watch.watch import Watch
-from app.web import pages
 from schemas.base import encode
 from schemas.consumer import Capabilities
 from worker_bridge import native
@@ -129,6 +132,7 @@ def create_app(settings: Settings) -> web.Application:
     app[SETTINGS] = settings
     app[RATE_LIMITER] = RateLimiter(settings.rate_limit)
     app[DEMO_LIMITER] = RateLimiter(demo.SESSIONS_PER_SECOND)
+    app[PREFLIGHT_LIMITER] = preflights.limiter(limited=settings.rate_limit > 0)
     app[ICE_SERVERS] = ice_servers(settings)
     app[REGISTRY] = Registry()
     app[HUB] = Hub()
@@ -140,24 +144,7 @@ def create_app(settings: Settings) -> web.Application:
     )
     capabilities = Capabilities(capabilities_of(settings.media_kinds))
     app[CAPABILITIES] = encode(capabilities)
-    app.add_routes(
-        [
-            *rtc.routes,
-            *calls.routes,
-            *wallet.routes,
-            *admin.routes,
-            *live.routes,
-            *export.routes,
-            *node.routes,
-            *nodes.routes,
-            *health.routes,
-            *metrics.routes,
-            *docs.routes,
-            *pages.routes,
-            *demo.routes,
-            web.get(SOCKET_PATH, serve_socket, allow_head=False),
-        ]
-    )
+    app.add_routes([*ROUTES, web.get(SOCKET_PATH, serve_socket, allow_head=False)])
     app[docs.DOCUMENT] = Document(app.router)  # before what only nodes ask of one another
     if settings.cluster:
         app.add_routes(internal.routes)
@@ -261,6 +248,8 @@ async def live_calls(app: web.Application) -> AsyncIterator[None]:
     sweeper = Sweeper(settings.max_packets_per_second)
     admission, placement = operate(app, sweeper, background)
     rooms = Rooms(placement.place, codecs_of(settings.media_kinds), limits, registry.rooms_by_object)
+    app[PREFLIGHTS] = Preflights(rooms, admission.check, ids_of(app), settings.max_packets_per_second)
+    app[DRAIN].on_change(lambda draining: app[PREFLIGHTS].end_all() if draining else None)
     continuity = lifecycle.continuity = app[CONTINUITY] = Continuity(registry, lifecycle, journal, rooms, timers)
     watch = Watch(sweeper, registry, lifecycle, continuity, journal, presence.is_online, timers)
     attempts = Attempts(settings.call_attempts_per_minute, settings.call_attempts_per_pair)
@@ -294,6 +283,7 @@ async def live_calls(app: web.Application) -> AsyncIterator[None]:
     presence.close()
     missing_callers.close()
     await app[DRAIN].close()
+    await app[PREFLIGHTS].close()
     await background.close()
     await continuity.close()
 
@@ -321,7 +311,7 @@ async def cluster(app: web.Application) -> AsyncIterator[None]:
     mover = Mover(app[MEMBERSHIP], app[CLUSTER], app[REGISTRY], app[LIFECYCLE])
     drain = app[DRAIN]
     drain.move_calls = mover.move_all
-    drain.on_change = partial(tell_draining, app[MEMBERSHIP], background)
+    drain.on_change(partial(tell_draining, app[MEMBERSHIP], background))
     background.keep(app[JOURNAL].tail, "tail of events")
     background.keep(duties.adopt, "adoption")
     yield

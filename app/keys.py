@@ -20,6 +20,7 @@ from app.cluster.forwarder import Forwarder
 from app.cluster.membership import Membership
 from app.http.connections import Connections
 from app.ledger import Ledger
+from app.media.preflights import Preflights
 from app.ops.drain import Drain
 from app.ops.forwarding_probe import ForwardingProbe
 from app.ops.gauges import Gauges
@@ -38,6 +39,7 @@ SETTINGS = web.AppKey("settings", Settings)
 AUTHENTICATOR = web.AppKey("authenticator", Authenticator)
 RATE_LIMITER = web.AppKey("rate_limiter", RateLimiter)
 DEMO_LIMITER = web.AppKey("demo_limiter", RateLimiter)
+PREFLIGHT_LIMITER = web.AppKey("preflight_limiter", RateLimiter)
 LEDGER = web.AppKey("ledger", Ledger)
 JOURNAL = web.AppKey("journal", Journal)
 REGISTRY = web.AppKey("registry", Registry)
@@ -46,6 +48,7 @@ LIFECYCLE = web.AppKey("lifecycle", Lifecycle)
 PRESENCE = web.AppKey("presence", Presence)
 RATES = web.AppKey("rates", Rates)
 CALLS = web.AppKey("calls", CallService)
+PREFLIGHTS = web.AppKey("preflights", Preflights)
 POOL = web.AppKey("pool", Pool)
 HUB = web.AppKey("hub", Hub)
 METRICS = web.AppKey("metrics", Metrics)

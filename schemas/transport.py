@@ -10,7 +10,7 @@ from msgspec.structs import force_setattr, replace
 
 from schemas.base import Answer, Body
 from schemas.own_media import Direction
-from schemas.types import CallId, Count, Text, Uuid
+from schemas.types import CallId, Count, Text, Timestamp, Uuid
 from worker_bridge.connectivity import DtlsParameters, FingerprintAlgorithm, IceCandidate, IceParameters
 
 DIGEST_BYTES: Final[Mapping[FingerprintAlgorithm, int]] = {
@@ -55,6 +55,13 @@ class TransportCreated(Answer, frozen=True):
     dtls_parameters: DtlsParameters
     media_epoch: Count
     ice_servers: tuple[IceServer, ...] | UnsetType = UNSET
+
+
+class PreflightOpened(Answer, frozen=True):
+    """A room in which the caller is alone, and how long it is there."""
+
+    call_id: CallId
+    expires_at: Timestamp
 
 
 class TransportConnected(Answer, frozen=True):

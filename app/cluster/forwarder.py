@@ -31,6 +31,7 @@ from app.errors import (
 )
 from app.ledger import Ledger
 from app.ledger.nodes import Node
+from app.media.preflights import object_id_of
 from app.person import Person
 
 OWNER_WITHIN_S = 3.0  # for the calls of a node that has just died to have another owner
@@ -140,8 +141,9 @@ class Forwarder:
         CameHere where it is here by now."""
         wanted = str(error.args[0]) if error.args else ""
         view = self._membership.view
-        if isinstance(error, OF_AN_OBJECT):
-            node = view.by_number(number_of(wanted))
+        numbered = wanted if isinstance(error, OF_AN_OBJECT) else object_id_of(wanted)
+        if numbered is not None:
+            node = view.by_number(number_of(numbered))
             if node is None or node.number == view.me.number:
                 raise error
             return node

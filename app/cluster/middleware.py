@@ -11,7 +11,7 @@ from app.errors import Draining, LivesElsewhere, Overloaded
 from app.http.body import raw_body
 from app.keys import CLUSTER, INTERNAL_PORT, PEER
 
-NEW_CALLS = ("/calls", "/admin/calls")  # a node that takes none passes them on
+NEW_CALLS = ("/calls", "/admin/calls", "/rtc/preflights")  # a node that takes none passes them on
 PASSED_ON = (hdrs.AUTHORIZATION, hdrs.CONTENT_TYPE, hdrs.CONTENT_ENCODING, hdrs.ACCEPT)
 
 

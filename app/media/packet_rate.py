@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+from worker_bridge.rtp import MediaKind
+
+VIDEO_FACTOR = 10  # times as many for video, whose pictures are many packets each
 WINDOW_S = 3.0  # long enough that packets which a stalled network delivers at once are no flood
+
+
+def most_packets(kind: MediaKind, of_sound: float) -> float:
+    """Packets a second that one producer may send, where ``of_sound`` are a voice's; 0 is no limit."""
+    return of_sound * (VIDEO_FACTOR if kind == "video" else 1)
 
 
 class PacketRate:

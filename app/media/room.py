@@ -79,9 +79,11 @@ class Room:
         worker_index: int = 0,
         epoch: int = 1,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        hears_itself: bool = False,
     ) -> None:
         """``index`` finds the room by the id of anything in it; ``channel`` and ``worker_index`` are its worker's;
-        ``epoch`` numbers the rooms of its call."""
+        ``epoch`` numbers the rooms of its call. A party that ``hears_itself`` may consume its own producer."""
         self.call_id = call_id
         self.router = router
         self.channel = channel
@@ -98,6 +100,7 @@ class Room:
         self._limits = limits
         self._index = index
         self._clock = clock
+        self._hears_itself = hears_itself
         # Bound once for all producers, which saves each two method objects; dropped when the router closes.
         self._on_producer_closed = self._producer_closed
         self._on_first_packet = self._first_packet
@@ -269,7 +272,7 @@ class Room:
         async with mine.lock:
             receiver = self.transport_of(party, request.transport_id, "recv").transport
             source = self.producers.get(request.producer_id)
-            if source is None or source.party == party:
+            if source is None or (source.party == party and not self._hears_itself):
                 raise ProducerNotFound(request.producer_id)
             capabilities = request.rtp_capabilities or self.router.rtp_capabilities
             key = (receiver.id, request.producer_id)

@@ -28,8 +28,11 @@ class Rooms:
         self._limits = limits
         self._index = index
 
-    async def open(self, call_id: str, parties: Parties, epoch: int) -> Room:
-        """``epoch`` numbers the call's rooms. Raises WorkerUnavailable where no worker can take it."""
+    async def open(self, call_id: str, parties: Parties, epoch: int, *, hears_itself: bool = False) -> Room:
+        """``epoch`` numbers the call's rooms; ``hears_itself`` is as in ``Room``.
+
+        Raises WorkerUnavailable where no worker can take it.
+        """
         try:
             slot = self._place()
             if slot.worker is None or slot.webrtc_server is None:
@@ -48,4 +51,5 @@ class Rooms:
             self._index,
             worker_index=slot.index,
             epoch=epoch,
+            hears_itself=hears_itself,
         )

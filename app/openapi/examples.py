@@ -61,6 +61,7 @@ from schemas.transport import (
     ConnectTransportRequest,
     CreateTransportRequest,
     IceRestarted,
+    PreflightOpened,
     Released,
     RoomCleaned,
     TransportConnected,
@@ -133,6 +134,7 @@ _EXAMPLES: Final[tuple[Body | Answer, ...]] = (
     Paused(),
     Resumed(),
     Closed(),
+    PreflightOpened("preflight_0001a7b0-6e7d-4c0b-9b0a-0f4d9d6a7c11", "2026-01-31T12:00:30.000Z"),
     RoomCleaned(Released(transports=4, producers=2, consumers=2)),
     TransportStatistics(
         (

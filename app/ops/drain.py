@@ -33,11 +33,10 @@ class Drain:
     are not talking yet, and the others too where there is no deadline. ``move`` gives those that are connected to other
     nodes of the cluster. At the deadline, all are ended.
 
-    ``move_calls`` is how calls are moved; a node that is alone moves none. ``on_change`` is told whether it drains.
+    ``move_calls`` is how calls are moved; a node that is alone moves none.
     """
 
     move_calls: Callable[[], Awaitable[None]] | None = None
-    on_change: Callable[[bool], None] = staticmethod(lambda _active: None)
 
     def __init__(self, registry: Registry, lifecycle: Lifecycle, journal: Journal) -> None:
         self.mode: DrainMode | None = None
@@ -50,8 +49,13 @@ class Drain:
         self._told: dict[str, Moment] = {}  # the deadline that a call's parties know, by call
         self._tasks = Tasks()
         self._running: asyncio.Task[None] | None = None
+        self._listeners: list[Callable[[bool], None]] = []
         self._freed = asyncio.Event()  # set when somebody's last call has ended
         registry.on_busy(lambda _, busy: None if busy else self._freed.set())
+
+    def on_change(self, listener: Callable[[bool], None]) -> None:
+        """Call ``listener(draining)`` when a drain begins or is changed, and when it is taken back."""
+        self._listeners.append(listener)
 
     @property
     def active(self) -> bool:
@@ -74,7 +78,7 @@ class Drain:
         until = f" until {self.deadline.utc:%Y-%m-%dT%H:%M:%SZ}" if self.deadline else ""
         logger.info("draining (%s)%s; live calls: %d", mode, until, self.live_calls)
         self._running = self._tasks.start(self._run(mode, self.deadline), "drain")
-        self.on_change(True)
+        self._notify(draining=True)
 
     def take_back(self) -> None:
         """Take calls again; calls that are ending end all the same. Raises Draining where the drain is final."""
@@ -83,7 +87,7 @@ class Drain:
             logger.info("the drain was taken back: new calls are accepted")
         self.mode = self.deadline = None
         self._announce()
-        self.on_change(False)
+        self._notify(draining=False)
 
     def refuse_calls(self) -> None:
         """Take no calls any more, for good, because the node stops. The caller ends the live ones."""
@@ -110,6 +114,10 @@ class Drain:
 
     async def close(self) -> None:
         await self._tasks.close()
+
+    def _notify(self, *, draining: bool) -> None:
+        for listener in self._listeners:
+            listener(draining)
 
     def _halt(self) -> None:
         if self._final:

@@ -29,11 +29,12 @@ from app.errors import (
 )
 from app.http.body import body
 from app.http.responses import created, json_response
-from app.keys import CALLS, CAPABILITIES, ICE_SERVERS, REGISTRY, SETTINGS, claims
+from app.keys import CALLS, CAPABILITIES, ICE_SERVERS, PREFLIGHTS, REGISTRY, SETTINGS, claims
 from app.ledger.errors import LedgerUnavailable
 from app.media.party_objects import PartyConsumer, PartyProducer, PartyTransport
 from app.media.room import Room, unless_gone
 from app.openapi.declaration import answers
+from app.person import Person
 from schemas.base import given
 from schemas.consumer import (
     Capabilities,
@@ -180,7 +181,7 @@ async def clean_up(request: web.Request) -> web.Response:
 async def list_producers(request: web.Request) -> web.Response:
     """The producers in a room, for its parties and for admins."""
     asking = claims(request)
-    room = request.app[REGISTRY].room(request.match_info["call_id"], None if asking.is_admin else asking.person)
+    room = room_named(request, request.match_info["call_id"], None if asking.is_admin else asking.person)
     listed = tuple(
         ListedProducer(
             one.producer.id, room.parties.person(one.party).id, one.party, one.producer.kind, one.producer.paused
@@ -271,17 +272,21 @@ def room_of(request: web.Request, call_id: str) -> tuple[Room, PartyRole]:
     """The room of a call, and the role in it of whoever asks. Raises RoomNotFound; Forbidden for strangers and
     admins."""
     person = claims(request).person
-    room = request.app[REGISTRY].room(call_id, person)
+    room = room_named(request, call_id, person)
     return room, room.role_of(person)
+
+
+def room_named(request: web.Request, call_id: str, person: Person | None) -> Room:
+    """The room of a preflight or a call. Raises RoomNotFound; Forbidden for strangers, where ``person`` is given."""
+    return request.app[PREFLIGHTS].room(call_id, person) or request.app[REGISTRY].room(call_id, person)
 
 
 def room_with(request: web.Request, object_id: str, missing: CallError, call_id: str | None = None) -> Room:
     """The room that holds the object. Raises ``missing`` where there is none, or ``call_id`` names another call than
     its own."""
-    registry = request.app[REGISTRY]
-    room = registry.room_with(object_id)
+    room = request.app[REGISTRY].room_with(object_id)
     if call_id is not None:
-        named = registry.room(call_id, claims(request).person)
+        named = room_named(request, call_id, claims(request).person)
         room = named if room is named else None
     if room is None:
         raise missing

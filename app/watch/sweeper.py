@@ -20,7 +20,7 @@ from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 from app.calls.call import LiveCall, PartyLiveness
-from app.media.packet_rate import WINDOW_S, PacketRate
+from app.media.packet_rate import WINDOW_S, PacketRate, most_packets
 from app.media.party_objects import PartyConsumer, PartyProducer, PartyTransport
 from app.media.quality import Quality
 from app.media.room import Room
@@ -35,7 +35,6 @@ SWEEP_EVERY_S = 1.0
 ANSWER_WITHIN_S = 0.5  # how long a sweep waits for the slowest worker
 FRESH_S = 2.5 * SWEEP_EVERY_S  # between two counts: growth over a longer time says nothing about now
 MAX_PACKETS_PER_SECOND = 200  # of sound: four times a packet each 20 ms
-VIDEO_FACTOR = 10  # times as many for video, whose pictures are many packets each
 
 QualityListener = Callable[[Quality], None]
 
@@ -192,7 +191,7 @@ class Sweeper:
             sending.bytes_received, sending.counted_at = received, asked_at
 
     def _check_flood(self, owned: PartyProducer, room: Room, rate: float | None, now: float) -> None:
-        limit = self._max_packets_per_second * (VIDEO_FACTOR if owned.producer.kind == "video" else 1)
+        limit = most_packets(owned.producer.kind, self._max_packets_per_second)
         if rate is None or not limit:
             return
         if rate <= limit:

@@ -13,7 +13,8 @@ from app.cluster.hops import HEADER
 from tests.cluster.member import UNIT_S, Members
 from tests.conftest import eventually
 from tests.crash.killed_node import Node
-from voiceplane.client import Call, Voiceplane
+from tests.party import Party
+from voiceplane.client import Call, Refused, Voiceplane
 from voiceplane.client.tone import Tone
 
 BACK_WITHIN_S = 15.0
@@ -116,6 +117,29 @@ async def test_a_node_that_takes_no_calls_passes_them_on(member: Members, http: 
         await at_one.open_call(CALL, "user", "otomo")
         segments = (await at_two.request("GET", f"/admin/calls/{CALL}"))["segments"]
         assert [one["node"].rpartition("-")[0] for one in segments] == ["two"]
+
+
+async def test_a_preflight_is_had_at_a_node_that_has_it_not_and_at_one_that_takes_no_calls(
+    member: Members, http: aiohttp.ClientSession
+) -> None:
+    async with member("one") as one, member("two") as two:
+        at_one, at_two = (node.api(http, "user", "user") for node in (one, two))
+        room_id = await at_one.open_preflight()
+        async with Party.joined(at_two, room_id) as alone:
+            voice = await alone.send(440.0)
+            hearing = await alone.receive(voice.producer_id)
+            await hearing.heard(50)
+        await at_two.close_preflight(room_id)
+        with pytest.raises(Refused, match="ROOM_NOT_FOUND"):
+            await at_two.close_preflight(room_id)
+
+        await one.api(http, "root", "admin").request("POST", "/admin/drain", {"mode": "wait"})
+        room_id = await at_one.open_preflight()
+        assert (await at_one.create_transport(room_id, "send")).media_epoch == 1
+        await at_two.close_preflight(room_id)
+        unknown = f"preflight_ffff{room_id.removeprefix('preflight_')[4:]}"
+        with pytest.raises(Refused, match="ROOM_NOT_FOUND"):
+            await at_one.close_preflight(unknown)
 
 
 async def test_nobody_but_a_peer_comes_in_by_the_internal_listener(

@@ -211,6 +211,14 @@ class Api:
         """RTC-07: close the room; during a live call this ends it."""
         return (await self._ask(Cleaned, "DELETE", f"/rtc/rooms/{call_id}/cleanup")).released
 
+    async def open_preflight(self) -> str:
+        """A room in which this person hears nobody but themselves; its id is for RTC-02 to RTC-06."""
+        return (await self._ask(Opened, "POST", "/rtc/preflights")).call_id
+
+    async def close_preflight(self, call_id: str) -> None:
+        """Close it before its time."""
+        await self.request("DELETE", f"/rtc/preflights/{call_id}")
+
     async def _ask(self, kind: type[T], method: str, path: str, body: Body | None = None) -> T:
         return read(kind, await self.request(method, path, body), f"{method} {path}")
 

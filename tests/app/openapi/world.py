@@ -109,6 +109,9 @@ class World:
         await self._end_calls_of("carol")
         return Aim("carol", {"otomoId": "yuki"})
 
+    async def to_close_preflight(self) -> Aim:
+        return Aim("eve", {"callId": await self._apis["eve"].open_preflight()})
+
     async def to_open(self) -> Aim:
         """eve and rin, whose last such call is ended: only one of a whole run's is open at a time."""
         for call in self.server.registry.calls_of(Person("otomo", "rin")):
@@ -230,6 +233,7 @@ AIMS: MappingProxyType[str, Callable[[World], Awaitable[Aim]]] = MappingProxyTyp
         "cancelCall": World.to_cancel,
         "requestCall": World.to_request,
         "openCall": World.to_open,
+        "closePreflight": World.to_close_preflight,
         "getClient": World.to_read_client,
         "getClientVersion": World.to_read_client,
     }

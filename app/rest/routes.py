@@ -1,0 +1,27 @@
+"""All endpoints, in the order in which the API's description lists them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from aiohttp import web
+
+from app.rest import admin, calls, demo, docs, export, health, live, metrics, node, nodes, preflights, rtc, wallet
+from app.web import pages
+
+ROUTES: Final[tuple[web.AbstractRouteDef, ...]] = (
+    *rtc.routes,
+    *preflights.routes,
+    *calls.routes,
+    *wallet.routes,
+    *admin.routes,
+    *live.routes,
+    *export.routes,
+    *node.routes,
+    *nodes.routes,
+    *health.routes,
+    *metrics.routes,
+    *docs.routes,
+    *pages.routes,
+    *demo.routes,
+)
