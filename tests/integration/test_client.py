@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from app.keys import HUB
+from app.keys import DRAIN, HUB
 from app.person import Person
 from app.signaling.limits import CloseCode
 from tests.conftest import Server, eventually, serving
@@ -170,11 +170,32 @@ async def test_failures_have_codes(at_node, server):
     assert nobody_there.value.code == "NETWORK"
 
 
-async def test_a_preflight_says_what_would_work(server):
-    good = await Voiceplane.preflight(server.base, server.token("user", "user"))
-    assert (good.ok, good.round_trip_ms > 0) == (True, True)
+@pytest.mark.parametrize("role", ["user", "otomo"])
+async def test_a_preflight_says_what_would_work_and_leaves_nothing(server, role):
+    good = await Voiceplane.preflight(server.base, server.token("mia", role))
+    assert (good.http, good.websocket, good.udp) == (True, True, True)
+    assert (good.tcp, good.turn, good.microphone) == (None, None, None)
+    assert (good.ok, good.round_trip_ms > 0, good.mos > 3) == (True, True, True)
+    await eventually(left_over)
+    await worker_holds_nothing(server)
+
+
+async def test_a_preflight_says_what_would_not_work(server):
     bad = await Voiceplane.preflight(server.base, "nonsense")
     assert (bad.ok, bad.http.code, bad.websocket.code) == (False, "UNAUTHORIZED", "UNAUTHORIZED")
+    assert (bad.udp, bad.mos, bad.round_trip_ms) == (None, None, None)
+    server.app[DRAIN].begin()
+    full = await Voiceplane.preflight(server.base, server.token("mia", "user"))
+    assert (full.ok, full.http, full.udp.code, full.mos) == (False, True, "DRAINING", None)
+
+
+async def test_a_preflight_that_hears_nothing_says_so_and_leaves_nothing(settings_with):
+    """The server tells an address at which nobody is."""
+    async with serving(settings_with(rtc_announced_address=("127.0.0.9",))) as server:
+        deaf = await Voiceplane.preflight(server.base, server.token("mia", "user"))
+        assert (deaf.ok, deaf.http, deaf.udp.code, deaf.mos) == (False, True, "MEDIA_FAILED", None)
+        await eventually(left_over)
+        await worker_holds_nothing(server)
 
 
 async def test_a_muted_party_is_not_heard_until_it_speaks_again(at_node):

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import subprocess
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 
 import aiohttp
 import pytest
@@ -15,40 +11,20 @@ from aioice.stun import TransactionError
 from aioice.turn import create_turn_endpoint
 
 from tests.conftest import eventually, free_ports, serving
+from tests.coturn import SECRET, running_coturn
 from tests.integration.conftest import open_call_on
 from voiceplane.doctor import turn
 
-CONFIG = Path(__file__).parents[2] / "deploy" / "turnserver.conf"
 QUOTA = 8  # relays of one user name, as the file says
-SECRET = "a secret between voiceplane and coturn"
-LOOPBACK = ("--listening-ip=127.0.0.1", "--relay-ip=127.0.0.1", "--allow-loopback-peers", "--no-tls", "--no-dtls")
-
-
-@dataclass
-class Coturn:
-    url: str
-    log: Path
 
 
 @pytest.fixture(scope="module")
 def coturn(tmp_path_factory):
     """One on loopback, whose relays lead to 127.0.0.1 alone, as a deployment's lead to the node's address alone."""
-    folder, port = tmp_path_factory.mktemp("coturn"), free_ports(2)
-    config = CONFIG.read_text().replace("203.0.113.7", "127.0.0.1").replace("change-me-and-tell-voiceplane", SECRET)
-    (folder / "turnserver.conf").write_text(config)
-    files = [f"--{name}={folder / name}" for name in ("log-file", "pidfile", "userdb")]
-    command = ["turnserver", "-c", folder / "turnserver.conf", *files, "--simple-log", "--cli-password=unused"]
-    with running([*command, *LOOPBACK, f"--listening-port={port}"]):
-        yield Coturn(f"turn:127.0.0.1:{port}", folder / "log-file")
-
-
-@contextmanager
-def running(command):
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        try:
-            yield
-        finally:
-            process.kill()
+    with running_coturn(
+        tmp_path_factory.mktemp("coturn"), "127.0.0.1", free_ports(2), "--allow-loopback-peers"
+    ) as made:
+        yield made
 
 
 class RelayedDatagrams(asyncio.DatagramProtocol):

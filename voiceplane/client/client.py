@@ -210,7 +210,7 @@ class Voiceplane:
 
     @staticmethod
     async def preflight(url: str, token: Token) -> Preflight:
-        """Whether a call would work, as far as that can be seen without one. Raises nothing."""
+        """Whether a call would work, as far as that can be seen without one, in some seconds. Raises nothing."""
         return await preflight(url, token)
 
     # What the socket tells

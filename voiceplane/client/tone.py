@@ -21,13 +21,17 @@ SILENCE = 0.01  # of full scale, RMS; Opus' comfort noise lies well below
 
 
 class Tone(MediaStreamTrack):
-    """A mono sine of `hz`, 20 ms a frame, paced by the monotonic clock; late frames follow at once: none is skipped."""
+    """A mono sine of `hz`, 20 ms a frame, paced by the monotonic clock; late frames follow at once: none is skipped.
+
+    :param amplitude: of full scale.
+    """
 
     kind = "audio"
 
-    def __init__(self, hz: float) -> None:
+    def __init__(self, hz: float, amplitude: float = AMPLITUDE) -> None:
         super().__init__()
         self.hz = hz
+        self.amplitude = amplitude
         self.frames = 0  # handed to the encoder so far
         self._started_at = 0.0
         self._sent = asyncio.Condition()
@@ -43,7 +47,7 @@ class Tone(MediaStreamTrack):
             raise MediaStreamError
         start = self.frames * FRAME_SAMPLES
         phase = 2 * np.pi * self.hz * np.arange(start, start + FRAME_SAMPLES) / SAMPLE_RATE
-        samples = (np.sin(phase) * AMPLITUDE * 32767).astype(np.int16)
+        samples = (np.sin(phase) * self.amplitude * 32767).astype(np.int16)
         frame = AudioFrame.from_ndarray(samples.reshape(1, -1), format="s16", layout="mono")
         frame.sample_rate = SAMPLE_RATE
         frame.pts = start

@@ -2,6 +2,8 @@
 // page and not before (HTML, user activation), and on a machine without sound never: nothing else waits for it.
 
 const FLOOR_DB = -60; // quieter than this is 0
+const QUIET = 0.05; // of full scale: -26 dB, far above what is taken for silence
+const TONE_HZ = 440;
 const WINDOW = 1024; // samples, 21 ms at 48 kHz
 const LONG_WINDOW = 32_768; // 0.7 s: the largest there is
 
@@ -18,12 +20,17 @@ export class Engine {
   /** A track of silence, which is sent where a microphone was; null where there is no engine. */
   silence(): MediaStreamTrack | null {
     const context = this.#made();
+    return context && trackFrom(new ConstantSourceNode(context, { offset: 0 })); // without a source nothing comes at all
+  }
+
+  /** A track of a quiet tone; null where there is no engine. */
+  tone(): MediaStreamTrack | null {
+    const context = this.#made();
     if (!context) return null;
-    const zeros = new ConstantSourceNode(context, { offset: 0 }); // without a source nothing comes at all
-    const sink = new MediaStreamAudioDestinationNode(context, { channelCount: 1 });
-    zeros.connect(sink);
-    zeros.start();
-    return sink.stream.getAudioTracks()[0] ?? null;
+    const volume = new GainNode(context, { gain: QUIET });
+    const sine = new OscillatorNode(context, { frequency: TONE_HZ });
+    sine.connect(volume);
+    return trackFrom(sine, volume);
   }
 
   close(): void {
@@ -39,6 +46,13 @@ export class Engine {
     }
     return this.#context;
   }
+}
+
+function trackFrom(source: AudioScheduledSourceNode, last: AudioNode = source): MediaStreamTrack | null {
+  const sink = new MediaStreamAudioDestinationNode(source.context as AudioContext, { channelCount: 1 });
+  last.connect(sink);
+  source.start();
+  return sink.stream.getAudioTracks()[0] ?? null;
 }
 
 /** An engine that is made before would complain on the console. Browsers that can't tell start it or don't. */

@@ -16,7 +16,12 @@ export interface RoomOptions {
   track: MediaStreamTrack;
   isMuted: () => boolean;
   hooks: RoomHooks;
+  /** The only way that it may take to the server; any where it is not said. */
+  way?: Way;
 }
+
+/** By UDP or TCP to the server itself, or by a TURN server. */
+export type Way = 'udp' | 'tcp' | 'turn';
 
 export interface RoomHooks {
   /** Its transports are there; what it sends and hears comes next. */
@@ -257,8 +262,8 @@ async function openTransport(
     signal,
     ...HURRIED,
   });
-  const { transportId: id, mediaEpoch = 1, iceParameters, iceCandidates, dtlsParameters, iceServers } = created;
-  const settings = { id, iceParameters, iceCandidates, dtlsParameters, ...(iceServers && { iceServers }) };
+  const { transportId: id, mediaEpoch = 1, iceParameters, iceCandidates, dtlsParameters } = created;
+  const settings = { id, iceParameters, dtlsParameters, ...routeOf(created, options.way) };
   const transport = direction === 'send' ? device.createSendTransport(settings) : device.createRecvTransport(settings);
   transport.on('connect', ({ dtlsParameters }, done, failed) => {
     askOnce(api, 'POST', `rtc/transports/${id}/connect`, { dtlsParameters }, signal).then(done, failed);
@@ -270,6 +275,20 @@ async function openTransport(
     }, failed);
   });
   return { transport, epoch: mediaEpoch, addresses: [...new Set(iceCandidates.map(asWritten))] };
+}
+
+type Route = Pick<types.TransportOptions, 'iceCandidates' | 'iceServers' | 'iceTransportPolicy'>;
+
+/** Throws NOT_SUPPORTED where the server has no such way. */
+function routeOf({ iceCandidates, iceServers }: TransportCreated, way: Way | undefined): Route {
+  if (way === undefined) return { iceCandidates, ...(iceServers && { iceServers }) };
+  const route: Route =
+    way === 'turn'
+      ? { iceCandidates, iceServers: iceServers ?? [], iceTransportPolicy: 'relay' }
+      : { iceCandidates: iceCandidates.filter(({ protocol }) => protocol === way) };
+  if (way === 'turn' ? !iceServers?.length : !route.iceCandidates.length)
+    throw new VoiceplaneError('NOT_SUPPORTED', `the server has no media by ${way}`);
+  return route;
 }
 
 function asWritten({ address, port }: types.IceCandidate): string {

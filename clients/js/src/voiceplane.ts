@@ -1,8 +1,9 @@
 // The way in: one person at one server. Connects, rings, is rung, and finds the call again after a reload.
-import { Device } from 'mediasoup-client';
+import type { Device } from 'mediasoup-client';
 import { Api } from './api';
 import { Call } from './call';
 import type { CallContext, CallOptions, JoinOptions, NewCall } from './call';
+import { loadedDevice } from './device';
 import { Emitter } from './emitter';
 import { VoiceplaneError, asError, hasCode } from './errors';
 import { watchNetwork } from './network';
@@ -288,17 +289,6 @@ export class Voiceplane extends Emitter<VoiceplaneEvents> {
       this.#device = null;
       throw error;
     }));
-  }
-}
-
-async function loadedDevice(api: Api): Promise<Device> {
-  const { rtpCapabilities } = await api.request<{ rtpCapabilities: never }>('GET', 'rtc/capabilities');
-  try {
-    const device = await Device.factory();
-    await device.load({ routerRtpCapabilities: rtpCapabilities });
-    return device;
-  } catch (error) {
-    throw asError(error, 'BROWSER_UNSUPPORTED');
   }
 }
 

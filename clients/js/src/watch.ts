@@ -80,16 +80,12 @@ export class Watch {
   }
 
   #rate(room: Room, before: CallStats | null, now: CallStats): void {
-    const arrived = now.received.packets - (before?.received.packets ?? 0);
-    const lost = Math.max(0, now.received.lost - (before?.received.lost ?? 0));
-    if (arrived > 0 || this.subject.expectsNothing()) this.#cameAt = performance.now();
-    const { jitterMs, roundTripMs } = now;
+    const report = heardBetween(before, now);
+    if (report || this.subject.expectsNothing()) this.#cameAt = performance.now();
     if (room.isLost || performance.now() - this.#cameAt > LOST_AFTER_MS) {
-      this.#tell({ ...NOTHING, quality: 'lost', roundTripMs });
-    } else if (arrived > 0) {
-      const loss = lost / (lost + arrived);
-      const mos = mosOf({ loss, jitterMs: jitterMs ?? 0, roundTripMs: roundTripMs ?? 0 });
-      this.#tell({ quality: wordFor(mos), mos: rounded(mos), lossPercent: rounded(100 * loss), jitterMs, roundTripMs });
+      this.#tell({ ...NOTHING, quality: 'lost', roundTripMs: now.roundTripMs });
+    } else if (report) {
+      this.#tell(report);
     }
   }
 
@@ -109,6 +105,17 @@ export class Watch {
     this.#isSilent = isSilent;
     this.hooks.microphone(isSilent);
   }
+}
+
+/** How it sounded between two looks, the first of which may be the beginning; null where nothing came. */
+export function heardBetween(before: CallStats | null, now: CallStats): QualityReport | null {
+  const arrived = now.received.packets - (before?.received.packets ?? 0);
+  if (arrived <= 0) return null;
+  const lost = Math.max(0, now.received.lost - (before?.received.lost ?? 0));
+  const { jitterMs, roundTripMs } = now;
+  const loss = lost / (lost + arrived);
+  const mos = mosOf({ loss, jitterMs: jitterMs ?? 0, roundTripMs: roundTripMs ?? 0 });
+  return { quality: wordFor(mos), mos: rounded(mos), lossPercent: rounded(100 * loss), jitterMs, roundTripMs };
 }
 
 function rounded(value: number): number {

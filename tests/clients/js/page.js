@@ -100,6 +100,13 @@ class Party {
     }
   }
 
+  // The report, with the code of each failure in its place.
+  async preflight() {
+    const report = await Voiceplane.preflight({ url: location.origin, token: this.token });
+    const plain = ([name, found]) => [name, found instanceof VoiceplaneError ? found.code : found];
+    return Object.fromEntries(Object.entries(report).map(plain));
+  }
+
   // A track that gives nothing but zeros.
   silence() {
     const engine = new AudioContext();
