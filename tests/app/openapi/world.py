@@ -109,6 +109,12 @@ class World:
         await self._end_calls_of("carol")
         return Aim("carol", {"otomoId": "yuki"})
 
+    async def to_give_feedback(self) -> Aim:
+        """Of a call that has just ended."""
+        opened = await self._ask("root", "POST", "/admin/calls", {"userId": "eve", "otomoId": "rin"})
+        await self._ask("root", "POST", f"/admin/calls/{opened['callId']}/end")
+        return Aim("eve", {"callId": opened["callId"]})
+
     async def to_close_preflight(self) -> Aim:
         return Aim("eve", {"callId": await self._apis["eve"].open_preflight()})
 
@@ -233,6 +239,7 @@ AIMS: MappingProxyType[str, Callable[[World], Awaitable[Aim]]] = MappingProxyTyp
         "cancelCall": World.to_cancel,
         "requestCall": World.to_request,
         "openCall": World.to_open,
+        "giveFeedback": World.to_give_feedback,
         "closePreflight": World.to_close_preflight,
         "getClient": World.to_read_client,
         "getClientVersion": World.to_read_client,
