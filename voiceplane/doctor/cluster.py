@@ -1,5 +1,5 @@
-"""Several nodes: does the database give each a session of its own, are peers reached and told the same, do the clocks
-agree? On a node that is alone there is nothing to find.
+"""Several nodes: does the database give each a session of its own, can peers reach this node, are they reached and told
+the same, do the clocks agree? On a node that is alone there is nothing to find.
 """
 
 from __future__ import annotations
@@ -15,12 +15,14 @@ from app.ledger.errors import LedgerError
 from app.ledger.nodes import PROTOCOL, Node
 from app.ledger.sessions import Sessions, try_sessions
 from app.settings import Settings, config_hash
+from voiceplane.doctor import network, sockets
 from voiceplane.doctor.finding import Finding, fail, ok, warn
 
-SESSIONS, PEERS, CLOCKS = "cluster sessions", "cluster peers", "cluster clocks"
+SESSIONS, ADDRESS, PEERS, CLOCKS = "cluster sessions", "cluster address", "cluster peers", "cluster clocks"
 ANSWER_WITHIN_S = 2.0
 APART_MS = 1000  # far above what NTP leaves; no charge and no lease depends on it
 LIVE = "/health/live"
+FOR_PEERS_ALONE = 403  # what the internal listener answers to whoever shows no mark, or one of another secret
 OF_A_POOLER = "pooling mode"  # in what pgbouncer says where it pools by statements
 MEND_DATABASE = "correct VOICEPLANE_DATABASE_URL, or start the database"
 ALONE = "off: this node is alone"
@@ -42,10 +44,46 @@ async def sessions(settings: Settings) -> Finding:
         return fail(
             SESSIONS, "what answers shares sessions among clients, as pgbouncer does by transactions", MEND_SESSIONS
         )
-    if not found.ends:
-        mend = "have all nodes use one role; or GRANT pg_signal_backend to it"
-        return fail(SESSIONS, "the role may not end sessions, so a dead node's would hold others up", mend)
+    if not found.ends or found.foreign:
+        mend = "have all nodes use one role; or GRANT pg_signal_backend to each, and let none be a superuser"
+        whose = f" of {', '.join(found.foreign)}, as which other nodes are connected" if found.ends else ""
+        return fail(SESSIONS, f"the role may not end sessions{whose}, so a dead node's would hold others up", mend)
     return ok(SESSIONS, "each client has its own, and may end others of its role")
+
+
+async def address(settings: Settings) -> Finding:
+    """Can other nodes reach this one where they are told? They are told what it listens at."""
+    if not settings.cluster:
+        return ok(ADDRESS, ALONE)
+    host, _, port = settings.cluster_listen.rpartition(":")
+    mend = "set VOICEPLANE_CLUSTER_LISTEN to an address of this machine that the other nodes reach, and nobody else"
+    try:
+        at = (await network.resolve(host.strip("[]")))[0]
+    except OSError as unknown:
+        return fail(ADDRESS, f"{host} is no address here ({sockets.reason(unknown)})", mend)
+    if at.is_unspecified:
+        return fail(ADDRESS, f"others are told {settings.cluster_listen}, which leads nobody here", mend)
+    error = sockets.bind_error("tcp", str(at), int(port))
+    if error is not None and not sockets.is_busy(error):
+        return fail(ADDRESS, f"{settings.cluster_listen} can't be had ({sockets.reason(error)})", mend)
+    if error is not None and not await is_for_peers_alone(settings.cluster_listen):
+        who = sockets.holder("tcp", int(port))
+        return fail(ADDRESS, f"{settings.cluster_listen} is held by {who}, which is no node", f"end it, or {mend}")
+    if at.is_loopback:
+        return warn(ADDRESS, f"{settings.cluster_listen} is reached by nodes on this machine alone", mend)
+    if at.is_global:
+        return warn(ADDRESS, f"{settings.cluster_listen} is public, and what nodes say there is not encrypted", mend)
+    return ok(ADDRESS, f"{settings.cluster_listen} is this machine's")
+
+
+async def is_for_peers_alone(listen: str) -> bool:
+    """Whether a node listens there, as this one does where it runs."""
+    timeout = aiohttp.ClientTimeout(total=ANSWER_WITHIN_S)
+    try:
+        async with aiohttp.ClientSession(timeout=timeout) as http, http.get(f"http://{listen}{LIVE}") as answer:
+            return answer.status == FOR_PEERS_ALONE
+    except (aiohttp.ClientError, TimeoutError, OSError):
+        return False
 
 
 async def peers(settings: Settings) -> Finding:
@@ -94,9 +132,6 @@ async def asked(settings: Settings, seen: Sessions, node: Node) -> Problem | Non
         return Problem(
             f"{node.name} speaks protocol {node.protocol}, and this release {PROTOCOL}", "upgrade step by step"
         )
-    if node.config_hash != config_hash(settings):
-        mend = "set the secrets, prices, times and limits of calls alike on all nodes"
-        return Problem(f"{node.name} was told other settings", mend)
     began = time.monotonic()
     hops = Hops(str(settings.cluster_secret), lambda: seen.clock_ms + round(1000 * (time.monotonic() - began)))
     timeout = aiohttp.ClientTimeout(total=ANSWER_WITHIN_S)
@@ -109,8 +144,11 @@ async def asked(settings: Settings, seen: Sessions, node: Node) -> Problem | Non
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         mend = "let nodes reach one another at CLUSTER_LISTEN, and nobody else"
         return Problem(f"{node.name} is not reached at {node.address} ({str(error) or 'no answer'})", mend)
-    if status == 403:
+    if status == FOR_PEERS_ALONE:
         return Problem(
             f"{node.name} takes this node for a stranger", "set the same VOICEPLANE_CLUSTER_SECRET on all nodes"
         )
+    if node.config_hash != config_hash(settings):
+        mend = "set the secrets, prices, times and limits of calls alike on all nodes"
+        return Problem(f"{node.name} was told other settings", mend)
     return None

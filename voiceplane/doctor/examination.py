@@ -24,6 +24,7 @@ CHECKS: dict[str, Check] = {
     "database": storage.database,
     "disk": storage.disk,
     cluster.SESSIONS: cluster.sessions,
+    cluster.ADDRESS: cluster.address,
     cluster.PEERS: cluster.peers,
     cluster.CLOCKS: cluster.clocks,
     "clock": clock.clock,
