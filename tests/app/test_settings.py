@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from app.addresses import own_addresses
-from app.settings import Settings, SettingsError, read_dotenv
+from app.settings import SHARED, SHARED_AT_FIRST, Settings, SettingsError, config_hash, read_dotenv
 
 SECRET = "s" * 32
 
@@ -265,3 +265,15 @@ def test_a_demo_needs_a_secret_to_sign_with() -> None:
         Settings(demo="on", jwt_jwks="keys.json")
     with pytest.raises(SettingsError, match="VOICEPLANE_DEMO must be on or off"):
         Settings.from_env({"VOICEPLANE_DEMO": "maybe"}, None)
+
+
+def test_what_a_release_adds_to_the_shared_settings_counts_only_where_it_is_set(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told = {"jwt_secret": SECRET, "cluster_secret": SECRET}
+    before = config_hash(Settings(**told))
+    assert before != config_hash(Settings(**told, price_per_minute=1))
+    assert set(SHARED) >= SHARED_AT_FIRST
+    monkeypatch.setattr("app.settings.SHARED", (*SHARED, "keepalive_timeout_s"))
+    assert config_hash(Settings(**told)) == before, "nodes of this release and of the one before it are no cluster"
+    assert config_hash(Settings(**told, keepalive_timeout_s=1.0)) != before

@@ -26,6 +26,11 @@ class Members:
     async def __call__(
         self, name: str, *, environment: Mapping[str, str] = NOTHING_MORE, **changed: object
     ) -> AsyncIterator[Node]:
+        async with started(self.settings_of(name, **changed), environment=environment) as node:
+            yield node
+
+    def settings_of(self, name: str, **changed: object) -> Settings:
+        """What a node of that name is told, with ports that are free now."""
         folder = self._folder / name
         folder.mkdir(exist_ok=True)
         own = {
@@ -42,5 +47,4 @@ class Members:
             "cluster_secret": CLUSTER_SECRET,
         }
         ports = {"port": free_ports(1), "rtc_port": free_ports(1), "cluster_listen": f"127.0.0.1:{free_ports(1)}"}
-        async with started(self._settings_with(**{**own, **ports, **changed}), environment=environment) as node:
-            yield node
+        return self._settings_with(**{**own, **ports, **changed})

@@ -13,6 +13,8 @@ import aiohttp
 from sqlalchemy import text
 
 from app.ledger import Ledger
+from app.ledger.backend import open_database
+from app.ledger.database import TIMEOUT_S
 from app.ledger.values import Call
 from tests.cluster.balancer import balanced
 from tests.cluster.member import UNIT_S, Members
@@ -24,6 +26,7 @@ from voiceplane.client.api import Api
 NAMES = ("one", "two", "three")
 JOINED_WITHIN_S = 20.0
 LEASE_S = 4.0
+NOBODY = "looks-on"  # the node in whose name tests look at the database
 NOTHING_ELSE: Mapping[str, Mapping[str, object]] = {}
 NOTE_WRITERS = (  # the session's name says which process a row is from
     "CREATE TABLE written (id bigserial PRIMARY KEY, what text, call_id text, session text)",
@@ -60,7 +63,8 @@ class Service:
         ports = {name: free_ports(1) for name in NAMES}
         async with AsyncExitStack() as stack:
             base = await stack.enter_async_context(balanced(list(ports.values())))
-            ledger = await stack.enter_async_context(Ledger.open(member.url))
+            database = await stack.enter_async_context(open_database(member.url, TIMEOUT_S))
+            ledger = Ledger(database, NOBODY)  # the nodes make the schema, which may be an earlier release's
             service = cls(base, ledger, member, stack, ports)
             await asyncio.gather(*(service.start(name, **{**changed, **only.get(name, {})}) for name in NAMES))
             await eventually(service.not_all_up, within_s=JOINED_WITHIN_S)
