@@ -42,7 +42,7 @@ async def demo(url: str, folder: Path) -> int:
         async def kill_one(kills: list[Kill]) -> None:
             print(f"all talk: {await carried(service, http)}")
             await asyncio.sleep(BEFORE_S)
-            kills.append(Kill(asyncio.get_running_loop().time(), time.time_ns()))
+            kills.append(Kill(asyncio.get_running_loop().time(), time.time_ns(), "node"))
             await service.nodes[KILLED].kill()
             print(f"node {KILLED} is killed")
             await asyncio.sleep(HOLD_S)

@@ -39,7 +39,7 @@ async def test_calls_outlive_the_nodes_that_they_are_on(member: Members, proof: 
             while True:
                 await asyncio.sleep(chance.uniform(0.5, 1.5) * KILL_EVERY_S)  # any moment has to do
                 name = chance.choice(NAMES)
-                kills.append(Kill(asyncio.get_running_loop().time(), time.time_ns()))
+                kills.append(Kill(asyncio.get_running_loop().time(), time.time_ns(), "node"))
                 await service.nodes[name].kill()
                 await service.start(name)
 

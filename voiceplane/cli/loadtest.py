@@ -54,6 +54,7 @@ def limits(command: Callable[..., Any]) -> Callable[..., Any]:
         "voiceplane loadtest --calls 50 --ramp 5/s --duration 30",
         "voiceplane loadtest --calls 200 --duration 60 --json load.json --plot load.png --max-late-p99-ms 20",
         "voiceplane loadtest --calls 20 --duration 30 --kill-worker-every 10",
+        "voiceplane loadtest --kill-node-every 20 --start-node-with 'systemctl start voiceplane@{name}'",
     ],
 )
 @click.option("--base", type=BaseUrl(), metavar="URL", help="The server (default: where the settings have it).")
@@ -75,6 +76,10 @@ def limits(command: Callable[..., Any]) -> Callable[..., Any]:
     "--price", type=click.IntRange(0), default=1, metavar="N", help="Points a unit, to test the charging (default: 1)."
 )
 @click.option("--kill-worker-every", type=Duration(), metavar="TIME", help="Kill a native worker so often, for faults.")
+@click.option("--kill-node-every", type=Duration(), metavar="TIME", help="Kill a node of a cluster so often.")
+@click.option(
+    "--start-node-with", metavar="COMMAND", help="It starts the killed node {name} again; else somebody else does."
+)
 @click.option("--token-secret", metavar="SECRET", help="Sign tokens with this; else with the server's own.")
 @limits
 def loadtest(
@@ -87,6 +92,8 @@ def loadtest(
     witnesses: int,
     price: int,
     kill_worker_every: float | None,
+    kill_node_every: float | None,
+    start_node_with: str | None,
     token_secret: str | None,
     **asked: float | None,
 ) -> int:
@@ -100,6 +107,8 @@ def loadtest(
     settings = read_settings()
     if duration > LONGEST_S:
         raise CommandError(f"a load test may last {LONGEST_S:.0f} s at most")
+    if start_node_with is not None and kill_node_every is None:
+        raise CommandError("--start-node-with is for nodes that --kill-node-every kills")
     if token_secret is not None:
         settings = replace(settings, jwt_secret=token_secret, jwt_jwks=None)
     options = Options(
@@ -111,6 +120,8 @@ def loadtest(
         unit_s=settings.unit_seconds,
         witnesses=witnesses,
         kill_every_s=kill_worker_every,
+        kill_node_every_s=kill_node_every,
+        start_node_with=start_node_with,
         limits={name.replace("_", "-"): value for name, value in asked.items() if value is not None},
     )
     return perform(options, settings, json_to, plot)

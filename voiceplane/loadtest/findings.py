@@ -95,6 +95,7 @@ def _calls(found: Findings) -> Calls:
         cut=len(found.cut),
         missed=sum(one.silent_s > 0 for one in found.outcomes),
         kills=len(found.kills),
+        nodes_killed=sum(one.of == "node" for one in found.kills),
         end_reasons=dict(Counter(one.end_reason or "none" for one in found.outcomes)),
         faults=[f"{one.call_id}: {one.fault or one.end_reason}" for one in found.failed[:FAULTS_SHOWN]],
     )

@@ -1,7 +1,7 @@
 """Kills the server's native workers, one at a time, to see what becomes of calls.
 
-A process is killed only if the server names it in `GET /admin/workers` and it is a child of the process that listens on
-the server's port, on this machine.
+A process is killed only if the server names it in `GET /admin/workers` and it is a child of one of the server's nodes
+on this machine.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from voiceplane.client.api import Api
 from voiceplane.client.errors import Refused
 from voiceplane.loadtest.errors import LoadTestError
 from voiceplane.loadtest.moves import Kill
-from voiceplane.loadtest.node import Node
+from voiceplane.loadtest.nodes import Nodes
 
 
 class Killer:
     """`kills` grows by one with each."""
 
-    def __init__(self, admin: Api, node: Node, every_s: float, kills: list[Kill], say: Callable[[str], None]) -> None:
+    def __init__(self, admin: Api, nodes: Nodes, every_s: float, kills: list[Kill], say: Callable[[str], None]) -> None:
         self.kills = kills
         self._admin = admin
-        self._node = node
+        self._nodes = nodes
         self._every_s = every_s
         self._say = say
 
@@ -49,7 +49,7 @@ class Killer:
             answer = await self._admin.request("GET", "/admin/workers")
         except Refused as error:
             raise LoadTestError(f"workers can't be killed: the server does not name them ({error})") from error
-        if self._node.pid is None:
+        if not self._nodes.known:
             raise LoadTestError("workers can't be killed: the server's process is not ours to look into")
         named = [worker["pid"] for worker in answer["workers"] if worker.get("pid")]
-        return sorted(set(named) & set(self._node.workers()))
+        return sorted(set(named) & set(self._nodes.workers()))

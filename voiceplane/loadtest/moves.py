@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 
 class Kill(NamedTuple):
-    """A worker that was killed: when, by the event loop's clock in seconds and by the wall clock in nanoseconds."""
+    """A worker or node that was killed: when, by the event loop's clock in seconds and by the wall clock in
+    nanoseconds."""
 
     at: float
     at_ns: int
+    of: Literal["worker", "node"] = "worker"
 
 
 @dataclass

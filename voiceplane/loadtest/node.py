@@ -1,9 +1,8 @@
-"""The processes of the server under test, control plane and workers, and what each has cost so far."""
+"""The processes of one node, control plane and workers, and what each has cost so far."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
 
 from voiceplane.loadtest import processes
 
@@ -22,26 +21,19 @@ class Cost:
 
 
 class Node:
-    """The processes of a server on this machine. `pid` is None where we may not look into them: then costs are 0."""
+    """`pid` is the control plane's. Of processes that have ended, what they have cost by then is kept."""
 
-    def __init__(self, pid: int | None) -> None:
+    def __init__(self, pid: int) -> None:
         self.pid = pid
         self._cpu_of_workers: dict[int, float] = {}  # those that have ended keep their last reading
         self._drops_of_workers: dict[int, int] = {}
         self._plane_cpu_s = 0.0
 
-    @classmethod
-    def listening_on(cls, port: int) -> Self:
-        return cls(processes.listener(port))
-
     def workers(self) -> list[int]:
         """The native workers that run now."""
-        own = processes.children(self.pid) if self.pid is not None else []
-        return [pid for pid in own if processes.name(pid) == WORKER]
+        return [pid for pid in processes.children(self.pid) if processes.name(pid) == WORKER]
 
     def cost(self) -> Cost:
-        if self.pid is None:
-            return Cost()
         workers = self.workers()
         self._plane_cpu_s = max(self._plane_cpu_s, processes.cpu_seconds(self.pid))
         for pid in workers:

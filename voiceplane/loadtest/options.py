@@ -31,6 +31,8 @@ class Options:
     unit_s: float = 60.0
     witnesses: int = 2
     kill_every_s: float | None = None
+    kill_node_every_s: float | None = None
+    start_node_with: str | None = None  # a command that starts the node {name} again and returns
     limits: Mapping[str, float] = field(default_factory=dict)
 
     @property

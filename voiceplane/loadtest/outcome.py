@@ -9,9 +9,10 @@ from voiceplane.loadtest.moves import Kill, Move
 from voiceplane.loadtest.sink import PacketCounts
 
 ASKED_FOR = "manual"  # the end reason of a party that hung up
-DIED = "worker_died"
-RECOVERY_S = 5.0  # after a worker was killed: a call may be refused in that time
+DIED = ("worker_died", "node_lost")
+RECOVERY_S = 5.0  # after a kill: a call may be refused in that time
 UNPROVEN_S = 2.0  # of a call's end, which a node may not have seen when its worker dies: two sweeps
+UNSTORED_S = 2.0  # of what was talked, which dies with a node and costs nothing
 
 
 @dataclass
@@ -50,13 +51,13 @@ class Outcome:
         self.fault, self.ended_at = fault, at
 
     def was_cut(self, kills: Sequence[Kill]) -> bool:
-        """Whether it ended as it did because a worker was killed."""
+        """Whether it ended as it did because its worker or node was killed."""
         unlucky = any(self.opened_at - RECOVERY_S <= kill.at <= self.ended_at for kill in kills)
-        return self.end_reason == DIED or (self.fault is not None and unlucky)
+        return self.end_reason in DIED or (self.fault is not None and unlucky)
 
     def talked_s(self) -> tuple[float, float]:
         """The seconds in which both could be proven to talk, at least and at most: the server's moments lie between
-        two of ours, and it has not seen the last ones before a worker died."""
+        two of ours, and it has not seen the last ones before a worker died, nor stored those before a node did."""
         if not self.connected_at or self.end_reason is None:
             return 0.0, 0.0
         least = most = 0.0
@@ -64,7 +65,8 @@ class Outcome:
         perhaps_from: float | None = self.began_at
         for move in self.moves:
             lost_at = move.kill.at if move.kill is not None else move.told_at
-            least += _between(surely_from, lost_at - UNPROVEN_S)
+            unstored_s = UNSTORED_S if move.kill is not None and move.kill.of == "node" else 0.0
+            least += _between(surely_from, lost_at - UNPROVEN_S - unstored_s)
             most += _between(perhaps_from, move.told_at)
             surely_from, perhaps_from = move.heard_at, move.talked_from
         asked = self.end_reason == ASKED_FOR

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import resource
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from ipaddress import ip_address
 from pathlib import Path
 
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
@@ -14,9 +16,10 @@ LISTENING = "0A"  # TCP_LISTEN, as /proc/net/tcp spells it
 PROC = Path("/proc")
 
 
-def listener(port: int) -> int | None:
-    """The process that accepts TCP connections on this port; None where there is none that we may look into."""
-    sockets = {f"socket:[{inode}]" for inode in _listening_inodes(port)}
+def listener(port: int, address: str | None = None) -> int | None:
+    """The process that accepts TCP connections on this port, at one address or at whichever; None where there is none
+    that we may look into."""
+    sockets = {f"socket:[{inode}]" for inode in _listening_inodes(port, address)}
     for process in PROC.iterdir():
         if process.name.isdecimal() and sockets & set(_descriptors(process)):
             return int(process.name)
@@ -77,13 +80,22 @@ def cpu_model() -> str:
     return "unknown"
 
 
-def _listening_inodes(port: int) -> Iterator[str]:
+def _listening_inodes(port: int, address: str | None) -> Iterator[str]:
     for table in ("net/tcp", "net/tcp6"):
         with suppress(OSError):
             for line in (PROC / table).read_text().splitlines()[1:]:
                 fields = line.split()
-                if fields[3] == LISTENING and int(fields[1].rpartition(":")[2], 16) == port:
+                at, _, at_port = fields[1].rpartition(":")
+                if fields[3] == LISTENING and int(at_port, 16) == port and (address is None or _accepts(at, address)):
                     yield fields[9]
+
+
+def _accepts(at: str, address: str) -> bool:
+    """Whether a socket that listens at `at`, as /proc spells it in words of the machine's byte order, is had by an
+    address: it is that one, or any (all zeros)."""
+    packed = ip_address(address).packed
+    words = (packed[start : start + 4] for start in range(0, len(packed), 4))
+    return not at.strip("0") or at == "".join(f"{int.from_bytes(word, sys.byteorder):08X}" for word in words)
 
 
 def _udp_drops() -> Iterator[tuple[str, int]]:

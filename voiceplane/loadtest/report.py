@@ -31,7 +31,8 @@ class Asked(Part, frozen=True):
 
 
 class Calls(Part, frozen=True):
-    """Of the calls that lost their worker to one of the `kills`, some `went_on` and some were `cut`. In `missed` ones
+    """Of the calls that lost their worker or node to one of the `kills`, some `went_on` and some were `cut`; of the
+    kills `nodes_killed` were nodes. In `missed` ones
     the server heard nothing of a party for a while, though it had a room: the generator was kept from sending.
     `faults` are of the first few that failed."""
 
@@ -42,6 +43,7 @@ class Calls(Part, frozen=True):
     cut: int
     missed: int
     kills: int
+    nodes_killed: int
     end_reasons: dict[str, int]
     faults: list[str]
 
@@ -54,8 +56,8 @@ class Spread(Part, frozen=True):
 
 
 class Moves(Part, frozen=True):
-    """From the kill of a worker. The gaps are of each party, from its last packet to its first; `silent` moves had no
-    sound again."""
+    """From the kill of a worker or node. The gaps are of each party, from its last packet to its first; `silent` moves
+    had no sound again."""
 
     count: int
     calls: int

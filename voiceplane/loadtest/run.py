@@ -24,7 +24,8 @@ from voiceplane.loadtest.errors import LoadTestError
 from voiceplane.loadtest.findings import Findings
 from voiceplane.loadtest.killer import Killer
 from voiceplane.loadtest.load_call import LoadCall, LoadContext, now
-from voiceplane.loadtest.node import Node
+from voiceplane.loadtest.node_killer import NodeKiller
+from voiceplane.loadtest.nodes import Nodes
 from voiceplane.loadtest.online_party import OnlineParty
 from voiceplane.loadtest.options import Options, require_local_base
 from voiceplane.loadtest.outcome import Outcome
@@ -72,32 +73,40 @@ class LoadTest:
         self._settings = settings
         self._say = say
         self._run_id = f"load-{secrets.token_hex(3)}"
-        self._node = Node.listening_on(context.options.port)
-        self._killer = Killer(context.admin, self._node, context.options.kill_every_s or 0.0, context.kills, say)
-        self._sampler = Sampler(context, self._node, show)
+        self._show = show
+        options, kills = context.options, context.kills
+        self._nodes = Nodes(context.admin, options.port)
+        self._killer = Killer(context.admin, self._nodes, options.kill_every_s or 0.0, kills, say)
+        self._node_killer = NodeKiller(
+            self._nodes, options.kill_node_every_s or 0.0, kills, say, options.start_node_with
+        )
 
     async def held(self) -> Findings:
         await self._check_first()
-        async with _meanwhile(self._sampler.run()), _together() as calling:
+        sampler = Sampler(self._context, self._nodes, self._show)
+        async with _meanwhile(self._nodes.follow()), _meanwhile(sampler.run()), _together() as calling:
             await self._ramp(calling)
             heard = await self._witnesses()
-            hold_from = await self._sampler.read_now()
+            hold_from = await sampler.read_now()
             await self._hold(calling)
-            hold_until = await self._sampler.read_now()
+            hold_until = await sampler.read_now()
             self._say("ending the calls")
             self._context.over.set()
-        samples, kills = self._sampler.samples, self._context.kills
-        readings = (self._sampler.empty, hold_from, hold_until, await self._sampler.read_now())
-        return Findings(self._context.options, self._context.outcomes, *readings, samples, heard, kills)
+        readings = (sampler.empty, hold_from, hold_until, await sampler.read_now())
+        kills = self._context.kills
+        return Findings(self._context.options, self._context.outcomes, *readings, sampler.samples, heard, kills)
 
     async def _check_first(self) -> None:
         """Say what is going to be missing before there is a single call."""
-        if self._node.pid is None:
+        await self._nodes.find()
+        if not self._nodes.known:
             self._say("the server's process is not ours to look into: there will be no figures of CPU and memory")
         if self._context.options.witnesses:
             prepare()
         if self._context.options.kill_every_s is not None:
             await self._killer.targets()
+        if self._context.options.kill_node_every_s is not None:
+            await self._node_killer.targets()
 
     async def _ramp(self, calling: list[asyncio.Task[None]]) -> None:
         """Start one call loop after another. Returns once each has a call that talks, or has failed."""
@@ -123,11 +132,12 @@ class LoadTest:
         return await make_reference_calls(options.base, self._settings, options.witnesses, self._say)
 
     async def _hold(self, calling: list[asyncio.Task[None]]) -> None:
-        """Let them talk, while any call is left; kill workers, where that is asked for."""
+        """Let them talk, while any call is left; kill workers and nodes, where that is asked for."""
         options = self._context.options
         self._say(f"{len(self._context.talking)} calls talk; holding them for {options.duration_s:g} s")
         killing = self._killer.run() if options.kill_every_s is not None else asyncio.sleep(0)
-        async with _meanwhile(killing):
+        killing_nodes = self._node_killer.run() if options.kill_node_every_s is not None else asyncio.sleep(0)
+        async with _meanwhile(killing), _meanwhile(killing_nodes):
             _, left = await asyncio.wait(calling, timeout=options.duration_s)
         if not left:
             self._say("no call is left")

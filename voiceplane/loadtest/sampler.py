@@ -13,7 +13,8 @@ import msgspec
 from voiceplane.loadtest import processes
 from voiceplane.loadtest.engine import Totals
 from voiceplane.loadtest.load_call import LoadContext
-from voiceplane.loadtest.node import Cost, Node
+from voiceplane.loadtest.node import Cost
+from voiceplane.loadtest.nodes import Nodes
 
 EVERY_S = 1.0
 
@@ -72,9 +73,9 @@ class Sample(msgspec.Struct, frozen=True, rename="camel"):
 class Sampler:
     """`samples` grow by one a second, of which `show` is told; `empty` is the reading before all of them."""
 
-    def __init__(self, context: LoadContext, node: Node, show: Callable[[Sample], None]) -> None:
+    def __init__(self, context: LoadContext, nodes: Nodes, show: Callable[[Sample], None]) -> None:
         self._context = context
-        self._node = node
+        self._nodes = nodes
         self._show = show
         self.empty = self._latest = self.read()
         self.samples: list[Sample] = []
@@ -97,7 +98,7 @@ class Sampler:
             asyncio.get_running_loop().time(),
             len(self._context.live),
             len(self._context.talking),
-            self._node.cost(),
+            self._nodes.cost(),
             processes.cpu_seconds(self._context.engine.pid),
             processes.cpu_seconds(os.getpid()),
             self._context.engine.totals,

@@ -18,7 +18,8 @@ def _calls(report: Report) -> Iterator[str]:
     ends = ", ".join(f"{number} {reason}" for reason, number in calls.end_reasons.items()) or "none"
     yield (
         f"calls: {calls.opened} opened, {calls.completed} completed, {calls.failed} failed, "
-        f"{calls.kills} workers killed, {calls.went_on} went on, {calls.cut} cut; ends: {ends}"
+        f"{calls.kills - calls.nodes_killed} workers and {calls.nodes_killed} nodes killed, "
+        f"{calls.went_on} went on, {calls.cut} cut; ends: {ends}"
     )
     yield from (f"  {fault}" for fault in calls.faults)
     if calls.missed:
@@ -74,7 +75,7 @@ def _packets(report: Report) -> Iterator[str]:
 def _costs(report: Report) -> Iterator[str]:
     cpu, memory = report.cpu, report.memory
     yield (
-        f"CPU in cores: workers {cpu.worker_cores}, control plane {cpu.control_plane_cores}, "
+        f"CPU in cores: workers {cpu.worker_cores}, nodes' control planes {cpu.control_plane_cores}, "
         f"generator {cpu.generator_cores}, driver {cpu.driver_cores}; "
         f"{cpu.worker_ms_per_call_second} ms of worker a call-second, which is {cpu.calls_per_worker_core} calls a core"
     )

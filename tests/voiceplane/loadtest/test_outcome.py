@@ -42,6 +42,15 @@ def test_the_last_moments_before_a_worker_died_may_be_unproven():
     assert talked(63.0, ended="worker_died").billable_units(UNIT_S) == (1, 1)
 
 
+def test_what_a_node_that_died_had_not_stored_may_be_unbilled():
+    billable = {}
+    for of in ("worker", "node"):
+        outcome = talked(200.0)
+        outcome.moves = [Move(told_at=171.0, kill=Kill(170.0, 0, of), heard_at=175.0, talked_from=174.9)]
+        billable[of], _ = outcome.talked_s()
+    assert billable["worker"] - billable["node"] == pytest.approx(2.0)
+
+
 def test_a_call_that_never_connected_is_worth_nothing():
     assert Outcome("call", fault="no").billable_units(UNIT_S) == (0, 0)
 
