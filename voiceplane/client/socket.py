@@ -21,8 +21,9 @@ from voiceplane.client.errors import BadAnswer, ClientError, Refused, SocketClos
 from voiceplane.client.events import Message
 
 OPEN_WITHIN_S = 4.0
-PONG_WITHIN_S = 4.0  # otherwise the node hangs, or the network is gone
+PONG_WITHIN_S, BUSY_PONG_WITHIN_S = 4.0, 3.0  # otherwise the node hangs, or the network is gone
 CALM_S, BUSY_S = 15.0, 2.0  # silence after which a ping is sent: without a call, and during one
+LOOK_AGAIN_S = 0.1  # for what has come and is not read yet, where this process itself stood still
 FIRST_WAIT_S, LONGEST_WAIT_S, LONGEST_BUSY_WAIT_S = 0.3, 8.0, 1.0
 STEADY_AFTER_S = 5.0  # a socket that was open so long was no failed attempt
 CLOSE_WITHIN_S = 0.5
@@ -146,22 +147,28 @@ class Socket:
     async def _listen(self, socket: aiohttp.ClientWebSocketResponse) -> int:
         """Read until the socket is lost. Returns its close code, 0 where there was none."""
         loop = asyncio.get_running_loop()
-        heard_at, asked_at = loop.time(), None
+        heard_at, asked_at, is_late = loop.time(), None, False
         while True:
+            pace_s, pong_s = (BUSY_S, BUSY_PONG_WITHIN_S) if self.busy else (CALM_S, PONG_WITHIN_S)
+            due_at = heard_at + pace_s if asked_at is None else asked_at + pong_s
             try:
-                async with asyncio.timeout(BUSY_S):
+                async with asyncio.timeout(LOOK_AGAIN_S if is_late else min(BUSY_S, due_at - loop.time())):
                     message = await socket.receive()
             except TimeoutError:
-                if asked_at is not None and loop.time() - asked_at >= PONG_WITHIN_S:
+                if is_late:
                     return 0
-                if asked_at is None and loop.time() - heard_at >= (BUSY_S if self.busy else CALM_S):
-                    if not await self._ask(socket):
-                        return 0
+                if loop.time() < due_at:
+                    continue
+                if asked_at is not None:
+                    is_late = True
+                elif await self._ask(socket):
                     asked_at = loop.time()
+                else:
+                    return 0
                 continue
             if message.type is not aiohttp.WSMsgType.TEXT:
                 return self._close_code(socket)
-            heard_at, asked_at = loop.time(), None
+            heard_at, asked_at, is_late = loop.time(), None, False
             self._take(message.data)
 
     async def _ask(self, socket: aiohttp.ClientWebSocketResponse) -> bool:

@@ -6,7 +6,9 @@ import { Backoff } from './waiting';
 
 const OPEN_WITHIN_MS = 4000;
 const PONG_WITHIN_MS = 4000; // else the node is frozen, or the network gone: no browser tells either
+const URGENT_PONG_WITHIN_MS = 3000; // during a call
 const QUICK_PONG_WITHIN_MS = 2000; // where there is a reason to doubt
+const LOOK_AGAIN_MS = 100; // for what has come and is not told yet, where the page itself stood still
 const STEADY_AFTER_MS = 5000; // a socket that was up so long was no failed attempt
 const FIRST_WAIT_MS = 200;
 const LONGEST_WAIT_MS = 8000;
@@ -189,7 +191,7 @@ export class Socket {
   #pace(ms: number): void {
     clearTimeout(this.#pacer);
     this.#pacer = setTimeout(() => {
-      this.#ping(PONG_WITHIN_MS);
+      this.#ping(this.#isUrgent ? URGENT_PONG_WITHIN_MS : PONG_WITHIN_MS);
       if (this.isOpen) this.#pace(this.#paceMs);
     }, ms);
   }
@@ -202,7 +204,9 @@ export class Socket {
     if (left <= 0) return this.#abandon(); // timers of a hidden page come late
     this.#socket?.send('{"type":"ping","payload":{}}');
     clearTimeout(this.#deadline);
-    this.#deadline = setTimeout(() => this.#abandon(), left);
+    this.#deadline = setTimeout(() => {
+      this.#deadline = setTimeout(() => this.#abandon(), LOOK_AGAIN_MS);
+    }, left);
   }
 
   /** It may take minutes until a browser calls a dead connection closed: it is not waited for. */

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -91,7 +92,7 @@ async def test_a_socket_that_is_closed_comes_back_with_the_last_number_and_tells
 
 async def test_a_server_that_stands_still_is_left_within_a_call(monkeypatch):
     monkeypatch.setattr(socket_module, "BUSY_S", 0.1)
-    monkeypatch.setattr(socket_module, "PONG_WITHIN_S", 0.3)
+    monkeypatch.setattr(socket_module, "BUSY_PONG_WITHIN_S", 0.3)
     unanswered: asyncio.Queue[str] = asyncio.Queue()
     answered: asyncio.Queue[str] = asyncio.Queue()
 
@@ -110,6 +111,25 @@ async def test_a_server_that_stands_still_is_left_within_a_call(monkeypatch):
         assert unanswered.empty()
         async with asyncio.timeout(PATIENCE_S):
             for _ in range(5):  # longer than one that does not answer is borne with
+                await answered.get()
+        assert told.words.empty()
+
+
+async def test_an_answer_that_came_while_we_stood_still_counts(monkeypatch):
+    monkeypatch.setattr(socket_module, "BUSY_S", 0.1)
+    monkeypatch.setattr(socket_module, "BUSY_PONG_WITHIN_S", 0.2)
+    answered: asyncio.Queue[str] = asyncio.Queue()
+
+    async def answers_and_stops_everything(socket: web.WebSocketResponse) -> None:
+        async for message in socket:
+            await socket.send_json({"type": "pong", "payload": {}})
+            time.sleep(0.5)  # noqa: ASYNC251  the whole process, this client included
+            answered.put_nowait(message.data)
+
+    async with opened(Peer(answers_and_stops_everything), busy=True) as told:
+        assert await told.next(1) == ["up"]
+        async with asyncio.timeout(PATIENCE_S):
+            for _ in range(3):
                 await answered.get()
         assert told.words.empty()
 
