@@ -62,6 +62,7 @@ async def freeze_for_long(service: Service, talk: Talk, seconds: float) -> str:
         adopted_s = time.monotonic() - began
         await talk.goes_on(epoch + 1)
         back_s = time.monotonic() - began
+        assert back_s <= BACK_WITHIN_S + BUSY_S
         await asyncio.sleep(max(0.0, seconds - back_s))
     await eventually(lambda: not_back(service, before), within_s=WAKES_WITHIN_S)
     await talk.pays(4)
