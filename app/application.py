@@ -5,22 +5,25 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from importlib.metadata import version
 from typing import cast
 
 from aiohttp import web
+from msgspec import Raw
 
 from app.access.ratelimit import RateLimiter
 from app.access.tokens import Authenticator
 from app.access.turn import ice_servers
 from app.calls.attempts import Attempts
 from app.calls.continuity import Continuity
+from app.calls.directory import Directory
 from app.calls.journal import Journal
 from app.calls.lifecycle import CallTimers, Lifecycle
 from app.calls.metering import Meter
 from app.calls.missing_callers import MissingCallers
+from app.calls.people import Bouncer, People
 from app.calls.presence import Presence
 from app.calls.rates import Rates
 from app.calls.registry import Registry
@@ -61,6 +64,7 @@ from app.keys import (
     LIFECYCLE,
     MEMBERSHIP,
     METRICS,
+    PEOPLE,
     POOL,
     PREFLIGHT_LIMITER,
     PREFLIGHTS,
@@ -74,6 +78,7 @@ from app.keys import (
 )
 from app.ledger import Ledger, claimed
 from app.ledger.claim import Claim
+from app.ledger.errors import LedgerUnavailable
 from app.ledger.nodes import Joining, new_incarnation
 from app.ledger.upgrade import upgrade
 from app.ledger.values import Recovery
@@ -91,6 +96,7 @@ from app.ops.gauges import Gauges
 from app.ops.health import Health
 from app.ops.metrics import Metrics
 from app.ops.sampler import Sampler
+from app.person import Person
 from app.rest import demo, docs, internal, preflights
 from app.rest.routes import ROUTES
 from app.rest.socket import SINCE, UPGRADE_REQUIRED, Endpoint
@@ -99,7 +105,7 @@ from app.signaling.commands import build_commands
 from app.signaling.dispatch import Dispatcher
 from app.signaling.hub import Hub
 from app.signaling.limits import PATH as SOCKET_PATH
-from app.signaling.limits import SOCKET_BURST
+from app.signaling.limits import SOCKET_BURST, CloseCode
 from app.signaling.limits import Limits as SocketLimits
 from app.signaling.stored import publisher, replayer
 from app.tasks import Tasks
@@ -107,6 +113,7 @@ from app.watch.sweeper import Sweeper
 from app.watch.watch import Watch
 from schemas.base import encode
 from schemas.consumer import Capabilities
+from schemas.signaling import EventMessage
 from worker_bridge import native
 from worker_bridge.pool import ListenAddress, Pool, PoolSettings
 from worker_bridge.worker_settings import WorkerSettings
@@ -114,6 +121,7 @@ from worker_bridge.worker_settings import WorkerSettings
 HAND_OVER_WITHIN_S = 2.0  # at shutdown; what is not stored then was stored two seconds ago
 END_CALLS_WITHIN_S = 6.0  # at shutdown; a supervisor kills not much later
 
+DIRECTORY = web.AppKey("directory", Directory)
 ENDPOINT = web.AppKey("endpoint", Endpoint)
 RECOVERED = web.AppKey("recovered", Recovery)
 
@@ -170,7 +178,12 @@ async def ledger(app: web.Application) -> AsyncIterator[None]:
         app[METRICS].watch_ledger(app[LEDGER])
         await app[LEDGER].forget_nodes(alone=not settings.cluster)
         app[RECOVERED] = await take_over(app)
-        app[JOURNAL] = Journal(app[LEDGER], publisher(app[HUB]), await app[LEDGER].latest_seq())
+        directory = app[DIRECTORY] = Directory(app[AUTHENTICATOR].standing)
+        seq = await app[LEDGER].latest_seq()  # before what is so is read: what is stored meanwhile is heard again
+        known = await app[LEDGER].people.known()
+        directory.load(known if settings.cluster else known._replace(told=()))  # else nobody is there yet
+        app[JOURNAL] = Journal(app[LEDGER], publisher(app[HUB], directory.observe), seq)
+        app[PEOPLE] = People(directory, app[JOURNAL])
         if settings.cluster:
             peers = Forwarder.running(app[MEMBERSHIP], app[LEDGER], str(settings.cluster_secret))
             app[CLUSTER] = await stack.enter_async_context(peers)
@@ -239,8 +252,11 @@ async def live_calls(app: web.Application) -> AsyncIterator[None]:
     )
     limits = RoomLimits(settings.max_transports_per_direction, settings.max_producers_per_party)
     app[RATES] = Rates(app[LEDGER], settings.price_per_minute)
-    presence = app[PRESENCE] = (ClusterPresence if settings.cluster else Presence)(hub, registry, journal)
+    directory = app[DIRECTORY]
+    presence_of = ClusterPresence if settings.cluster else Presence
+    presence = app[PRESENCE] = presence_of(hub, registry, journal, is_away=directory.is_away)
     lifecycle = app[LIFECYCLE] = Lifecycle(registry, journal, timers)
+    keep_out(app)
     meter = lifecycle.meter = Meter(
         journal, lifecycle.end_for, lifecycle.lose, settings.unit_seconds, timers.ledger_grace_s
     )
@@ -254,16 +270,28 @@ async def live_calls(app: web.Application) -> AsyncIterator[None]:
     watch = Watch(sweeper, registry, lifecycle, continuity, journal, presence.is_online, timers)
     attempts = Attempts(settings.call_attempts_per_minute, settings.call_attempts_per_pair)
     app[CALLS] = CallService(
-        registry, lifecycle, rooms, journal, presence, timers, app[RATES], attempts, admission.check
+        registry,
+        lifecycle,
+        rooms,
+        journal,
+        presence,
+        timers,
+        app[RATES],
+        attempts,
+        directory,
+        admission.check,
+        ring_offline=settings.ring_offline,
     )
     calls_anywhere = RemoteCalls(app[CALLS], app[CLUSTER]) if settings.cluster else app[CALLS]
-    dispatcher = Dispatcher(build_commands(calls_anywhere), app[RATE_LIMITER])
+    dispatcher = Dispatcher(build_commands(calls_anywhere, app[PEOPLE].set_status), app[RATE_LIMITER])
     app[ENDPOINT] = Endpoint(
         hub,
         dispatcher,
-        replayer(app[LEDGER]),
+        replayer(app[LEDGER], directory.may_have),
         SocketLimits(),
         RateLimiter(settings.socket_rate, burst=SOCKET_BURST),
+        greet=partial(greeting, directory),
+        ringing_since=partial(ringing_since, app),
     )
     missing_callers = MissingCallers(registry, lifecycle, settings.interrupted_after_s)
     hub.on_presence(presence.socket_changed)
@@ -323,6 +351,33 @@ async def cluster(app: web.Application) -> AsyncIterator[None]:
 def tell_draining(membership: Membership, background: Tasks, active: bool) -> None:
     """The other nodes know whether this one takes calls."""
     background.start(membership.drain(draining=active), "the others know of the drain")
+
+
+def keep_out(app: web.Application) -> None:
+    """Have this node send away who is banned, and tell of otomos who are away, as soon as it hears of it."""
+    directory, hub, standing = app[DIRECTORY], app[HUB], app[AUTHENTICATOR].standing
+    bouncer = Bouncer(directory, app[REGISTRY], app[LIFECYCLE])
+    bouncer.close_banned = lambda person: hub.disconnect(person, CloseCode.BANNED, lambda _: True)
+    bouncer.close_revoked = lambda person: hub.disconnect(
+        person, CloseCode.TOKEN_WITHDRAWN, lambda claims: standing.is_revoked(person, claims.issued_at)
+    )
+    directory.on_person(lambda person, _: app[PRESENCE].decided(person))
+
+
+def greeting(directory: Directory, person: Person) -> bytes | None:
+    """What a socket begins with: to users, who is there."""
+    if person.role != "user":
+        return None
+    return encode(EventMessage("otomo_list", Raw(directory.list_for(person))))
+
+
+async def ringing_since(app: web.Application, person: Person) -> int | None:
+    """The event from which on an otomo who comes while it rings is told, where otomos who are offline are rung."""
+    if person.role != "otomo" or not app[SETTINGS].ring_offline:
+        return None
+    with suppress(LedgerUnavailable):  # the socket opens all the same
+        return await app[LEDGER].ringing_since(person.id)
+    return None
 
 
 def operate(app: web.Application, sweeper: Sweeper, background: Tasks) -> tuple[Admission, Placement]:

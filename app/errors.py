@@ -4,7 +4,8 @@ AppError
 ├── EdgeError                 the request itself is refused, before anybody asked for a call
 │   ├── BadRequest, Unauthorized
 │   ├── PayloadTooLarge, UnsupportedMediaType
-│   └── RateLimited
+│   ├── RateLimited
+│   └── Banned
 ├── CallError                 the rules of calls and rooms say no
 │   ├── InsufficientPoints
 │   ├── Forbidden
@@ -14,7 +15,7 @@ AppError
 │   ├── AlreadyConnected, AlreadyResumed
 │   ├── ProducerAlreadyExists, TransportLimitExceeded, CannotConsume
 │   ├── InvalidCallState
-│   ├── OtomoOffline, OtomoBusy, CallerBusy
+│   ├── OtomoOffline, OtomoBusy, CallerBusy, Blocked
 │   └── CallLimitExceeded
 └── NodeError                 this node can't serve it now, another one or a later try might
     ├── WorkerUnavailable
@@ -41,6 +42,7 @@ from app.ledger.errors import (
     KeyReused,
     LedgerUnavailable,
     StaleState,
+    TooManyBlocks,
     Unstorable,
 )
 from schemas.error import ErrorBody, InvalidBody, Problem
@@ -109,6 +111,10 @@ class RateLimited(EdgeError):
     def __init__(self, retry_after_s: int) -> None:
         super().__init__(f"again in {retry_after_s} s")
         self.retry_after_s = retry_after_s
+
+
+class Banned(EdgeError):
+    """The person is kept out by an admin."""
 
 
 class InsufficientPoints(CallError):
@@ -203,6 +209,10 @@ class CallerBusy(CallError):
     """The caller is in another call."""
 
 
+class Blocked(CallError):
+    """One of the two has blocked the other."""
+
+
 class CallLimitExceeded(CallError):
     """The caller has rung too often; ``retry_after_s`` is in whole seconds, 1 or more."""
 
@@ -262,6 +272,7 @@ ANSWERS: Mapping[type[Exception], Answer] = MappingProxyType(
         Unsupported: BAD_REQUEST,
         BadCursor: BAD_REQUEST,
         BalanceTooHigh: BAD_REQUEST,
+        TooManyBlocks: BAD_REQUEST,
         Unstorable: BAD_REQUEST,
         Unauthorized: Answer("UNAUTHORIZED", 401, "認証が必要です。", (("WWW-Authenticate", "Bearer"),)),
         InsufficientPoints: Answer("INSUFFICIENT_POINTS", 402, "ポイントが不足しています。"),
@@ -284,6 +295,8 @@ ANSWERS: Mapping[type[Exception], Answer] = MappingProxyType(
         OtomoOffline: Answer("OTOMO_OFFLINE", 409, "相手はオフラインです。"),
         OtomoBusy: Answer("OTOMO_BUSY", 409, "相手は通話中です。"),
         CallerBusy: Answer("CALLER_BUSY", 409, "すでに通話中です。"),
+        Blocked: Answer("BLOCKED", 403, "この相手には発信できません。"),
+        Banned: Answer("BANNED", 403, "このアカウントは利用できません。"),
         PayloadTooLarge: Answer("PAYLOAD_TOO_LARGE", 413, "リクエストが大きすぎます。"),
         UnsupportedMediaType: Answer("UNSUPPORTED_MEDIA_TYPE", 415, "Content-Typeが不正です。"),
         RateLimited: Answer("RATE_LIMITED", 429, "リクエストが多すぎます。"),
@@ -327,7 +340,7 @@ def answer_to(error: BaseException) -> Answer:
             return replace(answer, headers=(("Retry-After", str(error.retry_after_s)),))
         case BadCursor():
             return replace(answer, details=(Problem("cursor", "is not one of ours"),))
-        case BalanceTooHigh() | Unstorable() | Overloaded():
+        case BalanceTooHigh() | TooManyBlocks() | Unstorable() | Overloaded():
             return replace(answer, details=(Problem("", str(error)),))
         case _:
             return answer

@@ -12,6 +12,7 @@ from app.access.turn import IceServersFor
 from app.calls.continuity import Continuity
 from app.calls.journal import Journal
 from app.calls.lifecycle import Lifecycle
+from app.calls.people import People
 from app.calls.presence import Presence
 from app.calls.rates import Rates
 from app.calls.registry import Registry
@@ -45,6 +46,7 @@ JOURNAL = web.AppKey("journal", Journal)
 REGISTRY = web.AppKey("registry", Registry)
 CONTINUITY = web.AppKey("continuity", Continuity)
 LIFECYCLE = web.AppKey("lifecycle", Lifecycle)
+PEOPLE = web.AppKey("people", People)
 PRESENCE = web.AppKey("presence", Presence)
 RATES = web.AppKey("rates", Rates)
 CALLS = web.AppKey("calls", CallService)

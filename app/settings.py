@@ -103,6 +103,8 @@ class Settings:
     jwt_issuer: str | None = setting(None, str, "the `iss` that a token must have")
     jwt_audience: str | None = setting(None, str, "the `aud` that a token must name")
 
+    max_token_hours: float = setting(24.0, float, "hours that a token with an `iat` may live at most; 0 is no limit")
+
     database_url: str = setting("", str, "sqlite:///PATH or postgresql://...; else SQLite in DATA_DIR", secret=True)
 
     workers: int = setting(cores, int, "native workers; else one per core")
@@ -131,6 +133,7 @@ class Settings:
     socket_rate: float = setting(0.5, float, "WebSockets that a user may open a second, in bursts of 20; 0 is no limit")
     call_attempts_per_minute: int = setting(10, int, "calls that a user may ring in a minute; 0 is no limit")
     call_attempts_per_pair: int = setting(3, int, "of them, to the same otomo; 0 is no limit")
+    ring_offline: bool = setting(False, on_or_off, "on or off: whether an otomo who is offline can be rung")
     ring_timeout_s: float = setting(30.0, float, "seconds that a call rings")
     setup_timeout_s: float = setting(30.0, float, "seconds from accept to the first RTP")
     interrupted_after_s: float = setting(5.0, float, "seconds without RTP of a party that interrupt a call")
@@ -190,6 +193,10 @@ class Settings:
         this machine can reach."""
         made_secret = self.jwt_secret is None and self.jwt_jwks is None
         return self.demo == "on" or (self.demo is None and made_secret and is_loopback(self.host))
+
+    @property
+    def max_token_s(self) -> float:
+        return 3600 * self.max_token_hours or math.inf
 
     @property
     def media_addresses(self) -> tuple[MediaAddress, ...]:
@@ -328,6 +335,7 @@ def check_numbers(settings: Settings) -> None:
     within("max_packets_per_second", settings.max_packets_per_second, 0, 1_000_000)
     within("max_producers_per_party", settings.max_producers_per_party, 1, 1_000_000)
     within("price_per_minute", settings.price_per_minute, 0, 1_000_000)
+    within("max_token_hours", settings.max_token_hours, 0, 876_000)
     within("rate_limit", settings.rate_limit, 0, 1_000_000)
     within("socket_rate", settings.socket_rate, 0, 1_000_000)
     within("call_attempts_per_minute", settings.call_attempts_per_minute, 0, 1_000_000)
@@ -358,7 +366,16 @@ def check_choices(settings: Settings) -> None:
 
 SHARED = (
     *CALL_TIMES,
-    *("jwt_secret", "jwt_jwks", "jwt_issuer", "jwt_audience", "cluster_secret", "node_lease_s"),
+    *(
+        "jwt_secret",
+        "jwt_jwks",
+        "jwt_issuer",
+        "jwt_audience",
+        "max_token_hours",
+        "ring_offline",
+        "cluster_secret",
+        "node_lease_s",
+    ),
     *("media_kinds", "max_transports_per_direction", "max_producers_per_party", "price_per_minute"),
 )
 """What all nodes of a cluster must be told alike."""

@@ -7,7 +7,7 @@ from typing import Annotated
 from msgspec import UNSET, Meta, UnsetType
 
 from schemas.base import Answer, Body
-from schemas.signaling import OtomoStatusWord
+from schemas.people import OtomoStatusWord
 from schemas.types import Count, Name, PartyRole, Points, Price, Seq, Timestamp
 from worker_bridge.value import matching
 

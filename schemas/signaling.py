@@ -17,6 +17,7 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 
 from schemas.base import Answer, Body
 from schemas.call import CallRequest, InterruptionReason, MoveReason
+from schemas.people import OtomoList, OtomoStatusWord, StatusRequest
 from schemas.problem import Problem
 from schemas.types import (
     MAX_SAFE,
@@ -35,17 +36,16 @@ from schemas.types import (
 )
 from worker_bridge.rtp import MediaKind
 
-CommandType = Literal["call_request", "call_accept", "call_reject", "call_cancel", "call_end", "ping"]
+CommandType = Literal["call_request", "call_accept", "call_reject", "call_cancel", "call_end", "status_set", "ping"]
 AnswerType = Literal["call_accepted", "call_rejected", "call_cancelled"]
 ProducerChange = Literal["producer_added", "producer_paused", "producer_resumed", "producer_removed"]
 EventType = Literal[
     AnswerType, ProducerChange,
     "incoming_call", "call_connected", "call_interrupted", "call_resumed", "media_moved",
-    "call_tick", "wallet_update", "call_end", "otomo_status", "node_draining",
+    "call_tick", "wallet_update", "call_end", "otomo_list", "otomo_status", "node_draining",
 ]  # fmt: skip
 PauseReason = Literal["flood"]
 """Why the node paused a producer, where its party has not."""
-OtomoStatusWord = Literal["online", "busy", "offline"]
 WalletReason = Literal["call_tick", "adjustment"]
 RequestId = Name | Annotated[int, Meta(ge=-MAX_SAFE, le=MAX_SAFE)]
 """A client's own number for a command: up to 128 printable characters, or a whole number."""
@@ -121,11 +121,11 @@ class Failure(Answer, frozen=True):
 
 
 class EventMessage(Answer, frozen=True):
-    """An event's message. ``payload`` is JSON text already."""
+    """An event's message. ``payload`` is JSON text already; what is no stored event has no ``seq``."""
 
     type: Word
     payload: Raw
-    seq: Seq
+    seq: Seq | UnsetType = UNSET
 
 
 class Reply(Answer, frozen=True):
@@ -143,6 +143,7 @@ COMMANDS: Final[Mapping[str, type[Body]]] = MappingProxyType(
         "call_reject": CallCommand,
         "call_cancel": CallCommand,
         "call_end": CallCommand,
+        "status_set": StatusRequest,
         "ping": Ping,
     }
 )
@@ -283,11 +284,15 @@ EVENTS: Final[Mapping[EventType, type[Answer]]] = MappingProxyType(
         "call_tick": CallTick,
         "wallet_update": WalletUpdate,
         "call_end": CallEnded,
+        "otomo_list": OtomoList,
         "otomo_status": OtomoStatus,
         "node_draining": NodeDraining,
     }
 )
 """The payload of every event."""
+
+UNNUMBERED: Final[frozenset[EventType]] = frozenset({"otomo_list"})
+"""Events without ``seq``: they are made for one socket, and never replayed."""
 
 TYPE_OF: Final[Mapping[type[Answer], EventType]] = MappingProxyType(
     {payload: type_ for type_, payload in EVENTS.items() if Counter(EVENTS.values())[payload] == 1}

@@ -25,6 +25,7 @@ from jose import jwk, jws
 from jose.exceptions import JOSEError
 
 from app.access.jwks import Jwks, PublicKey
+from app.access.standing import Standing
 from app.errors import Forbidden, Unauthorized
 from app.person import Person
 from app.settings import Settings
@@ -46,11 +47,13 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """A verified token: who asks, as what, and until when (seconds since 1970, UTC)."""
+    """A verified token: who asks, as what, until when and since when (seconds since 1970, UTC); ``issued_at`` is None
+    where it does not say."""
 
     user_id: str
     role: Role
     expires_at: float
+    issued_at: float | None = field(default=None, compare=False)
     person: Person = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:  # made once, because every request reads it
@@ -95,6 +98,7 @@ class Rules:
 
     issuer: str | None = None
     audience: str | None = None
+    max_life_s: float = math.inf  # from iat to exp, where it has an iat
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +142,7 @@ class Authenticator:
         self._keyring = keyring
         self._rules = rules
         self._clock = clock
+        self.standing = Standing(clock)
         self._jwks: Jwks | None = None
         self._key_listeners: list[Callable[[], None]] = []
         self._remembered: OrderedDict[str, Claims] = OrderedDict()
@@ -155,7 +160,7 @@ class Authenticator:
         Raises SettingsError where there is no usable secret.
         Raises JwksError where the JWKS can't be had.
         """
-        rules = Rules(settings.jwt_issuer, settings.jwt_audience)
+        rules = Rules(settings.jwt_issuer, settings.jwt_audience, settings.max_token_s)
         if settings.jwt_jwks is None:
             yield cls(Keyring.of_secret(settings.signing_secret()), rules, clock)
             return
@@ -271,7 +276,10 @@ def claims_of(payload: bytes, rules: Rules, now: float) -> Claims:
     role = claims.get("role")
     if not isinstance(role, str) or role not in ROLES:
         raise TokenError("its role is none of ours")
-    return Claims(subject(claims), cast(Role, role), expires_at)
+    issued_at = moment(claims, "iat")
+    if issued_at is not None and expires_at - issued_at > rules.max_life_s:
+        raise TokenError("it would live too long")
+    return Claims(subject(claims), cast(Role, role), expires_at, issued_at)
 
 
 def moment(claims: Mapping[str, Any], name: str) -> float | None:
@@ -330,6 +338,8 @@ def issue_token(settings: Settings, user_id: str, role: str, ttl_s: float, now: 
         raise ValueError(f"A user id is 1 to {MAX_USER_ID_LENGTH} printable characters without spaces.")
     if role not in ROLES:
         raise ValueError(f"A role is user, otomo or admin, not {role!r}.")
+    if ttl_s > settings.max_token_s:
+        raise ValueError(f"A token lives {settings.max_token_hours:g} h at most (MAX_TOKEN_HOURS).")
     issued_at = int(time.time() if now is None else now)
     claims: dict[str, object] = {"sub": user_id, "role": role, "iat": issued_at, "exp": issued_at + math.ceil(ttl_s)}
     if settings.jwt_issuer is not None:

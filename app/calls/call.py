@@ -49,6 +49,7 @@ class EndReason(StrEnum):
     LOW_BALANCE = "low_balance"
     WORKER_DIED = "worker_died"
     NODE_LOST = "node_lost"
+    BANNED = "banned"
     SYSTEM_ERROR = "system_error"
 
 

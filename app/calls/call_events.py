@@ -10,6 +10,7 @@ from app.calls.call import Interruption, LiveCall
 from app.clock import Moment
 from app.ledger.values import NewEvent
 from schemas.call import MoveReason
+from schemas.people import OtomoStatusWord
 from schemas.signaling import (
     AnswerType,
     CallAnswered,
@@ -20,7 +21,6 @@ from schemas.signaling import (
     MediaMoved,
     NodeDraining,
     OtomoStatus,
-    OtomoStatusWord,
     PauseReason,
     ProducerChange,
     ProducerEvent,

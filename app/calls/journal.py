@@ -9,7 +9,7 @@ import asyncio
 import logging
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 
@@ -109,6 +109,12 @@ class Journal:
             )
         await self._publish_in_order(adjusted.events)
         return adjusted
+
+    async def store(self, storing: Awaitable[Sequence[Event]]) -> None:
+        """Publish what a transaction has stored, once it has."""
+        with self._noting_doubt():
+            stored = await storing
+        await self._publish_in_order(stored)
 
     async def tell_status(self, otomo_id: str, offline_after_ms: int, every_ms: int) -> Told:
         """In a cluster: store and publish what users are to be told of an otomo."""

@@ -1,4 +1,5 @@
-"""Who is there and who is free: an otomo is online while a socket of theirs lives, and busy in a call.
+"""Who is there and who is free: an otomo is online while a socket of theirs lives, busy in a call, and away
+where they say so.
 
 A query gets the present status. Users are told of changes, but not of every one: an unsteady network should change
 nothing, and an otomo's sockets must not each cost a message to everybody. So ``offline`` is told only after a while,
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -20,7 +22,7 @@ from app.calls.journal import Journal
 from app.calls.registry import Registry
 from app.clock import now
 from app.person import Person
-from schemas.signaling import OtomoStatusWord
+from schemas.people import OtomoStatusWord
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,10 @@ class Line:
         return max(due, self.left_at + pace.offline_after_s) if status == "offline" else due
 
 
+def nobody_is_away(_: str) -> bool:
+    return False
+
+
 class Sockets(Protocol):
     """The questions about people's sockets."""
 
@@ -55,8 +61,16 @@ class Sockets(Protocol):
 class Presence:
     """The status of every otomo with a socket on this node. The owner closes this object when no socket is left."""
 
-    def __init__(self, sockets: Sockets, registry: Registry, journal: Journal, pace: Pace | None = None) -> None:
+    def __init__(
+        self,
+        sockets: Sockets,
+        registry: Registry,
+        journal: Journal,
+        pace: Pace | None = None,
+        is_away: Callable[[str], bool] = nobody_is_away,
+    ) -> None:
         self.online = sockets.online
+        self._is_away = is_away
         self._registry = registry
         self._journal = journal
         self._pace = pace or Pace()
@@ -76,7 +90,14 @@ class Presence:
         otomo = Person("otomo", otomo_id)
         if not self.online(otomo):
             return "offline"
-        return "busy" if self._registry.busy(otomo) else "online"
+        if self._registry.busy(otomo):
+            return "busy"
+        return "away" if self._is_away(otomo_id) else "online"
+
+    def decided(self, person: Person) -> None:
+        """An otomo may be away now, or there again."""
+        if person.role == "otomo" and self.online(person):
+            self._check(person.id)
 
     def close(self) -> None:
         """Tell users nothing more."""

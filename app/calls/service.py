@@ -10,6 +10,7 @@ from app.access.tokens import Claims
 from app.calls import call_events
 from app.calls.attempts import Attempts
 from app.calls.call import CallEvent, EndReason, LiveCall
+from app.calls.directory import Directory
 from app.calls.journal import Journal
 from app.calls.lifecycle import CallTimers, Lifecycle
 from app.calls.presence import Presence
@@ -18,6 +19,8 @@ from app.calls.registry import Registry
 from app.clock import now
 from app.errors import (
     BadRequest,
+    Banned,
+    Blocked,
     CallerBusy,
     CallNotFound,
     InsufficientPoints,
@@ -54,9 +57,12 @@ class CallService:
         timers: CallTimers,
         rates: Rates,
         attempts: Attempts,
+        directory: Directory,
         admit: Callable[[], None],
+        *,
+        ring_offline: bool = False,
     ) -> None:
-        """``admit`` raises where the node takes no new call now."""
+        """``admit`` raises where the node takes no new call now. With ``ring_offline``, who is offline can be rung."""
         self._registry = registry
         self._lifecycle = lifecycle
         self._rooms = rooms
@@ -65,7 +71,9 @@ class CallService:
         self._timers = timers
         self._rates = rates
         self._attempts = attempts
+        self._directory = directory
         self._admit = admit
+        self._ring_offline = ring_offline
 
     async def request_call(
         self, claims: Claims, otomo_id: str, call_id: str | None = None, metadata: Mapping[str, str] | None = None
@@ -81,8 +89,7 @@ class CallService:
             return made
         self._attempts.check(claims.user_id, otomo_id)
         otomo = Person("otomo", otomo_id)
-        if not await self._presence.is_online(otomo):
-            raise await self._why_not_there(otomo_id)
+        await self._require_there(claims.person, otomo)
         if self._registry.busy(otomo):
             raise OtomoBusy(otomo_id)
         if self._registry.busy(claims.person):
@@ -111,7 +118,10 @@ class CallService:
         price_per_minute: int | None = None,
         metadata: Mapping[str, str] | None = None,
     ) -> LiveCall:
-        """Open a call that another system has matched: its room is open when this returns."""
+        """Open a call that another system has matched: its room is open when this returns. Raises Banned."""
+        for person in Parties.of(user_id, otomo_id):
+            if self._directory.standing.is_banned(person):
+                raise Banned(str(person))
         if call_id is not None and call_id.startswith(USERS_CALL_ID):
             raise BadRequest.at("callId", f"must not begin with {USERS_CALL_ID}: those are the users'")
         price = await self._rates.of(otomo_id) if price_per_minute is None else price_per_minute
@@ -247,6 +257,17 @@ class CallService:
             return None
         async with call.lock:  # the first try may be under way
             return call if call.live and call_id in self._registry else None
+
+    async def _require_there(self, caller: Person, otomo: Person) -> None:
+        """Raises Blocked, OtomoOffline or OtomoNotFound where this caller can't ring that otomo."""
+        if self._directory.is_blocked(caller, otomo):
+            raise Blocked(f"{caller} and {otomo}")
+        if self._directory.is_away(otomo.id) or self._directory.standing.is_banned(otomo):
+            raise OtomoOffline(otomo.id)
+        if not await self._presence.is_online(otomo):
+            why = await self._why_not_there(otomo.id)
+            if not self._ring_offline or isinstance(why, OtomoNotFound):
+                raise why
 
     async def _why_not_there(self, otomo_id: str) -> OtomoOffline | OtomoNotFound:
         """OtomoOffline; or OtomoNotFound where the id is known only as a user's, which is the caller's mistake."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from contextlib import suppress
 
 from app.calls.call import LiveCall
 from app.calls.journal import RETRY_EVERY_S, Journal
-from app.calls.presence import Pace, Presence, Sockets
+from app.calls.presence import Pace, Presence, Sockets, nobody_is_away
 from app.calls.registry import Registry
 from app.ledger.errors import LedgerUnavailable
 from app.person import Person
@@ -20,8 +21,15 @@ log = logging.getLogger(__name__)
 class ClusterPresence(Presence):
     """As ``Presence``, over all nodes."""
 
-    def __init__(self, sockets: Sockets, registry: Registry, journal: Journal, pace: Pace | None = None) -> None:
-        super().__init__(sockets, registry, journal, pace)
+    def __init__(
+        self,
+        sockets: Sockets,
+        registry: Registry,
+        journal: Journal,
+        pace: Pace | None = None,
+        is_away: Callable[[str], bool] = nobody_is_away,
+    ) -> None:
+        super().__init__(sockets, registry, journal, pace, is_away)
         self._tasks = Tasks()
         self._changed: dict[Person, bool] = {}  # whose sockets came or went, which is not stored yet
 
@@ -35,6 +43,10 @@ class ClusterPresence(Presence):
     async def shut_down(self) -> None:
         """Store and tell nothing more."""
         await self._tasks.close()
+
+    def decided(self, person: Person) -> None:
+        if person.role == "otomo" and self.online(person):
+            self.look_at(person.id)
 
     def _changes(self, person: Person, online: bool) -> None:
         under_way = person in self._changed

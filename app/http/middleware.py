@@ -1,7 +1,7 @@
 """The one middleware around every handler: the token, the rate, the answer to failures, and the observers' figures.
 
-The contract's order is kept: 401, then 429, then what the handler finds. No body is read here, so that a refused
-request costs no more than its header; aiohttp drops the rest, or closes the connection.
+The contract's order is kept: 401, then BANNED, then 429, then what the handler finds. No body is read here, so that a
+refused request costs no more than its header; aiohttp drops the rest, or closes the connection.
 
 A mark on a handler says whom it is for: everybody (:func:`public`) or admins alone (:func:`admin_only`); without one,
 everybody with a good token. What counts is the handler that was matched, not how the path was spelled.
@@ -31,7 +31,7 @@ METRICS_ROUTE = "/metrics"
 ROUTES = 256  # whose marks are remembered; an application has fewer
 
 SCRAPER = Claims(
-    "metrics", "admin", math.inf
+    "metrics", "admin", math.inf, math.inf
 )  # whoever reads /metrics by METRICS_TOKEN, which is good for that route alone
 
 Marked = TypeVar("Marked", bound=Handler)
@@ -80,6 +80,7 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
             await refuse_what_names_no_resource(request)
         if not for_everybody:
             user = request[CLAIMS] = recalled(app, request) or await identify(app, request, route)
+            app[AUTHENTICATOR].standing.check(user.person, user.issued_at)
             if user.role != "admin":
                 app[RATE_LIMITER].admit(user.person)
         if request.body_exists:  # also where the handler reads none: aiohttp drops it, which must not take for ever
@@ -132,7 +133,7 @@ def recalled(app: web.Application, request: web.Request) -> Claims | None:
 async def identify(app: web.Application, request: web.Request, route: str) -> Claims:
     """The claims of the request's token. Raises Unauthorized where it has no good one."""
     if (person := request.get(PEER)) is not None:  # a peer asks on behalf of somebody whose token it has verified
-        return Claims(person.id, person.role, math.inf)
+        return Claims(person.id, person.role, math.inf, math.inf)
     authorization = request.headers.get(hdrs.AUTHORIZATION)
     if route == WEBSOCKET_ROUTE:
         token = offered_token(authorization, request.headers.get(hdrs.SEC_WEBSOCKET_PROTOCOL))

@@ -13,6 +13,7 @@ LedgerError
 ├── BalanceTooLow       a wallet would go below zero
 ├── BalanceTooHigh      a wallet would go above MAX_POINTS
 ├── KeyReused           an idempotency key comes again with another user, amount or reason
+├── TooManyBlocks       a person blocks as many others as one may
 ├── BadCursor           a page cursor that this ledger did not make
 └── Unstorable          an id with characters that not every database can hold
 """
@@ -118,6 +119,10 @@ class KeyReused(LedgerError):
     def __init__(self, key: str) -> None:
         super().__init__(f"idempotency key {key!r} was used for another adjustment")
         self.key = key
+
+
+class TooManyBlocks(LedgerError):
+    """The person blocks as many others as one may."""
 
 
 class BadCursor(LedgerError):

@@ -16,9 +16,10 @@ from typing import Any, NamedTuple
 from sqlalchemy import BigInteger, Connection, RowMapping, Select, bindparam, func, select, text, update
 
 from app.ledger.bulk import BulkInsert, Row
-from app.ledger.tables import TO_ALL, event_counter, events
+from app.ledger.tables import LIVE, TO_ALL, calls, event_counter, events
 from app.ledger.values import Event, NewEvent
 from app.person import Person
+from schemas.call import CallState
 
 DRAW = (
     update(event_counter)
@@ -106,6 +107,13 @@ def of_unit(tx: Connection, call_id: str, index: int) -> tuple[Event, ...]:
 
 def of_type(tx: Connection, call_id: str, event_type: str) -> tuple[Event, ...]:
     return _fetch(tx, _events().where(events.c.call_id == call_id, events.c.type == event_type))
+
+
+def ringing_since(tx: Connection, otomo_id: str) -> int | None:
+    ringing = (calls.c.otomo_id == otomo_id, calls.c.state == CallState.RINGING)
+    told = select(func.min(events.c.seq)).join_from(calls, events, events.c.call_id == calls.c.id)
+    seq: int | None = tx.scalar(told.where(LIVE, *ringing, events.c.type == "incoming_call"))
+    return seq
 
 
 def latest_seq(tx: Connection) -> int:

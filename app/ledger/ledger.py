@@ -25,6 +25,7 @@ from app.ledger.audit import audit
 from app.ledger.backend import open_database
 from app.ledger.database import TIMEOUT_S, Database, Guard, Observer
 from app.ledger.paging import MAX_PAGE
+from app.ledger.people import People
 from app.ledger.postgresql import SESSION
 from app.ledger.steps import DeferredSteps, Ending, MediaMove, Moving, Opening, Talked
 from app.ledger.upgrade import upgrade
@@ -67,6 +68,7 @@ class Ledger:
     def __init__(self, database: Database, node: str) -> None:
         self._database = database
         self.node = node
+        self.people = People(database)
 
     @classmethod
     @asynccontextmanager
@@ -339,6 +341,10 @@ class Ledger:
     async def is_connected(self, person: Person) -> bool:
         """Whether the person has a WebSocket on any node."""
         return await self._database.read(presence.is_connected, person)
+
+    async def ringing_since(self, otomo_id: str) -> int | None:
+        """The number of the oldest event by which a call that still rings was told to the otomo."""
+        return await self._database.read(events.ringing_since, otomo_id)
 
     async def tell_status(self, otomo_id: str, *, offline_after_ms: int, every_ms: int) -> presence.Told:
         """Store what all users are to be told of an otomo: nothing where they know it, or are not to be told yet."""

@@ -14,10 +14,11 @@ from sqlalchemy import Connection, delete, exists, select, text, update
 
 from app.ledger import events
 from app.ledger.nodes import CLOCK
-from app.ledger.tables import LIVE, calls, insert_or_replace, nodes, otomo_status, sockets
+from app.ledger.tables import LIVE, calls, insert_or_replace, nodes, otomo_status, people, sockets
 from app.ledger.values import Event, NewEvent
 from app.person import Person
-from schemas.signaling import OtomoStatus, OtomoStatusWord
+from schemas.people import OtomoStatusWord
+from schemas.signaling import OtomoStatus
 from schemas.types import iso
 
 LOCK = text("SELECT pg_advisory_xact_lock(hashtext(:otomo_id))")  # of two nodes that look at once one waits
@@ -70,7 +71,10 @@ def _status(tx: Connection, otomo_id: str, left_after_ms: int) -> OtomoStatusWor
     tx.execute(delete(sockets).where(*mine, sockets.c.left_at_ms <= left_after_ms))
     if not tx.scalar(select(exists().where(*mine))):
         return "offline"
-    return "busy" if tx.scalar(select(exists().where(LIVE, calls.c.otomo_id == otomo_id))) else "online"
+    if tx.scalar(select(exists().where(LIVE, calls.c.otomo_id == otomo_id))):
+        return "busy"
+    away = (people.c.role == "otomo", people.c.user_id == otomo_id, people.c.away)
+    return "away" if tx.scalar(select(exists().where(*away))) else "online"
 
 
 def leave_gone(tx: Connection) -> Collection[str]:

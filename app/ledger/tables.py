@@ -351,6 +351,28 @@ otomo_status = Table(  # of a cluster: what users were told last; who is not her
     Column("told_at_ms", Millis, nullable=False),
 )
 
+people = Table(  # of whom something is decided
+    "people",
+    metadata,
+    Column("role", Text, primary_key=True),
+    Column("user_id", Id, primary_key=True),
+    Column("banned", Boolean, nullable=False),
+    Column("until_ms", Millis),  # of a ban that has an end
+    Column("ban_reason", Words),
+    Column("revoked_at_ms", Millis),  # tokens that were issued until then are refused
+    Column("away", Boolean, nullable=False),
+)
+
+blocks = Table(
+    "blocks",
+    metadata,
+    Column("role", Text, primary_key=True),
+    Column("user_id", Id, primary_key=True),
+    Column("other_role", Text, primary_key=True),
+    Column("other_id", Id, primary_key=True),
+    Column("at_ms", Millis, nullable=False),
+)
+
 schema_compat = Table(  # one row: the oldest schema whose release may use this one
     "schema_compat",
     metadata,

@@ -53,6 +53,17 @@ from schemas.node import (
     WorkerLine,
     Workers,
 )
+from schemas.people import (
+    BanRequest,
+    BlockLine,
+    BlockList,
+    BlockState,
+    ListedOtomo,
+    OtomoPage,
+    PersonState,
+    StatusRequest,
+    StatusSet,
+)
 from schemas.problem import Problem
 from schemas.producer import ListedProducer, ProducerCreated, ProduceRequest, ProducerList
 from schemas.stats import StreamStatistics, StreamStats, TransportStatistics, TransportStats, TupleStats
@@ -199,6 +210,20 @@ _EXAMPLES: Final[tuple[Body | Answer, ...]] = (
         price_per_minute=100,
         unit_seconds=60,
         balance=1000,
+    ),
+    StatusRequest("away"),
+    StatusSet("away"),
+    OtomoPage((ListedOtomo(OTOMO, "online"),), None),
+    BlockState("user", USER, blocked=True),
+    BlockList((BlockLine("user", USER, CHARGED_AT),)),
+    BanRequest("spam", "2027-01-31T12:00:00.000Z"),
+    PersonState(
+        role="user",
+        user_id=USER,
+        banned=True,
+        banned_until="2027-01-31T12:00:00.000Z",
+        ban_reason="spam",
+        revoked_at=None,
     ),
     Balance(USER, 400, CHARGED_AT),
     Usage(

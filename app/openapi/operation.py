@@ -12,6 +12,7 @@ from typing import Any
 from app.errors import (
     INTERNAL_ERROR,
     BadRequest,
+    Banned,
     Forbidden,
     PayloadTooLarge,
     RateLimited,
@@ -100,7 +101,7 @@ class Operation:
         """What the handler raises, and what the middleware and ``@body`` refuse."""
         yield from self.declaration.refusals
         if not is_public(self.handler):
-            yield from (Unauthorized, RateLimited)
+            yield from (Unauthorized, Banned, RateLimited)
             if is_admin_only(self.handler):
                 yield Forbidden
         if self.body is not None:

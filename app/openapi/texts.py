@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from app.openapi.declaration import Parameter
 from app.openapi.example_call import CALL_ID, CONSUMER_ID, NODE_ID, PRODUCER_ID, TRANSPORT_ID
-from schemas.types import CallId, Name, Uuid, Word
+from schemas.types import CallId, Name, Role, Uuid, Word
 
 TITLE: Final = "voiceplane"
 VERSION: Final = "1.0.0"  # of this interface; a client breaks only where its first number changes
@@ -43,11 +43,14 @@ class Tag(NamedTuple):
     meaning: str
 
 
+_PEOPLE = Tag("People", "Who is there, whether one is there oneself, and whom one has blocked.")
 _HEALTH = Tag("Health", "For load balancers, supervisors and Prometheus.")
 
 TAGS: Final[Mapping[str, Tag]] = {
     "rtc": Tag("Media", "RTC-01 to RTC-07, and what a party needs besides: mute, ICE restart, statistics."),
     "calls": Tag("Calls", "Asking, answering, ending, and reading what happened and what it cost."),
+    "me": _PEOPLE,
+    "otomos": _PEOPLE,
     "wallet": Tag("Points", "A user's balance and statement."),
     "ws": Tag("WebSocket", "Events and commands; their description is /asyncapi.json."),
     "admin": Tag(
@@ -67,6 +70,9 @@ PATH_PARAMETERS: Final[Mapping[str, Parameter]] = {
     "transport_id": Parameter("transportId", Uuid, "a transport, by RTC-02", TRANSPORT_ID),
     "producer_id": Parameter("producerId", Uuid, "a producer, by RTC-04", PRODUCER_ID),
     "consumer_id": Parameter("consumerId", Uuid, "a consumer, by RTC-05", CONSUMER_ID),
+    "role": Parameter(
+        "role", Role, "the person's role; an admin is no party of calls, and neither blocked nor banned", "user"
+    ),
     "user_id": Parameter("userId", Name, "the user", "alice"),
     "name": Parameter("name", Word, "the file's name", "base.css"),
     "node_id": Parameter("nodeId", Name, "the node: its `nodeId`, or its name", NODE_ID),

@@ -10,6 +10,7 @@ from aiohttp import web
 from app.calls.call import LiveCall
 from app.clock import now
 from app.errors import (
+    Blocked,
     CallerBusy,
     CallLimitExceeded,
     CallNotFound,
@@ -63,6 +64,7 @@ routes = web.RouteTableDef()
     {201: CallAck},
     Forbidden,
     CallLimitExceeded,
+    Blocked,
     OtomoNotFound,
     OtomoOffline,
     OtomoBusy,

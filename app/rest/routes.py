@@ -6,7 +6,23 @@ from typing import Final
 
 from aiohttp import web
 
-from app.rest import admin, calls, demo, docs, export, health, live, metrics, node, nodes, preflights, rtc, wallet
+from app.rest import (
+    admin,
+    bans,
+    calls,
+    demo,
+    docs,
+    export,
+    health,
+    live,
+    metrics,
+    node,
+    nodes,
+    people,
+    preflights,
+    rtc,
+    wallet,
+)
 from app.web import pages
 
 ROUTES: Final[tuple[web.AbstractRouteDef, ...]] = (
@@ -16,6 +32,8 @@ ROUTES: Final[tuple[web.AbstractRouteDef, ...]] = (
     *wallet.routes,
     *admin.routes,
     *live.routes,
+    *people.routes,
+    *bans.routes,
     *export.routes,
     *node.routes,
     *nodes.routes,

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from weakref import WeakValueDictionary
 
 from aiohttp import web
@@ -21,7 +21,7 @@ from app.http.responses import as_response
 from app.keys import claims
 from app.openapi.declaration import Parameter
 from app.person import Person
-from app.signaling.connection import Connection, Replay
+from app.signaling.connection import Connection, Greet, Replay, nothing_first
 from app.signaling.dispatch import Dispatcher
 from app.signaling.hub import Hub
 from app.signaling.limits import CloseCode, Limits
@@ -45,6 +45,10 @@ SINCE = Parameter("since", Seq, "replay the events after this `seq`, then go on"
 _log = logging.getLogger(__name__)
 
 
+async def nothing_rings(_: Person) -> None:
+    return None
+
+
 class Endpoint:
     """The handler of ``GET /ws`` with the connections that it serves."""
 
@@ -56,14 +60,19 @@ class Endpoint:
         limits: Limits,
         openings: RateLimiter,
         clock: Callable[[], float] = time.time,
+        greet: Greet = nothing_first,
+        ringing_since: Callable[[Person], Awaitable[int | None]] = nothing_rings,
     ) -> None:
-        """``openings`` limits how many sockets a user may open in some time."""
+        """``openings`` limits how many sockets a user may open in some time. ``ringing_since(person)`` is the number
+        of the event from which on a person who comes anew has to be told, if any."""
         self._hub = hub
         self._dispatcher = dispatcher
         self._replay = replay
         self._limits = limits
         self._clock = clock
         self._openings = openings
+        self._greet = greet
+        self._ringing_since = ringing_since
         self._turns: WeakValueDictionary[Person, asyncio.Lock] = WeakValueDictionary()  # at a replay
         self._gone: dict[Connection, asyncio.Event] = {}
 
@@ -82,7 +91,7 @@ class Endpoint:
             _log.warning("%s sent a token in the URL: it must be regarded as lost", claims(request).person)
             raise Unauthorized("token in the URL", token_given=True)
         who = claims(request)
-        connection = Connection(request, who, self._hub, self._limits, self._clock)
+        connection = Connection(request, who, self._hub, self._limits, self._clock, self._greet)
         if not connection.is_handshake:
             return as_response(UPGRADE_REQUIRED)
         since = since_of(request)
@@ -93,6 +102,8 @@ class Endpoint:
         turn = self._turns.setdefault(who.person, asyncio.Lock())
         gone = self._gone[connection] = asyncio.Event()
         try:
+            if since is None and (first := await self._ringing_since(who.person)) is not None:
+                since = first - 1
             return await connection.run(self._dispatcher.answer, self._replay, since, turn)
         finally:
             del self._gone[connection]

@@ -6,8 +6,8 @@ are named ``command.<type>``, ``answer.<type>`` and ``event.<type>``, because a 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
 import msgspec
 
@@ -16,7 +16,8 @@ from app.signaling.limits import PATH, SOCKET_BURST, SOCKETS_PER_USER, CloseCode
 from schemas.base import Answer, Body
 from schemas.call import CallAck
 from schemas.described import components, described
-from schemas.signaling import COMMANDS, EVENTS, MAX_SEQ, Failure, Pong, RequestId
+from schemas.people import StatusSet
+from schemas.signaling import COMMANDS, EVENTS, MAX_SEQ, UNNUMBERED, Failure, Pong, RequestId
 
 Json = dict[str, Any]
 
@@ -33,7 +34,10 @@ _CLOSES = {
     CloseCode.SILENT: f"nothing came for {Limits().silent_after_s:.0f} s, not even pongs; reconnect, with `since`",
     CloseCode.REPLACED: f"the user opened more than {SOCKETS_PER_USER} sockets; don't reconnect",
     CloseCode.TOO_SLOW: "the client did not read what was sent; reconnect, with `since`",
-    CloseCode.TOKEN_WITHDRAWN: "the key that signed the token was withdrawn; reconnect with a new one, if you get one",
+    CloseCode.TOKEN_WITHDRAWN: (
+        "the token, or the key that signed it, was withdrawn; reconnect with a new one, if you get one"
+    ),
+    CloseCode.BANNED: "an admin keeps the person out; don't reconnect",
 }
 
 
@@ -48,7 +52,7 @@ def document() -> Json:
         "operations": dict(operations()),
         "components": {
             "messages": messages,
-            "schemas": components(CallAck, Pong, Failure, *COMMANDS.values(), *EVENTS.values()),
+            "schemas": components(CallAck, *ANSWERS_OF.values(), Failure, *COMMANDS.values(), *EVENTS.values()),
             "securitySchemes": {
                 "bearer": {
                     "type": "http",
@@ -104,7 +108,8 @@ def all_messages() -> Iterator[tuple[str, Json]]:
     yield "answer.error", message("error", Failure, numbered)
     sequenced = {"seq": {"type": "integer", "minimum": 0, "maximum": MAX_SEQ}}
     for event, schema in EVENTS.items():
-        yield f"event.{event}", message(event, schema, sequenced, ["type", "payload", "seq"])
+        more, required = ({}, []) if event in UNNUMBERED else (sequenced, ["seq"])
+        yield f"event.{event}", message(event, schema, more, ["type", "payload", *required])
 
 
 def message(type_: str, schema: type[Body | Answer], more: Json, required: list[str] | None = None) -> Json:
@@ -142,6 +147,9 @@ def answer_type(command: str) -> str:
     return "pong" if command == "ping" else f"{command}_ack"
 
 
+ANSWERS_OF: Final[Mapping[str, type[Answer]]] = {"ping": Pong, "status_set": StatusSet}  # all others: CallAck
+
+
 def answer_schema(command: str) -> type[Answer]:
     """The schema of a command's answer."""
-    return Pong if command == "ping" else CallAck
+    return ANSWERS_OF.get(command, CallAck)

@@ -17,6 +17,7 @@ from msgspec import UnsetType
 from app.access.tokens import Claims
 from schemas.base import Body, given
 from schemas.call import CallAck, CallRequest, CallState
+from schemas.people import Availability, StatusRequest, StatusSet
 from schemas.signaling import COMMANDS, CallCommand, CommandType, Ping, Pong, Reply, RequestId
 
 
@@ -47,6 +48,7 @@ class CallService(Protocol):
 
 
 Run = Callable[[CallService, Claims, Any], Awaitable[CallView | None]]
+SetStatus = Callable[[Claims, Availability], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +57,15 @@ class Command:
 
     name: CommandType
     payload: type[Body]
-    run: Callable[[Claims, Any], Awaitable[CallView | None]]
+    run: Callable[[Claims, Any], Awaitable[CallView | StatusSet | None]]
 
     async def perform(self, claims: Claims, payload: Any, request_id: RequestId | UnsetType) -> Reply:
         """Do it, and return the answer. Raises what the service raises."""
-        call = await self.run(claims, payload)
-        if call is None:
+        done = await self.run(claims, payload)
+        if done is None:
             return Reply("pong", Pong(), request_id)
-        return Reply(f"{self.name}_ack", CallAck(call.call_id, call.state), request_id)
+        answer = done if isinstance(done, StatusSet) else CallAck(done.call_id, done.state)
+        return Reply(f"{self.name}_ack", answer, request_id)
 
 
 _DECLARED: Final[dict[CommandType, Run]] = {}
@@ -108,7 +111,13 @@ async def ping(_service: CallService, _claims: Claims, _body: Ping) -> None:
     return None
 
 
-def build_commands(service: CallService) -> Mapping[str, Command]:
+def build_commands(service: CallService, set_status: SetStatus) -> Mapping[str, Command]:
     """The command table over ``service``: every command that the schemas know, by its name."""
+
+    async def status_set(claims: Claims, body: StatusRequest) -> StatusSet:
+        await set_status(claims, body.status)
+        return StatusSet(body.status)
+
+    runs = {name: partial(run, service) for name, run in _DECLARED.items()} | {"status_set": status_set}
     names: tuple[CommandType, ...] = get_args(CommandType)
-    return MappingProxyType({name: Command(name, COMMANDS[name], partial(_DECLARED[name], service)) for name in names})
+    return MappingProxyType({name: Command(name, COMMANDS[name], runs[name]) for name in names})

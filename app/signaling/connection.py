@@ -32,6 +32,14 @@ order; empty at the end."""
 Answer = Callable[[Claims, str | bytes], Awaitable[bytes]]
 """``await answer(claims, message)``: the answer to a text (str) or binary (bytes) message. Never raises."""
 
+Greet = Callable[[Person], bytes | None]
+"""``greet(person)``: the message with which each socket begins, and which is so now; None where there is none."""
+
+
+def nothing_first(_: Person) -> None:
+    return None
+
+
 _UNREADABLE = frozenset({CloseCode.TOO_SLOW, CloseCode.SILENT})  # a client that does not read gets no rest either
 PRIVATE_CODES = 3000  # from here on codes are private (RFC 6455 §7.4.2): a client's is echoed
 _SOONEST_S = 0.001  # a timer may fire a moment early: it is set again for this much later
@@ -53,13 +61,20 @@ class Connection:
     """One socket of one user. The owner awaits :meth:`run`; the hub calls :meth:`deliver` and :meth:`close`."""
 
     def __init__(
-        self, request: web.Request, claims: Claims, hub: Hub, limits: Limits, clock: Callable[[], float] = time.time
+        self,
+        request: web.Request,
+        claims: Claims,
+        hub: Hub,
+        limits: Limits,
+        clock: Callable[[], float] = time.time,
+        greet: Greet = nothing_first,
     ) -> None:
         self.claims = claims
         self._request = request
         self._hub = hub
         self._limits = limits
         self._clock = clock  # seconds since 1970, as in tokens
+        self._greet = greet
         self._loop = asyncio.get_running_loop()
         self._socket = Upgraded(
             protocols=(WEBSOCKET_BEARER,),
@@ -110,6 +125,7 @@ class Connection:
                 self._beat_at = self._loop.time()
                 if not self._closing:
                     self._beat()
+                    self._send_first()
                     self._begin_to_catch_up(replay, since, turn)
                 await self._read(answer)
             finally:
@@ -189,6 +205,10 @@ class Connection:
                 with suppress(OSError):  # the client is gone already
                     transport.write_eof()  # nothing follows a Close frame; clients that wait for TCP's end get it
 
+    def _send_first(self) -> None:
+        if (message := self._greet(self.claims.person)) is not None:
+            self._send(Frame(message))
+
     def _begin_to_catch_up(self, replay: Replay, since: int | None, turn: AbstractAsyncContextManager[object]) -> None:
         if since is None:
             self._release()
@@ -215,6 +235,7 @@ class Connection:
             _log.exception("missed events could not be replayed to %r", self)
             self.close(CloseCode.INTERNAL_ERROR)
             return
+        self._send_first()  # once more: what was replayed was so once
         self._release()
 
     def _release(self) -> None:

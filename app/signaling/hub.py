@@ -6,7 +6,7 @@ Who has which sockets is known here and nowhere else, so that a hub over several
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Protocol
 
 from msgspec import Raw, Struct
@@ -96,14 +96,14 @@ class Hub:
         """Call ``listener(event_type, sockets)`` after each event; it must be quick and raise nothing."""
         self._publish_listeners.append(listener)
 
-    def publish(self, event: Event) -> None:
+    def publish(self, event: Event, but_not: Collection[Person] = ()) -> None:
         """Hand an event, encoded once, to all sockets of its receivers. Never waits: a socket whose outbox is full is
-        closed.
+        closed. ``but_not`` may not have one that is for all users.
 
         Events for one person must come in the order of their ``seq``: a client that reconnects names the last it saw.
         """
         self.published = max(self.published, event.seq)
-        receivers = self._receivers(event)
+        receivers = self._receivers(event, but_not)
         if not receivers:
             return
         message = event.encode()
@@ -112,11 +112,12 @@ class Hub:
         for listener in self._publish_listeners:
             listener(event.type, len(receivers))
 
-    def _receivers(self, event: Event) -> list[Socket]:
+    def _receivers(self, event: Event, but_not: Collection[Person]) -> list[Socket]:
         """The sockets of an event's receivers: a copy, because those that can't take the event leave meanwhile."""
         if event.to is not None:
             return list(self._sockets.get(event.to, ()))
-        return [socket for person in self.people("user") for socket in self._sockets[person]]
+        people = (person for person in self.people("user") if person not in but_not)
+        return [socket for person in people for socket in self._sockets[person]]
 
     def join(self, socket: Socket) -> None:
         """Add a socket. Where a person has too many, the oldest is closed: it is the likeliest to be dead."""
@@ -143,6 +144,12 @@ class Hub:
         """Begin to close every socket, and take no new one from now on."""
         self._closed = True
         self.disconnect_all(code)
+
+    def disconnect(self, person: Person, code: int, which: Callable[[Claims], bool]) -> None:
+        """Begin to close those sockets of a person whose token is such a one."""
+        for socket in tuple(self._sockets.get(person, ())):
+            if which(socket.claims):
+                socket.close(code)
 
     def disconnect_all(self, code: int) -> None:
         """Begin to close every socket that there is."""

@@ -34,5 +34,6 @@ class CloseCode(IntEnum):
     TOKEN_EXPIRED = 4001  # the token's `exp` has come: reconnect with a new one
     SILENT = 4002  # nothing came, not even pongs: reconnect, with `since`
     REPLACED = 4003  # the user opened more sockets than one user may have: don't reconnect
-    TOKEN_WITHDRAWN = 4401  # the key that signed the token was withdrawn: reconnect with a new token
+    TOKEN_WITHDRAWN = 4401  # the token, or the key that signed it, was withdrawn: reconnect with a new token
+    BANNED = 4403  # the person is kept out: don't reconnect
     TOO_SLOW = 4008  # the client did not read what was sent: reconnect, with `since`

@@ -5,7 +5,7 @@ An event is told only from here, and so only once it is a row.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from app.ledger import Ledger
 from app.ledger.values import Event as StoredEvent
@@ -16,21 +16,31 @@ from app.signaling.hub import Event, Hub
 REPLAYED_AT_ONCE = 200  # events of a page: the next one is read once a reconnecting client has taken the last
 
 
-def publisher(hub: Hub) -> Callable[[Sequence[StoredEvent]], None]:
-    """Publishes stored events to the open sockets. Clients that are away get them from the ledger, by ``since``."""
+def publisher(
+    hub: Hub, observe: Callable[[StoredEvent], Collection[Person]]
+) -> Callable[[Sequence[StoredEvent]], None]:
+    """Publishes stored events to the open sockets. Clients that are away get them from the ledger, by ``since``.
+
+    ``observe(event)`` comes before, and says who may not have an event that is for all.
+    """
 
     def publish(events: Sequence[StoredEvent]) -> None:
         for event in events:
-            hub.publish(told(event))
+            hub.publish(told(event), observe(event))
 
     return publish
 
 
-def replayer(ledger: Ledger) -> Replay:
-    """Reads from the ledger what was published to a person after an event's number. Raises LedgerUnavailable."""
+def replayer(ledger: Ledger, may_have: Callable[[Person, StoredEvent], bool]) -> Replay:
+    """Reads from the ledger what was published to a person after an event's number, and what that person
+    ``may_have``. Raises LedgerUnavailable."""
 
     async def replay(person: Person, since: int) -> list[Event]:
-        return [told(event) for event in await ledger.events_since(person, since, limit=REPLAYED_AT_ONCE)]
+        while page := await ledger.events_since(person, since, limit=REPLAYED_AT_ONCE):
+            if found := [told(event) for event in page if may_have(person, event)]:
+                return found
+            since = page[-1].seq
+        return []
 
     return replay
 

@@ -23,7 +23,6 @@ from voiceplane.client import (
     ConnectionChanged,
     Ended,
     Moved,
-    NotSupported,
     QualityChanged,
     Refused,
     RemoteMuted,
@@ -150,6 +149,22 @@ async def test_a_call_that_nobody_takes_is_over_by_itself(settings_with):
         assert (await call.ended()).reason == "timeout"
 
 
+async def test_an_otomo_is_away_and_back(at_node):
+    await at_node.otomo.set_status("away")
+    [(otomo_id, _)] = await shown(at_node.user, "away")
+    with pytest.raises(Refused) as refusal:
+        await at_node.user.call(otomo_id)
+    assert refusal.value.code == "OTOMO_OFFLINE"
+    await at_node.otomo.set_status("available")
+    await shown(at_node.user, "online")
+
+
+async def shown(user, status):
+    """The otomos that the user sees, as soon as one has that status."""
+    await eventually(lambda: status not in user.otomos.values() and f"{dict(user.otomos)}")
+    return [one for one in user.otomos.items() if one[1] == status]
+
+
 async def test_failures_have_codes(at_node, server):
     with pytest.raises(Refused) as refusal:
         await at_node.user.call("nobody")
@@ -158,9 +173,9 @@ async def test_failures_have_codes(at_node, server):
         await at_node.user.join("no-such-call")
     assert refusal.value.code == "CALL_NOT_FOUND"
     assert at_node.user.calls == ()
-    with pytest.raises((NotSupported, Refused)) as refusal:
-        await at_node.otomo.set_status("away")
-    assert refusal.value.code == "NOT_SUPPORTED"
+    with pytest.raises(Refused) as refusal:
+        await at_node.user.set_status("away")
+    assert refusal.value.code == "FORBIDDEN"
     for token, code in (("nonsense", "UNAUTHORIZED"), (lambda: "", "TOKEN_FAILED")):
         with pytest.raises((Refused, TokenFailed)) as failure:
             await Voiceplane(server.base, token).connect()

@@ -21,13 +21,15 @@ Message = dict[str, Any]
 
 
 class Client:
-    """One open socket. ``told`` are the server's events so far, whole, in the order in which they came.
+    """One open socket. ``told`` are the server's events so far, whole, in the order in which they came; ``lists`` are
+    those of otomos, which have no number.
 
     ``came_ms`` says when each came, by its number, in UTC milliseconds.
     """
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self.told: list[Message] = []
+        self.lists: list[Message] = []
         self.came_ms: dict[int, int] = {}
         self._socket = socket
         self._answers: dict[str, asyncio.Future[Message]] = {}
@@ -77,6 +79,11 @@ class Client:
         numbers = [event["seq"] for event in self.told]
         return numbers == sorted(set(numbers))
 
+    @property
+    def close_code(self) -> int | None:
+        """With which the server has closed it; None while it is open."""
+        return self._socket.close_code
+
     async def close(self) -> None:
         """Leave; ``told`` is complete then."""
         await self._socket.close()
@@ -96,8 +103,11 @@ class Client:
             if waiting is not None:
                 waiting.set_result(said)
                 continue
-            self.came_ms[said["seq"]] = time.time_ns() // 1_000_000
-            self.told.append(said)
+            if said["type"] == "otomo_list":
+                self.lists.append(said["payload"])
+            else:
+                self.came_ms[said["seq"]] = time.time_ns() // 1_000_000
+                self.told.append(said)
             async with self._changed:
                 self._changed.notify_all()
 

@@ -8,9 +8,11 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
 from app import clock
+from app.access.standing import Standing
 from app.calls.attempts import Attempts
 from app.calls.call import LiveCall
 from app.calls.continuity import Continuity
+from app.calls.directory import Directory
 from app.calls.journal import Journal
 from app.calls.lifecycle import CallTimers, Lifecycle
 from app.calls.metering import Meter
@@ -135,6 +137,7 @@ class World:
             TIMERS,
             Rates(self.ledger, PRICE),
             Attempts(0, 0),  # the model rings without end
+            Directory(Standing()),
             admit=lambda: None,  # whether the node has room is not a call's business
         )
         self.tasks = Tasks()

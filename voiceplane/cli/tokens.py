@@ -22,13 +22,13 @@ class SignedToken(msgspec.Struct, frozen=True, rename="camel"):
     short_help="Print a token, signed with the node's own secret.",
     examples=[
         "voiceplane token --sub root --role admin",
-        "voiceplane token --sub alice --role user --ttl 7d",
+        "voiceplane token --sub alice --role user --ttl 12h",
         'curl -H "Authorization: Bearer $(voiceplane token --sub root --role admin)" http://127.0.0.1:8080/admin/calls',
     ],
 )
 @click.option("--sub", required=True, metavar="ID", help="The user id.")
 @click.option("--role", required=True, type=click.Choice(["user", "otomo", "admin"]))
-@click.option("--ttl", type=Duration(), default=3600.0, metavar="TIME", help="90s, 30m, 1h or 7d (default: 1h).")
+@click.option("--ttl", type=Duration(), default=3600.0, metavar="TIME", help="90s, 30m or 12h (default: 1h).")
 @as_json
 def token(sub: str, role: str, ttl: float, *, as_json: bool) -> None:
     """Print a token, signed with the node's own secret. Where tokens are signed elsewhere, this is refused."""

@@ -65,6 +65,7 @@ const clicks = {
   rejoin: () => phone.rejoin(),
   unblock: () => phone.hear(),
   mute: () => phone.mute(),
+  away: () => phone.setAway(),
   'hang-up': () => phone.hangUp(),
 };
 for (const [id, does] of Object.entries(clicks)) $(id).addEventListener('click', () => phone.act(does));

@@ -44,9 +44,11 @@ export class Phone {
     this.client.on('incoming', (call) => this.ring(call));
     this.client.on('wallet', ({ balance: left }) => this.set({ balance: left }));
     this.client.on('otomos', (one) => {
-      if (one.otomoId === otomoId) this.set({ otomo: one.status }); // of all otomos one is ours
+      const ours = one.otomoId === otomoId && { otomo: one.status }; // of all otomos one is ours
+      this.set({ otomos: new Map(this.client.otomos), ...ours });
     });
     await this.client.connect();
+    if (this.session.role === 'otomo') await this.client.setStatus('available'); // as the switch begins
     await this.lookForCall();
   }
 
@@ -171,6 +173,12 @@ export class Phone {
     const muted = !this.state.muted;
     await this.call.mute(muted);
     this.set({ muted });
+  }
+
+  async setAway() {
+    const away = !this.state.away;
+    await this.client.setStatus(away ? 'away' : 'available');
+    this.set({ away });
   }
 
   end({ reason, wasConnected: connected, durationSeconds: seconds, totalChargedPoints: points }) {

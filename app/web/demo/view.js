@@ -33,6 +33,7 @@ export function draw(state) {
   drawFacts(state);
   drawActions(state);
   drawSteps(state);
+  drawOtomos(state);
   $('my-muted').hidden = !state.muted;
   $('their-muted').hidden = !state.theirMuted;
   document.title = `${HAPPENING.includes(phase) ? `${status(state)} · ` : ''}voiceplane ${texts.demo}`;
@@ -44,20 +45,22 @@ function focused() {
   return element === document.body || element?.hidden ? null : element;
 }
 
-function status({ phase, role, otomo, fault }) {
+function status({ phase, role, otomo, fault, away }) {
   if (fault) return texts.status.silent;
   if (phase === 'ready' && role === 'user' && otomo !== 'online')
-    return texts.status[otomo === 'busy' ? 'busy' : 'alone'];
+    return texts.status[{ busy: 'busy', away: 'away' }[otomo] ?? 'alone'];
+  if (phase === 'ready' && away) return texts.status.resting;
   const text = texts.status[phase];
   return text[role] ?? text;
 }
 
-function hint({ phase, role, otomo, problem, fault, why, price, outcome, deadlineAt }) {
+function hint({ phase, role, otomo, problem, fault, why, price, outcome, deadlineAt, away }) {
   if (problem) return refusal(problem);
   if (fault) return texts.fault[fault.code](fault);
   if (phase === 'refused') return texts.microphoneFailed[why];
   if (phase === 'incoming') return texts.hint.incoming(price);
   if (phase === 'ended') return `${texts.reason[outcome.reason] ?? outcome.reason}\n${ended(outcome)}`;
+  if (phase === 'ready' && away) return texts.hint.away;
   if (phase === 'ready') return role === 'user' && otomo === 'offline' ? texts.hint.alone : texts.hint.ready[role];
   if (phase === 'talking' && deadlineAt) return texts.hint.draining(new Date(deadlineAt).toTimeString().slice(0, 8));
   return texts.hint[phase] ?? '';
@@ -93,7 +96,7 @@ export function drawClock({ phase, connectedAt, unit, price, outcome }) {
   $('next-bar').style.setProperty('--part', charging ? String(1 - left / unit) : '0');
 }
 
-function drawActions({ phase, role, otomo, balance, price, muted, sending, blocked }) {
+function drawActions({ phase, role, otomo, balance, price, muted, sending, blocked, away }) {
   const over = phase === 'ready' || phase === 'ended';
   const broke = role === 'user' && balance < price;
   const shown = {
@@ -106,12 +109,14 @@ function drawActions({ phase, role, otomo, balance, price, muted, sending, block
     rejoin: phase === 'rejoin',
     unblock: phase === 'talking' && blocked,
     mute: phase === 'talking' && sending,
+    away: over && role === 'otomo',
     'hang-up': ['ringing', 'joining', 'talking', 'rejoin'].includes(phase),
     'start-over': over && broke,
   };
   for (const [id, wanted] of Object.entries(shown)) $(id).hidden = !wanted;
   $('call').disabled = otomo !== 'online';
   $('mute').setAttribute('aria-pressed', String(Boolean(muted)));
+  $('away').setAttribute('aria-pressed', String(Boolean(away)));
   $('open-other').classList.toggle('primary', role === 'user');
 }
 
@@ -123,6 +128,21 @@ function drawSteps({ phase, role, otomo }) {
     if (index === now) step.setAttribute('aria-current', 'step');
     else step.removeAttribute('aria-current');
   });
+}
+
+function drawOtomos({ role, otomos }) {
+  $('others').hidden = role !== 'user';
+  const lines = [...(otomos ?? [])].sort(([one], [other]) => (one < other ? -1 : 1));
+  const shown = lines.map(([id, status]) => `${id} · ${texts.statusOf[status]}`);
+  if ([...$('otomos').children].map((line) => line.textContent).join('\n') === shown.join('\n')) return;
+  $('otomos').replaceChildren(
+    ...shown.map((text, index) => {
+      const line = document.createElement('li');
+      line.dataset.status = lines[index][1];
+      line.textContent = text;
+      return line;
+    }),
+  );
 }
 
 export function drawLevel(side, level, told) {

@@ -41,6 +41,8 @@ async def test_sockets_of_a_withdrawn_key_are_closed_and_the_others_stay(
         )
         socket = await http.ws_connect(node.url("/ws"), **how)
         other = await http.ws_connect(node.url("/ws"), headers=headers(kept))
+        for one in (socket, other):
+            assert (await one.receive_json(timeout=10))["type"] == "otomo_list"
         assert await status_of(http, node, withdrawn) == 200
 
         source.write_bytes(jwks(ec_jwk(), rsa_jwk(OTHER_RSA_KEY, kid="r2")))

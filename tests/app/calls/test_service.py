@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from app.access.standing import Standing
 from app.access.tokens import Claims
 from app.calls.attempts import Attempts
 from app.calls.call import LiveCall
+from app.calls.directory import Directory
 from app.calls.lifecycle import CallTimers
 from app.calls.presence import Presence
 from app.calls.rates import Rates
@@ -78,7 +80,7 @@ async def counter(native_worker, desk) -> AsyncIterator[Counter]:
         presence = Presence(Sockets(), desk.registry, desk.journal)
         counter.service = CallService(
             *(desk.registry, desk.lifecycle, rooms, desk.journal, presence, CallTimers()),
-            *(Rates(desk.ledger, PRICE), Attempts(ATTEMPTS, 0), admit),
+            *(Rates(desk.ledger, PRICE), Attempts(ATTEMPTS, 0), Directory(Standing()), admit),
         )
         await desk.give("ann", 10 * PRICE)
         yield counter

@@ -125,6 +125,13 @@ class World:
                 await self._ask("root", "POST", f"/admin/calls/{call.id}/end")
         return Aim("root", {"userId": "eve", "otomoId": "rin"})
 
+    async def to_keep_out(self) -> Aim:
+        """mallory, whom nobody else needs."""
+        return Aim("root", {"userId": "mallory"})
+
+    async def to_be_there(self) -> Aim:
+        return Aim("rin", {})
+
     async def _media(self, *, unconnected: bool = False) -> Ids:
         """alice and hana's room: a transport, a producer and a consumer of hers, and what hana hears her by."""
         room = await self._room("alice", "hana")
@@ -241,6 +248,11 @@ AIMS: MappingProxyType[str, Callable[[World], Awaitable[Aim]]] = MappingProxyTyp
         "openCall": World.to_open,
         "giveFeedback": World.to_give_feedback,
         "closePreflight": World.to_close_preflight,
+        "ban": World.to_keep_out,
+        "liftBan": World.to_keep_out,
+        "revokeTokens": World.to_keep_out,
+        "getPerson": World.to_keep_out,
+        "setStatus": World.to_be_there,
         "getClient": World.to_read_client,
         "getClientVersion": World.to_read_client,
     }

@@ -31,6 +31,7 @@ from app.signaling.dispatch import Dispatcher
 from app.signaling.hub import Event, Hub
 from app.signaling.limits import PATH, SOCKET_BURST, SOCKETS_PER_USER, Limits
 from schemas.call import CallState
+from schemas.people import Availability
 from schemas.types import Role
 from tests.app.signaling.recent_events import RecentEvents
 
@@ -52,7 +53,11 @@ class Desk:
     def __init__(self) -> None:
         self.calls: dict[str, Desked] = {}
         self.reasons: list[str | None] = []
+        self.statuses: dict[str, Availability] = {}
         self.gate: asyncio.Event | None = None  # where set, ending a call waits for it
+
+    async def set_status(self, claims: Claims, status: Availability) -> None:
+        self.statuses[claims.user_id] = status
 
     async def request_call(
         self, claims: Claims, otomo_id: str, call_id: str | None, _metadata: Mapping[str, str] | None
@@ -144,7 +149,7 @@ async def serving(
     app[AUTHENTICATOR] = Authenticator(Keyring.of_secret(SECRET), Rules())
     app[RATE_LIMITER] = RateLimiter(0)
     app[HTTP_OBSERVERS] = []
-    dispatcher = Dispatcher(build_commands(desk), limiter)
+    dispatcher = Dispatcher(build_commands(desk, desk.set_status), limiter)
     read = recent.replay if replay is None else replay(recent)
     openings = RateLimiter(socket_rate, burst=SOCKET_BURST)
     endpoint = Endpoint(hub, dispatcher, read, limits or Limits(), openings, clock)

@@ -52,7 +52,7 @@ def ack(command: str, call_id: str, state: str) -> dict[str, Any]:
 
 
 def test_every_command_of_the_schemas_is_in_the_table(node: Node) -> None:
-    commands = build_commands(node.desk)
+    commands = build_commands(node.desk, node.desk.set_status)
     assert {name: command.payload for name, command in commands.items()} == dict(COMMANDS)
 
 

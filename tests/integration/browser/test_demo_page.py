@@ -108,6 +108,18 @@ async def test_two_windows_hear_each_other_and_the_points_tick(node, launch, htt
     await expect(user.locator("#call")).to_be_enabled()
 
 
+async def test_an_otomo_takes_no_calls_and_the_user_sees_it(node, launch):
+    user, otomo = await both_windows(await launch(), node.base)
+    await expect(user.locator("#otomos li")).to_have_attribute("data-status", "online")
+    await otomo.locator("#away").click()
+    await expect(otomo.locator("#away")).to_have_attribute("aria-pressed", "true")
+    await expect(user.locator("#otomos li")).to_have_attribute("data-status", "away")
+    await expect(user.locator("#status")).to_have_text("The otomo takes no calls now")
+    await expect(user.locator("#call")).to_be_disabled()
+    await otomo.locator("#away").click()
+    await expect(user.locator("#call")).to_be_enabled()
+
+
 async def test_who_refuses_the_microphone_can_send_a_tone(node, launch):
     context = await launch("--use-fake-ui-for-media-stream=deny")
     await context.add_init_script(PEERS)
