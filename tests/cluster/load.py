@@ -20,7 +20,7 @@ from voiceplane.loadtest.run import LoadTest
 PRICE = 7
 RAMP = 4.0  # calls a second
 RAMP_WITHIN_S = 90.0
-LATE_S = 2.0  # what a call's end may leave uncharged beyond that, where the machine does other things as well
+LATE_S = 2.0  # what each move, and the end, may leave uncharged where the machine does other things as well
 
 Trouble = Callable[[list[Kill]], Awaitable[None]]
 """What is done from when all calls talk. It notes the nodes that it kills, and is cancelled when the hold is over."""
@@ -60,5 +60,6 @@ def wrongs(findings: Findings) -> Iterator[str]:
             yield f"{one.call_id}: {one.fault or one.end_reason}"
             continue
         least, most = one.billable_units(UNIT_S)
-        if not least - LATE_S / UNIT_S <= one.units_charged <= most:
+        late_s = LATE_S * (len(one.moves) + 1)
+        if not least - late_s / UNIT_S <= one.units_charged <= most:
             yield f"{one.call_id}: {one.units_charged} units, of {least} to {most}; {one.duration_s} s by the server"
