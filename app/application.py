@@ -74,6 +74,7 @@ from app.keys import (
     REGISTRY,
     SAMPLER,
     SETTINGS,
+    WEBHOOKS,
     HttpObserver,
 )
 from app.ledger import Ledger, claimed
@@ -111,6 +112,7 @@ from app.signaling.stored import publisher, replayer
 from app.tasks import Tasks
 from app.watch.sweeper import Sweeper
 from app.watch.watch import Watch
+from app.webhooks.webhooks import Webhooks
 from schemas.base import encode
 from schemas.consumer import Capabilities
 from schemas.signaling import EventMessage
@@ -173,7 +175,13 @@ async def ledger(app: web.Application) -> AsyncIterator[None]:
     async with AsyncExitStack() as stack:
         claim = await stack.enter_async_context(on_database(app, session))
         node = app[MEMBERSHIP].node if settings.cluster else new_incarnation(settings.node_name)
-        opening = Ledger.open(settings.database_url, node=node, guard=claim, session=session)
+        opening = Ledger.open(
+            settings.database_url,
+            node=node,
+            guard=claim,
+            session=session,
+            wallet_low_points=settings.wallet_low_points,
+        )
         app[LEDGER] = await stack.enter_async_context(opening)
         app[METRICS].watch_ledger(app[LEDGER])
         await app[LEDGER].forget_nodes(alone=not settings.cluster)
@@ -182,7 +190,10 @@ async def ledger(app: web.Application) -> AsyncIterator[None]:
         seq = await app[LEDGER].latest_seq()  # before what is so is read: what is stored meanwhile is heard again
         known = await app[LEDGER].people.known()
         directory.load(known if settings.cluster else known._replace(told=()))  # else nobody is there yet
-        app[JOURNAL] = Journal(app[LEDGER], publisher(app[HUB], directory.observe), seq)
+        running = Webhooks.running(app[LEDGER].webhooks, settings, f"voiceplane/{version('voiceplane')}")
+        app[WEBHOOKS] = await stack.enter_async_context(running)
+        publish = publisher(app[HUB], directory.observe, app[WEBHOOKS].deliverer.committed)
+        app[JOURNAL] = Journal(app[LEDGER], publish, seq)
         app[PEOPLE] = People(directory, app[JOURNAL])
         if settings.cluster:
             peers = Forwarder.running(app[MEMBERSHIP], app[LEDGER], str(settings.cluster_secret))

@@ -13,6 +13,8 @@ from app.ledger.errors import LedgerUnavailable
 
 EVENTS_KEPT_MS = 60 * 60 * 1000  # how far back a client that reconnects can catch up
 DAY_MS = 24 * 60 * 60 * 1000
+DELIVERED_KEPT_MS = 3 * DAY_MS  # webhook deliveries, which can be replayed for as long
+UNDELIVERED_KEPT_MS = 30 * DAY_MS
 PRUNE_EVERY_S = 600.0
 COLLECT_EVERY_S = 60.0
 
@@ -20,13 +22,17 @@ logger = logging.getLogger(__name__)
 
 
 async def prune(ledger: Ledger, never_connected_days: int) -> None:
-    """Delete old events, and old calls that never connected, again and again until cancelled."""
+    """Delete old events, calls that never connected, and webhook deliveries, again and again until cancelled."""
     while True:
         await asyncio.sleep(PRUNE_EVERY_S)
         try:
             await ledger.prune_events(before_ms=now().utc_ms - EVENTS_KEPT_MS)
             if never_connected_days:
                 await ledger.prune_calls(before_ms=now().utc_ms - never_connected_days * DAY_MS)
+            await ledger.webhooks.prune(
+                delivered_before_ms=now().utc_ms - DELIVERED_KEPT_MS,
+                others_before_ms=now().utc_ms - UNDELIVERED_KEPT_MS,
+            )
         except LedgerUnavailable as error:
             logger.warning("old events and calls could not be deleted now: %s", error)
 

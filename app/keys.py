@@ -31,6 +31,7 @@ from app.ops.sampler import Sampler
 from app.person import Person
 from app.settings import Settings
 from app.signaling.hub import Hub
+from app.webhooks.webhooks import Webhooks
 from worker_bridge.pool import Pool
 
 HttpObserver = Callable[[str, str, int, float], None]
@@ -63,6 +64,8 @@ CAPABILITIES: web.AppKey[bytes] = web.AppKey("capabilities", bytes)
 CONNECTIONS = web.AppKey("connections", Connections)
 HTTP_OBSERVERS: web.AppKey[list[HttpObserver]] = web.AppKey("http_observers", list)
 ICE_SERVERS: web.AppKey[IceServersFor] = web.AppKey("ice_servers", IceServersFor)  # type: ignore[arg-type]
+
+WEBHOOKS = web.AppKey("webhooks", Webhooks)
 
 MEMBERSHIP = web.AppKey("membership", Membership)
 CLUSTER = web.AppKey("cluster", Forwarder)

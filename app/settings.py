@@ -24,7 +24,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from app import addresses
+from app import addresses, urls
 from app.addresses import MediaAddress, is_loopback
 from app.private import make_private_folder, take_from_others
 
@@ -44,6 +44,7 @@ GONE = {  # settings of earlier releases, and what took their place
 CLIENT_TIMES = ("client_timeout_s", "keepalive_timeout_s")
 CALL_TIMES = ("unit_seconds", "ring_timeout_s", "setup_timeout_s", "interrupted_after_s", "reconnect_window_s")
 KEY_FORMATS = re.compile(r"-----BEGIN|---- BEGIN SSH2|ssh-|ecdsa-sha2-|sk-|\s*\{\s*\"")  # PEM, SSH, JWK: not secrets
+WEBHOOK_SECRET = re.compile(r"whsec_(?=.{32,88}$)(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 LINE = re.compile(r"(?:export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)\s*=\s*(?P<value>.*)")
 
 LogFormat = Literal["text", "json"]
@@ -147,6 +148,15 @@ class Settings:
 
     never_connected_days: int = setting(90, int, "days that a call is kept which never connected; 0 keeps it for ever")
 
+    webhook_url: str | None = setting(None, str, "an http(s) URL that is told of calls; admins make others")
+    webhook_secret: str | None = setting(
+        None, str, "signs what is sent there: whsec_ and the base64 of 24 to 64 bytes", secret=True
+    )
+    webhook_allow_private: bool = setting(
+        False, on_or_off, "on or off: whether webhooks may go to addresses that are not public"
+    )
+    wallet_low_points: int = setting(0, int, "a balance that falls below it is told, whatever a unit costs")
+
     metrics_token: str | None = setting(None, str, "a bearer token that reads /metrics and nothing else", secret=True)
 
     drain_timeout_s: float = setting(
@@ -168,6 +178,7 @@ class Settings:
         check_keys(self)
         check_numbers(self)
         check_choices(self)
+        check_webhook(self)
         if self.cluster:
             check_cluster(self)
 
@@ -341,6 +352,7 @@ def check_numbers(settings: Settings) -> None:
     within("call_attempts_per_minute", settings.call_attempts_per_minute, 0, 1_000_000)
     within("call_attempts_per_pair", settings.call_attempts_per_pair, 0, 1_000_000)
     within("never_connected_days", settings.never_connected_days, 0, 36_500)
+    within("wallet_low_points", settings.wallet_low_points, 0, 10**15)
     within("max_connections", settings.max_connections, 1, 1_000_000)
     within("max_connections_per_address", settings.max_connections_per_address, 0, 1_000_000)
     within("drain_timeout_s", settings.drain_timeout_s, 0, 86400)
@@ -364,18 +376,20 @@ def check_choices(settings: Settings) -> None:
         raise SettingsError(f"{PREFIX}DATABASE_URL must start with sqlite:/// or postgresql://.")
 
 
+def check_webhook(settings: Settings) -> None:
+    if bool(settings.webhook_url) != bool(settings.webhook_secret):
+        raise SettingsError(f"{PREFIX}WEBHOOK_URL and {PREFIX}WEBHOOK_SECRET must be set together.")
+    if settings.webhook_url is not None and (problem := urls.fault(settings.webhook_url)):
+        raise SettingsError(f"{PREFIX}WEBHOOK_URL {problem}.")
+    if settings.webhook_secret is not None and not WEBHOOK_SECRET.fullmatch(settings.webhook_secret):
+        raise SettingsError(f"{PREFIX}WEBHOOK_SECRET must be whsec_ and the base64 of 24 to 64 bytes.")
+
+
 SHARED = (
     *CALL_TIMES,
-    *(
-        "jwt_secret",
-        "jwt_jwks",
-        "jwt_issuer",
-        "jwt_audience",
-        "max_token_hours",
-        "ring_offline",
-        "cluster_secret",
-        "node_lease_s",
-    ),
+    *("jwt_secret", "jwt_jwks", "jwt_issuer", "jwt_audience", "max_token_hours", "ring_offline"),
+    *("cluster_secret", "node_lease_s"),
+    *("webhook_url", "webhook_secret", "webhook_allow_private", "wallet_low_points"),
     *("media_kinds", "max_transports_per_direction", "max_producers_per_party", "price_per_minute"),
 )
 """What all nodes of a cluster must be told alike."""

@@ -26,6 +26,7 @@ FOLDERS = {
     "access": (),
     "ledger": (),
     "media": (),
+    "webhooks": ("ledger",),
     "http": ("access",),
     "openapi": ("http", "media"),
     "web": ("http", "openapi"),
@@ -34,7 +35,20 @@ FOLDERS = {
     "signaling": ("access", "ledger"),
     "cluster": ("access", "calls", "http", "ledger", "media", "signaling"),
     "ops": ("calls", "cluster", "http", "ledger", "media", "signaling", "watch"),
-    "rest": ("access", "calls", "cluster", "http", "ledger", "media", "openapi", "ops", "signaling", "watch", "web"),
+    "rest": (
+        "access",
+        "calls",
+        "cluster",
+        "http",
+        "ledger",
+        "media",
+        "openapi",
+        "ops",
+        "signaling",
+        "watch",
+        "web",
+        "webhooks",
+    ),
 }
 
 

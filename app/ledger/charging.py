@@ -16,6 +16,7 @@ from sqlalchemy import Connection, select
 
 from app.ledger import billing_events, calls, events, wallets
 from app.ledger.bulk import BulkInsert
+from app.ledger.notices import BalanceChanged
 from app.ledger.tables import call_units, point_transactions
 from app.ledger.values import (
     CONNECTED_STATES,
@@ -72,6 +73,7 @@ class ChargeBatch:
         self._wallets = locked_wallets
         self._units: list[Unit] = []
         self._drafts: list[events.Draft] = []
+        self._balances: list[BalanceChanged] = []
 
     def apply(self, due: UnitDue) -> ChargeResult | None:
         """Decide a unit. Returns its refusal or, for one to be written, its result; None where it is stored or decided
@@ -94,7 +96,9 @@ class ChargeBatch:
     def _charge(self, call: Call, due: UnitDue, balance: int | None) -> Charged:
         points = min(balance or 0, call.price_per_minute)
         if points and balance is not None:
-            balance -= points
+            before, balance = balance, balance - points
+            change = BalanceChanged(call.user_id, before, balance, due.at_ms, call.price_per_minute, call.id)
+            self._balances.append(change)
             self._wallets[call.user_id] = Wallet(call.user_id, balance, due.at_ms)
         total = call.billed_points + points
         unit = Unit(call.id, due.index, points, total, balance, due.talked_ms // 1000, due.at_ms)
@@ -120,7 +124,7 @@ class ChargeBatch:
         touched = {unit.call_id: self._calls[unit.call_id] for unit in self._units}
         totals = ("id", "billed_units", "billed_points", "talked_ms")
         calls.update_many(tx, [{name: getattr(call, name) for name in totals} for call in touched.values()])
-        stored = events.append(tx, self._drafts)
+        stored = events.append(tx, self._drafts, self._balances)
         for draft, event in zip(self._drafts, stored, strict=True):
             told[str(draft.event.call_id), draft.unit_index or 0].append(event)
         return told

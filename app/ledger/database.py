@@ -25,6 +25,7 @@ from sqlalchemy.exc import (
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from app.ledger.errors import BadDatabaseUrl, LedgerError, LedgerUnavailable
+from app.ledger.subscriptions import Subscriptions
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -52,6 +53,9 @@ class Database(ABC):
 
     observe: Observer | None = None
     guard: Guard | None = None
+
+    def __init__(self) -> None:
+        self.subscriptions = Subscriptions()  # also an option of the engine that writes
 
     async def write(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run ``work`` and return when it is on the disk; where it raises, all of it is undone.

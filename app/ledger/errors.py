@@ -14,6 +14,11 @@ LedgerError
 ├── BalanceTooHigh      a wallet would go above MAX_POINTS
 ├── KeyReused           an idempotency key comes again with another user, amount or reason
 ├── TooManyBlocks       a person blocks as many others as one may
+├── UnknownEndpoint     there is no such webhook endpoint
+├── UnknownDelivery     there is no such delivery to one
+├── TooManyEndpoints    there are as many webhook endpoints as there may be
+├── EndpointFromSettings  the settings say what that webhook endpoint is
+├── EndpointDisabled    nothing is sent to that webhook endpoint
 ├── BadCursor           a page cursor that this ledger did not make
 └── Unstorable          an id with characters that not every database can hold
 """
@@ -123,6 +128,26 @@ class KeyReused(LedgerError):
 
 class TooManyBlocks(LedgerError):
     """The person blocks as many others as one may."""
+
+
+class UnknownEndpoint(LedgerError):
+    """No webhook endpoint with that id is stored."""
+
+
+class UnknownDelivery(LedgerError):
+    """No delivery with that id is stored."""
+
+
+class TooManyEndpoints(LedgerError):
+    """There are as many webhook endpoints as there may be."""
+
+
+class EndpointFromSettings(LedgerError):
+    """The settings say what that webhook endpoint is; nothing else changes it."""
+
+
+class EndpointDisabled(LedgerError):
+    """Nothing is sent to that webhook endpoint."""
 
 
 class BadCursor(LedgerError):

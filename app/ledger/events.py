@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import BigInteger, Connection, RowMapping, Select, bindparam, func, select, text, update
 
 from app.ledger.bulk import BulkInsert, Row
+from app.ledger.notices import BalanceChanged
+from app.ledger.outbox import Outgoing
 from app.ledger.tables import LIVE, TO_ALL, calls, event_counter, events
 from app.ledger.values import Event, NewEvent
 from app.person import Person
@@ -24,7 +26,7 @@ from schemas.call import CallState
 DRAW = (
     update(event_counter)
     .values(last_seq=event_counter.c.last_seq + bindparam("how_many", type_=BigInteger))
-    .returning(event_counter.c.last_seq)
+    .returning(event_counter.c.last_seq, event_counter.c.webhooks_version)
 )
 BELL = "voiceplane_events"  # what other nodes listen for (NOTIFY); rung at the commit, once for all of its events
 DRAW_POSTGRESQL = DRAW.returning(func.pg_notify(BELL, ""))
@@ -46,14 +48,18 @@ def drafts(new: Iterable[NewEvent], at_ms: int) -> list[Draft]:
     return [Draft(event, at_ms) for event in new]
 
 
-def append(tx: Connection, new: Sequence[Draft]) -> tuple[Event, ...]:
-    """Store events, in their order. Must be the last thing in the transaction (see above)."""
+def append(tx: Connection, new: Sequence[Draft], balances: Sequence[BalanceChanged] = ()) -> tuple[Event, ...]:
+    """Store events, in their order, and what back ends are told of them and of ``balances``, the changes of wallets
+    that they are about. Must be the last thing in the transaction (see above)."""
     if not new:
         return ()
-    first_seq = _draw(tx, len(new)) - len(new) + 1
+    outgoing = Outgoing(tx, [(draft.event, draft.at_ms) for draft in new], balances)
+    last_seq, webhooks_version = _draw(tx, len(new))
+    first_seq = last_seq - len(new) + 1
     # An Event has a NewEvent's fields, between its number and its time.
     stored = tuple(Event(seq, *event, at_ms) for seq, (event, at_ms, _) in enumerate(new, first_seq))
     ADD(tx, [_row(event, draft.unit_index) for event, draft in zip(stored, new, strict=True)])
+    outgoing.store(tx, webhooks_version)
     return stored
 
 
@@ -63,13 +69,14 @@ def append_each(tx: Connection, new: Sequence[Sequence[Draft]]) -> list[tuple[Ev
     return [tuple(islice(stored, len(drafts_))) for drafts_ in new]
 
 
-def _draw(tx: Connection, how_many: int) -> int:
-    """Draw so many new numbers. Returns the last one."""
+def _draw(tx: Connection, how_many: int) -> tuple[int, int]:
+    """Draw so many new numbers. Returns the last one, and the version of the set of webhook endpoints."""
     draw = DRAW
     if tx.dialect.name == "postgresql":
         draw = DRAW_POSTGRESQL
         tx.execute(PATIENTLY)
-    return int(tx.execute(draw, {"how_many": how_many}).scalar_one())
+    row = tx.execute(draw, {"how_many": how_many}).one()
+    return int(row.last_seq), int(row.webhooks_version)
 
 
 def _row(event: Event, unit_index: int | None) -> Row:

@@ -20,9 +20,23 @@ from contextlib import asynccontextmanager
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 
-from app.ledger import calls, changes, charging, events, feedback, nodes, presence, pruning, rates, recovery, wallets
+from app.ledger import (
+    call_details,
+    calls,
+    changes,
+    charging,
+    events,
+    feedback,
+    nodes,
+    presence,
+    pruning,
+    rates,
+    recovery,
+    wallets,
+)
 from app.ledger.audit import audit
 from app.ledger.backend import open_database
+from app.ledger.call_bodies import Details
 from app.ledger.database import TIMEOUT_S, Database, Guard, Observer
 from app.ledger.paging import MAX_PAGE
 from app.ledger.people import People
@@ -54,6 +68,7 @@ from app.ledger.values import (
     Usage,
     Wallet,
 )
+from app.ledger.webhook_store import WebhookStore
 from app.person import Person
 from schemas.call import CallState
 
@@ -69,6 +84,7 @@ class Ledger:
         self._database = database
         self.node = node
         self.people = People(database)
+        self.webhooks = WebhookStore(database)
 
     @classmethod
     @asynccontextmanager
@@ -80,16 +96,19 @@ class Ledger:
         timeout_s: float = TIMEOUT_S,
         guard: Guard | None = None,
         session: str = SESSION,
+        wallet_low_points: int = 0,
     ) -> AsyncIterator[Ledger]:
         """Open, and where needed make or upgrade, the ledger at ``sqlite:///path`` or ``postgresql://...``.
 
         ``node`` must be a name that no process had before; without one it is made. ``timeout_s`` limits every
-        transaction, waiting included. ``guard``, the claim on the database, is asked before each one that writes.
+        transaction, waiting included. ``guard``, the claim on the database, is asked before each one that writes. Of a
+        balance that falls below ``wallet_low_points`` back ends are told.
         Raises BadDatabaseUrl, SchemaTooNew, LedgerUnavailable.
         """
         await upgrade(url)
         async with open_database(url, timeout_s, session) as database:
             database.guard = guard
+            database.subscriptions.wallet_low_points = wallet_low_points
             yield cls(database, node or nodes.new_incarnation(socket.gethostname()))
 
     # Calls
@@ -185,6 +204,10 @@ class Ledger:
     async def feedback(self, call_id: str) -> tuple[Feedback, ...]:
         """What the parties said of a call, in the order in which they did."""
         return await self._database.read(feedback.of_call, call_id)
+
+    async def details(self, call: Call) -> Details:
+        """All that is stored of the call besides its row, which is given."""
+        return await self._database.read(call_details.details, call)
 
     async def billing(self, call_id: str) -> Billing:
         """The call's units in order; empty where there is no such call."""

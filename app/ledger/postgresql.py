@@ -23,6 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from app.ledger.commit_queue import CommitQueue, Failed, Job, answer, answer_all
 from app.ledger.database import Database, is_transient, translated, unavailable
 from app.ledger.errors import LedgerUnavailable
+from app.ledger.subscriptions import OPTION
 
 T = TypeVar("T")
 Item = TypeVar("Item")
@@ -51,7 +52,8 @@ class PostgresDatabase(Database):
     """Made by :meth:`open`."""
 
     def __init__(self, engine: AsyncEngine, timeout_s: float) -> None:
-        self.engine = engine
+        super().__init__()
+        self.engine = engine.execution_options(**{OPTION: self.subscriptions})
         self.queue = CommitQueue(self._start_turn, timeout_s, alike=True)
         self._timeout_s = timeout_s
         self._turns: set[asyncio.Task[None]] = set()

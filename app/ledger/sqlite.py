@@ -24,6 +24,7 @@ from sqlalchemy.engine import URL
 from app.ledger.commit_queue import CommitQueue, Failed, Job, answer_all
 from app.ledger.database import Database, is_transient, translated, unavailable
 from app.ledger.errors import LedgerUnavailable
+from app.ledger.subscriptions import OPTION
 from app.private import make_private_file, make_private_folder, take_from_others
 
 T = TypeVar("T")
@@ -40,9 +41,10 @@ class SqliteDatabase(Database):
     """Made by :meth:`open`."""
 
     def __init__(self, file: Path, writer: Engine, reader: Engine, timeout_s: float) -> None:
+        super().__init__()
         self._file = file
         self._inode: Inode | None = None
-        self.writer = writer
+        self.writer = writer.execution_options(**{OPTION: self.subscriptions})
         self.reader = reader
         self._timeout_s = timeout_s
         self._writer_thread = ThreadPoolExecutor(1, thread_name_prefix="ledger writer")

@@ -116,6 +116,7 @@ TO_ONE = text("user_id IS NOT NULL")  # else SQLite would search it for events t
 CHARGED = text("billed_points > 0")
 ENDED = text("end_reason IS NOT NULL")
 UNCONNECTED = text("ended_at_ms IS NOT NULL AND connected_at_ms IS NULL")
+PENDING = text("state = 'pending'")
 STATES = ", ".join(f"'{state}'" for state in CallState)
 
 calls = Table(
@@ -309,7 +310,63 @@ event_counter = Table(  # one row, locked from the drawing of numbers until the 
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("last_seq", BigInteger, nullable=False),
+    Column("webhooks_version", BigInteger, nullable=False, server_default="0"),  # rises with each change of endpoints
     CheckConstraint("id = 1", name="one"),
+)
+
+webhook_endpoints = Table(
+    "webhook_endpoints",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("url", Text, nullable=False),
+    Column("types", JsonText),  # NULL: all that need no asking
+    Column("description", Words, nullable=False, server_default=""),
+    Column("secret", Text, nullable=False),
+    Column("old_secret", Text),  # signs, too, until its time is over
+    Column("old_secret_until_ms", Millis),
+    Column("from_settings", Boolean, nullable=False),
+    Column("created_at_ms", Millis, nullable=False),
+    Column("failing_since_ms", Millis),  # since its last success
+    Column("disabled_at_ms", Millis),
+    Column("disabled_reason", Text),
+    CheckConstraint("(disabled_at_ms IS NULL) = (disabled_reason IS NULL)", name="disabled"),
+    CheckConstraint("(old_secret IS NULL) = (old_secret_until_ms IS NULL)", name="old_secret"),
+)
+
+webhook_deliveries = Table(  # an outbox: a row is stored with what it tells of
+    "webhook_deliveries",
+    metadata,
+    Column("number", RowId, primary_key=True),  # those about the same go in this order
+    Column("id", Id, nullable=False),
+    Column("endpoint_id", ForeignKey("webhook_endpoints.id"), nullable=False),
+    Column("about", Id, nullable=False),
+    Column("call_id", Id),
+    Column("type", Text, nullable=False),
+    Column("body", JsonText, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("created_at_ms", Millis, nullable=False),
+    Column("next_attempt_at_ms", Millis, nullable=False),  # one that is under way is due again should its node die
+    Column("last_attempt_at_ms", Millis),
+    Column("took_ms", Integer),
+    Column("status", Integer),  # of the last answer; NULL where there was none
+    Column("answer", Words),  # how it began, or why there was none
+    UniqueConstraint("id", name="uq_webhook_deliveries_id"),
+    CheckConstraint("state IN ('pending', 'delivered', 'dead')", name="state"),
+    Index(
+        "ix_webhook_deliveries_due",
+        *("endpoint_id", "next_attempt_at_ms", "number"),
+        sqlite_where=PENDING,
+        postgresql_where=PENDING,
+    ),
+    Index(
+        "ix_webhook_deliveries_about",
+        *("endpoint_id", "about", "number"),
+        sqlite_where=PENDING,
+        postgresql_where=PENDING,
+    ),
+    Index("ix_webhook_deliveries_endpoint", "endpoint_id", "created_at_ms", "id"),
+    Index("ix_webhook_deliveries_created", "state", "created_at_ms"),
 )
 
 nodes = Table(  # of a cluster; a row stays as long as a call may be the node's

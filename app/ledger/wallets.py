@@ -11,6 +11,7 @@ from sqlalchemy import Connection, RowMapping, select
 from app.ledger import billing_events, events
 from app.ledger.bulk import BulkLock, BulkUpdate
 from app.ledger.errors import BalanceTooHigh, BalanceTooLow, KeyReused
+from app.ledger.notices import BalanceChanged
 from app.ledger.paging import page
 from app.ledger.tables import CHARGED, calls, insert_unless_there, point_transactions, wallets
 from app.ledger.values import MAX_POINTS, Adjusted, Page, Usage, Wallet
@@ -46,7 +47,8 @@ def adjust(tx: Connection, user_id: str, amount: int, reason: str, key: str, at_
     if tx.scalar(stored, row) is None:
         raise KeyReused(key)  # by another user's adjustment, which was committed after we looked
     told = [billing_events.wallet_changed(user_id, balance, "adjustment", at_ms)]
-    return Adjusted(changed, events.append(tx, events.drafts(told, at_ms)))
+    change = BalanceChanged(user_id, wallet.balance, balance, at_ms, adjustment=(reason, key))
+    return Adjusted(changed, events.append(tx, events.drafts(told, at_ms), [change]))
 
 
 def _earlier(tx: Connection, user_id: str, amount: int, reason: str, key: str) -> Adjusted | None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from msgspec import Raw
+from msgspec.structs import asdict
+
 from app.media.codecs import capabilities_of
 from app.openapi.example_call import (
     CALL_ID,
@@ -15,6 +18,7 @@ from app.openapi.example_call import (
     ENDED_AT,
     LIVE_DETAIL,
     LIVE_LINE,
+    MATCHED_AT,
     NODE_ID,
     OTOMO,
     PARTYS_DETAIL,
@@ -24,7 +28,7 @@ from app.openapi.example_call import (
     USER,
 )
 from schemas.admin import RecoveredCall, RecoveryLog
-from schemas.base import Answer, Body, dump
+from schemas.base import Answer, Body, dump, encode
 from schemas.call import (
     AdminCallRequest,
     BilledUnit,
@@ -79,6 +83,20 @@ from schemas.transport import (
     TransportCreated,
 )
 from schemas.wallet import AdjustRequest, Balance, Rate, RateRequest, Usage, UsageLine
+from schemas.webhook import (
+    DeliveryBody,
+    DeliveryLine,
+    DeliveryList,
+    Replayed,
+    ReplayRequest,
+    WebhookBody,
+    WebhookChange,
+    WebhookCreated,
+    WebhookDeleted,
+    WebhookList,
+    WebhookRequest,
+)
+from schemas.webhook_events import AcceptedNotice, Message
 from worker_bridge.capabilities import MID
 from worker_bridge.connectivity import DtlsFingerprint, DtlsParameters, DtlsRole, IceCandidate, IceParameters
 from worker_bridge.rtp import (
@@ -98,6 +116,35 @@ _ICE = IceParameters("2qwwnlrn7yoqe5fafjx646p40afvzfmr", "0c2fuax8orlsx7shbsikew
 _CAPABILITIES = Capabilities(capabilities_of({"audio"}))
 _JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJkZW1vLXVzZXItNzNlZTI0ZjIxZCJ9.c2lnbmF0dXJl"
 _PROBE = ProbeResult(ok=True, ms=0.31, at="2026-01-31T12:00:00.000Z")
+
+_WEBHOOK = WebhookBody(
+    webhook_id="we_5f1c0b7a9d3e4c2b8a6f7e1d",
+    url="https://backend.example/voice",
+    events=("call.ringing", "call.ended"),
+    description="the back end",
+    enabled=True,
+    disabled_reason=None,
+    disabled_at=None,
+    failing_since=None,
+    from_settings=False,
+    created_at="2026-01-30T08:00:00.000Z",
+)
+_DELIVERY = DeliveryLine(
+    delivery_id="msg_2c9a5e0b1f7d4386a1c0b9e8d7f65432",
+    webhook_id="we_5f1c0b7a9d3e4c2b8a6f7e1d",
+    type="call.accepted",
+    call_id=CALL_ID,
+    status="delivered",
+    attempts=1,
+    created_at=MATCHED_AT,
+    next_attempt_at=None,
+    last_attempt_at=MATCHED_AT,
+    took_ms=41,
+    answer_status=204,
+    answer="",
+)
+_ACCEPTED = AcceptedNotice(call_id=CALL_ID, user_id=USER, otomo_id=OTOMO, metadata={}, accepted_at=MATCHED_AT)
+_MESSAGE = encode(Message("call.accepted", MATCHED_AT, Raw(encode(_ACCEPTED)))).decode()
 
 
 def _dtls(role: DtlsRole) -> DtlsParameters:
@@ -244,6 +291,16 @@ _EXAMPLES: Final[tuple[Body | Answer, ...]] = (
     AdjustRequest(500, "order 17", "order-17"),
     RateRequest(120),
     Rate(OTOMO, 120),
+    WebhookRequest("https://backend.example/voice", ("call.ringing", "call.ended"), "the back end"),
+    WebhookChange(enabled=True),
+    _WEBHOOK,
+    WebhookCreated(**asdict(_WEBHOOK), secret="whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"),  # noqa: S106
+    WebhookList((_WEBHOOK,)),
+    WebhookDeleted(),
+    ReplayRequest(since="2026-01-31T00:00:00.000Z", until="2026-01-31T23:59:59.999Z"),
+    Replayed(318),
+    DeliveryList((_DELIVERY,), None),
+    DeliveryBody(**asdict(_DELIVERY), body=_MESSAGE),
     DrainRequest("wait", 300),
     Drained(draining=True, mode="wait", deadline_at="2026-01-31T12:05:00.000Z", live_calls=12),
     RecoveryLog(

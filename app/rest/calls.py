@@ -28,8 +28,9 @@ from app.errors import (
 from app.http.body import body
 from app.http.responses import created, json_response
 from app.keys import CALLS, LEDGER, REGISTRY, claims
+from app.ledger.call_bodies import body_fields, detail_fields_of
 from app.ledger.errors import LedgerUnavailable
-from app.ledger.values import Call, Feedback, Interrupted, Record, Transition, Unit
+from app.ledger.values import Call, Feedback
 from app.media.party_objects import PartyConsumer, PartyProducer, PartyTransport
 from app.openapi.declaration import answers
 from app.person import Person
@@ -45,13 +46,11 @@ from schemas.call import (
     CallState,
     FeedbackLine,
     FeedbackRequest,
-    InterruptionLine,
     PartyCallDetail,
     ReasonBody,
-    TimelineEntry,
 )
 from schemas.own_media import OwnConsumer, OwnMedia, OwnProducer, OwnTransport
-from schemas.types import PartyRole, iso, iso_or_none
+from schemas.types import PartyRole, iso
 
 OF_A_STORED_CALL = (CallNotFound, Forbidden, LedgerUnavailable)
 OF_A_CALL = (*OF_A_STORED_CALL, InvalidCallState)
@@ -244,44 +243,7 @@ async def stored_call(request: web.Request) -> Call:
 
 async def detail_fields(request: web.Request, call: Call) -> dict[str, Any]:
     """A call with its timeline, oldest first, and its record where it has one."""
-    ledger = request.app[LEDGER]
-    steps, units = await ledger.timeline(call.id), await ledger.billing(call.id)
-    happened = [(step.at_ms, 0, state_entry(step)) for step in steps]
-    happened += [(unit.charged_at_ms, unit.index, unit_entry(unit)) for unit in units.units]
-    timeline = tuple(entry for _, _, entry in sorted(happened, key=lambda one: one[:2]))
-    interruptions = await ledger.interruptions(call.id)
-    record = await ledger.record(call.id)
-    return {
-        **body_fields(call),
-        "media_epoch": call.epoch,
-        "timeline": timeline,
-        "interruptions": tuple(interruption_line(call, one) for one in interruptions),
-        "interrupted_seconds": sum(lasted_ms(one) for one in interruptions) // 1000,
-        **(record_fields(call, record) if record else {}),
-    }
-
-
-def interruption_line(call: Call, one: Interrupted) -> InterruptionLine:
-    return InterruptionLine(
-        reason=one.reason,
-        user_id=None if one.role is None else call.parties.person(one.role).id,
-        role=one.role,
-        since=iso(one.since_ms),
-        until=iso_or_none(one.until_ms),
-    )
-
-
-def lasted_ms(one: Interrupted) -> int:
-    """So far, where it still lasts."""
-    return max(0, (now().utc_ms if one.until_ms is None else one.until_ms) - one.since_ms)
-
-
-def state_entry(step: Transition) -> TimelineEntry:
-    return TimelineEntry(at=iso(step.at_ms), type=step.state, cause=step.cause)
-
-
-def unit_entry(unit: Unit) -> TimelineEntry:
-    return TimelineEntry(at=iso(unit.charged_at_ms), type="unit", index=unit.index, points=unit.points)
+    return detail_fields_of(await request.app[LEDGER].details(call), now().utc_ms)
 
 
 def ack(call: LiveCall | Call) -> CallAck:
@@ -290,34 +252,3 @@ def ack(call: LiveCall | Call) -> CallAck:
 
 def call_body(call: Call) -> CallBody:
     return CallBody(**body_fields(call))
-
-
-def body_fields(call: Call) -> dict[str, Any]:
-    return {
-        "call_id": call.id,
-        "user_id": call.user_id,
-        "otomo_id": call.otomo_id,
-        "state": call.state,
-        "price_per_minute": call.price_per_minute,
-        "created_at": iso(call.created_at_ms),
-        "accepted_at": iso_or_none(call.accepted_at_ms),
-        "connected_at": iso_or_none(call.connected_at_ms),
-        "ended_at": iso_or_none(call.ended_at_ms),
-        "end_reason": call.end_reason,
-        "duration_seconds": call.duration_seconds,
-        "billed_units": call.billed_units,
-        "billed_points": call.billed_points,
-        "metadata": call.metadata,
-    }
-
-
-def record_fields(call: Call, record: Record) -> dict[str, Any]:
-    return {
-        "ended_by": record.ended_by,
-        "billed_seconds": round(call.billed_units * record.unit_seconds),
-        "worker": record.worker,
-        "mos": record.mos,
-        "quality": record.quality,
-        "flags": record.flags,
-        "transports": record.transports,
-    }

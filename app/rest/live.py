@@ -13,11 +13,12 @@ from app.errors import CallNotFound
 from app.http.middleware import admin_only
 from app.http.responses import json_response
 from app.keys import CLUSTER, HUB, LEDGER, MEMBERSHIP, REGISTRY, claims
+from app.ledger.call_bodies import body_fields
 from app.ledger.errors import LedgerUnavailable
 from app.ledger.values import Call, Record, Segment
 from app.openapi.declaration import answers
 from app.ops import inspection
-from app.rest.calls import body_fields, detail_fields, feedback_line, require_here, stored_call
+from app.rest.calls import detail_fields, feedback_line, require_here, stored_call
 from app.rest.pages import PAGE, page_query
 from app.rest.search import SEARCH, search_of
 from schemas.call import CallState

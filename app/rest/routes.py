@@ -22,6 +22,7 @@ from app.rest import (
     preflights,
     rtc,
     wallet,
+    webhooks,
 )
 from app.web import pages
 
@@ -31,6 +32,7 @@ ROUTES: Final[tuple[web.AbstractRouteDef, ...]] = (
     *calls.routes,
     *wallet.routes,
     *admin.routes,
+    *webhooks.routes,
     *live.routes,
     *people.routes,
     *bans.routes,

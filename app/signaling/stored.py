@@ -17,16 +17,18 @@ REPLAYED_AT_ONCE = 200  # events of a page: the next one is read once a reconnec
 
 
 def publisher(
-    hub: Hub, observe: Callable[[StoredEvent], Collection[Person]]
+    hub: Hub, observe: Callable[[StoredEvent], Collection[Person]], then: Callable[[], None]
 ) -> Callable[[Sequence[StoredEvent]], None]:
     """Publishes stored events to the open sockets. Clients that are away get them from the ledger, by ``since``.
 
-    ``observe(event)`` comes before, and says who may not have an event that is for all.
+    ``observe(event)`` comes before, and says who may not have an event that is for all; ``then()`` comes after some
+    events: something was committed.
     """
 
     def publish(events: Sequence[StoredEvent]) -> None:
         for event in events:
             hub.publish(told(event), observe(event))
+        then()
 
     return publish
 

@@ -33,6 +33,7 @@ async def test_nothing_is_answered_that_is_not_described(settings_with, monkeypa
         ring_timeout_s=3600.0,
         setup_timeout_s=3600.0,
         stress_limit=0.0,
+        webhook_allow_private=True,
         unit_seconds=UNIT_S,
     )
     async with serving(settings) as server, World.opened(server) as world:

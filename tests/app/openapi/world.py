@@ -26,6 +26,7 @@ from voiceplane.client.api import Api, Json
 OPUS = {"mimeType": "audio/opus", "payloadType": 111, "clockRate": 48000, "channels": 2}
 USERS, OTOMOS = ("alice", "bob", "carol", "dave", "eve"), ("hana", "ume", "yuki", "rin")
 POINTS = 10**9
+NOWHERE = "http://127.0.0.1:9/"  # where nobody listens: what is told there fails at once
 UNIT_S = 1.0  # so that dave has paid before anything begins
 
 Ids = dict[str, str]
@@ -131,6 +132,24 @@ class World:
 
     async def to_be_there(self) -> Aim:
         return Aim("rin", {})
+
+    async def to_add_webhook(self) -> Aim:
+        """There is room for it."""
+        for one in (await self._ask("root", "GET", "/admin/webhooks"))["webhooks"][1:]:
+            await self._ask("root", "DELETE", f"/admin/webhooks/{one['webhookId']}")
+        return Aim("root", {"url": NOWHERE})
+
+    async def to_webhook(self) -> Aim:
+        """One that is enabled, with a delivery."""
+        webhooks = (await self._ask("root", "GET", "/admin/webhooks"))["webhooks"]
+        webhook = webhooks[0] if webhooks else await self._ask("root", "POST", "/admin/webhooks", {"url": NOWHERE})
+        path = f"/admin/webhooks/{webhook['webhookId']}"
+        if not webhook["enabled"]:
+            await self._ask("root", "PATCH", path, {"enabled": True})
+        deliveries = (await self._ask("root", "GET", f"{path}/deliveries"))["deliveries"]
+        delivery = deliveries[0] if deliveries else await self._ask("root", "POST", f"{path}/test")
+        ids = {"webhookId": webhook["webhookId"], "deliveryId": delivery["deliveryId"], "url": NOWHERE}
+        return Aim("root", ids)
 
     async def _media(self, *, unconnected: bool = False) -> Ids:
         """alice and hana's room: a transport, a producer and a consumer of hers, and what hana hears her by."""
@@ -253,6 +272,14 @@ AIMS: MappingProxyType[str, Callable[[World], Awaitable[Aim]]] = MappingProxyTyp
         "revokeTokens": World.to_keep_out,
         "getPerson": World.to_keep_out,
         "setStatus": World.to_be_there,
+        "createWebhook": World.to_add_webhook,
+        **dict.fromkeys(
+            (
+                *("getWebhook", "changeWebhook", "deleteWebhook", "rotateSecret", "testWebhook"),
+                *("listDeliveries", "getDelivery", "retryDelivery", "replayDeliveries"),
+            ),
+            World.to_webhook,
+        ),
         "getClient": World.to_read_client,
         "getClientVersion": World.to_read_client,
     }

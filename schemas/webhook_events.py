@@ -1,0 +1,138 @@
+"""What a back end is told by webhooks: the types, what each carries, and the message around it.
+
+The message is that of the Standard Webhooks specification: ``{"type", "timestamp", "data"}``. Each type has a Struct
+of its own, except ``call.ended``, whose data is a :class:`schemas.call.CallDetail`, and ``otomo.status``, whose data is
+the event's. They know no receiver: everything is said by ids.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal, get_args
+
+from msgspec import Raw
+
+from schemas.base import Answer
+from schemas.call import InterruptionReason
+from schemas.signaling import TickStatus
+from schemas.types import CallId, Count, Metadata, Name, PartyRole, Points, Price, Reason, Timestamp
+
+WebhookType = Literal[
+    "call.ringing", "call.accepted", "call.connected", "call.interrupted", "call.resumed", "call.charged",
+    "call.missed", "call.ended", "wallet.low", "wallet.adjusted", "otomo.status",
+]  # fmt: skip
+MessageType = Literal[WebhookType, "webhook.test"]
+
+ALL: Final[frozenset[WebhookType]] = frozenset(get_args(WebhookType))
+ON_REQUEST: Final[frozenset[WebhookType]] = frozenset({"call.charged"})
+"""What an endpoint gets only where it asks for it by name."""
+
+
+class Message(Answer, frozen=True):
+    """The body of every delivery; ``timestamp`` is when it happened, not when it is sent."""
+
+    type: MessageType
+    timestamp: Timestamp
+    data: Raw
+
+
+class RingingNotice(Answer, frozen=True, kw_only=True):
+    """Somebody calls, and rings until ``expires_at``."""
+
+    call_id: CallId
+    user_id: Name
+    otomo_id: Name
+    metadata: Metadata
+    created_at: Timestamp
+    expires_at: Timestamp
+    price_per_minute: Price
+
+
+class AcceptedNotice(Answer, frozen=True, kw_only=True):
+    call_id: CallId
+    user_id: Name
+    otomo_id: Name
+    metadata: Metadata
+    accepted_at: Timestamp
+
+
+class ConnectedNotice(Answer, frozen=True, kw_only=True):
+    """The first RTP packet of the call has come: from here on it is charged."""
+
+    call_id: CallId
+    user_id: Name
+    otomo_id: Name
+    metadata: Metadata
+    connected_at: Timestamp
+
+
+class InterruptedNotice(Answer, frozen=True, kw_only=True):
+    """The clock stands since ``since``, because ``away`` is not there; null where the room is lost."""
+
+    call_id: CallId
+    user_id: Name
+    otomo_id: Name
+    metadata: Metadata
+    away: PartyRole | None
+    reason: InterruptionReason
+    since: Timestamp
+    until: Timestamp
+
+
+class ResumedNotice(Answer, frozen=True, kw_only=True):
+    call_id: CallId
+    user_id: Name
+    otomo_id: Name
+    metadata: Metadata
+    interrupted_seconds: Count
+
+
+class ChargedNotice(Answer, frozen=True, kw_only=True):
+    """A unit was charged; ``index`` counts from 1. ``balance`` is null where a free call's user has no wallet."""
+
+    call_id: CallId
+    user_id: Name
+    otomo_id: Name
+    metadata: Metadata
+    index: Count
+    points: Points
+    total_points: Points
+    duration_seconds: Count
+    balance: Points | None
+    status: TickStatus
+    charged_at: Timestamp
+
+
+class MissedNotice(Answer, frozen=True, kw_only=True):
+    """The call has ended and was never accepted; ``reason`` is why it ended."""
+
+    call_id: CallId
+    user_id: Name
+    otomo_id: Name
+    metadata: Metadata
+    created_at: Timestamp
+    ended_at: Timestamp
+    reason: Reason
+
+
+class WalletLowNotice(Answer, frozen=True, kw_only=True):
+    """A balance has fallen below ``threshold``: what the next unit costs, or what the settings say, if that is more.
+    ``call_id`` is the call whose unit did it; null where an adjustment did."""
+
+    user_id: Name
+    balance: Points
+    threshold: Points
+    call_id: CallId | None
+
+
+class AdjustedNotice(Answer, frozen=True, kw_only=True):
+    user_id: Name
+    balance: Points
+    amount: int
+    reason: str
+    idempotency_key: Name
+
+
+class TestNotice(Answer, frozen=True):
+    """What an admin sends to see whether an endpoint gets it."""
+
+    webhook_id: Name
