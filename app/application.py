@@ -97,6 +97,7 @@ from app.ops.gauges import Gauges
 from app.ops.health import Health
 from app.ops.metrics import Metrics
 from app.ops.sampler import Sampler
+from app.ops.webhook_gauges import WebhookGauges
 from app.person import Person
 from app.rest import demo, docs, internal, preflights
 from app.rest.routes import ROUTES
@@ -192,6 +193,8 @@ async def ledger(app: web.Application) -> AsyncIterator[None]:
         directory.load(known if settings.cluster else known._replace(told=()))  # else nobody is there yet
         running = Webhooks.running(app[LEDGER].webhooks, settings, f"voiceplane/{version('voiceplane')}")
         app[WEBHOOKS] = await stack.enter_async_context(running)
+        app[METRICS].watch_webhooks(app[WEBHOOKS].deliverer)
+        app[METRICS].registry.register(WebhookGauges(app[WEBHOOKS].standing))
         publish = publisher(app[HUB], directory.observe, app[WEBHOOKS].deliverer.committed)
         app[JOURNAL] = Journal(app[LEDGER], publish, seq)
         app[PEOPLE] = People(directory, app[JOURNAL])

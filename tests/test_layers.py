@@ -34,7 +34,7 @@ FOLDERS = {
     "watch": ("calls", "ledger", "media"),
     "signaling": ("access", "ledger"),
     "cluster": ("access", "calls", "http", "ledger", "media", "signaling"),
-    "ops": ("calls", "cluster", "http", "ledger", "media", "signaling", "watch"),
+    "ops": ("calls", "cluster", "http", "ledger", "media", "signaling", "watch", "webhooks"),
     "rest": (
         "access",
         "calls",

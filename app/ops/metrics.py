@@ -29,6 +29,7 @@ from app.ops.tally import Tally
 from app.signaling.dispatch import Dispatcher
 from app.signaling.hub import Hub
 from app.watch.watch import Watch
+from app.webhooks.deliverer import WHY_DISABLED, Deliverer, Result
 from schemas.call import CallState, InterruptionReason, MoveReason
 from schemas.quality import FlagType
 from worker_bridge.channel import Note
@@ -90,6 +91,15 @@ class Metrics:
         there_and_back = "From party to party and back, every few seconds."
         self._round_trip_seconds = self._histogram("rtp_round_trip_seconds", there_and_back, ROUND_TRIP)
         self._mos = self._histogram("call_mos", "What each party hears, by the E-model, every few seconds.", MOS)
+        self._attempts = self._counter("webhook_attempts", "Attempts at deliveries to webhooks, by result.", "result")
+        for result in get_args(Result):
+            self._attempts.labels(result)
+        self._attempt_seconds = self._histogram(
+            "webhook_attempt_duration_seconds", "From the beginning of an attempt to its answer.", REQUEST
+        )
+        self._disabled = self._counter("webhooks_disabled", "Webhooks that were disabled by what they did.", "reason")
+        for reason in WHY_DISABLED:
+            self._disabled.labels(reason)
         self._lag_seconds = self._histogram("event_loop_lag_seconds", "How late a timer is, four times a second.", FAST)
 
     @classmethod
@@ -119,6 +129,10 @@ class Metrics:
 
     def watch_ledger(self, ledger: Ledger) -> None:
         ledger.observe_writes(self.written)
+
+    def watch_webhooks(self, deliverer: Deliverer) -> None:
+        deliverer.on_attempt(self.attempt_made)
+        deliverer.on_disabled(lambda reason: self._disabled.labels(reason).inc())
 
     def watch_workers(self, pool: Pool) -> None:
         pool.on_worker_up(self._watch_worker)
@@ -175,6 +189,10 @@ class Metrics:
         self._writes.labels(operation).observe(seconds)
         if not taken:
             self._failed_writes.labels(operation).inc()
+
+    def attempt_made(self, result: Result, seconds: float) -> None:
+        self._attempts.labels(result).inc()
+        self._attempt_seconds.observe(seconds)
 
     def worker_times(self, method: str, outcome: str) -> Note:
         return self._bridge.of(method.lower(), outcome).note

@@ -25,6 +25,7 @@ RETRY_AFTER_S = (5, 30, 5 * 60, 30 * 60, *(hours * 3600 for hours in (2, 5, 10, 
 """After each failure; then the delivery is dead."""
 
 Result = Literal["delivered", "failed", "dead"]
+WHY_DISABLED = ("gone", "failing")
 AttemptListener = Callable[[Result, float], None]
 DisabledListener = Callable[[str], None]
 

@@ -13,6 +13,7 @@ from app.tasks import Tasks
 from app.webhooks.deliverer import Deliverer
 from app.webhooks.registration import OLD_SECRET_LIVES_MS, Registration
 from app.webhooks.sender import Sender
+from app.webhooks.standing import Standing
 from app.webhooks.targets import Resolver
 
 
@@ -23,6 +24,7 @@ class Webhooks:
     store: WebhookStore
     deliverer: Deliverer
     registration: Registration
+    standing: Standing
 
     @classmethod
     @asynccontextmanager
@@ -34,10 +36,12 @@ class Webhooks:
         resolver, background = Resolver(allow_private=settings.webhook_allow_private), Tasks()
         async with Sender.open(resolver, user_agent) as sender:
             deliverer = Deliverer(store, sender)
+            standing = Standing(store)
+            background.keep(standing.run, "standing of webhooks")
             background.keep(deliverer.run, "webhook deliveries")
             background.keep(deliverer.store, "outcomes of webhook deliveries")
             try:
-                yield cls(store, deliverer, Registration(store, resolver, deliverer))
+                yield cls(store, deliverer, Registration(store, resolver, deliverer), standing)
             finally:
                 await background.close()
                 await deliverer.close()
