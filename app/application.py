@@ -5,13 +5,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from importlib.metadata import version
 from typing import cast
 
 from aiohttp import web
-from msgspec import Raw
 
 from app.access.ratelimit import RateLimiter
 from app.access.tokens import Authenticator
@@ -79,7 +78,6 @@ from app.keys import (
 )
 from app.ledger import Ledger, claimed
 from app.ledger.claim import Claim
-from app.ledger.errors import LedgerUnavailable
 from app.ledger.nodes import Joining, new_incarnation
 from app.ledger.upgrade import upgrade
 from app.ledger.values import Recovery
@@ -98,10 +96,9 @@ from app.ops.health import Health
 from app.ops.metrics import Metrics
 from app.ops.sampler import Sampler
 from app.ops.webhook_gauges import WebhookGauges
-from app.person import Person
 from app.rest import demo, docs, internal, preflights
 from app.rest.routes import ROUTES
-from app.rest.socket import SINCE, UPGRADE_REQUIRED, Endpoint
+from app.rest.socket import SINCE, UPGRADE_REQUIRED, Endpoint, nothing_rings
 from app.settings import Settings, config_hash
 from app.signaling.commands import build_commands
 from app.signaling.dispatch import Dispatcher
@@ -109,14 +106,13 @@ from app.signaling.hub import Hub
 from app.signaling.limits import PATH as SOCKET_PATH
 from app.signaling.limits import SOCKET_BURST, CloseCode
 from app.signaling.limits import Limits as SocketLimits
-from app.signaling.stored import publisher, replayer
+from app.signaling.stored import greeter, publisher, replayer, ringing
 from app.tasks import Tasks
 from app.watch.sweeper import Sweeper
 from app.watch.watch import Watch
 from app.webhooks.webhooks import Webhooks
 from schemas.base import encode
 from schemas.consumer import Capabilities
-from schemas.signaling import EventMessage
 from worker_bridge import native
 from worker_bridge.pool import ListenAddress, Pool, PoolSettings
 from worker_bridge.worker_settings import WorkerSettings
@@ -304,8 +300,8 @@ async def live_calls(app: web.Application) -> AsyncIterator[None]:
         replayer(app[LEDGER], directory.may_have),
         SocketLimits(),
         RateLimiter(settings.socket_rate, burst=SOCKET_BURST),
-        greet=partial(greeting, directory),
-        ringing_since=partial(ringing_since, app),
+        greet=greeter(directory.list_for),
+        ringing_since=ringing(app[LEDGER]) if settings.ring_offline else nothing_rings,
     )
     missing_callers = MissingCallers(registry, lifecycle, settings.interrupted_after_s)
     hub.on_presence(presence.socket_changed)
@@ -376,22 +372,6 @@ def keep_out(app: web.Application) -> None:
         person, CloseCode.TOKEN_WITHDRAWN, lambda claims: standing.is_revoked(person, claims.issued_at)
     )
     directory.on_person(lambda person, _: app[PRESENCE].decided(person))
-
-
-def greeting(directory: Directory, person: Person) -> bytes | None:
-    """What a socket begins with: to users, who is there."""
-    if person.role != "user":
-        return None
-    return encode(EventMessage("otomo_list", Raw(directory.list_for(person))))
-
-
-async def ringing_since(app: web.Application, person: Person) -> int | None:
-    """The event from which on an otomo who comes while it rings is told, where otomos who are offline are rung."""
-    if person.role != "otomo" or not app[SETTINGS].ring_offline:
-        return None
-    with suppress(LedgerUnavailable):  # the socket opens all the same
-        return await app[LEDGER].ringing_since(person.id)
-    return None
 
 
 def operate(app: web.Application, sweeper: Sweeper, background: Tasks) -> tuple[Admission, Placement]:

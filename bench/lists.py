@@ -20,7 +20,7 @@ from sqlalchemy import Connection, text
 
 from app.ledger import Ledger
 from app.ledger.paging import write_cursor
-from app.ledger.values import LIVE_STATES
+from app.ledger.values import LIVE_STATES, CallSearch
 from app.person import Person
 
 FEW, MANY = 1_000, 300_000  # calls
@@ -29,10 +29,18 @@ ROUNDS = 30
 USER, OTOMO = Person("user", "user"), Person("otomo", "otomo")
 CALLS = """
     INSERT INTO calls (id, user_id, otomo_id, state, "exclusive", node, price_per_minute, created_at_ms, ended_at_ms,
-        billed_units, billed_points)
+        end_reason, billed_units, billed_points)
     {numbers}
     SELECT 'call ' || i, 'user', 'otomo', CASE WHEN i % {live} = 0 THEN 'talking' ELSE 'ended' END, FALSE, 'main', 0, i,
-        CASE WHEN i % {live} > 0 THEN i END, 0, CASE WHEN i % 100 = 1 THEN 1 ELSE 0 END FROM numbers
+        CASE WHEN i % {live} > 0 THEN i END,
+        CASE WHEN i % {live} > 0 THEN CASE WHEN i % 7 > 0 THEN 'manual' ELSE 'timeout' END END, 0,
+        CASE WHEN i % 100 = 1 THEN 1 ELSE 0 END FROM numbers
+"""
+METADATA = """
+    INSERT INTO call_metadata (key, value, created_at_ms, call_id)
+    {numbers}
+    SELECT CASE WHEN i % 2 = 0 THEN 'shop' ELSE 'order' END, CASE WHEN i % 2 = 0 THEN 'one' ELSE 'no ' || i END, i,
+        'call ' || i FROM numbers
 """
 EVENTS = """
     INSERT INTO events (seq, role, user_id, type, payload, at_ms)
@@ -43,7 +51,7 @@ NUMBERS = "WITH RECURSIVE numbers (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n
 
 
 def fill(tx: Connection, calls: int) -> None:
-    for words in (CALLS, EVENTS):
+    for words in (CALLS, METADATA, EVENTS):
         tx.execute(text(words.format(numbers=NUMBERS.format(calls=calls), live=LIVE_EVERY)))
     tx.execute(text("UPDATE event_counter SET last_seq = (SELECT max(seq) FROM events)"))
 
@@ -67,6 +75,11 @@ def lists(ledger: Ledger, calls: int) -> dict[str, Callable[[], Awaitable[Any]]]
         "otomoMiddlePage": lambda: ledger.calls_of(OTOMO, cursor=middle),
         "everybodysMiddlePage": lambda: ledger.calls_of(cursor=middle),
         "liveCalls": lambda: ledger.calls_of(states=LIVE_STATES),
+        "endedSoMiddlePage": lambda: ledger.search_calls(CallSearch(end_reason="timeout"), cursor=middle),
+        "ofSomeTime": lambda: ledger.search_calls(CallSearch(from_ms=calls // 3, to_ms=calls // 2)),
+        "usersOfSomeTime": lambda: ledger.search_calls(CallSearch(user_id="user", to_ms=calls // 2)),
+        "withCommonText": lambda: ledger.search_calls(CallSearch(metadata={"shop": "one"}), cursor=middle),
+        "withRareText": lambda: ledger.search_calls(CallSearch(metadata={"order": "no 501"})),
         "statementMiddlePage": lambda: ledger.usage("user", cursor=middle),
         "replayPage": lambda: ledger.events_since(USER, 0, limit=200),
         "recoveryLog": lambda: ledger.recovery_log(),

@@ -35,7 +35,6 @@ WITHOUT_SOURCE = {
 TESTED_BY = {
     "app/application.py": "tests/integration/test_calls_without_media.py",
     "app/calls/call_events.py": "tests/integration/test_calls_without_media.py",
-    "app/calls/directory.py": "tests/integration/test_people.py",
     "app/calls/people.py": "tests/integration/test_people.py",
     "app/calls/missing_callers.py": "tests/integration/test_coming_back.py",
     "app/calls/record.py": "tests/integration/test_call_quality.py",
@@ -49,7 +48,6 @@ TESTED_BY = {
     "app/ledger/notices.py": "tests/app/ledger/test_outbox.py",
     "app/ledger/people.py": "tests/integration/test_people.py",
     "app/ledger/presence.py": "tests/cluster/test_cluster.py",
-    "app/ledger/tables.py": "tests/app/ledger/test_upgrade.py",
     "app/ledger/webhook_store.py": "tests/app/ledger/test_deliveries.py",
     "app/openapi/": "tests/app/openapi/test_document.py",
     "app/ops/cluster_gauges.py": "tests/cluster/test_operating.py",
@@ -68,6 +66,7 @@ TESTED_BY = {
     "app/rest/people.py": "tests/integration/test_people.py",
     "app/rest/search.py": "tests/integration/test_search.py",
     "app/rest/rtc.py": "tests/hostile/test_hostile_objects.py",
+    "app/signaling/stored.py": "tests/integration/test_people.py",
     "app/signaling/commands.py": "tests/integration/test_calls_without_media.py",
     "app/watch/audio_faults.py": "tests/integration/test_call_quality.py",
     "app/watch/sweeper.py": "tests/integration/test_counting.py",

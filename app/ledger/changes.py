@@ -20,6 +20,7 @@ from sqlalchemy import Connection, bindparam, case, func, select, update
 from app.ledger import billing_events, calls, events, parties
 from app.ledger.bulk import BulkInsert
 from app.ledger.calls import COLUMNS
+from app.ledger.columns import storable
 from app.ledger.errors import CallExists, Fenced, StaleState, UnknownCall
 from app.ledger.steps import Change, DeferredStep, DeferredSteps, Ending, Interruption, MediaMove, Moving, Opening
 from app.ledger.tables import (
@@ -29,7 +30,6 @@ from app.ledger.tables import (
     call_segments,
     call_transitions,
     call_units,
-    storable,
 )
 from app.ledger.tables import calls as call_table
 from app.ledger.values import Call, Changed, Ended, Event, Record, Segment

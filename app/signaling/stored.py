@@ -5,13 +5,19 @@ An event is told only from here, and so only once it is a row.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextlib import suppress
+
+from msgspec import Raw
 
 from app.ledger import Ledger
+from app.ledger.errors import LedgerUnavailable
 from app.ledger.values import Event as StoredEvent
 from app.person import Person
-from app.signaling.connection import Replay
+from app.signaling.connection import Greet, Replay
 from app.signaling.hub import Event, Hub
+from schemas.base import encode
+from schemas.signaling import EventMessage
 
 REPLAYED_AT_ONCE = 200  # events of a page: the next one is read once a reconnecting client has taken the last
 
@@ -45,6 +51,26 @@ def replayer(ledger: Ledger, may_have: Callable[[Person, StoredEvent], bool]) ->
         return []
 
     return replay
+
+
+def greeter(list_for: Callable[[Person], bytes]) -> Greet:
+    """What a socket begins with: to users, who is there. ``list_for`` gives the JSON text of an OtomoList."""
+
+    def greet(person: Person) -> bytes | None:
+        return encode(EventMessage("otomo_list", Raw(list_for(person)))) if person.role == "user" else None
+
+    return greet
+
+
+def ringing(ledger: Ledger) -> Callable[[Person], Awaitable[int | None]]:
+    """The event from which on an otomo who comes while it rings has to be told."""
+
+    async def ringing_since(person: Person) -> int | None:
+        with suppress(LedgerUnavailable):  # the socket opens all the same
+            return await ledger.ringing_since(person.id) if person.role == "otomo" else None
+        return None
+
+    return ringing_since
 
 
 def told(event: StoredEvent) -> Event:
