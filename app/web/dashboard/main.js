@@ -7,12 +7,15 @@ import { Nodes } from './nodes.js';
 import { Overview } from './overview.js';
 import { Poller } from './poller.js';
 import { sentence, session } from './session.js';
+import { WebhooksView } from './webhooks.js';
 
 const poller = new Poller(told);
 const node = new Node(poller);
 const nodes = new Nodes(poller);
 const overview = new Overview(poller, node);
 const callView = new CallView(poller);
+const webhooksView = new WebhooksView(poller);
+const views = [overview, callView, webhooksView];
 let view = null;
 let updated = null;
 
@@ -33,10 +36,12 @@ function route({ focus = true } = {}) {
   const call = location.hash.match(/^#\/calls\/(.+)$/)?.[1];
   if (view && location.hash && !location.hash.startsWith('#/')) return; // the skip link
   view?.stop();
-  view = call ? callView : overview;
-  for (const one of [overview, callView]) show(one.element, one === view);
+  const webhooks = location.hash === '#/webhooks';
+  view = call ? callView : webhooks ? webhooksView : overview;
+  for (const one of views) show(one.element, one === view);
   view.start(call && decodeURIComponent(call));
-  document.title = `${call ? `Call ${decodeURIComponent(call)}` : 'Overview'} · voiceplane admin`;
+  const name = call ? `Call ${decodeURIComponent(call)}` : webhooks ? 'Webhooks' : 'Overview';
+  document.title = `${name} · voiceplane admin`;
   scrollTo(0, 0);
   if (focus) view.title.focus();
 }
@@ -56,7 +61,7 @@ function signOut(why = '') {
   view = updated = null;
   node.stop();
   nodes.stop?.();
-  for (const gone of [overview.element, callView.element, $('drain'), $('sign-out'), $('offline'), $('ready')])
+  for (const gone of [...views.map((one) => one.element), $('drain'), $('sign-out'), $('offline'), $('ready')])
     show(gone, false);
   write($('updated'), '');
   write($('login-problem'), why);
