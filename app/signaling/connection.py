@@ -207,7 +207,7 @@ class Connection:
 
     def _send_first(self) -> None:
         if (message := self._greet(self.claims.person)) is not None:
-            self._send(Frame(message))
+            self._send(Frame(message, free=True))  # however many otomos there are
 
     def _begin_to_catch_up(self, replay: Replay, since: int | None, turn: AbstractAsyncContextManager[object]) -> None:
         if since is None:

@@ -17,11 +17,18 @@ ANSWERS_AHEAD = 16  # frames that may wait before the next message is read from 
 
 
 class Frame(NamedTuple):
-    """A WebSocket frame to be sent. ``seq`` is that of an event, 0 for all else."""
+    """A WebSocket frame to be sent. ``seq`` is that of an event, 0 for all else. One that is ``free`` counts as no
+    bytes: a client does not fall behind by it."""
 
     message: bytes
     opcode: WSMsgType = WSMsgType.TEXT
     seq: int = 0
+    free: bool = False
+
+    @property
+    def size(self) -> int:
+        """In bytes, as it counts."""
+        return 0 if self.free else len(self.message)
 
 
 class Backlog:
@@ -41,7 +48,7 @@ class Backlog:
 
     def add(self, frame: Frame) -> bool:
         """Add a frame. Returns False, and adds nothing, where a limit would be exceeded; a single frame always fits."""
-        size = self._bytes + len(frame.message)
+        size = self._bytes + frame.size
         if self._frames and (len(self._frames) >= self._max_frames or size > self._max_bytes):
             return False
         self._frames.append(frame)
@@ -50,7 +57,7 @@ class Backlog:
 
     def take(self) -> Frame:
         frame = self._frames.popleft()
-        self._bytes -= len(frame.message)
+        self._bytes -= frame.size
         return frame
 
     def clear(self) -> None:

@@ -11,7 +11,6 @@ import aiohttp
 import pytest
 
 from tests.cluster.member import Members
-from tests.cluster.proof import Proof
 from tests.conftest import eventually
 from tests.crash.killed_node import Node
 from voiceplane.client import Voiceplane
@@ -43,12 +42,12 @@ async def lasted(code: Callable[[], Awaitable[str]], wanted: str) -> float:
         return "" if found == wanted else found
 
     await eventually(why_not)
-    return time.monotonic() - began
+    took = time.monotonic() - began
+    print(f"{wanted} after {1000 * took:.0f} ms")
+    return took
 
 
-async def test_what_is_decided_at_one_node_is_so_at_the_other(
-    member: Members, http: aiohttp.ClientSession, proof: Proof
-) -> None:
+async def test_what_is_decided_at_one_node_is_so_at_the_other(member: Members, http: aiohttp.ClientSession) -> None:
     async with member("one") as one, member("two") as two:
         root = one.api(http, "root", "admin")
         await two.api(http, "root", "admin").open_call(CALL, "user", "otomo", price_per_minute=0)
@@ -66,7 +65,7 @@ async def test_what_is_decided_at_one_node_is_so_at_the_other(
             await eventually(lambda: closed != ["BANNED"] and f"closed with {closed}")
 
             async def ended() -> str:
-                call = await root.request("GET", f"/calls/{CALL}")
+                call = await root.patiently("GET", f"/calls/{CALL}", for_s=5.0)  # a 503 where it ends just now
                 return "" if call["endReason"] == "banned" else str(call["state"])
 
             await eventually(ended)
@@ -105,4 +104,3 @@ async def test_what_is_decided_at_one_node_is_so_at_the_other(
                     assert await code_at(three, http, "bob", "user", "POST", "/calls", asked) == "BLOCKED"
                 await root.request("DELETE", "/admin/users/user/user/ban")
                 assert await lasted(lambda: code_at(three, http, "user", "user", "GET", "/calls"), "OK") < WITHIN_S
-    proof("People", "banned, blocked, away and revoked at one of two nodes", f"at the other in {1000 * took:.0f} ms")

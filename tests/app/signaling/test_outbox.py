@@ -26,6 +26,17 @@ def test_a_single_frame_always_fits() -> None:
     assert not backlog.add(Frame(b""))
 
 
+def test_a_free_frame_takes_no_room_from_others() -> None:
+    backlog = Backlog(4, 10)
+    assert backlog.add(Frame(b"x" * 100, free=True))
+    assert [backlog.add(Frame(b"xxxxx")) for _ in range(3)] == [True, True, False]
+    assert backlog.add(Frame(b"x" * 100, free=True))
+    assert not backlog.add(Frame(b"", free=True))
+    for _ in range(3):
+        backlog.take()
+    assert backlog.add(Frame(b"x" * 10))
+
+
 def test_a_cleared_backlog_is_as_good_as_new() -> None:
     backlog = Backlog(2, 10)
     backlog.add(Frame(b"x" * 10))
