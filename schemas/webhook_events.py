@@ -14,11 +14,11 @@ from msgspec import Raw
 from schemas.base import Answer
 from schemas.call import InterruptionReason
 from schemas.signaling import TickStatus
-from schemas.types import CallId, Count, Metadata, Name, PartyRole, Points, Price, Reason, Timestamp
+from schemas.types import CallId, Count, Metadata, Name, PartyRole, Points, Price, Reason, Role, Timestamp
 
 WebhookType = Literal[
     "call.ringing", "call.accepted", "call.connected", "call.interrupted", "call.resumed", "call.charged",
-    "call.missed", "call.ended", "wallet.low", "wallet.adjusted", "otomo.status",
+    "call.missed", "call.ended", "wallet.low", "wallet.adjusted", "otomo.status", "user.banned",
 ]  # fmt: skip
 MessageType = Literal[WebhookType, "webhook.test"]
 
@@ -130,6 +130,15 @@ class AdjustedNotice(Answer, frozen=True, kw_only=True):
     amount: int
     reason: str
     idempotency_key: Name
+
+
+class BannedNotice(Answer, frozen=True, kw_only=True):
+    """An admin keeps somebody out, until a time; null where that has no end."""
+
+    role: Role
+    user_id: Name
+    reason: Reason | None
+    until: Timestamp | None
 
 
 class TestNotice(Answer, frozen=True):

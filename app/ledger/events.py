@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import BigInteger, Connection, RowMapping, Select, bindparam, func, select, text, update
 
 from app.ledger.bulk import BulkInsert, Row
-from app.ledger.notices import BalanceChanged
+from app.ledger.notices import Beside
 from app.ledger.outbox import Outgoing
 from app.ledger.tables import LIVE, TO_ALL, calls, event_counter, events
 from app.ledger.values import Event, NewEvent
@@ -48,12 +48,12 @@ def drafts(new: Iterable[NewEvent], at_ms: int) -> list[Draft]:
     return [Draft(event, at_ms) for event in new]
 
 
-def append(tx: Connection, new: Sequence[Draft], balances: Sequence[BalanceChanged] = ()) -> tuple[Event, ...]:
-    """Store events, in their order, and what back ends are told of them and of ``balances``, the changes of wallets
-    that they are about. Must be the last thing in the transaction (see above)."""
+def append(tx: Connection, new: Sequence[Draft], beside: Sequence[Beside] = ()) -> tuple[Event, ...]:
+    """Store events, in their order, and what back ends are told of them and of what was done ``beside``. Must be the
+    last thing in the transaction (see above)."""
     if not new:
         return ()
-    outgoing = Outgoing(tx, [(draft.event, draft.at_ms) for draft in new], balances)
+    outgoing = Outgoing(tx, [(draft.event, draft.at_ms) for draft in new], beside)
     last_seq, webhooks_version = _draw(tx, len(new))
     first_seq = last_seq - len(new) + 1
     # An Event has a NewEvent's fields, between its number and its time.

@@ -15,6 +15,7 @@ import msgspec
 from msgspec import structs
 
 from app.ledger.values import Call, NewEvent
+from app.person import Person
 from schemas.base import encode, given
 from schemas.call import CallDetail
 from schemas.signaling import (
@@ -28,10 +29,11 @@ from schemas.signaling import (
     IncomingCall,
     OtomoStatus,
 )
-from schemas.types import PartyRole, iso
+from schemas.types import PartyRole, iso, iso_or_none
 from schemas.webhook_events import (
     AcceptedNotice,
     AdjustedNotice,
+    BannedNotice,
     ChargedNotice,
     ConnectedNotice,
     InterruptedNotice,
@@ -65,6 +67,19 @@ class BalanceChanged(NamedTuple):
     next_unit: int = 0
     call_id: str | None = None
     adjustment: tuple[str, str] | None = None
+
+
+class Banned(NamedTuple):
+    """An admin keeps somebody out; ``until_ms`` None has no end."""
+
+    person: Person
+    reason: str | None
+    until_ms: int | None
+    at_ms: int
+
+
+Beside = BalanceChanged | Banned
+"""What a transaction did that its events do not say, or not so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +198,15 @@ def notice_of(telling: Telling, event: NewEvent, at_ms: int, about: About | None
         return None
     key = f"otomo {payload.otomo_id}" if event.call_id is None else f"call {event.call_id}"
     return Notice(telling.type, key, event.call_id, at_ms, encode(made))
+
+
+def notices_beside(beside: Beside, low_points: int) -> list[Notice]:
+    match beside:
+        case BalanceChanged():
+            return notices_of_balance(beside, low_points)
+        case Banned(person, reason, until_ms, at_ms):
+            told = BannedNotice(role=person.role, user_id=person.id, reason=reason, until=iso_or_none(until_ms))
+            return [Notice("user.banned", str(person), None, at_ms, encode(told))]
 
 
 def notices_of_balance(change: BalanceChanged, low_points: int) -> list[Notice]:

@@ -17,7 +17,7 @@ from app.ledger import call_details, webhook_endpoints
 from app.ledger.bulk import BulkInsert, Row
 from app.ledger.call_bodies import detail_fields_of
 from app.ledger.calls import call_of
-from app.ledger.notices import ENDED, About, BalanceChanged, Notice, notice_of, notices_of_balance, tellings_of
+from app.ledger.notices import ENDED, About, Beside, Notice, notice_of, notices_beside, tellings_of
 from app.ledger.subscriptions import OPTION, Subscriptions
 from app.ledger.tables import calls, webhook_deliveries
 from app.ledger.values import NewEvent
@@ -37,10 +37,10 @@ Told = Sequence[tuple[NewEvent, int]]
 class Outgoing:
     """What a transaction tells back ends. Made before the event numbers are drawn, so that nobody waits for it."""
 
-    def __init__(self, tx: Connection, told: Told, balances: Sequence[BalanceChanged]) -> None:
+    def __init__(self, tx: Connection, told: Told, beside: Sequence[Beside]) -> None:
         self._known: Subscriptions = tx.get_execution_options().get(OPTION) or Subscriptions()
         self._told = told
-        self._balances = balances
+        self._beside = beside
         self._notices = self._make(tx)
 
     def store(self, tx: Connection, version: int) -> None:
@@ -60,10 +60,8 @@ class Outgoing:
         ending = {event.call_id for telling, event, _ in found if telling.type == ENDED}
         abouts = _abouts(tx, ids, ending) if ids else {}
         notices = (notice_of(telling, event, at_ms, abouts.get(event.call_id or "")) for telling, event, at_ms in found)
-        of_money = (
-            one for change in self._balances for one in notices_of_balance(change, self._known.wallet_low_points)
-        )
-        return [*(one for one in notices if one), *(one for one in of_money if one.type in wanted)]
+        more = (one for what in self._beside for one in notices_beside(what, self._known.wallet_low_points))
+        return [*(one for one in notices if one), *(one for one in more if one.type in wanted)]
 
     def _rows(self) -> Iterator[Row]:
         for notice in self._notices:

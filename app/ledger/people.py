@@ -15,6 +15,7 @@ from sqlalchemy import Connection, delete, exists, func, insert, select
 from app.ledger import events
 from app.ledger.database import Database
 from app.ledger.errors import TooManyBlocks
+from app.ledger.notices import Banned
 from app.ledger.tables import blocks, insert_or_replace, otomo_status, people
 from app.ledger.values import Event, NewEvent
 from app.person import Person
@@ -107,7 +108,8 @@ def _change(tx: Connection, person: Person, at_ms: int, changed: dict[str, Any])
     _begin(tx)
     now = replace(_of(tx, person), **changed)
     tx.execute(insert_or_replace(tx, people), [asdict(now)])
-    return _tell(tx, [NewEvent(PERSON_CHANGED, encode(now), NODES)], at_ms)
+    banned = [Banned(person, now.ban_reason, now.until_ms, at_ms)] if changed.get("banned") else []
+    return _tell(tx, [NewEvent(PERSON_CHANGED, encode(now), NODES)], at_ms, banned)
 
 
 def _block(
@@ -147,5 +149,5 @@ def _begin(tx: Connection) -> None:
         tx.execute(select(func.pg_advisory_xact_lock(LOCK)))
 
 
-def _tell(tx: Connection, new: Sequence[NewEvent], at_ms: int) -> Sequence[Event]:
-    return events.append(tx, events.drafts(new, at_ms))
+def _tell(tx: Connection, new: Sequence[NewEvent], at_ms: int, banned: Sequence[Banned] = ()) -> Sequence[Event]:
+    return events.append(tx, events.drafts(new, at_ms), banned)

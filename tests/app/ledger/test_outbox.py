@@ -16,6 +16,7 @@ from app.ledger.call_bodies import detail_fields_of
 from app.ledger.errors import KeyReused, StaleState
 from app.ledger.steps import DeferredSteps
 from app.ledger.values import Record
+from app.person import Person
 from schemas.base import dump
 from schemas.call import CallDetail, CallState, EndedBy
 from schemas.types import iso
@@ -199,6 +200,17 @@ async def test_the_last_unit_that_can_be_paid_makes_it_low(ledger: Ledger) -> No
     await talking(ledger)
     charged(await ledger.charge_unit(unit(1)))
     assert [(one["balance"], one["callId"]) for one in await data(ledger, "wallet.low")] == [(0, "call")]
+
+
+async def test_a_ban_is_told_and_nothing_else_that_is_decided_of_people(ledger: Ledger) -> None:
+    await add_endpoint(ledger)
+    person = Person("user", "mallory")
+    await ledger.people.change(person, START, banned=True, ban_reason="spam", until_ms=START + 1000)
+    await ledger.people.change(person, START, revoked_at_ms=START)
+    await ledger.people.change(person, START, banned=False, ban_reason=None, until_ms=None)
+    told = {"role": "user", "userId": "mallory", "reason": "spam", "until": iso(START + 1000)}
+    assert await data(ledger, "user.banned") == [told]
+    assert await types(ledger) == ["user.banned"]
 
 
 async def test_what_is_not_stored_is_not_told(ledger: Ledger) -> None:
