@@ -25,6 +25,8 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
+from app.calls.call_events import otomo_status
+from app.clock import now
 from app.ledger import Ledger
 from app.ledger.steps import FIRST_EPOCH, Ending, Opening
 from app.ledger.values import NewCall
@@ -47,7 +49,7 @@ async def receive() -> None:
         at, message = time.monotonic(), json.loads(await request.read())
         if request.path == "/hang":
             await asyncio.sleep(3600)
-        came.setdefault(message["data"].get("idempotencyKey", message["data"].get("callId", "")), at)
+        came.setdefault(message["data"].get("otomoId", ""), at)
         return web.Response(status=204)
 
     async def told(_: web.Request) -> web.Response:
@@ -87,8 +89,8 @@ async def start_ms(ledger: Ledger, base: str, folder: str) -> dict[str, Any]:
     committed: dict[str, float] = {}
 
     async def happen(webhooks: Webhooks, number: int) -> None:
-        key = f"start {number}"
-        await ledger.adjust(f"user{number % 500}", 1, reason="bench", idempotency_key=key, at_ms=number)
+        key = f"start{number}"
+        await ledger.append_events([otomo_status(key, "online", now())], at_ms=number)
         committed[key] = time.monotonic()
         webhooks.deliverer.committed()
 

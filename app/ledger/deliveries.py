@@ -177,7 +177,7 @@ def _judge(tx: Connection, endpoint_id: str, outcomes: Sequence[Outcome], at: in
     """Store since when an endpoint fails. Returns why it is disabled now, and was not before."""
     mine = [one for one in outcomes if one.taken.endpoint.id == endpoint_id]
     found = tx.execute(
-        select(webhook_endpoints).where(webhook_endpoints.c.id == endpoint_id).with_for_update()
+        select(webhook_endpoints).where(webhook_endpoints.c.id == endpoint_id).with_for_update(key_share=True)
     ).one_or_none()
     if found is None or found.disabled_at_ms is not None:
         return None

@@ -85,7 +85,7 @@ def endpoint(tx: Connection, endpoint_id: str) -> Endpoint:
 
 def lock(tx: Connection, endpoint_id: str) -> Endpoint:
     """Raises UnknownEndpoint."""
-    found = tx.execute(_query().where(row.id == endpoint_id).with_for_update()).mappings().one_or_none()
+    found = tx.execute(_query().where(row.id == endpoint_id).with_for_update(key_share=True)).mappings().one_or_none()
     if found is None:
         raise UnknownEndpoint(endpoint_id)
     return _endpoint(found)
@@ -137,7 +137,9 @@ def forget(tx: Connection, endpoint_id: str) -> None:
 def follow_settings(tx: Connection, url: str | None, secret: str | None, now_ms: int, old_lives_ms: int) -> None:
     """Make the endpoint that the settings name, or change it to what they say now; without one in them it rests."""
     if url is None or secret is None:
-        found = tx.execute(_query().where(row.id == FROM_SETTINGS).with_for_update()).mappings().one_or_none()
+        found = (
+            tx.execute(_query().where(row.id == FROM_SETTINGS).with_for_update(key_share=True)).mappings().one_or_none()
+        )
         if found is not None and found["disabled_reason"] is None:
             set_values(tx, FROM_SETTINGS, disabled("unset", now_ms))
         return
@@ -145,7 +147,11 @@ def follow_settings(tx: Connection, url: str | None, secret: str | None, now_ms:
     if tx.execute(insert_unless_there(tx.dialect, webhook_endpoints), _row(made)).rowcount:
         _changed(tx)
         return
-    found = tx.execute(select(webhook_endpoints).where(row.id == FROM_SETTINGS).with_for_update()).mappings().one()
+    found = (
+        tx.execute(select(webhook_endpoints).where(row.id == FROM_SETTINGS).with_for_update(key_share=True))
+        .mappings()
+        .one()
+    )
     values: dict[str, Any] = {}
     if found["secret"] != secret:
         values |= {"secret": secret, "old_secret": found["secret"], "old_secret_until_ms": now_ms + old_lives_ms}

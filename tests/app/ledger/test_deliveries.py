@@ -235,3 +235,19 @@ async def test_a_test_is_a_delivery_like_others(ledger: Ledger) -> None:
     assert (added.type, added.state) == ("webhook.test", "pending")
     assert await data(ledger, "webhook.test") == [{"webhookId": "we"}]
     assert [one.id for one in await take(ledger)] == [added.id]
+
+
+async def test_a_failing_endpoint_is_judged_while_deliveries_to_it_are_stored(
+    ledger: Ledger, elsewhere: Ledger
+) -> None:
+    """Neither waits for the other's locks in a circle, and what is told is stored all the same."""
+    await add_endpoint(ledger)
+    for number in range(40):
+        await credit(ledger, 1, f"user{number}")
+    failures = [outcome(one, delivered=False, again_ms=1) for one in await take(ledger)]
+    judged = (finish(elsewhere, one) for one in failures)
+    more = (credit(ledger, 1, f"user{number}", "more") for number in range(40))
+    changed = (ledger.webhooks.change("we", {"description": f"change {number}"}) for number in range(20))
+    await asyncio.gather(*judged, *more, *changed)
+    assert len(await stored(ledger)) == 80
+    assert (await ledger.webhooks.endpoint("we")).failing_since_ms is not None
