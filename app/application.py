@@ -18,6 +18,7 @@ from app.access.turn import ice_servers
 from app.calls.attempts import Attempts
 from app.calls.continuity import Continuity
 from app.calls.directory import Directory
+from app.calls.endings import Endings
 from app.calls.journal import Journal
 from app.calls.lifecycle import CallTimers, Lifecycle
 from app.calls.metering import Meter
@@ -37,7 +38,7 @@ from app.cluster.mover import Mover
 from app.cluster.presence import ClusterPresence
 from app.cluster.remote_calls import RemoteCalls
 from app.errors import BadRequest, Draining
-from app.housekeeping import collect_when_idle, prune
+from app.housekeeping import collect_when_idle, expire_points, prune
 from app.http.body import MAX_BODY_BYTES
 from app.http.connections import Connections
 from app.http.cors import Cors
@@ -261,22 +262,27 @@ async def live_calls(app: web.Application) -> AsyncIterator[None]:
         settings.ring_timeout_s, settings.setup_timeout_s, settings.interrupted_after_s, settings.reconnect_window_s
     )
     limits = RoomLimits(settings.max_transports_per_direction, settings.max_producers_per_party)
-    app[RATES] = Rates(app[LEDGER], settings.price_per_minute)
+    app[RATES] = Rates(app[LEDGER], settings.tariff)
     directory = app[DIRECTORY]
     presence_of = ClusterPresence if settings.cluster else Presence
     presence = app[PRESENCE] = presence_of(hub, registry, journal, is_away=directory.is_away)
     lifecycle = app[LIFECYCLE] = Lifecycle(registry, journal, timers)
     keep_out(app)
-    meter = lifecycle.meter = Meter(
-        journal, lifecycle.end_for, lifecycle.lose, settings.unit_seconds, timers.ledger_grace_s
-    )
+    meter = lifecycle.meter = Meter(journal, lifecycle.end_for, lifecycle.lose, timers.ledger_grace_s)
     background = Tasks()
     sweeper = Sweeper(settings.max_packets_per_second)
+    endings = lifecycle.endings = Endings(
+        journal, lifecycle.end_for, meter.decide_due, sweeper.prove, settings.ending_warnings_s
+    )
+    meter.on_charged = endings.charged
+    journal.on_publish(endings.hear)
     admission, placement = operate(app, sweeper, background)
     rooms = Rooms(placement.place, codecs_of(settings.media_kinds), limits, registry.rooms_by_object)
     app[PREFLIGHTS] = Preflights(rooms, admission.check, ids_of(app), settings.max_packets_per_second)
     app[DRAIN].on_change(lambda draining: app[PREFLIGHTS].end_all() if draining else None)
-    continuity = lifecycle.continuity = app[CONTINUITY] = Continuity(registry, lifecycle, journal, rooms, timers)
+    continuity = lifecycle.continuity = app[CONTINUITY] = Continuity(
+        registry, lifecycle, journal, rooms, timers, settings.tariff
+    )
     watch = Watch(sweeper, registry, lifecycle, continuity, journal, presence.is_online, timers)
     attempts = Attempts(settings.call_attempts_per_minute, settings.call_attempts_per_pair)
     app[CALLS] = CallService(
@@ -313,6 +319,7 @@ async def live_calls(app: web.Application) -> AsyncIterator[None]:
     background.keep(meter.run, "meter")
     background.keep(watch.run, "watch")
     background.keep(partial(prune, app[LEDGER], settings.never_connected_days), "prune")
+    background.keep(partial(expire_points, journal), "expiry of points")
     background.keep(partial(collect_when_idle, registry), "collector")
     for adopted in app[RECOVERED].adopted:
         continuity.adopt(adopted)
@@ -323,6 +330,7 @@ async def live_calls(app: web.Application) -> AsyncIterator[None]:
     await app[DRAIN].close()
     await app[PREFLIGHTS].close()
     await background.close()
+    await endings.close()
     await continuity.close()
 
 

@@ -35,6 +35,7 @@ from types import MappingProxyType
 from msgspec import UNSET
 
 from app.ledger.errors import (
+    AlreadyExpired,
     BadCursor,
     BalanceTooHigh,
     BalanceTooLow,
@@ -43,9 +44,11 @@ from app.ledger.errors import (
     Fenced,
     KeyReused,
     LedgerUnavailable,
+    RefundTooHigh,
     StaleState,
     TooManyBlocks,
     TooManyEndpoints,
+    UnknownCall,
     UnknownDelivery,
     UnknownEndpoint,
     Unstorable,
@@ -278,6 +281,8 @@ ANSWERS: Mapping[type[Exception], Answer] = MappingProxyType(
         BadCursor: BAD_REQUEST,
         BalanceTooHigh: BAD_REQUEST,
         TooManyBlocks: BAD_REQUEST,
+        AlreadyExpired: BAD_REQUEST,
+        RefundTooHigh: BAD_REQUEST,
         Unstorable: BAD_REQUEST,
         Unauthorized: Answer("UNAUTHORIZED", 401, "認証が必要です。", (("WWW-Authenticate", "Bearer"),)),
         InsufficientPoints: Answer("INSUFFICIENT_POINTS", 402, "ポイントが不足しています。"),
@@ -287,6 +292,7 @@ ANSWERS: Mapping[type[Exception], Answer] = MappingProxyType(
         ProducerNotFound: Answer("PRODUCER_NOT_FOUND", 404, "Producerが存在しません。"),
         ConsumerNotFound: Answer("CONSUMER_NOT_FOUND", 404, "Consumerが存在しません。"),
         CallNotFound: Answer("CALL_NOT_FOUND", 404, "通話が見つかりません。"),
+        UnknownCall: Answer("CALL_NOT_FOUND", 404, "通話が見つかりません。"),
         OtomoNotFound: Answer("OTOMO_NOT_FOUND", 404, "おともはんが見つかりません。"),
         WalletNotFound: Answer("WALLET_NOT_FOUND", 404, "ウォレットが見つかりません。"),
         NodeNotFound: Answer("NODE_NOT_FOUND", 404, "ノードが見つかりません。"),
@@ -348,9 +354,9 @@ def answer_to(error: BaseException) -> Answer:
             return replace(answer, headers=_INVALID_TOKEN)
         case RateLimited() | CallLimitExceeded():
             return replace(answer, headers=(("Retry-After", str(error.retry_after_s)),))
-        case BadCursor():
-            return replace(answer, details=(Problem("cursor", "is not one of ours"),))
-        case BalanceTooHigh() | TooManyBlocks() | Unstorable() | Overloaded():
+        case BadCursor() | BalanceTooHigh() | RefundTooHigh() | AlreadyExpired():
+            return replace(answer, details=(Problem(error.place, str(error)),))
+        case TooManyBlocks() | Unstorable() | Overloaded():
             return replace(answer, details=(Problem("", str(error)),))
         case _:
             return answer

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 
+from app.calls.journal import Journal
 from app.calls.registry import Registry
 from app.clock import now
 from app.ledger import Ledger
@@ -16,6 +17,7 @@ DAY_MS = 24 * 60 * 60 * 1000
 DELIVERED_KEPT_MS = 3 * DAY_MS  # webhook deliveries, which can be replayed for as long
 UNDELIVERED_KEPT_MS = 30 * DAY_MS
 PRUNE_EVERY_S = 600.0
+EXPIRE_EVERY_S = 5.0
 COLLECT_EVERY_S = 60.0
 
 logger = logging.getLogger(__name__)
@@ -35,6 +37,17 @@ async def prune(ledger: Ledger, never_connected_days: int) -> None:
             )
         except LedgerUnavailable as error:
             logger.warning("old events and calls could not be deleted now: %s", error)
+
+
+async def expire_points(journal: Journal) -> None:
+    """Take out points that have expired, again and again until cancelled. Who spends before that spends none of
+    them."""
+    while True:
+        await asyncio.sleep(EXPIRE_EVERY_S)
+        try:
+            await journal.expire_points()
+        except LedgerUnavailable as error:
+            logger.warning("points that have expired could not be taken out now: %s", error)
 
 
 async def collect_when_idle(registry: Registry) -> None:

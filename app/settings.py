@@ -22,11 +22,13 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from app import addresses, urls
 from app.addresses import MediaAddress, is_loopback
 from app.private import make_private_folder, take_from_others
+from schemas.tariff import DAY_S, MAX_CALL_S, MAX_MINIMUM, ChargeRule, Tariff
+from schemas.types import MAX_PRICE
 
 if TYPE_CHECKING:
     from worker_bridge.rtp import MediaKind
@@ -71,6 +73,10 @@ def cores() -> int:
 
 def words(text: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def seconds(text: str) -> tuple[int, ...]:
+    return tuple(int(word) for word in words(text))
 
 
 def places(text: str) -> tuple[str, ...]:
@@ -129,7 +135,18 @@ class Settings:
 
     price_per_minute: int = setting(100, int, "points per unit, where neither the call nor the otomo has a price")
     unit_seconds: float = setting(60.0, float, "seconds that one charged unit lasts")
+    charge: ChargeRule = setting(
+        "elapsed", str.lower, "elapsed or started: whether a unit costs when it is over, or when it begins"
+    )
+    free_seconds: int = setting(0, int, "seconds of talk before the first unit begins")
+    minimum_units: int = setting(1, int, "units that are charged together, with the first")
+    max_call_seconds: int = setting(
+        MAX_CALL_S, int, "seconds of talk after which a call ends that has no limit of its own"
+    )
 
+    ending_warnings_s: tuple[int, ...] = setting(
+        (60, 10), seconds, "seconds before a call ends by itself at which both are told, with commas between"
+    )
     rate_limit: float = setting(50.0, float, "requests a second per user, in bursts of twice that; 0 is no limit")
     socket_rate: float = setting(0.5, float, "WebSockets that a user may open a second, in bursts of 20; 0 is no limit")
     call_attempts_per_minute: int = setting(10, int, "calls that a user may ring in a minute; 0 is no limit")
@@ -179,6 +196,7 @@ class Settings:
         check_numbers(self)
         check_choices(self)
         check_webhook(self)
+        check_tariff(self)
         if self.cluster:
             check_cluster(self)
 
@@ -208,6 +226,18 @@ class Settings:
     @property
     def max_token_s(self) -> float:
         return 3600 * self.max_token_hours or math.inf
+
+    @property
+    def tariff(self) -> Tariff:
+        """What calls cost that have no tariff of their own. Raises ValueError where no call can have it."""
+        return Tariff(
+            unit_seconds=self.unit_seconds,
+            unit_points=self.price_per_minute,
+            charge=self.charge,
+            free_seconds=self.free_seconds,
+            minimum_units=self.minimum_units,
+            max_seconds=self.max_call_seconds,
+        )
 
     @property
     def media_addresses(self) -> tuple[MediaAddress, ...]:
@@ -347,6 +377,11 @@ def check_numbers(settings: Settings) -> None:
     within("max_producers_per_party", settings.max_producers_per_party, 1, 1_000_000)
     within("price_per_minute", settings.price_per_minute, 0, 1_000_000)
     within("max_token_hours", settings.max_token_hours, 0, 876_000)
+    within("free_seconds", settings.free_seconds, 0, DAY_S)
+    within("minimum_units", settings.minimum_units, 1, MAX_MINIMUM)
+    within("max_call_seconds", settings.max_call_seconds, 1, DAY_S)
+    for warning_s in settings.ending_warnings_s:
+        within("ending_warnings_s", warning_s, 1, 3600)
     within("rate_limit", settings.rate_limit, 0, 1_000_000)
     within("socket_rate", settings.socket_rate, 0, 1_000_000)
     within("call_attempts_per_minute", settings.call_attempts_per_minute, 0, 1_000_000)
@@ -366,6 +401,8 @@ def check_numbers(settings: Settings) -> None:
 def check_choices(settings: Settings) -> None:
     if "audio" not in settings.media_kinds or not settings.media_kinds <= {"audio", "video"}:
         raise SettingsError(f"{PREFIX}MEDIA_KINDS must be audio or audio,video.")
+    if settings.charge not in get_args(ChargeRule):
+        raise SettingsError(f"{PREFIX}CHARGE must be elapsed or started, not {settings.charge!r}.")
     if settings.log_level not in {"debug", "info", "warning", "error"}:
         raise SettingsError(f"{PREFIX}LOG_LEVEL must be debug, info, warning or error, not {settings.log_level!r}.")
     if settings.demo not in {None, "on", "off"}:
@@ -385,12 +422,23 @@ def check_webhook(settings: Settings) -> None:
         raise SettingsError(f"{PREFIX}WEBHOOK_SECRET must be whsec_ and the base64 of 24 to 64 bytes.")
 
 
+def check_tariff(settings: Settings) -> None:
+    try:
+        settings.tariff  # noqa: B018  it is made for its checks
+    except ValueError:
+        raise SettingsError(
+            f"{PREFIX}MINIMUM_UNITS of {PREFIX}UNIT_SECONDS must be over, like {PREFIX}FREE_SECONDS before them, "
+            f"within {PREFIX}MAX_CALL_SECONDS, and cost at most {MAX_PRICE} points a minute."
+        ) from None
+
+
 SHARED = (
     *CALL_TIMES,
     *("jwt_secret", "jwt_jwks", "jwt_issuer", "jwt_audience", "max_token_hours", "ring_offline"),
     *("cluster_secret", "node_lease_s"),
     *("webhook_url", "webhook_secret", "webhook_allow_private", "wallet_low_points"),
-    *("media_kinds", "max_transports_per_direction", "max_producers_per_party", "price_per_minute"),
+    *("media_kinds", "max_transports_per_direction", "max_producers_per_party"),
+    *("price_per_minute", "charge", "free_seconds", "minimum_units", "max_call_seconds", "ending_warnings_s"),
 )
 """What all nodes of a cluster must be told alike."""
 

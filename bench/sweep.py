@@ -25,6 +25,7 @@ from app.media.party_objects import PartyConsumer, PartyProducer, PartyTransport
 from app.media.quality import MEASURED_EVERY
 from app.media.room import Room, RoomLimits
 from app.person import OTHER
+from app.tariffs import Terms
 from app.watch.audio_faults import faults_of, is_fresh
 from app.watch.liveness import silent_party
 from app.watch.sweeper import SWEEP_EVERY_S, Sweeper
@@ -79,7 +80,7 @@ async def talking_call(slot: Slot, number: int, voices: Voices) -> LiveCall:
     """A call whose two producers will receive RTP."""
     assert slot.worker is not None
     assert slot.webrtc_server is not None
-    call = LiveCall(f"bench_{number}", f"user_{number}", f"otomo_{number}", 0, now())
+    call = LiveCall(f"bench_{number}", f"user_{number}", f"otomo_{number}", Terms.by_unit(0), now())
     router = await slot.worker.create_router(codecs_of({"audio"}))
     room = Room(call.id, call.parties, router, slot.worker.channel, slot.webrtc_server, RoomLimits(1, 1), {})
     transport = await router.create_plain_transport(ListenInfo("udp", "127.0.0.1"), comedia=True)

@@ -10,6 +10,7 @@ from msgspec import UNSET, Meta, UnsetType
 from schemas.base import Answer, Body
 from schemas.own_media import OwnMedia
 from schemas.quality import FlagLine, ProtocolLine, QualityLine
+from schemas.tariff import LongestSeconds, Tariff
 from schemas.types import (
     CallId,
     Comment,
@@ -82,13 +83,32 @@ class ReasonBody(Body, frozen=True):
 
 
 class AdminCallRequest(Body, frozen=True):
-    """A call that another system has matched; it begins in ``matched``."""
+    """A call that another system has matched; it begins in ``matched``. It may have a ``tariff`` of its own, or the
+    node's at a ``price_per_minute`` of its own."""
 
     user_id: Name
     otomo_id: Name
     call_id: CallId | UnsetType = UNSET
     price_per_minute: Price | UnsetType = UNSET
     metadata: Metadata | UnsetType = UNSET
+    tariff: Tariff | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        if self.tariff is not UNSET and self.price_per_minute is not UNSET:
+            raise ValueError("tariff: must not be given together with pricePerMinute")
+
+
+class ExtendRequest(Body, frozen=True):
+    """By how many seconds of talk the call's longest duration is raised."""
+
+    seconds: LongestSeconds
+
+
+class Extended(Answer, frozen=True):
+    """After how many seconds of talk the call ends now."""
+
+    call_id: CallId
+    max_seconds: Count
 
 
 class CallAck(Answer, frozen=True):
@@ -112,6 +132,7 @@ class CallBody(Answer, frozen=True, kw_only=True):
     duration_seconds: Count | None
     billed_units: Count
     billed_points: Points
+    refunded_points: Points
     metadata: Metadata = {}  # noqa: RUF012 -- msgspec makes each its own
 
 
@@ -158,12 +179,15 @@ class FeedbackLine(Answer, frozen=True, kw_only=True):
 class CallDetail(CallBody, frozen=True, kw_only=True):
     """A call with its timeline, oldest first, and, once it has ended, how it went.
 
-    ``media_epoch`` numbers its rooms: a client that knows a lower one has to make its media anew. Before
+    ``media_epoch`` numbers its rooms: a client that knows a lower one has to make its media anew. After
+    ``max_seconds`` of talk it ends: the tariff's, and what admins have added. Before
     its end, and where a restart ended it, the fields after ``interrupted_seconds`` are null or empty. ``mos`` is the
     lowest in ``quality``. A party reads its own ``feedback``, an admin that of both.
     """
 
     media_epoch: Count
+    tariff: Tariff
+    max_seconds: Count
     timeline: Annotated[tuple[TimelineEntry, ...], Meta(max_length=MAX_TIMELINE)] = ()
     interruptions: tuple[InterruptionLine, ...] = ()
     interrupted_seconds: Count = 0
@@ -196,9 +220,24 @@ class BilledUnit(Answer, frozen=True):
     index: Count
     points: Points
     charged_at: Timestamp
+    paid_points: Points
+    bonus_points: Points
+
+
+class RefundedPart(Answer, frozen=True):
+    """Points of a call that were given back; ``units`` is null where points were asked for."""
+
+    points: Points
+    units: Count | None
+    reason: Reason
+    refunded_at: Timestamp
 
 
 class Billing(Answer, frozen=True):
+    """The units of a call and their sum; and what was given back of it."""
+
     call_id: CallId
     units: Annotated[tuple[BilledUnit, ...], Meta(max_length=MAX_UNITS)]
     total_points: Points
+    refunded_points: Points
+    refunds: tuple[RefundedPart, ...]

@@ -19,6 +19,7 @@ from schemas.base import Answer, Body
 from schemas.call import CallRequest, InterruptionReason, MoveReason
 from schemas.people import OtomoList, OtomoStatusWord, StatusRequest
 from schemas.problem import Problem
+from schemas.tariff import EndingReason
 from schemas.types import (
     MAX_SAFE,
     CallId,
@@ -42,11 +43,11 @@ ProducerChange = Literal["producer_added", "producer_paused", "producer_resumed"
 EventType = Literal[
     AnswerType, ProducerChange,
     "incoming_call", "call_connected", "call_interrupted", "call_resumed", "media_moved",
-    "call_tick", "wallet_update", "call_end", "otomo_list", "otomo_status", "node_draining",
+    "call_ending", "call_tick", "wallet_update", "call_end", "otomo_list", "otomo_status", "node_draining",
 ]  # fmt: skip
 PauseReason = Literal["flood"]
 """Why the node paused a producer, where its party has not."""
-WalletReason = Literal["call_tick", "adjustment"]
+WalletReason = Literal["call_tick", "adjustment", "refund", "expiry"]
 RequestId = Name | Annotated[int, Meta(ge=-MAX_SAFE, le=MAX_SAFE)]
 """A client's own number for a command: up to 128 printable characters, or a whole number."""
 
@@ -225,8 +226,20 @@ class MediaMoved(Answer, frozen=True, kw_only=True):
     old_media_until: Timestamp | None
 
 
+class CallEnding(Answer, frozen=True, kw_only=True):
+    """To both: the call will end by itself in so many seconds of talk, which is ``at`` that moment unless it is
+    interrupted. With ``points_needed``, which the user alone is told, it would go on for a unit more."""
+
+    call_id: CallId
+    reason: EndingReason
+    seconds_left: Count
+    at: Timestamp
+    points_needed: Points | UnsetType = UNSET
+
+
 class CallTick(Answer, frozen=True, kw_only=True):
-    """To both, after a unit was charged. ``user_balance`` is told to the user only, and left out otherwise."""
+    """To both, after a unit was charged. ``user_balance`` and ``remaining_seconds``, the talk until the points or the
+    longest duration end the call, are told to the user only, and left out otherwise."""
 
     call_id: CallId
     tick_number: Count
@@ -236,6 +249,7 @@ class CallTick(Answer, frozen=True, kw_only=True):
     timestamp: Timestamp
     status: TickStatus
     user_balance: Points | UnsetType | None = UNSET
+    remaining_seconds: Count | UnsetType = UNSET
 
 
 class WalletUpdate(Answer, frozen=True, kw_only=True):
@@ -281,6 +295,7 @@ EVENTS: Final[Mapping[EventType, type[Answer]]] = MappingProxyType(
         "call_interrupted": CallInterrupted,
         "call_resumed": CallResumed,
         "media_moved": MediaMoved,
+        "call_ending": CallEnding,
         "call_tick": CallTick,
         "wallet_update": WalletUpdate,
         "call_end": CallEnded,
@@ -307,6 +322,7 @@ EventPayload = (
     | CallInterrupted
     | CallResumed
     | MediaMoved
+    | CallEnding
     | CallTick
     | WalletUpdate
     | CallEnded

@@ -29,6 +29,7 @@ VISIBLE: Final = (
 
 Role = Literal["user", "otomo", "admin"]
 PartyRole = Literal["user", "otomo"]
+PointKind = Literal["paid", "bonus"]
 
 Name = Annotated[
     str,
@@ -80,3 +81,8 @@ def iso(at_ms: int) -> str:
 
 def iso_or_none(at_ms: int | None) -> str | None:
     return None if at_ms is None else iso(at_ms)
+
+
+def at_ms(stamp: str) -> int:
+    """The milliseconds since 1970 that ``iso`` has written so. Raises ValueError for a day that there is not."""
+    return round(datetime.fromisoformat(stamp).timestamp() * 1000)

@@ -46,6 +46,8 @@ def written(default: object) -> str:
             return ""
         case bool():
             return "on" if default else "off"
+        case tuple():
+            return ",".join(map(str, default))
         case frozenset():
             return ",".join(sorted(default))
         case float():

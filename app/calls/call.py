@@ -1,4 +1,4 @@
-"""A live call: two parties, a price, a clock, and a state that moves forward, apart from interruptions.
+"""A live call: two parties, its terms, a clock, and a state that moves forward, apart from interruptions.
 
 The table is the whole state machine. Nothing here waits, sends or stores.
 """
@@ -6,8 +6,11 @@ The table is the whole state machine. Nothing here waits, sends or stores.
 from __future__ import annotations
 
 import asyncio
+import math
 from dataclasses import dataclass, field
 from enum import StrEnum
+
+from msgspec import UNSET
 
 from app.calls.flags import Flags
 from app.calls.talk_clock import TalkClock
@@ -17,7 +20,9 @@ from app.ledger.steps import FIRST_EPOCH
 from app.media.quality import CallQuality
 from app.media.room import Room
 from app.person import Parties, Person
+from app.tariffs import Terms
 from schemas.call import CallState, EndedBy, InterruptionReason
+from schemas.tariff import Tariff
 from schemas.types import PartyRole
 
 
@@ -47,6 +52,7 @@ class EndReason(StrEnum):
     DISCONNECT = "disconnect"
     NETWORK_FAILED = "network_failed"
     LOW_BALANCE = "low_balance"
+    MAX_DURATION = "max_duration"
     WORKER_DIED = "worker_died"
     NODE_LOST = "node_lost"
     BANNED = "banned"
@@ -130,7 +136,7 @@ class LiveCall:
     id: str
     user_id: str
     otomo_id: str
-    price_per_minute: int
+    terms: Terms
     created_at: Moment
     state: CallState = CallState.REQUESTING
     matched_at: Moment | None = None
@@ -145,6 +151,7 @@ class LiveCall:
     worker_died_at: float | None = None  # when a worker of its last died, in monotonic seconds
     interruption: Interruption | None = None
     timer: asyncio.TimerHandle | None = None
+    extended_s: int = 0  # by how much its longest duration was raised
     clock: TalkClock = field(default_factory=TalkClock)
     flags: Flags = field(default_factory=Flags)
     quality: CallQuality = field(init=False)
@@ -162,6 +169,20 @@ class LiveCall:
         return self.id
 
     @property
+    def price_per_minute(self) -> int:
+        return self.terms.price_per_minute
+
+    @property
+    def tariff(self) -> Tariff:
+        return self.terms.tariff
+
+    @property
+    def longest_s(self) -> float:
+        """After how many seconds of talk it ends."""
+        limit = self.tariff.max_seconds
+        return math.inf if limit is UNSET else limit + self.extended_s
+
+    @property
     def live(self) -> bool:
         return self.state not in (CallState.ENDING, CallState.ENDED)
 
@@ -176,6 +197,10 @@ class LiveCall:
         proofs = (since.monotonic if one.last_proof is None else one.last_proof for one in self.liveness.values())
         proven = min(proofs)
         return shifted(present, proven) if proven > since.monotonic else since
+
+    def were_there(self, at: float) -> bool:
+        """Whether both parties were proven to be there at that moment or later."""
+        return all(party.last_proof is not None and party.last_proof >= at for party in self.liveness.values())
 
     def is_back(self, at: float, fresh_within_s: float) -> bool:
         """Whether both parties of an interrupted call were proven to be there since, and a moment ago."""

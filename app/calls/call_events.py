@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from app.calls.call import Interruption, LiveCall
 from app.clock import Moment
 from app.ledger.values import NewEvent
+from app.tariffs import End
 from schemas.call import MoveReason
 from schemas.people import OtomoStatusWord
 from schemas.signaling import (
     AnswerType,
     CallAnswered,
     CallConnected,
+    CallEnding,
     CallInterrupted,
     CallResumed,
     IncomingCall,
@@ -104,6 +107,14 @@ def media_moved(call: LiveCall, epoch: int, reason: MoveReason, old_until: Momen
         call_id=call.id, media_epoch=epoch, reason=reason, old_media_until=old_until.iso if old_until else None
     )
     return NewEvent.to_each(call.parties, payload, call.id)
+
+
+def ending(call: LiveCall, end: End, left_s: float, at: Moment) -> list[NewEvent]:
+    """For both parties: the call ends by itself in so many seconds of talk; for the user, with what would prevent
+    it."""
+    payload = CallEnding(call_id=call.id, reason=end.reason, seconds_left=max(0, round(left_s)), at=at.iso)
+    told = replace(payload, points_needed=end.missing) if end.missing else payload
+    return [NewEvent.of(told, call.parties.user, call.id), NewEvent.of(payload, call.parties.otomo, call.id)]
 
 
 def otomo_status(otomo_id: str, status: OtomoStatusWord, at: Moment) -> NewEvent:

@@ -11,6 +11,9 @@ from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from functools import partial
 
+from msgspec import UNSET
+from msgspec.structs import replace
+
 from app.calls import call_events
 from app.calls.call import CallEvent, EndReason, Interruption, LiveCall
 from app.calls.journal import RETRY_EVERY_S, Journal
@@ -25,8 +28,10 @@ from app.ledger.steps import MediaMove, Moving, Talked
 from app.ledger.values import Adopted, NewEvent
 from app.media.room import Room
 from app.media.rooms import Rooms
+from app.tariffs import Terms
 from app.tasks import Tasks
 from schemas.call import CallState, InterruptionReason, MoveReason
+from schemas.tariff import Tariff
 from schemas.types import PartyRole
 
 DEATHS_WITHIN_S = 60.0  # a call that loses two workers in that time may be what kills them
@@ -43,13 +48,21 @@ class Continuity:
     """Interruptions and rooms of this node's calls."""
 
     def __init__(
-        self, registry: Registry, lifecycle: Lifecycle, journal: Journal, rooms: Rooms, timers: CallTimers
+        self,
+        registry: Registry,
+        lifecycle: Lifecycle,
+        journal: Journal,
+        rooms: Rooms,
+        timers: CallTimers,
+        tariff: Tariff,
     ) -> None:
+        """``tariff`` is the node's own, by which calls of older releases go on."""
         self._registry = registry
         self._lifecycle = lifecycle
         self._journal = journal
         self._rooms = rooms
         self._timers = timers
+        self._tariff = tariff
         self._tasks = Tasks()
         self._deciding: set[str] = set()  # ids of calls that are being interrupted or resumed
         self._move_listeners: list[MoveListener] = []
@@ -163,9 +176,10 @@ class Continuity:
     def adopt(self, adopted: Adopted, old_until: Moment | None = None) -> LiveCall:
         """Take over a call that another process left: it waits for both parties, in a room of this node. One that rings
         goes on ringing, without media. ``old_until`` is how long its room there forwards."""
-        call = live_call(adopted, now(), self._timers.reconnect_window_s)
+        call = live_call(adopted, now(), self._timers.reconnect_window_s, self._tariff)
         self._registry.add(call)
         self._lifecycle.meter.follow(call, adopted.call.billed_units)
+        self._lifecycle.endings.follow(call, adopted.call.billed_units)
         self._lifecycle.wait_on(call)
         told: Iterable[NewEvent] = ()
         if adopted.was_talking and call.interruption is not None:
@@ -263,16 +277,20 @@ def talked_until(call: LiveCall, proven: Moment) -> Talked:
     return Talked(call.clock.talked_ms_at(proven.monotonic), proven.utc_ms)
 
 
-def live_call(adopted: Adopted, present: Moment, window_s: float) -> LiveCall:
-    """A live call, interrupted, made from the stored one."""
+def live_call(adopted: Adopted, present: Moment, window_s: float, tariff: Tariff) -> LiveCall:
+    """A live call, interrupted, made from the stored one; ``tariff`` is the node's own."""
     stored = adopted.call
 
     def moment(utc_ms: int) -> Moment:
         passed_ms = max(0, present.utc_ms - utc_ms)  # a wall clock that was set back makes nothing of it happen later
         return Moment(present.monotonic - passed_ms / 1000, utc_ms)
 
-    call = LiveCall(stored.id, stored.user_id, stored.otomo_id, stored.price_per_minute, moment(stored.created_at_ms))
-    call.state, call.epoch = stored.state, stored.epoch
+    its_own = stored.charged_by(tariff.unit_seconds)
+    if its_own.max_seconds is UNSET:
+        its_own = replace(its_own, max_seconds=tariff.max_seconds)
+    terms = Terms(stored.price_per_minute, its_own)
+    call = LiveCall(stored.id, stored.user_id, stored.otomo_id, terms, moment(stored.created_at_ms))
+    call.state, call.epoch, call.extended_s = stored.state, stored.epoch, stored.extended_seconds
     if stored.accepted_at_ms is not None:
         call.accepted, call.matched_at = stored.exclusive, moment(stored.accepted_at_ms)
     if stored.connected_at_ms is None:

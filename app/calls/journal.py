@@ -21,14 +21,18 @@ from app.ledger.recovery import Alive
 from app.ledger.steps import DeferredStep, DeferredSteps, Ending, MediaMove, Moving, Opening
 from app.ledger.values import (
     Adjusted,
+    Call,
     Changed,
     Charged,
     ChargeResult,
     Ended,
     Event,
     NewEvent,
+    RefundAsked,
+    Refunded,
     UnitDue,
 )
+from schemas.types import PointKind
 
 Publish = Callable[[Sequence[Event]], None]
 ChargeListener = Callable[[Charged], None]
@@ -49,7 +53,7 @@ class Journal:
     def __init__(self, ledger: Ledger, publish: Publish, published: int) -> None:
         """``published`` is the number of the last event that is published already."""
         self.ledger = ledger
-        self._publish = publish
+        self._hearers = [publish]
         self._published = published
         self._out_of_order: dict[int, Event] = {}  # stored events that wait for those before them, by number
         self._reading = asyncio.Lock()  # one task reads on for all
@@ -65,6 +69,17 @@ class Journal:
     def on_charge(self, listener: ChargeListener) -> None:
         """Call ``listener(charged)`` for each unit once it is stored, and not again when it is found stored already."""
         self._charge_listeners.append(listener)
+
+    def on_publish(self, hearer: Publish) -> None:
+        """Call ``hearer(events)`` with what is published, in its order; it must be quick and raise nothing."""
+        self._hearers.append(hearer)
+
+    def _publish(self, events: Sequence[Event]) -> None:
+        for hear in self._hearers:
+            hear(events)
+
+    async def extend(self, call_id: str, seconds: int) -> Call:
+        return await self.ledger.extend(call_id, seconds)
 
     async def open_call(self, opening: Opening) -> Changed:
         with self._noting_doubt():
@@ -102,10 +117,25 @@ class Journal:
                     listener(result)
         return results
 
-    async def adjust(self, user_id: str, amount: int, *, reason: str, idempotency_key: str) -> Adjusted:
+    async def adjust(
+        self,
+        user_id: str,
+        amount: int,
+        *,
+        reason: str,
+        idempotency_key: str,
+        kind: PointKind = "paid",
+        expires_at_ms: int | None = None,
+    ) -> Adjusted:
         with self._noting_doubt():
             adjusted = await self.ledger.adjust(
-                user_id, amount, reason=reason, idempotency_key=idempotency_key, at_ms=now().utc_ms
+                user_id,
+                amount,
+                reason=reason,
+                idempotency_key=idempotency_key,
+                at_ms=now().utc_ms,
+                kind=kind,
+                expires_at_ms=expires_at_ms,
             )
         await self._publish_in_order(adjusted.events)
         return adjusted
@@ -115,6 +145,18 @@ class Journal:
         with self._noting_doubt():
             stored = await storing
         await self._publish_in_order(stored)
+
+    async def expire_points(self) -> None:
+        """Take out points that have expired, and tell their users."""
+        with self._noting_doubt():
+            told = await self.ledger.expire_points(now_ms=now().utc_ms)
+        await self._publish_in_order(told)
+
+    async def refund(self, asked: RefundAsked) -> Refunded:
+        with self._noting_doubt():
+            refunded = await self.ledger.refund(asked, at_ms=now().utc_ms)
+        await self._publish_in_order(refunded.events)
+        return refunded
 
     async def tell_status(self, otomo_id: str, offline_after_ms: int, every_ms: int) -> Told:
         """In a cluster: store and publish what users are to be told of an otomo."""

@@ -51,6 +51,19 @@ class CallTimers:
     ledger_grace_s: float = LEDGER_GRACE_S
 
 
+class Ends(Protocol):
+    """The part of ``endings.py`` that the life cycle needs."""
+
+    def follow(self, call: LiveCall, billed_units: int = 0) -> None:
+        """Told that a call's clock runs, or will, after so many units."""
+
+    def forget(self, call: LiveCall) -> None:
+        """Told that a call is ending, or another node's."""
+
+    def reckon(self, call: LiveCall) -> None:
+        """Told that its longest duration has changed."""
+
+
 class Interruptions(Protocol):
     """The part of ``continuity.py`` that the life cycle needs."""
 
@@ -62,10 +75,11 @@ class Interruptions(Protocol):
 
 
 class Lifecycle:
-    """The transitions of this node's calls. ``meter`` and ``continuity``, which need this object, are set by
-    ``create_app``."""
+    """The transitions of this node's calls. ``meter``, ``endings`` and ``continuity``, which need this object, are set
+    by ``create_app``."""
 
     meter: Meter
+    endings: Ends
     continuity: Interruptions
 
     def __init__(self, registry: Registry, journal: Journal, timers: CallTimers) -> None:
@@ -187,6 +201,7 @@ class Lifecycle:
         """The call is stored as talking, for the first time or again."""
         self.moved(call, CallState.TALKING)
         self.meter.follow(call)
+        self.endings.follow(call)
 
     def room_closed(self, call: LiveCall, reason: CloseReason) -> None:
         """A room has closed; where its call is not ending, because its worker died."""
@@ -207,6 +222,7 @@ class Lifecycle:
     def leave(self, call: LiveCall) -> Released:
         """Close the room, and forget the call."""
         call.stop_timer()
+        self.endings.forget(call)
         room, call.room = call.room, None
         self._registry.remove(call)
         return room.close() if room is not None else Released(0, 0, 0)
@@ -229,7 +245,7 @@ class Lifecycle:
         if not call.live:
             return None
         at = at or now()
-        self.meter.decide_due(at)
+        self.meter.decide_due(call, at)
         call.state = call.next_state(event)
         call.ended_at, call.end_reason, call.ended_by = at, reason, by
         call.stop_timer()
@@ -237,9 +253,9 @@ class Lifecycle:
         work = self._finish(call, reason, cause, at, tuple(events))
         return self._tasks.start(work, f"call {call.id} ends")
 
-    def end_for(self, call: LiveCall, reason: EndReason, cause: str) -> None:
-        """Begin to end a call for a reason of the node's own."""
-        self.end_soon(call, CallEvent.FAIL, reason, cause)
+    def end_for(self, call: LiveCall, reason: EndReason, cause: str, at: Moment | None = None) -> None:
+        """Begin to end a call for a reason of the node's own; as of a moment, where one is given."""
+        self.end_soon(call, CallEvent.FAIL, reason, cause, at=at)
 
     async def end(
         self,
@@ -283,7 +299,7 @@ class Lifecycle:
 
         Returns False where there is nothing to end: the call's opening was never stored, or it is another node's.
         """
-        record = record_of(call, self.meter.unit_s)  # before the room closes
+        record = record_of(call)  # before the room closes
         billable = [replace(unit, epoch=call.epoch) for unit in await self.meter.stop(call)]
         ending = Ending(
             call_id=call.id,

@@ -1,8 +1,9 @@
 """When a unit is due, and whether it is charged. The ledger does the charging; nothing is counted here.
 
-Unit *n* is due when both parties have talked for ``n × unit``. It is charged once both are proven to have been there at
-that moment or later; until then it waits for the next sweep, and where the clock is set back it becomes due again
-later. A unit that can't be stored waits, in order, until it can; its call goes on for a grace, and then ends.
+A unit is due by the call's tariff, after so many seconds in which both parties talked. It is charged once both are
+proven to have been there at that moment or later; until then it waits for the next sweep, and where the clock is set
+back it becomes due again later. A unit that can't be stored waits, in order, until it can; its call goes on for a
+grace, and then ends.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from app.calls.journal import Journal
 from app.clock import Moment, now, shifted
 from app.ledger.errors import LedgerUnavailable
 from app.ledger.values import Charged, ChargeResult, PointsGone, UnitDue, UnitFenced, UnitRefused
+from app.tariffs import due_s, due_together
 from schemas.signaling import TickStatus
 
 RETRY_EVERY_S = 0.5
@@ -30,6 +32,8 @@ End = Callable[[LiveCall, EndReason, str], object]
 """Begins to end a call; does not wait."""
 Lose = Callable[[LiveCall], object]
 """Forgets a call that is another node's by now."""
+ChargedListener = Callable[[LiveCall, Charged], object]
+"""Told of each unit that is stored; quick, and raises nothing."""
 
 
 @dataclass(order=True, slots=True)
@@ -53,11 +57,11 @@ class Waiting:
 class Meter:
     """Charges the units of all talking calls, many in one transaction."""
 
-    def __init__(self, journal: Journal, end: End, lose: Lose, unit_s: float, grace_s: float = LEDGER_GRACE_S) -> None:
+    def __init__(self, journal: Journal, end: End, lose: Lose, grace_s: float = LEDGER_GRACE_S) -> None:
         self._journal = journal
         self._end = end
         self._lose = lose
-        self.unit_s = unit_s
+        self.on_charged: ChargedListener = ignore
         self._grace_s = grace_s
         self._due: list[Due] = []
         self._next: dict[str, int] = {}  # the number of each call's next unit
@@ -68,17 +72,21 @@ class Meter:
     @property
     def waiting(self) -> int:
         """How many billable units are not stored yet."""
-        return sum(len(one.units) for one in self._waiting.values())
+        return sum(unit.count for one in self._waiting.values() for unit in one.units)
 
     def follow(self, call: LiveCall, charged: int = 0) -> None:
         """A call's clock has begun to run: charge its units. ``charged`` is how many an earlier process has charged."""
         self._schedule(call, self._next.setdefault(call.id, charged + 1))
         self._wake.set()
 
-    def decide_due(self, until: Moment) -> None:
-        """Decide the units that were due by ``until``, before a call stops talking: the meter may be waiting for the
-        ledger."""
-        self._collect(until)
+    def decide_due(self, call: LiveCall, until: Moment) -> None:
+        """Decide a call's units that were due by ``until``, at its end: the meter may be waiting for the ledger, or for
+        another sweep."""
+        while (number := self._next.get(call.id)) is not None:
+            at = call.clock.reaches(due_s(call.tariff, number))
+            if at is None or at > until.monotonic or not call.were_there(at):
+                break
+            self._take(call, number, shifted(until, at))
         if self._waiting:
             self._wake.set()
 
@@ -114,7 +122,7 @@ class Meter:
         self._wake.clear()
 
     def _schedule(self, call: LiveCall, number: int, not_before: float = 0.0) -> None:
-        at = call.clock.reaches(number * self.unit_s)
+        at = call.clock.reaches(due_s(call.tariff, number))
         if at is not None:
             heapq.heappush(self._due, Due(max(at, not_before), number, call))
 
@@ -122,21 +130,22 @@ class Meter:
         """Decide every due unit: it is billable, or not yet, or its call's clock has stopped."""
         while self._due and self._due[0].at <= present.monotonic:
             due = heapq.heappop(self._due)
-            call, at = due.call, due.call.clock.reaches(due.number * self.unit_s)
+            call, at = due.call, due.call.clock.reaches(due_s(due.call.tariff, due.number))
             if not call.live or at is None or self._next.get(call.id) != due.number:
                 continue  # followed again when its clock runs again
             if at > present.monotonic:  # the clock had stopped in between
                 self._schedule(call, due.number)
-            elif call.proven_until(present).monotonic >= at:
+            elif call.were_there(at):
                 self._take(call, due.number, shifted(present, at))
             else:
                 self._schedule(call, due.number, present.monotonic + DECIDE_AGAIN_S)
 
     def _take(self, call: LiveCall, number: int, moment: Moment) -> None:
-        unit = UnitDue(call.id, call.epoch, number, moment.utc_ms, round(1000 * number * self.unit_s))
+        talked_ms, count = round(1000 * due_s(call.tariff, number)), due_together(call.tariff, number)
+        unit = UnitDue(call.id, call.epoch, number, moment.utc_ms, talked_ms, count)
         self._waiting.setdefault(call.id, Waiting(call)).units.append(unit)
-        self._next[call.id] = number + 1
-        self._schedule(call, number + 1)
+        self._next[call.id] = number + count
+        self._schedule(call, number + count)
 
     async def _store(self) -> None:
         """Store one unit of each call that has any, in one go."""
@@ -167,6 +176,7 @@ class Meter:
             self._waiting.pop(call.id, None)
         match result:
             case Charged():
+                self.on_charged(call, result)
                 if result.status is TickStatus.ENDED:
                     self._end(call, EndReason.LOW_BALANCE, "the balance is 0")
             case PointsGone():
@@ -184,6 +194,10 @@ class Meter:
                 waiting.since = present
             elif present - waiting.since > self._grace_s:
                 self._end(waiting.call, EndReason.SYSTEM_ERROR, "units could not be stored")
+
+
+def ignore(_: LiveCall, __: Charged) -> None:
+    """Where nobody listens."""
 
 
 def is_moving(call: LiveCall, epoch: int) -> bool:

@@ -13,7 +13,7 @@ from app.media.quality import Direction, Quality
 from schemas.quality import FlagLine, ProtocolLine, QualityLine
 
 
-def record_of(call: LiveCall, unit_seconds: float) -> Record:
+def record_of(call: LiveCall) -> Record:
     """The record of a call that is ending. Its room must still be open."""
     if call.room is not None:
         call.quality.note_protocols(call.room)
@@ -22,7 +22,7 @@ def record_of(call: LiveCall, unit_seconds: float) -> Record:
     protocols = (ProtocolLine(ids(party).id, party, protocol) for party, protocol in call.quality.protocols.items())
     return Record(
         ended_by=call.ended_by,
-        unit_seconds=unit_seconds,
+        unit_seconds=call.tariff.unit_seconds,
         worker=call.worker,
         mos=lowest_mos(quality),
         quality=quality,

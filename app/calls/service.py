@@ -33,10 +33,11 @@ from app.errors import (
 )
 from app.ledger.errors import CallExists, LedgerUnavailable, PartyBusy, StaleState
 from app.ledger.steps import Opening
-from app.ledger.values import Call, NewCall, NewEvent
+from app.ledger.values import Call, NewCall, NewEvent, Rate
 from app.media.room import Released
 from app.media.rooms import Rooms
 from app.person import Parties, Person
+from app.tariffs import Terms, needed_at_once
 from schemas.call import CallState, EndedBy
 from schemas.signaling import AnswerType
 from schemas.types import PartyRole
@@ -78,7 +79,7 @@ class CallService:
     async def request_call(
         self, claims: Claims, otomo_id: str, call_id: str | None = None, metadata: Mapping[str, str] | None = None
     ) -> LiveCall:
-        """Ring an otomo who is online and free, for a user who is free and can pay one unit.
+        """Ring an otomo who is online and free, for a user who is free and can pay what is needed at once.
 
         The same request again, with the same ``call_id``, returns the call that it made, while that lives.
         """
@@ -94,14 +95,15 @@ class CallService:
             raise OtomoBusy(otomo_id)
         if self._registry.busy(claims.person):
             raise CallerBusy(claims.user_id)
-        price = await self._rates.of(otomo_id)
-        wallet = await self._journal.ledger.balance(claims.user_id) if price else None
-        if price and (wallet is None or wallet.balance < price):
-            raise InsufficientPoints(claims.user_id)
+        terms = await self._rates.of(otomo_id)
+        if needed := needed_at_once(terms.tariff):
+            wallet = await self._journal.ledger.balance(claims.user_id)
+            if wallet is None or wallet.balance < needed:
+                raise InsufficientPoints(claims.user_id)
         call_id = call_id or new_call_id()
         states = (CallState.REQUESTING, CallState.RINGING)
         with self._attempts.counting(claims.user_id, otomo_id, call_id):
-            call = self._new_call(claims.user_id, otomo_id, call_id, price)
+            call = self._new_call(claims.user_id, otomo_id, call_id, terms)
             told = [call_events.incoming_call(call, self._timers.ring_s)]
             async with call.lock:
                 await self._store(call, states, "request", True, told, metadata=metadata)
@@ -115,17 +117,18 @@ class CallService:
         user_id: str,
         otomo_id: str,
         call_id: str | None = None,
-        price_per_minute: int | None = None,
+        rate: Rate | None = None,
         metadata: Mapping[str, str] | None = None,
     ) -> LiveCall:
-        """Open a call that another system has matched: its room is open when this returns. Raises Banned."""
+        """Open a call that another system has matched: its room is open when this returns. Without a ``rate`` it costs
+        what the otomo's calls cost. Raises Banned."""
         for person in Parties.of(user_id, otomo_id):
             if self._directory.standing.is_banned(person):
                 raise Banned(str(person))
         if call_id is not None and call_id.startswith(USERS_CALL_ID):
             raise BadRequest.at("callId", f"must not begin with {USERS_CALL_ID}: those are the users'")
-        price = await self._rates.of(otomo_id) if price_per_minute is None else price_per_minute
-        call = self._new_call(user_id, otomo_id, call_id or new_call_id(), price)
+        terms = await self._rates.of(otomo_id) if rate is None else self._rates.terms_of(rate)
+        call = self._new_call(user_id, otomo_id, call_id or new_call_id(), terms)
         async with call.lock:
             try:
                 room = await self._rooms.open(call.id, call.parties, call.epoch)
@@ -214,6 +217,22 @@ class CallService:
         await self._lifecycle.end(call, CallEvent.FAIL, EndReason.ADMIN, reason or "an admin", by=EndedBy.ADMIN)
         return call
 
+    async def extend(self, call_id: str, seconds: int) -> LiveCall:
+        """Raise the longest duration of a live call. Raises CallNotFound; InvalidCallState where it is ending."""
+        call = self._registry.find(call_id)
+        if call is None:
+            stored = await self._journal.ledger.call(call_id)
+            if stored is None:
+                raise CallNotFound(call_id)
+            self._require_here(stored)
+            raise InvalidCallState(f"call {call_id} is {stored.state}")
+        if not call.live:
+            raise InvalidCallState(f"call {call_id} is {call.state}")
+        longer = await self._journal.extend(call_id, seconds)
+        call.extended_s = max(call.extended_s, longer.extended_seconds)
+        self._lifecycle.endings.reckon(call)
+        return call
+
     async def _hang_up(self, call: LiveCall, claims: Claims, cause: str) -> Released:
         by = EndedBy(claims.role)
         return await self._lifecycle.end(call, CallEvent.HANG_UP, EndReason.MANUAL, cause, by=by)
@@ -276,12 +295,12 @@ class CallService:
             return OtomoNotFound(otomo_id)
         return OtomoOffline(otomo_id)
 
-    def _new_call(self, user_id: str, otomo_id: str, call_id: str, price: int) -> LiveCall:
+    def _new_call(self, user_id: str, otomo_id: str, call_id: str, terms: Terms) -> LiveCall:
         """A new call. It is registered before it is stored, so that nobody takes its id or its parties meanwhile."""
         if call_id in self._registry:
             raise InvalidCallState(f"call {call_id} exists")
         self._admit()
-        call = LiveCall(call_id, user_id, otomo_id, price, now())
+        call = LiveCall(call_id, user_id, otomo_id, terms, now())
         for liveness in call.liveness.values():
             liveness.had_socket = self._presence.online(liveness.person)
         self._registry.add(call)
@@ -307,6 +326,7 @@ class CallService:
             cause=cause,
             exclusive=exclusive,
             metadata=metadata or {},
+            tariff=call.tariff,
         )
         try:
             await self._journal.open_call(Opening(new, tuple(events), worker))

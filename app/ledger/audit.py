@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, case, func, or_, select
+from sqlalchemy import JSON, Connection, case, func, or_, select, type_coerce
 
 from app.ledger.tables import (
     LIVE,
@@ -12,14 +12,17 @@ from app.ledger.tables import (
     call_units,
     calls,
     live_parties,
+    lots,
     point_transactions,
+    refunds,
     wallets,
 )
+from schemas.base import camel_case
 
 
 def audit(tx: Connection) -> tuple[str, ...]:
     """One sentence per discrepancy."""
-    parts = (_wallets, _statements, _calls, _debits, _busy, _rooms, _clocks, _interruptions, _unlived)
+    parts = (_wallets, _statements, _calls, _debits, _busy, _rooms, _clocks, _interruptions, _unlived, _refunds, _lots)
     return tuple(sentence for part in parts for sentence in part(tx))
 
 
@@ -79,6 +82,50 @@ def _debits(tx: Connection) -> list[str]:
     ]
 
 
+def _refunds(tx: Connection) -> list[str]:
+    """What was given back of a call is the sum of its refunds, and each is a line of its user's statement."""
+    given = func.coalesce(func.sum(refunds.c.points), 0)
+    query = select(calls.c.id, calls.c.refunded_points, given).outerjoin_from(calls, refunds).group_by(calls.c.id)
+    wrong = tx.execute(query.having(calls.c.refunded_points != given))
+    line = point_transactions.c
+    columns = (refunds.c.call_id, refunds.c.points, line.user_id, line.amount)
+    booked = select(*columns).join_from(refunds, point_transactions).join(calls, calls.c.id == refunds.c.call_id)
+    other = tx.execute(booked.where((line.amount != refunds.c.points) | (line.user_id != calls.c.user_id)))
+    return [
+        *(f"call {call}: says {says} points were given back, {sum_} were" for call, says, sum_ in wrong),
+        *(f"call {call}: {points} points given back, {user} got {got}" for call, points, user, got in other),
+    ]
+
+
+def _lots(tx: Connection) -> list[str]:
+    """A wallet holds at least what is in its lots, and of bonus points what its statement says. A unit says the same of
+    them as its debit."""
+    held, booked = func.sum(lots.c.remaining), func.coalesce(func.sum(point_transactions.c.bonus_amount), 0)
+    of_user = select(lots.c.user_id, held.label("held")).group_by(lots.c.user_id).subquery()
+    bonus = select(lots.c.user_id, held.label("held")).where(lots.c.kind == "bonus").group_by(lots.c.user_id).subquery()
+    query = select(wallets.c.user_id, of_user.c.held, wallets.c.balance)
+    over = tx.execute(query.join_from(wallets, of_user).where(of_user.c.held > wallets.c.balance))
+    stated = (
+        select(point_transactions.c.user_id, booked.label("booked")).group_by(point_transactions.c.user_id).subquery()
+    )
+    found = func.coalesce(bonus.c.held, 0)
+    query = select(stated.c.user_id, found, stated.c.booked)
+    wrong = tx.execute(
+        query.outerjoin_from(stated, bonus, bonus.c.user_id == stated.c.user_id).where(found != stated.c.booked)
+    )
+    unit, debit = call_units.c, point_transactions.c
+    same = (unit.call_id == debit.call_id) & (unit.unit_index == debit.unit_index)
+    units = select(unit.call_id, unit.unit_index, unit.bonus_points, debit.bonus_amount)
+    other = tx.execute(
+        units.join_from(call_units, point_transactions, same).where(unit.bonus_points != -debit.bonus_amount)
+    )
+    return [
+        *(f"wallet {user}: {points} points in lots, balance {balance}" for user, points, balance in over),
+        *(f"wallet {user}: {points} bonus points in lots, booked {sum_}" for user, points, sum_ in wrong),
+        *(f"unit {index} of {call}: {points} bonus points, booked {got}" for call, index, points, got in other),
+    ]
+
+
 def _busy(tx: Connection) -> list[str]:
     """Who is busy are the parties of the live exclusive calls."""
     live = tx.execute(select(calls.c.id, calls.c.user_id, calls.c.otomo_id).where(LIVE, calls.c.exclusive)).all()
@@ -130,10 +177,17 @@ def _interruptions(tx: Connection) -> list[str]:
 
 
 def _unlived(tx: Connection) -> list[str]:
-    """No unit was charged for time that was not talked."""
-    unit_ms = 1000 * call_records.c.unit_seconds
-    query = select(calls.c.id, calls.c.billed_units, call_records.c.unit_seconds, calls.c.talked_ms)
+    """No unit was charged for time that was not talked. (Of a live call of an older release, a unit's length is not
+    known.)"""
+    tariff = type_coerce(calls.c.tariff, JSON)
+    unit_seconds = func.coalesce(tariff[camel_case("unit_seconds")].as_float(), call_records.c.unit_seconds)
+    last = case(
+        (calls.c.billed_units <= tariff[camel_case("minimum_units")].as_integer(), 1), else_=calls.c.billed_units
+    )
+    over = case((tariff["charge"].as_string() == "started", last - 1), else_=last)
+    due_ms = 1000 * (func.coalesce(tariff[camel_case("free_seconds")].as_integer(), 0) + over * unit_seconds)
+    query = select(calls.c.id, calls.c.billed_units, unit_seconds, calls.c.talked_ms)
     rows = tx.execute(
-        query.join_from(calls, call_records).where(calls.c.billed_units * unit_ms >= calls.c.talked_ms + 1)
+        query.outerjoin_from(calls, call_records).where(calls.c.billed_units > 0, due_ms >= calls.c.talked_ms + 1)
     )
     return [f"call {call}: {units} units of {unit:g} s in {talked} ms" for call, units, unit, talked in rows]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from msgspec import UNSET, structs
 
 from app.ledger.values import Call, NewEvent, Unit
@@ -12,23 +14,26 @@ from schemas.types import iso
 CALL_END: EventType = "call_end"
 
 
-def unit_charged(call: Call, unit: Unit, status: TickStatus) -> list[NewEvent]:
-    """A tick for both parties, with the balance in the user's alone; and the wallet's change, where there was one."""
+def units_charged(call: Call, units: Sequence[Unit], status: TickStatus, remaining_s: int | None) -> list[NewEvent]:
+    """A tick for both parties, with the balance and the seconds that are left in the user's alone; and the wallet's
+    change, where there was one. Units that are charged together have one tick, with the number of the last."""
+    unit, points = units[-1], sum(unit.points for unit in units)
     tick = CallTick(
         call_id=call.id,
         tick_number=unit.index,
-        charged_points=unit.points,
+        charged_points=points,
         total_charged_points=unit.total_points,
         duration_seconds=unit.duration_seconds,
         timestamp=iso(unit.charged_at_ms),
         status=status,
         user_balance=unit.balance_after,
+        remaining_seconds=UNSET if remaining_s is None else remaining_s,
     )
     told = [
         NewEvent.of(tick, call.parties.user, call.id),
-        NewEvent.of(structs.replace(tick, user_balance=UNSET), call.parties.otomo, call.id),
+        NewEvent.of(structs.replace(tick, user_balance=UNSET, remaining_seconds=UNSET), call.parties.otomo, call.id),
     ]
-    if unit.points and unit.balance_after is not None:
+    if points and unit.balance_after is not None:
         told.append(wallet_changed(call.user_id, unit.balance_after, "call_tick", unit.charged_at_ms, call.id))
     return told
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from app.ledger.values import Call, Interrupted, Record, Transition, Unit
 from schemas.call import InterruptionLine, TimelineEntry
+from schemas.tariff import MAX_CALL_S
 from schemas.types import iso, iso_or_none
 
 
@@ -30,6 +31,8 @@ def detail_fields_of(details: Details, now_ms: int) -> dict[str, Any]:
     return {
         **body_fields(call),
         "media_epoch": call.epoch,
+        "tariff": call.charged_by(record.unit_seconds if record else 60.0),
+        "max_seconds": call.longest_s(MAX_CALL_S),
         "timeline": tuple(entry for _, _, entry in sorted(happened, key=lambda one: one[:2])),
         "interruptions": tuple(interruption_line(call, one) for one in details.interruptions),
         "interrupted_seconds": lasted_ms // 1000,
@@ -72,6 +75,7 @@ def body_fields(call: Call) -> dict[str, Any]:
         "billed_units": call.billed_units,
         "billed_points": call.billed_points,
         "metadata": call.metadata,
+        "refunded_points": call.refunded_points,
     }
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import fields
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, TypeVar
 
 import msgspec
@@ -26,6 +26,8 @@ from app.ledger.tables import (
     call_units,
     calls,
     nodes,
+    point_transactions,
+    refunds,
 )
 from app.ledger.values import (
     LIVE_STATES,
@@ -35,6 +37,7 @@ from app.ledger.values import (
     Interrupted,
     Page,
     Record,
+    RefundLine,
     Segment,
     Transition,
     Unit,
@@ -42,8 +45,10 @@ from app.ledger.values import (
 from schemas.base import encode
 from schemas.call import CallState, EndedBy
 from schemas.quality import FlagLine, ProtocolLine, QualityLine
+from schemas.tariff import Tariff
 
 COLUMNS = tuple(one.name for one in fields(Call))
+TARIFFS = 1024  # different ones that are remembered
 LOCK = BulkLock(calls, COLUMNS)
 RECORD = tuple(one.name for one in fields(Record))
 LINES: Mapping[str, type[Any]] = {"quality": QualityLine, "flags": FlagLine, "transports": ProtocolLine}
@@ -143,7 +148,14 @@ def interruptions(tx: Connection, call_id: str) -> tuple[Interrupted, ...]:
 def billing(tx: Connection, call_id: str) -> Billing:
     query = select(call_units).where(call_units.c.call_id == call_id).order_by(call_units.c.unit_index)
     units = tuple(unit_of(row) for row in tx.execute(query).mappings())
-    return Billing(call_id, units, sum(unit.points for unit in units))
+    return Billing(call_id, units, sum(unit.points for unit in units), refunds_of(tx, call_id))
+
+
+def refunds_of(tx: Connection, call_id: str) -> tuple[RefundLine, ...]:
+    line = point_transactions.c
+    query = select(refunds.c.points, refunds.c.units, line.reason, line.at_ms).join_from(refunds, point_transactions)
+    rows = tx.execute(query.where(refunds.c.call_id == call_id).order_by(refunds.c.transaction_id))
+    return tuple(RefundLine(*row) for row in rows)
 
 
 def record(tx: Connection, call_id: str) -> Record | None:
@@ -185,7 +197,17 @@ def texts_of(call: Call) -> Iterator[Row]:
 
 
 def call_of(row: RowMapping | Row) -> Call:
-    return Call(**{**row, "state": CallState(row["state"])})
+    return Call(**{**row, "state": CallState(row["state"]), "tariff": tariff_of(row["tariff"])})
+
+
+@lru_cache(TARIFFS)
+def tariff_of(text: bytes | None) -> Tariff | None:
+    return None if text is None else msgspec.json.decode(text, type=Tariff)
+
+
+@lru_cache(TARIFFS)
+def tariff_text(tariff: Tariff | None) -> bytes | None:
+    return None if tariff is None else encode(tariff)
 
 
 def unit_of(row: RowMapping) -> Unit:

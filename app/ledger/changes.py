@@ -60,6 +60,21 @@ CHANGES = (  # the columns of a call that a change may touch
 
 TIME_OF = {CallState.MATCHED: "accepted_at_ms", CallState.TALKING: "connected_at_ms"}  # the time that a state sets
 
+
+def extend(tx: Connection, node: str, call_id: str, seconds: int) -> Call:
+    """Raise a live call's longest duration. Raises UnknownCall, Fenced, StaleState where it has ended."""
+    call = calls.lock(tx, [call_id]).get(call_id)
+    if call is None:
+        raise UnknownCall(call_id)
+    if call.state is CallState.ENDED:
+        raise StaleState(call_id, call.state)
+    if call.node != node:
+        raise Fenced(call_id)
+    longer = replace(call, extended_seconds=call.extended_seconds + seconds)
+    calls.update_many(tx, [{"id": call_id, "extended_seconds": longer.extended_seconds}])
+    return longer
+
+
 Totals = Mapping[str, tuple[int, int]]
 Answer = Callable[[tuple[Event, ...]], Any]
 """Makes a change's answer from its stored events."""
@@ -93,6 +108,7 @@ def new_call(node: str, opening: Opening) -> Call:
         created_at_ms=new.created_at_ms,
         accepted_at_ms=new.created_at_ms if CallState.MATCHED in new.states else None,
         metadata=new.metadata,
+        tariff=new.tariff,
     )
 
 
@@ -286,7 +302,9 @@ def _concerned(change: Change) -> Collection[str]:
 
 def _add(tx: Connection, new: Sequence[Call]) -> None:
     """Insert new calls. Raises CallExists, PartyBusy."""
-    rows = [{name: getattr(call, name) for name in COLUMNS} for call in new]
+    rows = [
+        {name: getattr(call, name) for name in COLUMNS} | {"tariff": calls.tariff_text(call.tariff)} for call in new
+    ]
     while ADD(tx, rows) < len(rows):  # an id is taken, or was a moment ago
         for call in new:
             if tx.scalar(select(call_table.c.id).where(call_table.c.id == call.id)) is not None:

@@ -12,7 +12,9 @@ LedgerError
 ├── Fenced              the call is another node's by now, or in another room
 ├── BalanceTooLow       a wallet would go below zero
 ├── BalanceTooHigh      a wallet would go above MAX_POINTS
-├── KeyReused           an idempotency key comes again with another user, amount or reason
+├── AlreadyExpired      points that would have expired before they came
+├── RefundTooHigh       all refunds of a call would exceed what it cost
+├── KeyReused           an idempotency key comes again with another body
 ├── TooManyBlocks       a person blocks as many others as one may
 ├── UnknownEndpoint     there is no such webhook endpoint
 ├── UnknownDelivery     there is no such delivery to one
@@ -24,6 +26,8 @@ LedgerError
 """
 
 from __future__ import annotations
+
+from typing import Literal
 
 from schemas.types import PartyRole
 
@@ -112,17 +116,36 @@ class BalanceTooLow(LedgerError):
 class BalanceTooHigh(LedgerError):
     """The wallet holds ``balance`` points, and the credit would bring it above MAX_POINTS."""
 
+    place = "amount"
+
     def __init__(self, user_id: str, balance: int) -> None:
         super().__init__(f"wallet {user_id} holds {balance} points and can't take that many more")
         self.user_id = user_id
         self.balance = balance
 
 
+class AlreadyExpired(LedgerError):
+    """Points that would have expired before they came."""
+
+    place = "expiresAt"
+
+    def __init__(self) -> None:
+        super().__init__("must lie in the future")
+
+
+class RefundTooHigh(LedgerError):
+    """Of what the call cost, only ``left`` (points or units, as was asked) can be given back."""
+
+    def __init__(self, call_id: str, what: Literal["points", "units"], left: int) -> None:
+        super().__init__(f"must be at most {left}: more of call {call_id} can't be given back")
+        self.place = what
+
+
 class KeyReused(LedgerError):
     """The idempotency key was used for something else."""
 
     def __init__(self, key: str) -> None:
-        super().__init__(f"idempotency key {key!r} was used for another adjustment")
+        super().__init__(f"idempotency key {key!r} was used for something else")
         self.key = key
 
 
@@ -152,6 +175,8 @@ class EndpointDisabled(LedgerError):
 
 class BadCursor(LedgerError):
     """The cursor is not one that a page of this ledger ended with."""
+
+    place = "cursor"
 
 
 class Unstorable(LedgerError):

@@ -21,6 +21,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 
 from app.ledger import (
+    adjustments,
     call_details,
     calls,
     changes,
@@ -30,8 +31,10 @@ from app.ledger import (
     nodes,
     presence,
     pruning,
+    purses,
     rates,
     recovery,
+    refunds,
     wallets,
 )
 from app.ledger.audit import audit
@@ -46,6 +49,7 @@ from app.ledger.upgrade import upgrade
 from app.ledger.values import (
     MAX_POINTS,
     Adjusted,
+    AdjustmentAsked,
     Adopted,
     Billing,
     Call,
@@ -55,12 +59,17 @@ from app.ledger.values import (
     Ended,
     Event,
     Feedback,
+    Holdings,
     Interrupted,
     NewEvent,
+    Outstanding,
     Page,
+    Rate,
     Record,
     Recovered,
     Recovery,
+    RefundAsked,
+    Refunded,
     Segment,
     Transition,
     UnitDue,
@@ -71,6 +80,7 @@ from app.ledger.values import (
 from app.ledger.webhook_store import WebhookStore
 from app.person import Person
 from schemas.call import CallState
+from schemas.types import PointKind
 
 PAGE = 50  # lines
 
@@ -143,6 +153,10 @@ class Ledger:
         Raises UnknownCall, Fenced.
         """
         return await self._database.write_each("end_call", changes.make, (self.node, ending))
+
+    async def extend(self, call_id: str, seconds: int) -> Call:
+        """Raise the longest duration of a call, each time anew. Raises UnknownCall, Fenced, StaleState."""
+        return await self._database.write(changes.extend, self.node, call_id, seconds)
 
     async def call(self, call_id: str) -> Call | None:
         return await self._database.read(calls.call, call_id)
@@ -228,8 +242,8 @@ class Ledger:
         to end; UnitRefused, that it is not talking or the index is not the next one; UnitFenced, that it is not ours.
         """
         results: list[ChargeResult] = []
-        for start in range(0, len(due), charging.MAX_BATCH):
-            results += await self._charge_batch(due[start : start + charging.MAX_BATCH])
+        for batch in charging.batches(due):
+            results += await self._charge_batch(batch)
         return results
 
     async def _charge_batch(self, due: Sequence[UnitDue]) -> list[ChargeResult]:
@@ -241,34 +255,72 @@ class Ledger:
                 return [UnitRefused(due[0].call_id, due[0].index, None, None)]
         return [result for unit in due for result in await self._charge_batch([unit])]
 
-    async def adjust(self, user_id: str, amount: int, *, reason: str, idempotency_key: str, at_ms: int) -> Adjusted:
-        """Add points to a wallet (take some, where negative). A wallet that is not there yet is made.
+    async def adjust(
+        self,
+        user_id: str,
+        amount: int,
+        *,
+        reason: str,
+        idempotency_key: str,
+        at_ms: int,
+        kind: PointKind = "paid",
+        expires_at_ms: int | None = None,
+    ) -> Adjusted:
+        """Add points to a wallet (take some of that kind, where negative). A wallet that is not there yet is made.
 
         The same key again changes nothing, and answers as the first time.
-        Raises BalanceTooLow, BalanceTooHigh, KeyReused (the key with another user, amount or reason).
+        Raises BalanceTooLow, BalanceTooHigh, AlreadyExpired, KeyReused (the key with another body).
         """
         if abs(amount) > MAX_POINTS:
             raise ValueError(f"an adjustment is at most {MAX_POINTS} points")
-        return await self._database.write(wallets.adjust, user_id, amount, reason, idempotency_key, at_ms)
+        asked = AdjustmentAsked(user_id, amount, reason, idempotency_key, kind, expires_at_ms)
+        return await self._database.write(adjustments.adjust, asked, at_ms)
+
+    async def expire_points(self, *, now_ms: int) -> tuple[Event, ...]:
+        """Take out of all wallets what has expired, and return what is to be told."""
+        told: tuple[Event, ...] = ()
+        while some := await self._database.write(adjustments.expire, now_ms):
+            told += some
+        return told
+
+    async def holdings(self, user_id: str, *, at_ms: int) -> Holdings | None:
+        """What a user holds at that moment, lot by lot; None without a wallet."""
+        return await self._database.read(purses.holdings, user_id, at_ms)
+
+    async def outstanding(self, *, at_ms: int) -> tuple[Outstanding, ...]:
+        """What all users together hold, by kind and month of expiry."""
+        return await self._database.read(adjustments.outstanding, at_ms)
+
+    async def refund(self, asked: RefundAsked, *, at_ms: int) -> Refunded:
+        """Give back points of a call to the wallet that paid for it, whoever has the call now.
+
+        The same key again changes nothing, and answers as the first time. Raises UnknownCall, RefundTooHigh,
+        BalanceTooHigh, KeyReused (the key with another body).
+        """
+        return await self._database.write(refunds.refund, asked, at_ms)
 
     async def balance(self, user_id: str) -> Wallet | None:
         return await self._database.read(wallets.wallet, user_id)
+
+    async def balances(self, user_ids: Collection[str]) -> dict[str, int]:
+        """The balances of those that have a wallet."""
+        return await self._database.read(wallets.balances, user_ids)
 
     async def usage(self, user_id: str, *, limit: int = PAGE, cursor: str | None = None) -> Page[Usage]:
         """One line per call that cost the user something, newest first; at most 200 on a page. Raises BadCursor."""
         return await self._database.read(wallets.usage, user_id, limit, cursor)
 
-    async def rate(self, otomo_id: str) -> int | None:
-        """The otomo's own price in points a minute; None where there is none."""
+    async def rate(self, otomo_id: str) -> Rate | None:
+        """The otomo's own price, and tariff where there is one; None where there is neither."""
         return await self._database.read(rates.rate, otomo_id)
 
     async def knows_otomo(self, otomo_id: str) -> bool:
         """Whether the otomo ever had a price of their own, or a call."""
         return await self._database.read(rates.knows_otomo, otomo_id)
 
-    async def set_rate(self, otomo_id: str, price_per_minute: int, *, at_ms: int) -> None:
-        """Set the price of the otomo's calls from now on; calls that exist keep theirs."""
-        await self._database.write(rates.set_rate, otomo_id, price_per_minute, at_ms)
+    async def set_rate(self, otomo_id: str, rate: Rate, *, at_ms: int) -> None:
+        """Set what the otomo's calls cost from now on; calls that exist keep theirs."""
+        await self._database.write(rates.set_rate, otomo_id, rate, at_ms)
 
     # Events
 

@@ -51,7 +51,7 @@ def read_cursor(cursor: str) -> tuple[int, str]:
         at, dot, row_id = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().partition(".")
         at_ms = int(at)
     except ValueError:
-        raise BadCursor("not a cursor of this ledger") from None
+        raise BadCursor("is not one of ours") from None
     if not dot or not row_id or "\0" in row_id or not 0 <= at_ms < MAX_MS:
-        raise BadCursor("not a cursor of this ledger")
+        raise BadCursor("is not one of ours")
     return at_ms, row_id

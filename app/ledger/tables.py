@@ -41,6 +41,7 @@ LIVE = text("state <> 'ended'")
 TO_ALL = text("user_id IS NULL")
 TO_ONE = text("user_id IS NOT NULL")  # else SQLite would search it for events to all users, and sort them
 CHARGED = text("billed_points > 0")
+REMAINS = text("remaining > 0")
 ENDED = text("end_reason IS NOT NULL")
 UNCONNECTED = text("ended_at_ms IS NOT NULL AND connected_at_ms IS NULL")
 PENDING = text("state = 'pending'")
@@ -68,11 +69,15 @@ calls = Table(
     Column("epoch", Integer, nullable=False, server_default="1"),
     Column("talked_ms", Millis, nullable=False, server_default="0"),
     Column("metadata", Texts),
+    Column("tariff", JsonText),  # NULL for calls of older releases
+    Column("extended_seconds", Integer, nullable=False, server_default="0"),
+    Column("refunded_points", Points, nullable=False, server_default="0"),
     CheckConstraint(f"state IN ({STATES})", name="state"),
     CheckConstraint("(state = 'ended') = (ended_at_ms IS NOT NULL)", name="ended"),
     CheckConstraint(f"price_per_minute BETWEEN 0 AND {MAX_POINTS}", name="price"),
     CheckConstraint("billed_units >= 0 AND billed_points >= 0", name="billed"),
     CheckConstraint("epoch >= 1 AND talked_ms >= 0", name="talked"),
+    CheckConstraint("refunded_points BETWEEN 0 AND billed_points", name="refunded"),
     Index("ix_calls_created", "created_at_ms", "id"),
     Index("ix_calls_user", "user_id", "created_at_ms", "id"),
     Index("ix_calls_otomo", "otomo_id", "created_at_ms", "id"),
@@ -161,8 +166,10 @@ call_units = Table(
     Column("balance_after", Points),
     Column("duration_seconds", Integer, nullable=False),
     Column("charged_at_ms", Millis, nullable=False),
+    Column("bonus_points", Points, nullable=False, server_default="0"),
     CheckConstraint("unit_index >= 1", name="index"),
     CheckConstraint("points >= 0 AND total_points >= points", name="points"),
+    CheckConstraint("bonus_points BETWEEN 0 AND points", name="bonus"),
 )
 
 call_records = Table(  # of calls that a node ended; calls that a restart ended have none
@@ -199,11 +206,45 @@ point_transactions = Table(
     Column("idempotency_key", Id),
     Column("balance_after", Points, nullable=False),
     Column("at_ms", Millis, nullable=False),
+    Column("kind", Text),  # of what has no unit: which; NULL for an adjustment of an older release
+    Column("bonus_amount", Points, nullable=False, server_default="0"),  # by how much it changed the bonus points
     UniqueConstraint("call_id", "unit_index", name="uq_point_transactions_unit"),
     UniqueConstraint("idempotency_key", name="uq_point_transactions_key"),
     CheckConstraint("(call_id IS NULL) = (unit_index IS NULL)", name="unit"),
     CheckConstraint("(call_id IS NULL) = (idempotency_key IS NOT NULL)", name="origin"),
     Index("ix_point_transactions_user", "user_id", "id"),
+)
+
+lots = Table(  # bonus points, and paid ones that expire; the rest of a balance is paid points that do not
+    "lots",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    Column("user_id", ForeignKey("wallets.user_id"), nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("points", Points, nullable=False),
+    Column("remaining", Points, nullable=False),
+    Column("expires_at_ms", Millis),
+    Column("created_at_ms", Millis, nullable=False),
+    Column("transaction_id", ForeignKey("point_transactions.id"), nullable=False),
+    CheckConstraint("kind IN ('paid', 'bonus')", name="kind"),
+    CheckConstraint("kind = 'bonus' OR expires_at_ms IS NOT NULL", name="expiry"),
+    CheckConstraint("remaining BETWEEN 0 AND points", name="remaining"),
+    UniqueConstraint("transaction_id", name="uq_lots_transaction"),
+    Index("ix_lots_user", "user_id", "id", sqlite_where=REMAINS, postgresql_where=REMAINS),
+    Index("ix_lots_expiry", "expires_at_ms", sqlite_where=REMAINS, postgresql_where=REMAINS),
+)
+
+refunds = Table(
+    "refunds",
+    metadata,
+    Column("transaction_id", ForeignKey("point_transactions.id"), primary_key=True, autoincrement=False),
+    Column("call_id", ForeignKey("calls.id"), nullable=False),
+    Column("points", Points, nullable=False),
+    Column("units", Integer),  # how many were asked for; NULL where it was points
+    Column("refunded_after", Points, nullable=False),
+    CheckConstraint("points > 0 AND refunded_after >= points", name="points"),
+    CheckConstraint("units > 0", name="units"),
+    Index("ix_refunds_call", "call_id", "transaction_id"),
 )
 
 rates = Table(
@@ -212,6 +253,7 @@ rates = Table(
     Column("otomo_id", Id, primary_key=True),
     Column("price_per_minute", Points, nullable=False),
     Column("updated_at_ms", Millis, nullable=False),
+    Column("tariff", JsonText),  # NULL where the price alone was given
     CheckConstraint(f"price_per_minute BETWEEN 0 AND {MAX_POINTS}", name="price"),
 )
 

@@ -9,12 +9,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, TypeVar
 
+from msgspec import UNSET
+
 from app.person import Parties, Person
+from app.tariffs import Terms
 from schemas.base import encode
 from schemas.call import CallState, EndedBy, InterruptionReason, MoveReason
 from schemas.quality import FlagLine, ProtocolLine, QualityLine
 from schemas.signaling import TYPE_OF, EventPayload, EventType, TickStatus
-from schemas.types import PartyRole
+from schemas.tariff import Tariff
+from schemas.types import PartyRole, PointKind
 
 MAX_POINTS = 10**15  # the most that a wallet can hold: well below 2^63, and below a JSON number's 2^53
 
@@ -75,6 +79,7 @@ class NewCall:
     cause: str = "request"
     exclusive: bool = True
     metadata: Mapping[str, str] = field(default_factory=dict)
+    tariff: Tariff | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +88,7 @@ class Call:
 
     ``node`` is the process that has it, by a name that no other process ever has; ``epoch`` numbers its rooms.
     ``talked_ms`` is how long both parties were proven to be there, ``proven_at_ms`` the last moment at which they were,
-    as far as it is stored.
+    as far as it is stored. A call of an older release has no ``tariff``.
     """
 
     id: str
@@ -105,10 +110,23 @@ class Call:
     epoch: int = 1
     talked_ms: int = 0
     metadata: Mapping[str, str] = field(default_factory=dict, hash=False)  # a dict has no hash
+    tariff: Tariff | None = None
+    extended_seconds: int = 0
+    refunded_points: int = 0
 
     @property
     def call_id(self) -> str:
         return self.id
+
+    def longest_s(self, otherwise: int) -> int:
+        """After how many seconds of talk it ends: by its tariff, or by the node's limit where that has none; and by
+        what admins have added."""
+        limit = UNSET if self.tariff is None else self.tariff.max_seconds
+        return (otherwise if limit is UNSET else limit) + self.extended_seconds
+
+    def charged_by(self, unit_seconds: float = 60.0) -> Tariff:
+        """Its tariff. One of an older release costs its price for each unit, of ``unit_seconds``, that is over."""
+        return self.tariff or Terms.by_unit(self.price_per_minute, unit_seconds).tariff
 
     @property
     def parties(self) -> Parties:
@@ -214,18 +232,21 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class UnitDue:
-    """A billable unit: ``index`` from 1, due after ``talked_ms`` in which both parties were there."""
+    """A billable unit: ``index`` from 1, due after ``talked_ms`` in which both parties were there. With it, ``count``
+    units in all are charged together."""
 
     call_id: str
     epoch: int
     index: int
     at_ms: int
     talked_ms: int
+    count: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A stored unit. ``balance_after`` is None where a free call's user has no wallet."""
+    """A stored unit. ``balance_after`` is None where a free call's user has no wallet; ``bonus_points`` are those of
+    its ``points`` that were not paid for."""
 
     call_id: str
     index: int
@@ -234,21 +255,32 @@ class Unit:
     balance_after: int | None
     duration_seconds: int
     charged_at_ms: int
+    bonus_points: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Charged:
-    """The unit is stored: now, or (``already``) by an earlier try, whose ``events`` these are."""
+    """The unit is stored: now, or (``already``) by an earlier try, whose ``events`` these are. It is the last one of
+    those that were charged together; ``before`` are the others."""
 
     unit: Unit
     status: TickStatus
     events: tuple[Event, ...]
     already: bool = False
+    before: tuple[Unit, ...] = ()
+
+    @property
+    def units(self) -> tuple[Unit, ...]:
+        return (*self.before, self.unit)
+
+    @property
+    def points(self) -> int:
+        return sum(unit.points for unit in self.units)
 
 
 @dataclass(frozen=True, slots=True)
 class PointsGone:
-    """The wallet is empty or missing: nothing was stored, and the call has to end."""
+    """The wallet does not hold what has to be paid: nothing was stored, and the call has to end."""
 
     call_id: str
     user_id: str
@@ -275,12 +307,50 @@ ChargeResult = Charged | PointsGone | UnitRefused | UnitFenced
 
 
 @dataclass(frozen=True, slots=True)
+class RefundLine:
+    """Points of a call that were given back: of so many ``units``, or as points, where that is None."""
+
+    points: int
+    units: int | None
+    reason: str
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Billing:
-    """A call's units in order, and their sum."""
+    """A call's units in order, and their sum; and what was given back of it."""
 
     call_id: str
     units: tuple[Unit, ...]
     total_points: int
+    refunds: tuple[RefundLine, ...] = ()
+
+    @property
+    def refunded_points(self) -> int:
+        return sum(one.points for one in self.refunds)
+
+
+@dataclass(frozen=True, slots=True)
+class RefundAsked:
+    """So many ``points`` or ``units`` of a call are to be given back; one of them is None."""
+
+    call_id: str
+    points: int | None
+    units: int | None
+    reason: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refunded:
+    """The wallet right after a refund of ``points``, and all that was given back of the call by then. ``already``: the
+    key came before, and this is what it did then."""
+
+    wallet: Wallet
+    points: int
+    refunded_points: int
+    events: tuple[Event, ...]
+    already: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,6 +358,65 @@ class Wallet:
     user_id: str
     balance: int
     updated_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lot:
+    """Points that came together. Paid points that do not expire have no ``id``: they are what is in no other lot."""
+
+    id: int | None
+    kind: PointKind
+    remaining: int
+    expires_at_ms: int | None = None
+    points: int | None = None
+    created_at_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """What a wallet holds: its lots, in the order in which they are spent. Points that have expired are not among
+    them."""
+
+    user_id: str
+    lots: tuple[Lot, ...]
+    updated_at_ms: int
+
+    @property
+    def balance(self) -> int:
+        return sum(lot.remaining for lot in self.lots)
+
+    @property
+    def bonus(self) -> int:
+        return sum(lot.remaining for lot in self.lots if lot.kind == "bonus")
+
+
+@dataclass(frozen=True, slots=True)
+class Outstanding:
+    """Points that all users together hold, of a kind, that expire in a month (``2026-12``, UTC; None: never)."""
+
+    kind: PointKind
+    month: str | None
+    points: int
+
+
+@dataclass(frozen=True, slots=True)
+class AdjustmentAsked:
+    """Points for a wallet, or from it: of a kind, until ``expires_at_ms`` where that is given."""
+
+    user_id: str
+    amount: int
+    reason: str
+    key: str
+    kind: PointKind = "paid"
+    expires_at_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """An otomo's own price in points a minute, and tariff where one was given."""
+
+    price_per_minute: int
+    tariff: Tariff | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,6 +437,7 @@ class Usage:
     price_per_minute: int
     billed_units: int
     billed_points: int
+    refunded_points: int
     created_at_ms: int
     connected_at_ms: int | None
     ended_at_ms: int | None

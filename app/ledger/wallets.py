@@ -8,62 +8,56 @@ from dataclasses import fields
 
 from sqlalchemy import Connection, RowMapping, select
 
-from app.ledger import billing_events, events
-from app.ledger.bulk import BulkLock, BulkUpdate
+from app.ledger.bulk import BulkLock, BulkUpdate, Row
 from app.ledger.errors import BalanceTooHigh, BalanceTooLow, KeyReused
-from app.ledger.notices import BalanceChanged
 from app.ledger.paging import page
 from app.ledger.tables import CHARGED, calls, insert_unless_there, point_transactions, wallets
-from app.ledger.values import MAX_POINTS, Adjusted, Page, Usage, Wallet
+from app.ledger.values import MAX_POINTS, Page, Usage, Wallet
 
+ADJUSTMENT, REFUND = "paid", "refund"  # kinds of lines without a unit
 COLUMNS = tuple(one.name for one in fields(Wallet))
 LOCK = BulkLock(wallets, COLUMNS)
 PUT = BulkUpdate(wallets, COLUMNS)
 
 
-def adjust(tx: Connection, user_id: str, amount: int, reason: str, key: str, at_ms: int) -> Adjusted:
-    new = {"user_id": user_id, "balance": 0, "updated_at_ms": at_ms}
-    tx.execute(insert_unless_there(tx.dialect, wallets), new)
-    wallet = (lock(tx, [user_id]))[user_id]
-    earlier = _earlier(tx, user_id, amount, reason, key)
-    if earlier is not None:
-        return earlier
+def line_of_key(tx: Connection, key: str) -> RowMapping | None:
+    """The line of a statement that was made with an idempotency key."""
+    query = select(point_transactions).where(point_transactions.c.idempotency_key == key)
+    return tx.execute(query).mappings().one_or_none()
+
+
+def append_line(tx: Connection, row: Row) -> int:
+    """Append to a statement a line that has an idempotency key. Raises KeyReused."""
+    stored = insert_unless_there(tx.dialect, point_transactions).returning(point_transactions.c.id)
+    line_id = tx.scalar(stored, row)
+    if line_id is None:
+        raise KeyReused(row["idempotency_key"])  # for another user, and was committed after we looked
+    return int(line_id)
+
+
+def make(tx: Connection, user_id: str, at_ms: int) -> None:
+    """Make an empty wallet where there is none."""
+    tx.execute(insert_unless_there(tx.dialect, wallets), {"user_id": user_id, "balance": 0, "updated_at_ms": at_ms})
+
+
+def changed_by(wallet: Wallet, amount: int, at_ms: int) -> Wallet:
+    """Raises BalanceTooLow, BalanceTooHigh."""
     balance = wallet.balance + amount
     if balance < 0:
-        raise BalanceTooLow(user_id, wallet.balance)
+        raise BalanceTooLow(wallet.user_id, wallet.balance)
     if balance > MAX_POINTS:
-        raise BalanceTooHigh(user_id, wallet.balance)
-    changed = Wallet(user_id, balance, at_ms)
-    put(tx, [changed])
-    row = {
-        "user_id": user_id,
-        "amount": amount,
-        "reason": reason,
-        "idempotency_key": key,
-        "balance_after": balance,
-        "at_ms": at_ms,
-    }
-    stored = insert_unless_there(tx.dialect, point_transactions).returning(point_transactions.c.id)
-    if tx.scalar(stored, row) is None:
-        raise KeyReused(key)  # by another user's adjustment, which was committed after we looked
-    told = [billing_events.wallet_changed(user_id, balance, "adjustment", at_ms)]
-    change = BalanceChanged(user_id, wallet.balance, balance, at_ms, adjustment=(reason, key))
-    return Adjusted(changed, events.append(tx, events.drafts(told, at_ms), [change]))
-
-
-def _earlier(tx: Connection, user_id: str, amount: int, reason: str, key: str) -> Adjusted | None:
-    query = select(point_transactions).where(point_transactions.c.idempotency_key == key)
-    row = tx.execute(query).mappings().one_or_none()
-    if row is None:
-        return None
-    if (row["user_id"], row["amount"], row["reason"]) != (user_id, amount, reason):
-        raise KeyReused(key)
-    return Adjusted(Wallet(user_id, row["balance_after"], row["at_ms"]), (), already=True)
+        raise BalanceTooHigh(wallet.user_id, wallet.balance)
+    return Wallet(wallet.user_id, balance, at_ms)
 
 
 def wallet(tx: Connection, user_id: str) -> Wallet | None:
     row = tx.execute(select(wallets).where(wallets.c.user_id == user_id)).mappings().one_or_none()
     return None if row is None else Wallet(**row)
+
+
+def balances(tx: Connection, user_ids: Collection[str]) -> dict[str, int]:
+    found = select(wallets.c.user_id, wallets.c.balance).where(wallets.c.user_id.in_(user_ids))
+    return {row.user_id: row.balance for row in tx.execute(found)}
 
 
 def lock(tx: Connection, user_ids: Collection[str]) -> dict[str, Wallet]:
@@ -89,6 +83,7 @@ def _usage_of(row: RowMapping) -> Usage:
         price_per_minute=row["price_per_minute"],
         billed_units=row["billed_units"],
         billed_points=row["billed_points"],
+        refunded_points=row["refunded_points"],
         created_at_ms=row["created_at_ms"],
         connected_at_ms=row["connected_at_ms"],
         ended_at_ms=row["ended_at_ms"],

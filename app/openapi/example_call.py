@@ -17,6 +17,7 @@ from schemas.live import (
     SelectedTuple,
 )
 from schemas.quality import FlagLine, FlagType, ProtocolLine, QualityLine
+from schemas.tariff import Tariff
 
 USER, OTOMO = "alice", "hana"
 NODE_ID = "one-5f0c2ab1"
@@ -29,6 +30,7 @@ CONNECTED_AT = "2026-01-31T12:00:05.003Z"
 CHARGED_AT = "2026-01-31T12:01:05.003Z"
 ENDED_AT = "2026-01-31T12:01:20.481Z"
 
+TARIFF = Tariff(unit_seconds=60, unit_points=100, max_seconds=14_400)
 ENDED = CallBody(
     call_id=CALL_ID,
     user_id=USER,
@@ -44,6 +46,7 @@ ENDED = CallBody(
     billed_units=1,
     billed_points=100,
     metadata={"campaign": "spring"},
+    refunded_points=0,
 )
 TALKING = replace(
     ENDED,
@@ -69,6 +72,8 @@ PLEASED = FeedbackLine(user_id=USER, role="user", score=5, tags=("sound",), comm
 ENDED_DETAIL = CallDetail(
     **asdict(ENDED),
     media_epoch=1,
+    tariff=TARIFF,
+    max_seconds=14_400,
     timeline=(
         TimelineEntry(at="2026-01-31T12:00:00.000Z", type="ringing", cause="request"),
         TimelineEntry(at=MATCHED_AT, type="matched", cause="accepted by hana"),
@@ -138,6 +143,8 @@ ALICE_NOW = LiveParty(
 LIVE_DETAIL = LiveCallDetail(
     **asdict(TALKING),
     media_epoch=1,
+    tariff=TARIFF,
+    max_seconds=14_400,
     segments=(
         SegmentLine(media_epoch=1, node=NODE_ID, worker=0, began_at=MATCHED_AT, talked_before_seconds=0, reason=None),
     ),

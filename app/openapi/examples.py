@@ -24,6 +24,7 @@ from app.openapi.example_call import (
     PARTYS_DETAIL,
     PLEASED,
     PRODUCER_ID,
+    TARIFF,
     TRANSPORT_ID,
     USER,
 )
@@ -37,8 +38,11 @@ from schemas.call import (
     CallList,
     CallRequest,
     CallState,
+    Extended,
+    ExtendRequest,
     FeedbackRequest,
     ReasonBody,
+    RefundedPart,
 )
 from schemas.consumer import Capabilities, ConsumerCreated, ConsumeRequest, Paused, Resumed
 from schemas.demo import DemoSession, DemoSessionRequest
@@ -82,7 +86,21 @@ from schemas.transport import (
     TransportConnected,
     TransportCreated,
 )
-from schemas.wallet import AdjustRequest, Balance, Rate, RateRequest, Usage, UsageLine
+from schemas.wallet import (
+    AdjustRequest,
+    Balance,
+    LotLine,
+    OutstandingLine,
+    OutstandingPoints,
+    OwnBalance,
+    Rate,
+    RateRequest,
+    RefundDone,
+    RefundRequest,
+    Usage,
+    UsageLine,
+    WalletDetail,
+)
 from schemas.webhook import (
     DeliveryBody,
     DeliveryLine,
@@ -171,6 +189,10 @@ def _opus(payload_type: int, mid_id: int, ssrc: int, *feedback: RtcpFeedback) ->
     )
 
 
+LOT = LotLine(
+    kind="bonus", remaining=30, points=50, expires_at="2026-03-31T15:00:00.000Z", created_at="2026-01-01T00:00:00.000Z"
+)
+REST = LotLine(kind="paid", remaining=370, points=None, expires_at=None, created_at=None)
 _EXAMPLES: Final[tuple[Body | Answer, ...]] = (
     _CAPABILITIES,
     CreateTransportRequest(CALL_ID, "send"),
@@ -244,7 +266,9 @@ _EXAMPLES: Final[tuple[Body | Answer, ...]] = (
     PARTYS_DETAIL,
     LiveCallList((LIVE_LINE,), None),
     LIVE_DETAIL,
-    Billing(CALL_ID, (BilledUnit(1, 100, CHARGED_AT),), 100),
+    Billing(
+        CALL_ID, (BilledUnit(1, 100, CHARGED_AT, 70, 30),), 100, 50, (RefundedPart(50, None, "bad line", ENDED_AT),)
+    ),
     DemoSessionRequest("user"),
     DemoSession(
         token=_JWT,
@@ -273,6 +297,9 @@ _EXAMPLES: Final[tuple[Body | Answer, ...]] = (
         revoked_at=None,
     ),
     Balance(USER, 400, CHARGED_AT),
+    OwnBalance(USER, 400, CHARGED_AT, 370, 30),
+    WalletDetail(USER, 400, CHARGED_AT, 370, 30, (LOT, REST)),
+    OutstandingPoints(ENDED_AT, 370, 30, (OutstandingLine("bonus", "2026-03", 30), OutstandingLine("paid", None, 370))),
     Usage(
         (
             UsageLine(
@@ -283,14 +310,26 @@ _EXAMPLES: Final[tuple[Body | Answer, ...]] = (
                 duration_seconds=75,
                 billed_units=1,
                 billed_points=100,
+                refunded_points=50,
             ),
         ),
         None,
     ),
     AdminCallRequest(USER, OTOMO, price_per_minute=100),
-    AdjustRequest(500, "order 17", "order-17"),
+    AdjustRequest(500, "order 17", "order-17", expires_at="2027-01-31T00:00:00.000Z"),
+    RefundRequest("bad line", "complaint-3", points=50),
+    RefundDone(
+        call_id=CALL_ID,
+        user_id=USER,
+        points=50,
+        refunded_points=50,
+        balance=450,
+        refunded_at="2026-01-31T12:30:00.000Z",
+    ),
+    ExtendRequest(600),
+    Extended(CALL_ID, 15_000),
     RateRequest(120),
-    Rate(OTOMO, 120),
+    Rate(OTOMO, 100, TARIFF),
     WebhookRequest("https://backend.example/voice", ("call.ringing", "call.ended"), "the back end"),
     WebhookChange(enabled=True),
     _WEBHOOK,

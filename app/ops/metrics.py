@@ -181,8 +181,8 @@ class Metrics:
         self._flags.labels(flag.type).inc()
 
     def unit_charged(self, charged: Charged) -> None:
-        self._units.inc()
-        self._points.inc(charged.unit.points)
+        self._units.inc(len(charged.units))
+        self._points.inc(charged.points)
 
     def written(self, work: str, seconds: float, taken: bool) -> None:
         operation = OPERATIONS.get(work, work)

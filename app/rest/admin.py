@@ -4,13 +4,13 @@ prices."""
 from __future__ import annotations
 
 from aiohttp import web
+from msgspec import UNSET
 
 from app.clock import now
 from app.errors import (
     BadRequest,
     CallNotFound,
     Draining,
-    InsufficientPoints,
     InvalidCallState,
     Overloaded,
     WorkerUnavailable,
@@ -18,23 +18,18 @@ from app.errors import (
 from app.http.body import body
 from app.http.middleware import admin_only
 from app.http.responses import created, json_response
-from app.keys import CALLS, JOURNAL, LEDGER, RATES, claims
-from app.ledger.errors import KeyReused, LedgerUnavailable
-from app.ledger.values import Recovered
+from app.keys import CALLS, LEDGER, RATES, claims
+from app.ledger.errors import LedgerUnavailable
+from app.ledger.values import Rate, Recovered
 from app.openapi.declaration import answers
 from app.rest.calls import ack
-from app.rest.wallet import balance_response
 from schemas.admin import RecoveredCall, RecoveryLog
 from schemas.base import camel_case, given, load
-from schemas.call import AdminCallRequest, CallAck, ReasonBody
+from schemas.call import AdminCallRequest, CallAck, Extended, ExtendRequest, ReasonBody
 from schemas.problem import InvalidBody
 from schemas.types import Name, iso
-from schemas.wallet import (
-    AdjustRequest,
-    Balance,
-    Rate,
-    RateRequest,
-)
+from schemas.wallet import Rate as RateAnswer
+from schemas.wallet import RateRequest
 
 routes = web.RouteTableDef()
 
@@ -49,7 +44,7 @@ async def open_call(request: web.Request, body: AdminCallRequest) -> web.Respons
     Presence, busy parties and the balance are not checked: that is for the other system to do.
     """
     call = await request.app[CALLS].open_matched(
-        body.user_id, body.otomo_id, given(body.call_id), given(body.price_per_minute), given(body.metadata)
+        body.user_id, body.otomo_id, given(body.call_id), rate_in(body), given(body.metadata)
     )
     return created(ack(call))
 
@@ -65,30 +60,34 @@ async def end_any_call(request: web.Request, body: ReasonBody) -> web.Response:
     )
 
 
-@routes.post("/admin/wallets/{user_id}/adjust")
-@answers({200: Balance}, InsufficientPoints, KeyReused, LedgerUnavailable)
-@body(AdjustRequest)
+@routes.post("/admin/calls/{call_id}/extend")
+@answers({200: Extended}, CallNotFound, InvalidCallState, LedgerUnavailable)
+@body(ExtendRequest)
 @admin_only
-async def adjust_wallet(request: web.Request, body: AdjustRequest) -> web.Response:
-    """Give points to a wallet, or take some away. A wallet that is not there yet is made.
-
-    The same `idempotencyKey` with the same user, amount and reason never counts twice.
-    """
-    adjusted = await request.app[JOURNAL].adjust(
-        user_id_of(request, "user_id"), body.amount, reason=body.reason, idempotency_key=body.idempotency_key
-    )
-    return balance_response(adjusted.wallet)
+async def extend_call(request: web.Request, body: ExtendRequest) -> web.Response:
+    """Let a live call last longer by so many seconds of talk. Each request counts."""
+    call = await request.app[CALLS].extend(request.match_info["call_id"], body.seconds)
+    return json_response(Extended(call.id, round(call.longest_s)))
 
 
 @routes.put("/admin/rates/{otomo_id}")
-@answers({200: Rate}, LedgerUnavailable)
+@answers({200: RateAnswer}, LedgerUnavailable)
 @body(RateRequest)
 @admin_only
 async def set_rate(request: web.Request, body: RateRequest) -> web.Response:
-    """Set the price of the otomo's calls from now on; calls that exist keep theirs."""
-    otomo_id = user_id_of(request, "otomo_id")
-    await request.app[RATES].set(otomo_id, body.price_per_minute, at_ms=now().utc_ms)
-    return json_response(Rate(otomo_id, body.price_per_minute))
+    """Set the price of the otomo's calls, or their tariff, from now on; calls that exist keep theirs."""
+    otomo_id, rate = user_id_of(request, "otomo_id"), rate_in(body)
+    if rate is None:
+        raise AssertionError("RateRequest has neither")
+    await request.app[RATES].set(otomo_id, rate, at_ms=now().utc_ms)
+    return json_response(RateAnswer(otomo_id, rate.price_per_minute, rate.tariff))
+
+
+def rate_in(body: AdminCallRequest | RateRequest) -> Rate | None:
+    """The price or the tariff in a body; None where there is neither."""
+    if body.tariff is not UNSET:
+        return Rate(body.tariff.price_per_minute, body.tariff)
+    return None if body.price_per_minute is UNSET else Rate(body.price_per_minute)
 
 
 @routes.get("/admin/recovery")

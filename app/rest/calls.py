@@ -30,7 +30,7 @@ from app.http.responses import created, json_response
 from app.keys import CALLS, LEDGER, REGISTRY, claims
 from app.ledger.call_bodies import body_fields, detail_fields_of
 from app.ledger.errors import LedgerUnavailable
-from app.ledger.values import Call, Feedback
+from app.ledger.values import Call, Feedback, Unit
 from app.media.party_objects import PartyConsumer, PartyProducer, PartyTransport
 from app.openapi.declaration import answers
 from app.person import Person
@@ -48,6 +48,7 @@ from schemas.call import (
     FeedbackRequest,
     PartyCallDetail,
     ReasonBody,
+    RefundedPart,
 )
 from schemas.own_media import OwnConsumer, OwnMedia, OwnProducer, OwnTransport
 from schemas.types import PartyRole, iso
@@ -184,11 +185,12 @@ def own_consumer(owned: PartyConsumer) -> OwnConsumer:
 @routes.get("/calls/{call_id}/billing")
 @answers({200: Billing}, *OF_A_STORED_CALL)
 async def get_billing(request: web.Request) -> web.Response:
-    """The units of a call that were charged."""
+    """The units of a call that were charged, and what was given back."""
     call = await readable_call(request)
     billing = await request.app[LEDGER].billing(call.id)
-    units = tuple(BilledUnit(unit.index, unit.points, iso(unit.charged_at_ms)) for unit in billing.units)
-    return json_response(Billing(call.id, units, billing.total_points))
+    units = tuple(map(billed_unit, billing.units))
+    refunds = tuple(RefundedPart(one.points, one.units, one.reason, iso(one.at_ms)) for one in billing.refunds)
+    return json_response(Billing(call.id, units, billing.total_points, billing.refunded_points, refunds))
 
 
 @routes.post("/calls/{call_id}/feedback")
@@ -224,6 +226,11 @@ def feedback_line(call: Call, one: Feedback) -> FeedbackLine:
         comment=one.comment,
         at=iso(one.at_ms),
     )
+
+
+def billed_unit(unit: Unit) -> BilledUnit:
+    paid = unit.points - unit.bonus_points
+    return BilledUnit(unit.index, unit.points, iso(unit.charged_at_ms), paid, unit.bonus_points)
 
 
 async def readable_call(request: web.Request) -> Call:

@@ -43,6 +43,7 @@ async def open_session(request: web.Request, body: DemoSessionRequest) -> web.Re
     pair = given(body.pair) or secrets.token_hex(5)
     user_id, otomo_id = f"demo-user-{pair}", f"demo-otomo-{pair}"
     seq = await app[LEDGER].latest_seq()
+    terms = await app[RATES].of(otomo_id)
     wallet = (await app[JOURNAL].adjust(user_id, POINTS, reason="demo", idempotency_key=f"demo-{pair}")).wallet
     session = DemoSession(
         token=issue_token(app[SETTINGS], user_id if body.party == "user" else otomo_id, body.party, TOKEN_TTL_S),
@@ -52,8 +53,8 @@ async def open_session(request: web.Request, body: DemoSessionRequest) -> web.Re
         otomo_id=otomo_id,
         otomo_status=app[PRESENCE].status(otomo_id),
         seq=seq,
-        price_per_minute=await app[RATES].of(otomo_id),
-        unit_seconds=math.ceil(app[SETTINGS].unit_seconds),
+        price_per_minute=terms.price_per_minute,
+        unit_seconds=math.ceil(terms.tariff.unit_seconds),
         balance=wallet.balance,
     )
     return created(session)

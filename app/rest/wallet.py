@@ -2,30 +2,43 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from aiohttp import web
 
+from app.clock import now
 from app.errors import WalletNotFound
 from app.http.responses import json_response
 from app.keys import LEDGER, claims
 from app.ledger.errors import LedgerUnavailable
-from app.ledger.values import Wallet
+from app.ledger.values import Holdings, Wallet
 from app.openapi.declaration import answers
 from app.rest.pages import PAGE, page_query
 from schemas.types import iso, iso_or_none
-from schemas.wallet import Balance, Usage, UsageLine
+from schemas.wallet import Balance, OwnBalance, Usage, UsageLine
 
 routes = web.RouteTableDef()
 
 
 @routes.get("/wallet/balance")
-@answers({200: Balance}, WalletNotFound, LedgerUnavailable)
+@answers({200: OwnBalance}, WalletNotFound, LedgerUnavailable)
 async def get_balance(request: web.Request) -> web.Response:
     """The points of the user who asks. A user has a wallet from its first adjustment on; nobody else has one."""
     person = claims(request).person
-    wallet = await request.app[LEDGER].balance(person.id) if person.role == "user" else None
-    if wallet is None:
+    holdings = await request.app[LEDGER].holdings(person.id, at_ms=now().utc_ms) if person.role == "user" else None
+    if holdings is None:
         raise WalletNotFound(str(person))
-    return balance_response(wallet)
+    return json_response(OwnBalance(**balance_fields(holdings)))
+
+
+def balance_fields(holdings: Holdings) -> dict[str, Any]:
+    return {
+        "user_id": holdings.user_id,
+        "balance": holdings.balance,
+        "updated_at": iso(holdings.updated_at_ms),
+        "paid_points": holdings.balance - holdings.bonus,
+        "bonus_points": holdings.bonus,
+    }
 
 
 @routes.get("/wallet/usage")
@@ -47,6 +60,7 @@ async def get_usage(request: web.Request) -> web.Response:
             duration_seconds=line.duration_seconds,
             billed_units=line.billed_units,
             billed_points=line.billed_points,
+            refunded_points=line.refunded_points,
         )
         for line in page.items
     )

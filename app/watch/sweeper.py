@@ -33,6 +33,8 @@ from worker_bridge.stats import packet_count
 
 SWEEP_EVERY_S = 1.0
 ANSWER_WITHIN_S = 0.5  # how long a sweep waits for the slowest worker
+PROVE_WITHIN_S = 0.2  # how long somebody is looked for at the very moment at which a call ends
+PROVE_EVERY_S = 0.03  # a packet comes every 20 ms
 FRESH_S = 2.5 * SWEEP_EVERY_S  # between two counts: growth over a longer time says nothing about now
 MAX_PACKETS_PER_SECOND = 200  # of sound: four times a packet each 20 ms
 
@@ -105,6 +107,19 @@ class Sweeper:
         if self._counting:
             await asyncio.wait(self._counting.values(), timeout=ANSWER_WITHIN_S)
 
+    async def prove(self, call: LiveCall, at: float) -> None:
+        """Count a call's packets between two sweeps, until both parties are proven to be there at a monotonic time that
+        has just come; but not for long: who is silent then is proven by a later sweep, or not at all."""
+        try:
+            async with asyncio.timeout(PROVE_WITHIN_S):
+                while call.room is not None and not call.were_there(at):
+                    request = SweepRequest()
+                    self._ask_about(call, call.room, request, quality=False)
+                    await self._count(call.room.channel, request)
+                    await asyncio.sleep(PROVE_EVERY_S)
+        except TimeoutError:
+            pass  # one of them is silent
+
     def traffic_of(self, channel: Channel) -> Traffic:
         """The traffic of a worker, kept up to date by the sweeps."""
         return self._traffic.setdefault(channel, Traffic())
@@ -113,10 +128,10 @@ class Sweeper:
         """Cancel what still waits for an answer."""
         await self._tasks.close()
 
-    def _ask_about(self, call: LiveCall, room: Room, request: SweepRequest) -> None:
+    def _ask_about(self, call: LiveCall, room: Room, request: SweepRequest, *, quality: bool = True) -> None:
         if call.connected_at is None and not room.has_paused:
             return
-        due = call.quality.is_due()
+        due = quality and call.quality.is_due()
         if due:
             request.due.append(call)
             request.consumers += room.consumers.values()

@@ -19,6 +19,7 @@ from msgspec import json
 
 from app.calls.call import LiveCall
 from app.calls.continuity import Continuity
+from app.calls.endings import Endings
 from app.calls.journal import Journal
 from app.calls.lifecycle import CallTimers, Lifecycle
 from app.calls.metering import Meter
@@ -30,8 +31,10 @@ from app.ledger.values import Event, NewCall
 from app.media.codecs import codecs_of
 from app.media.rooms import Rooms
 from app.person import Person
+from app.tariffs import Terms
 from app.tasks import Tasks
 from schemas.call import CallState
+from schemas.tariff import Tariff
 from tests.app.ledger.ledger_samples import move, open_call
 from tests.app.media.rooms_on_worker import LIMITS
 from tests.conftest import eventually
@@ -74,7 +77,9 @@ class Desk:
     continuity: Continuity
     rooms: Rooms
     meter: Meter
+    endings: Endings
     path: Path
+    unit_s: float
     slot: Slot | None = None  # where rooms are opened
 
     def place(self) -> Slot:
@@ -82,14 +87,17 @@ class Desk:
             raise WorkerGone("the desk has no worker")
         return self.slot
 
-    async def talking(self, call_id: str = "call", *, price: int = PRICE, ago_s: float = 0.0) -> LiveCall:
+    async def talking(
+        self, call_id: str = "call", *, price: int = PRICE, ago_s: float = 0.0, tariff: Tariff | None = None
+    ) -> LiveCall:
         """A call that was connected ``ago_s`` seconds ago, with both parties alive now. Nothing charges it yet."""
         present = now()
         connected_at = Moment(present.monotonic - ago_s, present.utc_ms - round(ago_s * 1000))
-        call = LiveCall(call_id, f"user of {call_id}", f"otomo of {call_id}", price, connected_at)
-        matched = NewCall(
-            call.id, call.user_id, call.otomo_id, price, connected_at.utc_ms, (CallState.MATCHED,), "test"
-        )
+        terms = Terms.by_unit(price, self.unit_s) if tariff is None else Terms(tariff.price_per_minute, tariff)
+        call = LiveCall(call_id, f"user of {call_id}", f"otomo of {call_id}", terms, connected_at)
+        parties = (call.id, call.user_id, call.otomo_id)
+        states = (CallState.MATCHED,)
+        matched = NewCall(*parties, call.price_per_minute, connected_at.utc_ms, states, "test", tariff=call.tariff)
         self.registry.add(call)
         await open_call(self.journal, matched)
         await move(self.journal, call.id, CallState.TALKING, cause="test", at_ms=connected_at.utc_ms)
@@ -149,15 +157,21 @@ def desk_with(tmp_path: Path) -> DeskFactory:
         async with Ledger.open(f"sqlite:///{path}", timeout_s=timeout_s) as ledger:
             journal = Journal(ledger, audience.hear, await ledger.latest_seq())
             lifecycle = Lifecycle(registry, journal, timers)
-            meter = lifecycle.meter = Meter(journal, lifecycle.end_for, lifecycle.lose, unit_s, grace_s)
+            meter = lifecycle.meter = Meter(journal, lifecycle.end_for, lifecycle.lose, grace_s)
+            endings = lifecycle.endings = Endings(journal, lifecycle.end_for, meter.decide_due, believed, (2, 1))
+            meter.on_charged = endings.charged
+            journal.on_publish(endings.hear)
             rooms = Rooms(lambda: desk.place(), codecs_of({"audio"}), LIMITS, registry.rooms_by_object)
-            continuity = lifecycle.continuity = Continuity(registry, lifecycle, journal, rooms, timers)
-            desk = Desk(ledger, audience, journal, registry, lifecycle, continuity, rooms, meter, path)
+            continuity = lifecycle.continuity = Continuity(
+                registry, lifecycle, journal, rooms, timers, Terms.by_unit(PRICE).tariff
+            )
+            desk = Desk(ledger, audience, journal, registry, lifecycle, continuity, rooms, meter, endings, path, unit_s)
             if runs:
                 background.start(journal.run(), "journal")
                 background.start(meter.run(), "meter")
             yield desk
             await lifecycle.close(CLOSE_WITHIN_S)
+            await endings.close()
             await continuity.close()
             await background.close()
             async with Ledger.open(f"sqlite:///{path}") as patient:
@@ -178,6 +192,11 @@ async def still_desk(desk_with: DeskFactory) -> AsyncIterator[Desk]:
     """A desk whose meter and journal do nothing by themselves."""
     async with desk_with(runs=False) as made:
         yield made
+
+
+async def believed(call: LiveCall, at: float) -> None:
+    """Where the test says who is there: it has a moment to do so."""
+    await asyncio.sleep(0.05)
 
 
 def prove_alive(call: LiveCall, at: float | None = None) -> None:

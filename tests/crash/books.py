@@ -15,6 +15,7 @@ from msgspec import json
 from app.ledger import Ledger
 from app.ledger.values import CONNECTED_STATES, Call, Event, Recovered, Unit
 from app.person import Person
+from app.tariffs import due_s
 from app.watch.sweeper import SWEEP_EVERY_S
 from app.watch.watch import PROVE_EVERY_S
 from schemas.call import CallState
@@ -129,10 +130,18 @@ def discrepancies(
             yield from wrongs_of_adoption(was, call, killed_at_ms)
         elif was.state is not CallState.ENDED:
             yield from wrongs_of(was, call, after.units[call_id], killed_at_ms)
-        if len(after.units[call_id]) * unit_ms > call.talked_ms:
-            yield f"{call_id} has {len(after.units[call_id])} units, and talked for {call.talked_ms} ms"
+        yield from wrongs_of_units(was, call, len(after.units[call_id]), unit_ms)
     yield from wrong_ends(after)
     yield from wrong_balances(after, start_points)
+
+
+def wrongs_of_units(was: Call, call: Call, units: int, unit_ms: int) -> Iterator[str]:
+    """What is wrong about a call's tariff, or was charged before it was due."""
+    tariff = call.charged_by(unit_ms / 1000)
+    if call.tariff != was.tariff:
+        yield f"{call.id} had {was.tariff}, and has {call.tariff}"
+    if units and 1000 * due_s(tariff, units) > call.talked_ms:
+        yield f"{call.id} has {units} units of {tariff}, and talked for {call.talked_ms} ms"
 
 
 def wrongs_of_adoption(was: Call, call: Call, killed_at_ms: int) -> Iterator[str]:

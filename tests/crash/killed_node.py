@@ -141,7 +141,7 @@ def spelled(value: object) -> str:
         case bool():
             return "on" if value else "off"
         case tuple() | frozenset():
-            return ",".join(value)
+            return ",".join(map(str, value))
         case _:
             return str(value)
 

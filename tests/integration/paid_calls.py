@@ -13,6 +13,7 @@ import aiohttp
 from app.ledger import Ledger
 from app.settings import Settings
 from schemas.call import CallState
+from schemas.tariff import Tariff
 from tests.conftest import Server, eventually
 from tests.conversation import Conversation, conversation
 from tests.integration.ws import Message, Person, person
@@ -103,7 +104,9 @@ class Scene:
 
 
 @asynccontextmanager
-async def scene(server: Server, *, points: int = POINTS, call_id: str = "call") -> AsyncIterator[Scene]:
+async def scene(
+    server: Server, *, points: int = POINTS, call_id: str = "call", tariff: Tariff | None = None
+) -> AsyncIterator[Scene]:
     """A call that is matched."""
     async with aiohttp.ClientSession() as http:
         admin = Api(http, server.base, server.token("root", "admin"))
@@ -111,17 +114,17 @@ async def scene(server: Server, *, points: int = POINTS, call_id: str = "call") 
         gift = {"amount": points, "reason": "gift", "idempotencyKey": call_id}
         await admin.request("POST", f"/admin/wallets/{names[0]}/adjust", gift)
         async with person(server, http, names[0], "user") as user, person(server, http, names[1], "otomo") as otomo:
-            await admin.open_call(call_id, *names)
+            await admin.open_call(call_id, *names, tariff=tariff)
             yield Scene(server, http, admin, user, otomo, points, call_id)
 
 
 @asynccontextmanager
 async def talking(
-    server: Server, *, points: int = POINTS, call_id: str = "call"
+    server: Server, *, points: int = POINTS, call_id: str = "call", tariff: Tariff | None = None
 ) -> AsyncIterator[tuple[Scene, Conversation]]:
     """A call in which both hear each other."""
     async with (
-        scene(server, points=points, call_id=call_id) as made,
+        scene(server, points=points, call_id=call_id, tariff=tariff) as made,
         conversation(made.user.api, made.otomo.api, call_id) as talk,
     ):
         await made.connected()

@@ -67,7 +67,7 @@ async def test_a_call_as_its_parties_read_it(stage):
     assert listed == {name: detail[name] for name in listed}
     assert page["nextCursor"] is None
     billing = await stage.user.api.request("GET", "/calls/u_call/billing")
-    assert billing == {"callId": "u_call", "units": [], "totalPoints": 0}
+    assert billing == {"callId": "u_call", "units": [], "totalPoints": 0, "refundedPoints": 0, "refunds": []}
 
 
 @pytest.mark.parametrize(("command", "event"), [("reject", "call_rejected"), ("cancel", "call_cancelled")])

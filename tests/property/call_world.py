@@ -13,6 +13,7 @@ from app.calls.attempts import Attempts
 from app.calls.call import LiveCall
 from app.calls.continuity import Continuity
 from app.calls.directory import Directory
+from app.calls.endings import Endings
 from app.calls.journal import Journal
 from app.calls.lifecycle import CallTimers, Lifecycle
 from app.calls.metering import Meter
@@ -26,14 +27,17 @@ from app.media.codecs import codecs_of
 from app.media.room import RoomLimits
 from app.media.rooms import Rooms
 from app.person import Person
+from app.tariffs import due_s, due_together
 from app.tasks import Tasks
 from app.watch.sweeper import Sweeper
 from app.watch.watch import Watch
+from schemas.tariff import Tariff
 from schemas.types import PartyRole
 from worker_bridge.pool import Pool
 
 UNIT_S = 20.0
 PRICE = 100
+TARIFF = Tariff(unit_seconds=UNIT_S, unit_points=PRICE, max_seconds=14_400)
 TIMERS = CallTimers()
 WINDOW_MS = round(1000 * TIMERS.reconnect_window_s)
 
@@ -76,7 +80,7 @@ class ModelCall:
     id: str
     user_id: str
     otomo_id: str
-    price: int
+    tariff: Tariff
     sending: set[PartyRole] = field(default_factory=set)
     last: dict[PartyRole, float] = field(default_factory=dict)
     both_until: float | None = None
@@ -101,7 +105,12 @@ class ModelCall:
             self.both_until = clock.now().monotonic
 
     def billable_units(self) -> int:
-        return int(self.together_s / UNIT_S + 1e-6)
+        """How many units may be charged at most: none before both were there."""
+        units, least = 0, self.tariff.minimum_units
+        while len(self.last) == 2 and due_s(self.tariff, units + 1) <= self.together_s + 1e-6:
+            units += due_together(self.tariff, units + 1)
+        assert units == 0 or units >= least
+        return units
 
 
 class World:
@@ -122,9 +131,14 @@ class World:
         rooms = Rooms(self.pool.place, codecs_of({"audio"}), RoomLimits(1, 1), self.registry.rooms_by_object)
         self.presence = Presence(self.sockets, self.registry, self.journal)
         self.lifecycle = Lifecycle(self.registry, self.journal, TIMERS)
-        self.meter = self.lifecycle.meter = Meter(self.journal, self.lifecycle.end_for, self.lifecycle.lose, UNIT_S)
+        self.meter = self.lifecycle.meter = Meter(self.journal, self.lifecycle.end_for, self.lifecycle.lose)
+        self.endings = self.lifecycle.endings = Endings(
+            self.journal, self.lifecycle.end_for, self.meter.decide_due, proven, ask_together_s=0.0
+        )
+        self.meter.on_charged = self.endings.charged
+        self.journal.on_publish(self.endings.hear)
         self.continuity = self.lifecycle.continuity = Continuity(
-            self.registry, self.lifecycle, self.journal, rooms, TIMERS
+            self.registry, self.lifecycle, self.journal, rooms, TIMERS, TARIFF
         )
         node = self.registry, self.lifecycle, self.continuity, self.journal
         self.watch = Watch(Sweeper(), *node, self.sockets.is_connected, TIMERS)
@@ -135,7 +149,7 @@ class World:
             self.journal,
             self.presence,
             TIMERS,
-            Rates(self.ledger, PRICE),
+            Rates(self.ledger, TARIFF),
             Attempts(0, 0),  # the model rings without end
             Directory(Standing()),
             admit=lambda: None,  # whether the node has room is not a call's business
@@ -156,11 +170,13 @@ class World:
                 await self.ledger.ping()  # the writer is one: what was asked of it before is done
             await self.lifecycle._tasks.wait()
             await self.continuity._tasks.wait()
+            await self.endings._tasks.wait()
 
     async def freeze(self) -> None:
         """It stops in the middle of everything, as by a SIGSTOP, and its workers are gone. It never noticed."""
         self.left = [detached(call) for call in self.registry]
         await self.tasks.close()
+        await self.endings.close()
         for call in self.registry:
             self.lifecycle.leave(call)
         self.presence.close()
@@ -180,15 +196,20 @@ class World:
 
     async def close(self) -> None:
         await self.lifecycle.close(5.0)
+        await self.endings.close()
         await self.continuity.close()
         await self.tasks.close()
         self.presence.close()
         await self.stack.aclose()
 
 
+async def proven(call: LiveCall, at: float) -> None:
+    """The machine says who sends, once a second."""
+
+
 def detached(call: LiveCall) -> LiveCall:
     """The call as it is at this moment, without its room and its timer."""
-    copy = LiveCall(call.id, call.user_id, call.otomo_id, call.price_per_minute, call.created_at)
+    copy = LiveCall(call.id, call.user_id, call.otomo_id, call.terms, call.created_at)
     for name in ("state", "matched_at", "connected_at", "epoch", "interruption", "clock", "liveness"):
         setattr(copy, name, getattr(call, name))
     return copy

@@ -13,7 +13,7 @@ import signal
 import tempfile
 from collections import Counter
 from collections.abc import Coroutine, Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import Any, TypeVar
 
 import pytest
@@ -25,14 +25,15 @@ from app import clock
 from app.access.tokens import Claims
 from app.calls.call import LiveCall
 from app.errors import AppError
-from app.ledger.errors import Fenced
+from app.ledger.errors import Fenced, RefundTooHigh
 from app.ledger.recovery import Alive
 from app.ledger.steps import Ending, MediaMove, Moving, Talked
-from app.ledger.values import Event, NewEvent, UnitDue, UnitFenced
+from app.ledger.values import Event, NewEvent, Rate, RefundAsked, UnitDue, UnitFenced
 from app.person import Person
 from app.watch.watch import STOOD_STILL_S, proofs
 from schemas.call import CallState
-from schemas.types import PartyRole
+from schemas.tariff import Tariff
+from schemas.types import PartyRole, PointKind
 from tests.conftest import free_ports
 from tests.property.call_world import PRICE, ModelCall, SocketsSaid, SteppedTime, World
 from worker_bridge import native
@@ -45,6 +46,15 @@ T = TypeVar("T")
 IDS = ("1", "2")  # of two users and of two otomos
 PEOPLE = tuple(Person(role, one) for role in ("user", "otomo") for one in IDS)
 EXPIRES = 1e12
+TARIFFS = (
+    Tariff(unit_seconds=20, unit_points=60, charge="started"),
+    Tariff(unit_seconds=7, unit_points=20, minimum_units=3),
+    Tariff(unit_seconds=10, unit_points=30, minimum_units=3, charge="started"),
+    Tariff(unit_seconds=10, unit_points=50, free_seconds=15),
+    Tariff(unit_seconds=1, unit_points=2),
+    Tariff(unit_seconds=10, unit_points=10, max_seconds=30),
+)
+RATES = (Rate(0), Rate(40), Rate(PRICE), *(Rate(one.price_per_minute, one) for one in TARIFFS))
 KILLS = 8  # of each worker in all: more in a row is a crash loop, which the pool gives up on
 
 
@@ -96,6 +106,8 @@ class CallMachine(RuleBasedStateMachine):
         self.frozen: list[World] = []
         self.late_proofs: list[Alive] = []
         self.sweeps = 0
+        self.gifts: Counter[str] = Counter()  # points by user
+        self.keys = 0
         self.world = World(self.rig.pool, self.sockets)
         self.run(self._begin())
 
@@ -138,34 +150,49 @@ class CallMachine(RuleBasedStateMachine):
     @rule(
         user_id=strategies.sampled_from(IDS),
         otomo_id=strategies.sampled_from(IDS),
-        price=strategies.sampled_from([0, 40, PRICE]),
+        rate=strategies.sampled_from(RATES),
     )
-    def match_elsewhere(self, user_id: str, otomo_id: str, price: int) -> None:
-        self.note(self.attempt(self.world.calls.open_matched(user_id, otomo_id, price_per_minute=price)))
+    def match_elsewhere(self, user_id: str, otomo_id: str, rate: Rate) -> None:
+        self.note(self.attempt(self.world.calls.open_matched(user_id, otomo_id, rate=rate)))
 
     @rule(
         user_id=strategies.sampled_from(IDS),
         otomo_id=strategies.sampled_from(IDS),
-        price=strategies.sampled_from([0, 40, PRICE]),
+        rate=strategies.sampled_from(RATES),
         seconds=strategies.sampled_from([0, 21, 41, 62]),
     )
-    def two_people_talk(self, user_id: str, otomo_id: str, price: int, seconds: int) -> None:
+    def two_people_talk(self, user_id: str, otomo_id: str, rate: Rate, seconds: int) -> None:
         """The usual life of a call, which chance alone rarely comes to."""
-        call = self.attempt(self.world.calls.open_matched(user_id, otomo_id, price_per_minute=price))
+        call = self.attempt(self.world.calls.open_matched(user_id, otomo_id, rate=rate))
         self.note(call)
         if call is not None:
             for party in call.liveness:
                 self.run(self.first_packet(call, party))
             self.time_passes(seconds)
 
+    @rule(user_id=strategies.sampled_from(IDS), kind=strategies.sampled_from(("paid", "bonus")))
+    def points_come(self, user_id: str, kind: PointKind) -> None:
+        self.keys += 1
+        gift = self.world.journal.adjust(user_id, 30, reason="gift", idempotency_key=f"gift {self.keys}", kind=kind)
+        self.run(gift)
+        self.gifts[user_id] += 30
+
+    @precondition(lambda self: self.model)
+    @rule(data=strategies.data())
+    def a_unit_is_given_back(self, data: strategies.DataObject) -> None:
+        self.keys += 1
+        call_id = data.draw(strategies.sampled_from(sorted(self.model)))
+        with suppress(RefundTooHigh):
+            self.run(self.world.journal.refund(RefundAsked(call_id, None, 1, "noise", f"refund {self.keys}")))
+
     def note(self, call: LiveCall | None) -> None:
         if call is not None:
-            self.model[call.id] = ModelCall(call.id, call.user_id, call.otomo_id, call.price_per_minute)
+            self.model[call.id] = ModelCall(call.id, call.user_id, call.otomo_id, call.tariff)
 
     @precondition(lambda self: self.live())
     @rule(
         data=strategies.data(),
-        deed=strategies.sampled_from(["accept", "accept", "accept", "reject", "cancel", "end", "admin"]),
+        deed=strategies.sampled_from(["accept", "accept", "accept", "reject", "cancel", "end", "end", "admin"]),
     )
     def command(self, data: strategies.DataObject, deed: str) -> None:
         call = data.draw(strategies.sampled_from(self.live()))
@@ -381,7 +408,8 @@ class CallMachine(RuleBasedStateMachine):
             stored = self.run(self.world.ledger.call(model.id))
             assert stored is not None
             assert stored.billed_units <= model.billable_units(), f"both were there for {model.together_s} s"
-            assert stored.billed_points <= stored.billed_units * model.price
+            assert stored.billed_points <= stored.billed_units * model.tariff.unit_points
+            assert stored.tariff == model.tariff
 
     @invariant()
     def a_call_ends_at_most_once_and_nothing_is_told_of_it_after(self) -> None:
@@ -427,7 +455,8 @@ class CallMachine(RuleBasedStateMachine):
                 self.run(self.world.ledger.billing(one.id)) for one in self.model.values() if one.user_id == user_id
             ]
             assert wallet is not None
-            assert wallet.balance == 5 * PRICE // 2 - sum(billing.total_points for billing in mine)
+            spent = sum(billing.total_points - billing.refunded_points for billing in mine)
+            assert wallet.balance == 5 * PRICE // 2 + self.gifts[user_id] - spent
 
     def live(self) -> list[LiveCall]:
         return [call for call in self.world.registry if call.live]
@@ -448,7 +477,7 @@ def test_any_life_of_any_call_ends_once_with_the_right_money(rig: Rig) -> None:
     run_state_machine_as_test(
         CallMachine,
         settings=settings(
-            max_examples=8,
+            max_examples=9,
             stateful_step_count=30,
             deadline=None,
             derandomize=True,  # so few examples must meet every kind of end, each time

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from schemas.base import Body
-from schemas.call import AdminCallRequest, CallRequest, ReasonBody
+from schemas.call import AdminCallRequest, CallRequest, ExtendRequest, ReasonBody
 from schemas.consumer import ConsumeRequest
 from schemas.demo import DemoSessionRequest
 from schemas.producer import ProduceRequest
 from schemas.signaling import CallCommand, Envelope, Ping
+from schemas.tariff import Tariff
 from schemas.transport import ConnectTransportRequest, CreateTransportRequest
-from schemas.wallet import AdjustRequest, RateRequest
+from schemas.wallet import AdjustRequest, RateRequest, RefundRequest
 
 Json = dict[str, Any]
 
@@ -171,7 +172,17 @@ GOOD: dict[type[Body], Json] = {
         "pricePerMinute": 100,
     },
     AdjustRequest: {"amount": -500, "reason": "refund", "idempotencyKey": "order-17"},
+    RefundRequest: {"points": 120, "reason": "bad line", "idempotencyKey": "complaint-3"},
+    ExtendRequest: {"seconds": 600},
     RateRequest: {"pricePerMinute": 120},
+    Tariff: {
+        "unitSeconds": 7.5,
+        "unitPoints": 100,
+        "charge": "started",
+        "freeSeconds": 300,
+        "minimumUnits": 6,
+        "maxSeconds": 3600,
+    },
     DemoSessionRequest: {"party": "user", "pair": "73ee24f21d"},
     Envelope: {"type": "call_request", "payload": {}, "requestId": "r-1"},
     CallCommand: {"callId": "call_abc-123", "reason": "bye"},

@@ -225,6 +225,7 @@ def test_what_has_not_happened_to_a_call_is_null() -> None:
         duration_seconds=None,
         billed_units=0,
         billed_points=0,
+        refunded_points=0,
     )
     dumped = dump(call)
     assert dumped["createdAt"] == "2025-01-31T12:00:00.001Z"

@@ -16,7 +16,9 @@ from schemas.marshmallow import judged
 from schemas.problem import MAX_PROBLEMS, InvalidBody
 from schemas.producer import ProduceRequest
 from schemas.signaling import CallCommand, Envelope
+from schemas.tariff import Tariff
 from schemas.transport import ConnectTransportRequest
+from schemas.wallet import AdjustRequest
 from tests.schemas.sample_bodies import GOOD
 from tests.schemas.wrong_bodies import Path, at, dotted, is_parameter, places, removed, replaced
 
@@ -39,6 +41,9 @@ OPTIONAL: set[tuple[Any, ...]] = {
     (ReasonBody, "reason"),
     (AdminCallRequest, "callId"),
     (AdminCallRequest, "pricePerMinute"),
+    *((Tariff, name) for name in ("charge", "freeSeconds", "minimumUnits", "maxSeconds")),
+    (AdjustRequest, "kind"),
+    (AdjustRequest, "expiresAt"),
     (DemoSessionRequest, "pair"),
     (CallCommand, "reason"),
     (Envelope, "payload"),
@@ -61,6 +66,8 @@ def allowed_there(body: Any, path: Path, value: Any) -> bool:
         return type(value) in (str, int, float)
     if path[-1] == "parameters" and value == {"a": 1}:
         return True
+    if path == ("unitSeconds",):
+        return type(value) in (int, float) and value > 0
     return path == ("requestId",) and type(value) in (str, int)
 
 

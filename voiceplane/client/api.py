@@ -14,6 +14,7 @@ from schemas.call import AdminCallRequest
 from schemas.consumer import ConsumeRequest
 from schemas.own_media import Direction
 from schemas.producer import ProduceRequest
+from schemas.tariff import Tariff
 from schemas.transport import ConnectTransportRequest, CreateTransportRequest
 from voiceplane.client.backoff import Backoff
 from voiceplane.client.errors import BadAnswer, ClientError, Refused, Unreachable
@@ -162,12 +163,23 @@ class Api:
         """The producers of both parties in a call's room."""
         return (await self._ask(Producers, "GET", f"/rtc/rooms/{call_id}/producers")).producers
 
-    async def open_call(self, call_id: str, user_id: str, otomo_id: str, price_per_minute: int | None = None) -> str:
+    async def open_call(
+        self,
+        call_id: str,
+        user_id: str,
+        otomo_id: str,
+        price_per_minute: int | None = None,
+        tariff: Tariff | None = None,
+    ) -> str:
         """Admins only: make a call that starts in `matched`, and return its id."""
-        price = UNSET if price_per_minute is None else price_per_minute
-        return (
-            await self._ask(Opened, "POST", "/admin/calls", AdminCallRequest(user_id, otomo_id, call_id, price))
-        ).call_id
+        body = AdminCallRequest(
+            user_id,
+            otomo_id,
+            call_id,
+            UNSET if price_per_minute is None else price_per_minute,
+            tariff=UNSET if tariff is None else tariff,
+        )
+        return (await self._ask(Opened, "POST", "/admin/calls", body)).call_id
 
     async def capabilities(self) -> Json:
         """RTC-01: the router's `rtpCapabilities`."""

@@ -101,7 +101,7 @@ class LoadCall:
     async def _set_up(self) -> None:
         """Everything up to where both may talk."""
         context, (user, otomo), outcome = self._context, self._parties, self._outcome
-        await context.admin.open_call(outcome.call_id, user.user_id, otomo.user_id, context.options.price)
+        await context.admin.open_call(outcome.call_id, user.user_id, otomo.user_id, tariff=context.options.tariff)
         await self._media.set_up()
         outcome.setup_ms = (now() - outcome.opened_at) * 1000
 

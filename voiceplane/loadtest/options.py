@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from schemas.tariff import Tariff
 from voiceplane.loadtest.errors import NotLocal
 
 MOST_CALLS = 2000
@@ -38,6 +39,11 @@ class Options:
     @property
     def ramp_s(self) -> float:
         return self.calls / self.ramp
+
+    @property
+    def tariff(self) -> Tariff:
+        """The calls' own, whatever the server's settings say."""
+        return Tariff(unit_seconds=self.unit_s, unit_points=self.price)
 
     @property
     def port(self) -> int:

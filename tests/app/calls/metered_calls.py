@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from app.calls.call import LiveCall
 from app.clock import Moment, shifted
+from schemas.tariff import Tariff
 from tests.app.conftest import PRICE, Desk, prove_alive
 
 
@@ -18,8 +19,10 @@ async def time_is(desk: Desk, call: LiveCall, seconds: float, *, alive: bool = T
         await desk.meter._store()
 
 
-async def started(desk: Desk, *, points: int | None = 1000, price: int = PRICE) -> LiveCall:
-    call = await desk.talking(price=price)
+async def started(
+    desk: Desk, *, points: int | None = 1000, price: int = PRICE, tariff: Tariff | None = None
+) -> LiveCall:
+    call = await desk.talking(price=price, tariff=tariff)
     if points is not None:
         await desk.give(call.user_id, points)
     desk.meter.follow(call)

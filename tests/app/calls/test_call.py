@@ -9,6 +9,7 @@ import pytest
 from app.calls.call import TRANSITIONS, CallEvent, EndReason, Interruption, LiveCall
 from app.clock import Moment
 from app.errors import InvalidCallState
+from app.tariffs import Terms
 from schemas.call import CallState
 
 START = Moment(1000.0, 1_800_000_000_000)
@@ -27,7 +28,7 @@ LEADS_TO = {
 
 
 def call_in(state: CallState) -> LiveCall:
-    return LiveCall("call", "user", "otomo", 100, START, state=state)
+    return LiveCall("call", "user", "otomo", Terms.by_unit(100), START, state=state)
 
 
 def test_every_event_in_every_state():
@@ -53,7 +54,7 @@ def test_a_call_is_live_until_it_ends():
 def test_the_reasons_that_clients_are_told():
     assert {reason.value for reason in EndReason} == {
         *("manual", "admin", "rejected", "cancelled", "timeout", "rtp_stopped", "disconnect", "network_failed"),
-        *("low_balance", "worker_died", "node_lost", "banned", "system_error"),
+        *("low_balance", "max_duration", "worker_died", "node_lost", "banned", "system_error"),
     }
 
 

@@ -17,6 +17,7 @@ from app.ledger import Ledger
 from app.ledger.errors import LedgerUnavailable
 from app.ledger.values import NewCall
 from app.person import Person
+from app.tariffs import Terms
 from schemas.call import CallState
 from tests.app.conftest import PRICE, Desk, ended, prove_alive
 from tests.app.ledger.ledger_samples import open_call
@@ -25,7 +26,7 @@ IMPATIENT_S = 0.4  # the ledger's timeout, where a test has the database locked
 
 
 async def ringing(desk: Desk, call_id: str = "call") -> LiveCall:
-    call = LiveCall(call_id, "user", "otomo", PRICE, now(), state=CallState.RINGING)
+    call = LiveCall(call_id, "user", "otomo", Terms.by_unit(PRICE), now(), state=CallState.RINGING)
     desk.registry.add(call)
     states = (CallState.REQUESTING, CallState.RINGING)
     new = NewCall(call.id, "user", "otomo", PRICE, call.created_at.utc_ms, states, "request")

@@ -17,6 +17,7 @@ from app.clock import now
 from app.ledger.values import NewEvent
 from app.person import Person
 from app.signaling.hub import Hub
+from app.tariffs import Terms
 from tests.app.conftest import Desk
 from tests.conftest import eventually
 
@@ -49,7 +50,7 @@ class Stage:
         return Seat(self.hub, user_id, role)
 
     def call(self, call_id: str = "call") -> LiveCall:
-        call = LiveCall(call_id, "user", "otomo", 100, now())
+        call = LiveCall(call_id, "user", "otomo", Terms.by_unit(100), now())
         self.desk.registry.add(call)
         return call
 

@@ -9,13 +9,14 @@ from app.calls.registry import Registry
 from app.clock import now
 from app.errors import CallNotFound, RoomNotFound
 from app.person import Person
+from app.tariffs import Terms
 from schemas.call import CallState
 
 USER, OTOMO, ANOTHER = Person("user", "user"), Person("otomo", "otomo"), Person("user", "another")
 
 
 def call(call_id: str, user_id: str = "user", otomo_id: str = "otomo") -> LiveCall:
-    return LiveCall(call_id, user_id, otomo_id, 100, now())
+    return LiveCall(call_id, user_id, otomo_id, Terms.by_unit(100), now())
 
 
 def test_a_call_is_found_until_it_is_removed():

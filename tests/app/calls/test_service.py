@@ -32,6 +32,7 @@ from app.errors import (
     WorkerUnavailable,
 )
 from app.person import Person
+from app.tariffs import Terms
 from schemas.call import CallState
 from tests.app.conftest import PRICE, Desk
 from tests.app.media.rooms_on_worker import rooms_on_worker
@@ -80,7 +81,7 @@ async def counter(native_worker, desk) -> AsyncIterator[Counter]:
         presence = Presence(Sockets(), desk.registry, desk.journal)
         counter.service = CallService(
             *(desk.registry, desk.lifecycle, rooms, desk.journal, presence, CallTimers()),
-            *(Rates(desk.ledger, PRICE), Attempts(ATTEMPTS, 0), Directory(Standing()), admit),
+            *(Rates(desk.ledger, Terms.by_unit(PRICE).tariff), Attempts(ATTEMPTS, 0), Directory(Standing()), admit),
         )
         await desk.give("ann", 10 * PRICE)
         yield counter

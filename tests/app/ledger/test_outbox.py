@@ -17,6 +17,7 @@ from app.ledger.errors import KeyReused, StaleState
 from app.ledger.steps import DeferredSteps
 from app.ledger.values import Record
 from app.person import Person
+from app.tariffs import Terms
 from schemas.base import dump
 from schemas.call import CallDetail, CallState, EndedBy
 from schemas.types import iso
@@ -40,7 +41,7 @@ GAP = Interruption("no_rtp", "otomo", Moment(0.0, CONNECTED + 70_000), Moment(0.
 
 
 def live_call(call_id: str = "call") -> LiveCall:
-    return LiveCall(call_id, "user", "otomo", 100, Moment(0.0, START))
+    return LiveCall(call_id, "user", "otomo", Terms.by_unit(100), Moment(0.0, START))
 
 
 async def a_whole_call(ledger: Ledger) -> None:

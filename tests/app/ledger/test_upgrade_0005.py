@@ -8,7 +8,7 @@ from sqlalchemy import Connection, MetaData, Table, insert, select, text
 
 from app.ledger import Ledger, upgrade
 from app.ledger.backend import open_database
-from app.ledger.values import Adopted
+from app.ledger.values import Adopted, Rate
 from app.person import Person
 from schemas.call import CallState
 from tests.app.ledger.ledger_samples import interrupt, move, move_media, new_call, open_call
@@ -170,6 +170,8 @@ async def test_nothing_is_lost_and_what_was_talked_is_known(url: str) -> None:
     for name in after.keys() - before.keys():  # of migrations that came later
         after.pop(name)
     assert before.pop("alembic_version") != after.pop("alembic_version")
+    for table in after.keys() - {"calls", "event_counter"}:  # as migrations that came later leave them
+        after[table] = [{name: row[name] for name in before[table][0]} for row in after[table]]
     for row in after["calls"]:
         name = row["id"]
         assert row.pop("epoch") == 1
@@ -204,7 +206,7 @@ async def test_the_books_add_up_and_lists_and_people_are_as_they_were(url: str) 
         record = await ledger.record("ended")
         assert ([one.mos for one in record.quality], [one.protocol for one in record.transports]) == ([4.25], ["udp"])
         assert [line.call_id for line in await ledger.recovery_log()] == ["low"]
-        assert await ledger.rate("rich") == 700
+        assert await ledger.rate("rich") == Rate(700)
         assert len(await ledger.events_since(Person("otomo", "ended.otomo"), 0)) == 1
         assert await ledger.latest_seq() == 2 * len(calls()) + 1
 

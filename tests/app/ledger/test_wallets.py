@@ -4,11 +4,13 @@ import asyncio
 
 import pytest
 from msgspec import json
+from sqlalchemy import text
 
 from app.ledger import Ledger
 from app.ledger.errors import BalanceTooHigh, BalanceTooLow, KeyReused
-from app.ledger.values import MAX_POINTS, Wallet
+from app.ledger.values import MAX_POINTS, Rate, Wallet
 from schemas.signaling import TickStatus
+from schemas.tariff import Tariff
 from tests.app.ledger.ledger_samples import START, USER, balance, charged, credit, talking, unit
 
 
@@ -111,7 +113,16 @@ async def test_a_call_goes_on_with_points_that_came_meanwhile(ledger: Ledger) ->
 
 async def test_an_otomo_can_have_a_price_of_their_own(ledger: Ledger) -> None:
     assert await ledger.rate("otomo") is None
-    await ledger.set_rate("otomo", 250, at_ms=START)
-    await ledger.set_rate("otomo", 0, at_ms=START + 1)
-    assert await ledger.rate("otomo") == 0
+    await ledger.set_rate("otomo", Rate(250), at_ms=START)
+    await ledger.set_rate("otomo", Rate(0), at_ms=START + 1)
+    assert await ledger.rate("otomo") == Rate(0)
     assert await ledger.rate("another") is None
+
+
+async def test_a_tariff_counts_until_the_release_before_this_one_sets_a_price(ledger: Ledger) -> None:
+    blocks = Tariff(unit_seconds=180, unit_points=301, charge="started")
+    await ledger.set_rate("otomo", Rate(blocks.price_per_minute, blocks), at_ms=START)
+    assert await ledger.rate("otomo") == Rate(101, blocks)
+    theirs = text("UPDATE rates SET price_per_minute = 70, updated_at_ms = 1")  # it knows no other column
+    await ledger._database.write(lambda tx: tx.execute(theirs))
+    assert await ledger.rate("otomo") == Rate(70)

@@ -7,6 +7,7 @@ import pytest
 from app.calls.call import EndReason, Interruption, LiveCall
 from app.calls.lifecycle import CallTimers
 from app.clock import Moment
+from app.tariffs import Terms
 from app.watch.liveness import end_reason_of, silent_for, silent_party
 from schemas.call import CallState, InterruptionReason
 from schemas.types import PartyRole
@@ -23,7 +24,7 @@ def moment(at: float) -> Moment:
 
 def call_with(user: float | None = 0.0, otomo: float | None = 0.0, connected_at: float = CONNECTED) -> LiveCall:
     """A connected call whose parties were last heard so many seconds ago; None: never."""
-    call = LiveCall("call", "user", "otomo", 100, moment(connected_at), state=CallState.TALKING)
+    call = LiveCall("call", "user", "otomo", Terms.by_unit(100), moment(connected_at), state=CallState.TALKING)
     call.connected_at = moment(connected_at)
     for role, silent_s in (("user", user), ("otomo", otomo)):
         call.liveness[role].last_proof = None if silent_s is None else NOW - silent_s

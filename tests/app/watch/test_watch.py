@@ -13,6 +13,7 @@ from app.calls.call import Interruption, LiveCall
 from app.calls.lifecycle import CallTimers
 from app.clock import now, shifted
 from app.person import Person
+from app.tariffs import Terms
 from app.tasks import Tasks
 from app.watch.sweeper import Sweeper
 from app.watch.watch import Watch, proofs
@@ -218,7 +219,7 @@ async def test_proofs_go_on_while_calls_go_on(desk):
 
 
 def talking_call() -> LiveCall:
-    call = LiveCall("call", "user", "otomo", 100, now(), state=CallState.TALKING)
+    call = LiveCall("call", "user", "otomo", Terms.by_unit(100), now(), state=CallState.TALKING)
     call.connected_at = shifted(now(), now().monotonic - 30.0)
     call.clock.start(call.connected_at)
     return call

@@ -1,0 +1,112 @@
+"""Endpoints of points for admins and other back ends: adjustments, refunds, and what users hold."""
+
+from __future__ import annotations
+
+from aiohttp import web
+from msgspec import UNSET
+
+from app.clock import now
+from app.errors import CallNotFound, InsufficientPoints, WalletNotFound
+from app.http.body import body
+from app.http.middleware import admin_only
+from app.http.responses import json_response
+from app.keys import JOURNAL, LEDGER
+from app.ledger.errors import KeyReused, LedgerUnavailable
+from app.ledger.values import Lot, RefundAsked
+from app.openapi.declaration import answers
+from app.rest.admin import user_id_of
+from app.rest.wallet import balance_fields, balance_response
+from schemas.base import given
+from schemas.types import at_ms, iso, iso_or_none
+from schemas.wallet import (
+    AdjustRequest,
+    Balance,
+    LotLine,
+    OutstandingLine,
+    OutstandingPoints,
+    RefundDone,
+    RefundRequest,
+    WalletDetail,
+)
+
+routes = web.RouteTableDef()
+
+
+@routes.post("/admin/wallets/{user_id}/adjust")
+@answers({200: Balance}, InsufficientPoints, KeyReused, LedgerUnavailable)
+@body(AdjustRequest)
+@admin_only
+async def adjust_wallet(request: web.Request, body: AdjustRequest) -> web.Response:
+    """Give points to a wallet, or take some away. A wallet that is not there yet is made.
+
+    What is taken away is taken of the kind that is named. The same `idempotencyKey` with the same body never counts
+    twice.
+    """
+    adjusted = await request.app[JOURNAL].adjust(
+        user_id_of(request, "user_id"),
+        body.amount,
+        reason=body.reason,
+        idempotency_key=body.idempotency_key,
+        kind=body.kind,
+        expires_at_ms=None if body.expires_at is UNSET else at_ms(body.expires_at),
+    )
+    return balance_response(adjusted.wallet)
+
+
+@routes.get("/admin/wallets/{user_id}")
+@answers({200: WalletDetail}, WalletNotFound, LedgerUnavailable)
+@admin_only
+async def get_wallet(request: web.Request) -> web.Response:
+    """A wallet with its lots, in the order in which they are spent."""
+    user_id = user_id_of(request, "user_id")
+    holdings = await request.app[LEDGER].holdings(user_id, at_ms=now().utc_ms)
+    if holdings is None:
+        raise WalletNotFound(user_id)
+    return json_response(WalletDetail(**balance_fields(holdings), lots=tuple(map(lot_line, holdings.lots))))
+
+
+def lot_line(lot: Lot) -> LotLine:
+    return LotLine(
+        kind=lot.kind,
+        remaining=lot.remaining,
+        points=lot.points,
+        expires_at=iso_or_none(lot.expires_at_ms),
+        created_at=iso_or_none(lot.created_at_ms),
+    )
+
+
+@routes.get("/admin/points/outstanding")
+@answers({200: OutstandingPoints}, LedgerUnavailable)
+@admin_only
+async def get_outstanding(request: web.Request) -> web.Response:
+    """What all users together hold, by kind and month of expiry."""
+    at = now()
+    found = await request.app[LEDGER].outstanding(at_ms=at.utc_ms)
+    paid, bonus = (sum(one.points for one in found if one.kind == kind) for kind in ("paid", "bonus"))
+    lines = tuple(OutstandingLine(one.kind, one.month, one.points) for one in found)
+    return json_response(OutstandingPoints(at.iso, paid, bonus, lines))
+
+
+@routes.post("/admin/calls/{call_id}/refund")
+@answers({200: RefundDone}, CallNotFound, KeyReused, LedgerUnavailable)
+@body(RefundRequest)
+@admin_only
+async def refund_call(request: web.Request, body: RefundRequest) -> web.Response:
+    """Give back points of a call to the user who paid for it, during the call or after it.
+
+    All refunds of a call together never exceed what it cost. The same `idempotencyKey` with the same body never counts
+    twice.
+    """
+    call_id = request.match_info["call_id"]
+    asked = RefundAsked(call_id, given(body.points), given(body.units), body.reason, body.idempotency_key)
+    done = await request.app[JOURNAL].refund(asked)
+    return json_response(
+        RefundDone(
+            call_id=call_id,
+            user_id=done.wallet.user_id,
+            points=done.points,
+            refunded_points=done.refunded_points,
+            balance=done.wallet.balance,
+            refunded_at=iso(done.wallet.updated_at_ms),
+        )
+    )
