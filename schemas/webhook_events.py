@@ -14,11 +14,12 @@ from msgspec import Raw
 from schemas.base import Answer
 from schemas.call import InterruptionReason
 from schemas.signaling import TickStatus
+from schemas.tariff import EndingReason
 from schemas.types import CallId, Count, Metadata, Name, PartyRole, Points, Price, Reason, Role, Timestamp
 
 WebhookType = Literal[
     "call.ringing", "call.accepted", "call.connected", "call.interrupted", "call.resumed", "call.charged",
-    "call.missed", "call.ended", "wallet.low", "wallet.adjusted", "otomo.status", "user.banned",
+    "call.ending", "call.missed", "call.ended", "wallet.low", "wallet.adjusted", "otomo.status", "user.banned",
 ]  # fmt: skip
 MessageType = Literal[WebhookType, "webhook.test"]
 
@@ -100,6 +101,20 @@ class ChargedNotice(Answer, frozen=True, kw_only=True):
     balance: Points | None
     status: TickStatus
     charged_at: Timestamp
+
+
+class EndingNotice(Answer, frozen=True, kw_only=True):
+    """The call will end by itself in so many seconds of talk, at ``at`` unless it is interrupted. With as many points
+    as ``points_needed`` it would go on for another unit; null where none would help."""
+
+    call_id: CallId
+    user_id: Name
+    otomo_id: Name
+    metadata: Metadata
+    reason: EndingReason
+    seconds_left: Count
+    at: Timestamp
+    points_needed: Points | None
 
 
 class MissedNotice(Answer, frozen=True, kw_only=True):

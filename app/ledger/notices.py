@@ -23,6 +23,7 @@ from schemas.signaling import (
     CallAnswered,
     CallConnected,
     CallEnded,
+    CallEnding,
     CallInterrupted,
     CallResumed,
     CallTick,
@@ -36,6 +37,7 @@ from schemas.webhook_events import (
     BannedNotice,
     ChargedNotice,
     ConnectedNotice,
+    EndingNotice,
     InterruptedNotice,
     MessageType,
     MissedNotice,
@@ -138,6 +140,16 @@ def charged(event: CallTick, about: About) -> ChargedNotice:
     )
 
 
+def ending(event: CallEnding, about: About) -> EndingNotice:
+    return EndingNotice(
+        **parties(about.call),
+        reason=event.reason,
+        seconds_left=event.seconds_left,
+        at=event.at,
+        points_needed=given(event.points_needed),
+    )
+
+
 def missed(event: CallEnded, about: About) -> MissedNotice | None:
     if about.call.accepted_at_ms is not None:
         return None
@@ -163,6 +175,7 @@ TELLINGS: Mapping[str, tuple[Telling, ...]] = MappingProxyType(
         "call_interrupted": (Telling("call.interrupted", "user", interrupted),),
         "call_resumed": (Telling("call.resumed", "user", resumed),),
         "call_tick": (Telling("call.charged", "user", charged),),
+        "call_ending": (Telling("call.ending", "user", ending),),
         "call_end": (Telling("call.missed", "user", missed), Telling(ENDED, "user", ended)),
         "otomo_status": (Telling("otomo.status", None, status),),
     }

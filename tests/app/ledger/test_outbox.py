@@ -17,7 +17,7 @@ from app.ledger.errors import KeyReused, StaleState
 from app.ledger.steps import DeferredSteps
 from app.ledger.values import Record
 from app.person import Person
-from app.tariffs import Terms
+from app.tariffs import End, Terms
 from schemas.base import dump
 from schemas.call import CallDetail, CallState, EndedBy
 from schemas.types import iso
@@ -58,6 +58,8 @@ async def a_whole_call(ledger: Ledger) -> None:
     back = call_events.resumed(call, GAP, Moment(5.0, CONNECTED + 75_000))
     await move(ledger, "call", CallState.TALKING, at_ms=CONNECTED + 75_000, events=back)
     charged(await ledger.charge_unit(unit(2)))
+    soon = call_events.ending(call, End(180.0, "low_balance", missing=50), 60.0, Moment(0.0, CONNECTED + 185_000))
+    await ledger.append_events(soon, at_ms=CONNECTED + 125_000)
     await end_call(
         ledger,
         "call",
@@ -74,7 +76,7 @@ async def test_a_call_is_told_step_by_step(ledger: Ledger) -> None:
     await a_whole_call(ledger)
     assert await types(ledger) == [
         *("wallet.adjusted", "call.ringing", "call.accepted", "call.connected", "call.charged"),
-        *("call.interrupted", "call.resumed", "call.charged", "wallet.low", "call.ended"),
+        *("call.interrupted", "call.resumed", "call.charged", "wallet.low", "call.ending", "call.ended"),
     ]
     about = {"callId": "call", "userId": "user", "otomoId": "otomo", "metadata": {"order": "17"}}
     at = {"createdAt": iso(START), "expiresAt": iso(START + 30_000), "pricePerMinute": 100}
@@ -84,6 +86,8 @@ async def test_a_call_is_told_step_by_step(ledger: Ledger) -> None:
     away = {"away": "otomo", "reason": "no_rtp", "since": iso(CONNECTED + 70_000), "until": iso(CONNECTED + 90_000)}
     assert await data(ledger, "call.interrupted") == [about | away]
     assert await data(ledger, "call.resumed") == [about | {"interruptedSeconds": 5}]
+    soon = {"reason": "low_balance", "secondsLeft": 60, "at": iso(CONNECTED + 185_000), "pointsNeeded": 50}
+    assert await data(ledger, "call.ending") == [about | soon]
     first, second = await data(ledger, "call.charged")
     assert first == about | {
         "index": 1,
