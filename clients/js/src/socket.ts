@@ -2,6 +2,7 @@
 // `seq` and a close code are, and nothing of calls.
 import { VoiceplaneError, asError } from './errors';
 import type { Api } from './api';
+import type { Bookmark } from './bookmark';
 import { Backoff } from './waiting';
 
 const OPEN_WITHIN_MS = 4000;
@@ -57,6 +58,7 @@ export class Socket {
     private readonly api: Api,
     private readonly hooks: SocketHooks,
     paceMs: number,
+    private readonly bookmark: Bookmark | null = null,
   ) {
     this.#paceMs = paceMs;
   }
@@ -103,6 +105,7 @@ export class Socket {
     this.#require(attempt);
     const url = new URL('ws', this.api.base);
     url.protocol = url.protocol.replace('http', 'ws');
+    this.#seq ??= this.bookmark?.seq ?? null;
     if (this.#seq !== null) url.searchParams.set('since', String(this.#seq));
     const socket = (this.#socket = new WebSocket(url, ['bearer', token]));
     const result = await opened(socket, OPEN_WITHIN_MS);
@@ -147,6 +150,7 @@ export class Socket {
     if (message.seq !== undefined) {
       if (this.#seq !== null && message.seq <= this.#seq) return;
       this.#seq = message.seq;
+      this.bookmark?.keep(message.seq);
     }
     this.hooks.event(message);
   }

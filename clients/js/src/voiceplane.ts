@@ -1,6 +1,7 @@
 // The way in: one person at one server. Connects, rings, is rung, and finds the call again after a reload.
 import type { Device } from 'mediasoup-client';
 import { Api } from './api';
+import { Bookmark } from './bookmark';
 import { Call } from './call';
 import type { CallContext, CallOptions, JoinOptions, NewCall } from './call';
 import { loadedDevice } from './device';
@@ -28,6 +29,8 @@ export interface VoiceplaneOptions {
   token: Token;
   /** Whether calls play what they hear; true where it is not said. */
   play?: boolean;
+  /** Whether the tab remembers what it has heard last (in `sessionStorage`), so that a reload misses no event. */
+  persist?: boolean;
 }
 
 export type ConnectionState = 'disconnected' | 'connecting' | 'connected' | 'reconnecting';
@@ -57,7 +60,7 @@ export class Voiceplane extends Emitter<VoiceplaneEvents> {
   readonly #socket: Socket;
   readonly #context: CallContext;
 
-  constructor({ url, token, play = true }: VoiceplaneOptions) {
+  constructor({ url, token, play = true, persist = false }: VoiceplaneOptions) {
     super();
     this.#tokens = new Tokens(token);
     const api = (this.#api = new Api(url, this.#tokens));
@@ -71,6 +74,7 @@ export class Voiceplane extends Emitter<VoiceplaneEvents> {
         over: (error) => this.#over(error),
       },
       PACE_MS,
+      persist ? new Bookmark(api) : null,
     );
     this.#context = {
       api,

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from tests.clients.js.conftest import PRICE
-from tests.clients.js.parties import Stage, ring, talk
+from tests.clients.js.parties import Stage, ring, talk, wallet
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
 
@@ -80,6 +80,20 @@ async def test_a_page_that_is_reloaded_comes_back_into_its_call(stage: Stage, br
         assert await otomo.do("party.comeBack()") == call_id
         await asyncio.gather(user.hears(), otomo.hears())
         assert await user.do("call.state") == "talking"
+
+
+async def test_a_tab_that_persists_is_told_after_a_reload_what_it_missed(stage: Stage):
+    async with stage.people(persist=True) as (user, _):
+        path = f"/admin/wallets/{user.user_id}/adjust"
+        await stage.ask("POST", path, wallet(1))
+        before = (await user.told("vp.wallet"))["balance"]
+        await user.do("vp.disconnect()")
+        await stage.ask("POST", path, wallet(2))
+        await user.tab.reload()
+        await user.start(user.tab, persist=True)
+        assert (await user.told("vp.wallet"))["balance"] == before + 2
+        await user.open()
+        assert await user.do("party.payloads('vp.wallet')") == [], "a tab of its own begins anew"
 
 
 async def test_a_second_tab_takes_the_call_over_and_the_first_one_lets_it_go(stage: Stage):
