@@ -27,16 +27,16 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from app import addresses, urls
 from app.addresses import MediaAddress, is_loopback
 from app.private import make_private_folder, take_from_others
-from schemas.tariff import DAY_S, MAX_CALL_S, MAX_MINIMUM, ChargeRule, Tariff
-from schemas.types import MAX_PRICE
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # bodies, and what they need, take long to load: who asks for help needs none
+    from schemas.tariff import ChargeRule, Tariff
     from worker_bridge.rtp import MediaKind
 
 PREFIX = "VOICEPLANE_"
 ALIASES = {"jwt_secret": "JWT_SECRET", "worker_bin": "MEDIASOUP_WORKER_BIN"}  # names that other tools use for the same
 SECRET_FILE = "jwt-secret"  # noqa: S105  the file's name, in the data folder
 MIN_SECRET_BYTES = 32  # RFC 7518 §3.2: a key as long as the hash
+MAX_CALL_S = 14_400  # of talk, where nothing else is agreed
 MIN_TOKEN_LENGTH = 16  # characters of the token for /metrics, which is not signed
 GONE = {  # settings of earlier releases, and what took their place
     f"{PREFIX}RTP_STOPPED_AFTER_S": "a silence interrupts a call after INTERRUPTED_AFTER_S, and ends it when "
@@ -230,6 +230,8 @@ class Settings:
     @property
     def tariff(self) -> Tariff:
         """What calls cost that have no tariff of their own. Raises ValueError where no call can have it."""
+        from schemas.tariff import Tariff
+
         return Tariff(
             unit_seconds=self.unit_seconds,
             unit_points=self.price_per_minute,
@@ -377,9 +379,6 @@ def check_numbers(settings: Settings) -> None:
     within("max_producers_per_party", settings.max_producers_per_party, 1, 1_000_000)
     within("price_per_minute", settings.price_per_minute, 0, 1_000_000)
     within("max_token_hours", settings.max_token_hours, 0, 876_000)
-    within("free_seconds", settings.free_seconds, 0, DAY_S)
-    within("minimum_units", settings.minimum_units, 1, MAX_MINIMUM)
-    within("max_call_seconds", settings.max_call_seconds, 1, DAY_S)
     for warning_s in settings.ending_warnings_s:
         within("ending_warnings_s", warning_s, 1, 3600)
     within("rate_limit", settings.rate_limit, 0, 1_000_000)
@@ -401,8 +400,6 @@ def check_numbers(settings: Settings) -> None:
 def check_choices(settings: Settings) -> None:
     if "audio" not in settings.media_kinds or not settings.media_kinds <= {"audio", "video"}:
         raise SettingsError(f"{PREFIX}MEDIA_KINDS must be audio or audio,video.")
-    if settings.charge not in get_args(ChargeRule):
-        raise SettingsError(f"{PREFIX}CHARGE must be elapsed or started, not {settings.charge!r}.")
     if settings.log_level not in {"debug", "info", "warning", "error"}:
         raise SettingsError(f"{PREFIX}LOG_LEVEL must be debug, info, warning or error, not {settings.log_level!r}.")
     if settings.demo not in {None, "on", "off"}:
@@ -423,6 +420,14 @@ def check_webhook(settings: Settings) -> None:
 
 
 def check_tariff(settings: Settings) -> None:
+    from schemas.tariff import DAY_S, MAX_MINIMUM, ChargeRule
+    from schemas.types import MAX_PRICE
+
+    within("free_seconds", settings.free_seconds, 0, DAY_S)
+    within("minimum_units", settings.minimum_units, 1, MAX_MINIMUM)
+    within("max_call_seconds", settings.max_call_seconds, 1, DAY_S)
+    if settings.charge not in get_args(ChargeRule):
+        raise SettingsError(f"{PREFIX}CHARGE must be elapsed or started, not {settings.charge!r}.")
     try:
         settings.tariff  # noqa: B018  it is made for its checks
     except ValueError:

@@ -11,7 +11,6 @@ from schemas.base import Body
 from schemas.types import MAX_PRICE, Price
 
 DAY_S: Final = 86_400
-MAX_CALL_S: Final = 14_400  # of talk, where nothing else is agreed
 MAX_MINIMUM: Final = 3_600  # units that are charged together
 
 ChargeRule = Literal["elapsed", "started"]

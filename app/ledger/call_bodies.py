@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.ledger.values import Call, Interrupted, Record, Transition, Unit
+from app.settings import MAX_CALL_S
 from schemas.call import InterruptionLine, TimelineEntry
-from schemas.tariff import MAX_CALL_S
 from schemas.types import iso, iso_or_none
 
 

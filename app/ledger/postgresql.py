@@ -131,7 +131,8 @@ class PostgresDatabase(Database):
 
     async def _transact(self, work: Callable[[Connection], T], jobs: Sequence[Job] = (), **options: Any) -> T:
         """Run ``work`` in a transaction, on behalf of ``jobs`` if any, which is not committed where one of them was
-        given up."""
+        given up. One that only reads is tried again whatever it failed with."""
+        reads = options.get("postgresql_readonly", False)
         deadline = min((job.deadline for job in jobs), default=asyncio.get_running_loop().time() + self._timeout_s)
         for attempt in range(1, ATTEMPTS + 1):
             committing = False
@@ -140,7 +141,7 @@ class PostgresDatabase(Database):
                     await tx.execution_options(**options)
                     transaction = await tx.begin()
                     result = await tx.run_sync(work)
-                    committing = begin_commit(jobs)
+                    committing = begin_commit(jobs) and not reads
                     limit.reschedule(max((job.deadline for job in jobs), default=deadline))
                     await transaction.commit()
                     return result
@@ -148,7 +149,7 @@ class PostgresDatabase(Database):
                 if not (is_transient(error) or isinstance(error, NOT_CONNECTED)):
                     meant = translated(error)
                     raise meant from meant.__cause__
-                if committing or attempt == ATTEMPTS or not left_nothing_behind(error):
+                if committing or attempt == ATTEMPTS or not (reads or left_nothing_behind(error)):
                     raise unavailable(error, outcome_unknown=committing) from error
                 log.info("a transaction is tried again: %s", error)
         raise AssertionError("the last attempt returns or raises")

@@ -6,7 +6,7 @@ from aiohttp import web
 from msgspec import UNSET
 
 from app.clock import now
-from app.errors import CallNotFound, InsufficientPoints, WalletNotFound
+from app.errors import BadRequest, CallNotFound, InsufficientPoints, WalletNotFound
 from app.http.body import body
 from app.http.middleware import admin_only
 from app.http.responses import json_response
@@ -54,7 +54,7 @@ async def adjust_wallet(request: web.Request, body: AdjustRequest) -> web.Respon
 
 
 @routes.get("/admin/wallets/{user_id}")
-@answers({200: WalletDetail}, WalletNotFound, LedgerUnavailable)
+@answers({200: WalletDetail}, BadRequest, WalletNotFound, LedgerUnavailable)
 @admin_only
 async def get_wallet(request: web.Request) -> web.Response:
     """A wallet with its lots, in the order in which they are spent."""

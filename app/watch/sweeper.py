@@ -138,6 +138,8 @@ class Sweeper:
         muted = False
         for owned in room.producers.values():
             muted = muted or owned.muted
+            if call.connected_at is None and not (owned.producer.paused or owned.packets):
+                continue
             request.producers.append(
                 CountedProducer(call.liveness[owned.party], owned, room, room.listeners(owned), due)
             )

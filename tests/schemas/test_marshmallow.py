@@ -73,7 +73,14 @@ LIKELY = [
         "BAD_REQUEST",
         "a0a0a0a0",
     ),
-    *(TRANSPORT_ID, SHA_256, SHA_256.lower(), "2026-01-31T12:00:00.000Z", "urn:ietf:params:rtp-hdrext:sdes:mid"),
+    *(
+        TRANSPORT_ID,
+        SHA_256,
+        SHA_256.lower(),
+        "2026-01-31T12:00:00.000Z",
+        "2026-12",
+        "urn:ietf:params:rtp-hdrext:sdes:mid",
+    ),
 ]
 
 junk = st.recursive(

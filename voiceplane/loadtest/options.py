@@ -6,10 +6,13 @@ import ipaddress
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from schemas.tariff import Tariff
 from voiceplane.loadtest.errors import NotLocal
+
+if TYPE_CHECKING:
+    from schemas.tariff import Tariff
 
 MOST_CALLS = 2000
 MOST_PER_SECOND = 100.0
@@ -43,6 +46,8 @@ class Options:
     @property
     def tariff(self) -> Tariff:
         """The calls' own, whatever the server's settings say."""
+        from schemas.tariff import Tariff  # takes long to load, for who asks for help
+
         return Tariff(unit_seconds=self.unit_s, unit_points=self.price)
 
     @property

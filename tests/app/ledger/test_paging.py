@@ -47,6 +47,16 @@ FILL = (
     SELECT 'call ' || i, 1, 0, 0, 0, i FROM numbers
     """,
     """
+    INSERT INTO wallets (user_id, balance, updated_at_ms) SELECT 'user ' || i, 0, 0 FROM numbers
+    """,
+    """
+    INSERT INTO point_transactions (id, user_id, amount, reason, idempotency_key, balance_after, at_ms)
+    SELECT i, 'user ' || i, 1, 'refund', 'key ' || i, 0, i FROM numbers
+    """,
+    """
+    INSERT INTO refunds (transaction_id, call_id, points, refunded_after) SELECT i, 'call ' || i, 1, 1 FROM numbers
+    """,
+    """
     INSERT INTO call_records (call_id, ended_by, unit_seconds, quality, flags, transports)
     SELECT 'call ' || i, 'user', 60, '[]', '[]', '[]' FROM numbers
     """,

@@ -230,6 +230,7 @@ async def test_silence_of_the_server_is_shown_until_it_ends(server, launch):
     context = await launch(allowed=("ERR_INTERNET_DISCONNECTED",))
     page = await context.new_page()
     await sign_in(page, server)
+    await expect(page.locator("#ready")).to_have_text("ready")
     await context.set_offline(True)
     await expect(page.locator("#offline")).to_contain_text("What you see is of", timeout=SOON_MS)
     await context.set_offline(False)
