@@ -116,6 +116,10 @@ class World:
         await self._ask("root", "POST", f"/admin/calls/{opened['callId']}/end")
         return Aim("eve", {"callId": opened["callId"]})
 
+    async def to_refund(self) -> Aim:
+        """Of what dave pays, second by second."""
+        return Aim("root", self._talk)
+
     async def to_close_preflight(self) -> Aim:
         return Aim("eve", {"callId": await self._apis["eve"].open_preflight()})
 
@@ -255,6 +259,7 @@ class World:
 AIMS: MappingProxyType[str, Callable[[World], Awaitable[Aim]]] = MappingProxyType(
     {
         "createTransport": World.to_create_transport,
+        "refundCall": World.to_refund,
         "connectTransport": World.to_connect,
         "createProducer": World.to_produce,
         "createConsumer": World.to_consume,
