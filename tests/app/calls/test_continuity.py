@@ -16,7 +16,7 @@ from tests.app.calls.moving_calls import Workshop, in_room, interrupted, talks, 
 from tests.app.conftest import ended
 from tests.conftest import eventually
 
-IMPATIENT_S = 0.4  # the ledger's timeout, where a test has the database locked
+IMPATIENT_S = 0.8  # the ledger's timeout, where a test has the database locked
 
 
 @pytest.fixture

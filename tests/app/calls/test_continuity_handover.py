@@ -25,7 +25,7 @@ from tests.app.conftest import Desk, ended, prove_alive
 from tests.app.ledger import ledger_samples as samples
 from tests.conftest import eventually
 
-IMPATIENT_S = 0.4  # the ledger's timeout, where a test has the database locked
+IMPATIENT_S = 0.8  # the ledger's timeout, where a test has the database locked
 WINDOW_S = 20.0
 
 

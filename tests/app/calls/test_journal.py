@@ -18,7 +18,7 @@ from schemas.base import encode
 from tests.app.conftest import Desk
 from tests.conftest import eventually
 
-IMPATIENT_S = 0.4  # the ledger's timeout, where a test has the database locked
+IMPATIENT_S = 0.8  # the ledger's timeout, where a test has the database locked
 SOON_MS = 1_800_000_000_000
 
 

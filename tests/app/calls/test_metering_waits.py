@@ -12,7 +12,7 @@ from tests.app.conftest import PRICE, ended, prove_alive
 from tests.app.ledger.ledger_samples import move_media
 from tests.conftest import eventually
 
-IMPATIENT_S = 0.4  # the ledger's timeout, where a test has the database locked
+IMPATIENT_S = 0.8  # the ledger's timeout, where a test has the database locked
 
 
 async def test_units_that_cannot_be_stored_wait_in_order_and_are_charged_once(desk_with):

@@ -67,7 +67,9 @@ def test_the_client_is_small_quiet_and_named_after_its_content(built: Path):
     assert len(gzip.compress(bundle.read_bytes())) <= CLIENT_BYTES
     assert bundle.parent.name == hashlib.sha256(bundle.read_bytes()).hexdigest()[:16]
     assert (bundle.parent / "voiceplane.js.map").is_file()
-    assert not re.search(r"localStorage|sessionStorage|document\.cookie|indexedDB", bundle.read_text())
+    assert not re.search(r"localStorage|document\.cookie|indexedDB", bundle.read_text())
+    uses = re.findall(r"sessionStorage\.(\w+)", bundle.read_text())
+    assert sorted(uses) == ["getItem", "setItem"], "what `persist` asks for, and nothing else"
 
 
 def test_a_missing_client_is_one_sentence(tmp_path: Path):
