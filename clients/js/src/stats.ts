@@ -1,5 +1,8 @@
 // What the browser counts (W3C webrtc-stats), brought down to what a call needs. Judges nothing.
+import { VoiceplaneError } from './errors';
 import type { Room } from './room';
+
+const ANSWERED_WITHIN_MS = 2000; // Firefox never answers for a connection that is closed meanwhile
 
 /** Of one call, from its beginning in this room; what the browser does not say is null. */
 export interface CallStats {
@@ -21,10 +24,23 @@ export interface CallStats {
 
 type Report = Partial<Record<string, number | string | boolean>> & { type: string };
 
+async function inTime<Value>(answer: Promise<Value>): Promise<Value> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, failed) => {
+    timer = setTimeout(() => failed(new VoiceplaneError('CLOSED', 'the browser counts no more')), ANSWERED_WITHIN_MS);
+  });
+  try {
+    return await Promise.race([answer, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Throws CLOSED where the browser does not answer. */
 export async function statsOf(room: Room): Promise<CallStats> {
   const [sending, receiving] = await Promise.all(
     [room.sending, room.receiving].map(async (one) => {
-      return [...(await one.getStats()).values()] as Report[];
+      return [...(await inTime(one.getStats())).values()] as Report[];
     }),
   );
   const [sent, received] = [sending ?? [], receiving ?? []];

@@ -6,6 +6,19 @@ const CALL_EVENTS = [
   ...['remotemuted', 'silentmicrophone', 'microphone', 'playback', 'error', 'ended'],
 ];
 
+// Firefox answers nothing, ever, where the connection is closed meanwhile.
+async function statsOf(peer) {
+  let timer;
+  const nothing = new Promise((done) => {
+    timer = setTimeout(done, 1000, new Map());
+  });
+  try {
+    return await Promise.race([peer.getStats(), nothing]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 class Party {
   told = []; // [name, payload, when]
   asked = 0; // how often the client wanted a token
@@ -74,7 +87,7 @@ class Party {
   async heard() {
     const sum = { packets: 0, energy: 0, seconds: 0 };
     for (const peer of peers.all.filter((one) => one.connectionState !== 'closed')) {
-      for (const one of (await peer.getStats()).values()) {
+      for (const one of (await statsOf(peer)).values()) {
         if (one.type !== 'inbound-rtp' || one.kind !== 'audio') continue;
         sum.packets += one.packetsReceived;
         sum.energy += one.totalAudioEnergy ?? 0;
