@@ -10,7 +10,7 @@ const CALL_EVENTS = [
 async function statsOf(peer) {
   let timer;
   const nothing = new Promise((done) => {
-    timer = setTimeout(done, 1000, new Map());
+    timer = setTimeout(() => done(new Map()), 1000);
   });
   try {
     return await Promise.race([peer.getStats(), nothing]);
