@@ -186,7 +186,7 @@ async def test_what_was_decided_of_people_is_so_after_a_restart(settings_with: A
         await stage.otomo.api.request("PUT", "/me/blocks/user/bob")
         for wrong in ({"reason": "x", "until": "2020-01-01T00:00:00.000Z"}, {"reason": "x", "until": "soon"}, {}):
             assert await refused(stage, "PUT", "/admin/users/user/ann/ban", wrong) == (400, "BAD_REQUEST")
-        assert await refused(stage, "PUT", "/admin/users/admin/root/ban", {"reason": "x"}) == (400, "BAD_REQUEST")
+        assert await refused(stage, "PUT", "/admin/users/admin/chief/ban", {"reason": "x"}) == (400, "BAD_REQUEST")
         assert await stage.user.refused("PUT", "/admin/users/user/ann/ban", {"reason": "x"}) == (403, "FORBIDDEN")
     async with staged(settings_with()) as stage:
         async with stage.http.get(stage.server.url("/calls"), headers=stage.server.headers("ann", "user")) as answer:
