@@ -268,14 +268,9 @@ async def live_calls(app: web.Application) -> AsyncIterator[None]:
     presence = app[PRESENCE] = presence_of(hub, registry, journal, is_away=directory.is_away)
     lifecycle = app[LIFECYCLE] = Lifecycle(registry, journal, timers)
     keep_out(app)
-    meter = lifecycle.meter = Meter(journal, lifecycle.end_for, lifecycle.lose, timers.ledger_grace_s)
     background = Tasks()
     sweeper = Sweeper(settings.max_packets_per_second)
-    endings = lifecycle.endings = Endings(
-        journal, lifecycle.end_for, meter.decide_due, sweeper.prove, settings.ending_warnings_s
-    )
-    meter.on_charged = endings.charged
-    journal.on_publish(endings.hear)
+    meter, endings = charge(app, sweeper, timers)
     admission, placement = operate(app, sweeper, background)
     rooms = Rooms(placement.place, codecs_of(settings.media_kinds), limits, registry.rooms_by_object)
     app[PREFLIGHTS] = Preflights(rooms, admission.check, ids_of(app), settings.max_packets_per_second)
@@ -300,15 +295,7 @@ async def live_calls(app: web.Application) -> AsyncIterator[None]:
     )
     calls_anywhere = RemoteCalls(app[CALLS], app[CLUSTER]) if settings.cluster else app[CALLS]
     dispatcher = Dispatcher(build_commands(calls_anywhere, app[PEOPLE].set_status), app[RATE_LIMITER])
-    app[ENDPOINT] = Endpoint(
-        hub,
-        dispatcher,
-        replayer(app[LEDGER], directory.may_have),
-        SocketLimits(),
-        RateLimiter(settings.socket_rate, burst=SOCKET_BURST),
-        greet=greeter(directory.list_for),
-        ringing_since=ringing(app[LEDGER]) if settings.ring_offline else nothing_rings,
-    )
+    app[ENDPOINT] = endpoint(app, dispatcher)
     missing_callers = MissingCallers(registry, lifecycle, settings.interrupted_after_s)
     hub.on_presence(presence.socket_changed)
     hub.on_presence(missing_callers.socket_changed)
@@ -332,6 +319,32 @@ async def live_calls(app: web.Application) -> AsyncIterator[None]:
     await background.close()
     await endings.close()
     await continuity.close()
+
+
+def charge(app: web.Application, sweeper: Sweeper, timers: CallTimers) -> tuple[Meter, Endings]:
+    """What charges the calls, and what ends them when nothing is left to charge."""
+    lifecycle, journal = app[LIFECYCLE], app[JOURNAL]
+    meter = lifecycle.meter = Meter(journal, lifecycle.end_for, lifecycle.lose, timers.ledger_grace_s)
+    endings = lifecycle.endings = Endings(
+        journal, lifecycle.end_for, meter.decide_due, sweeper.prove, app[SETTINGS].ending_warnings_s
+    )
+    meter.on_charged = endings.charged
+    journal.on_publish(endings.hear)
+    return meter, endings
+
+
+def endpoint(app: web.Application, dispatcher: Dispatcher) -> Endpoint:
+    """Where WebSockets come in."""
+    settings, directory = app[SETTINGS], app[DIRECTORY]
+    return Endpoint(
+        app[HUB],
+        dispatcher,
+        replayer(app[LEDGER], directory.may_have),
+        SocketLimits(),
+        RateLimiter(settings.socket_rate, burst=SOCKET_BURST),
+        greet=greeter(directory.list_for),
+        ringing_since=ringing(app[LEDGER]) if settings.ring_offline else nothing_rings,
+    )
 
 
 async def cluster(app: web.Application) -> AsyncIterator[None]:
