@@ -207,7 +207,7 @@ async def test_points_that_run_out_end_an_interrupted_call(server: Server) -> No
 
 
 async def test_points_that_are_gone_meanwhile_end_it_once_it_goes_on(server: Server) -> None:
-    async with talking(server, points=3 * PRICE) as (call, talk):
+    async with talking(server, points=100 * PRICE) as (call, talk):
         await call.charged(1)
         talk.otomo.vanish()
         await interrupted(call)
