@@ -20,7 +20,7 @@ from app.calls.continuity import Continuity
 from app.calls.directory import Directory
 from app.calls.endings import Endings
 from app.calls.journal import Journal
-from app.calls.lifecycle import CallTimers, Lifecycle
+from app.calls.lifecycle import Lifecycle
 from app.calls.metering import Meter
 from app.calls.missing_callers import MissingCallers
 from app.calls.people import Bouncer, People
@@ -28,6 +28,7 @@ from app.calls.presence import Presence
 from app.calls.rates import Rates
 from app.calls.registry import Registry
 from app.calls.service import CallService
+from app.calls.timers import CallTimers
 from app.clock import now
 from app.cluster.duties import Duties
 from app.cluster.forwarder import Forwarder
@@ -83,8 +84,8 @@ from app.ledger.nodes import Joining, new_incarnation
 from app.ledger.upgrade import upgrade
 from app.ledger.values import Recovery
 from app.media.codecs import capabilities_of, codecs_of
+from app.media.party_objects import RoomLimits
 from app.media.preflights import Preflights
-from app.media.room import RoomLimits
 from app.media.rooms import Rooms
 from app.openapi.declaration import answers
 from app.openapi.document import Document

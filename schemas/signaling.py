@@ -47,6 +47,8 @@ EventType = Literal[
 ]  # fmt: skip
 PauseReason = Literal["flood"]
 """Why the node paused a producer, where its party has not."""
+ProducerSource = Literal["announcement", "music", "supervisor"]
+"""What a producer of no party's carries."""
 WalletReason = Literal["call_tick", "adjustment", "refund", "expiry"]
 RequestId = Name | Annotated[int, Meta(ge=-MAX_SAFE, le=MAX_SAFE)]
 """A client's own number for a command: up to 128 printable characters, or a whole number."""
@@ -176,15 +178,17 @@ class CallAnswered(Answer, frozen=True, kw_only=True):
 
 class ProducerEvent(Answer, frozen=True, kw_only=True):
     """To the other party: ``user_id`` begins to send, pauses, resumes or stops. Where the node did it, both are told,
-    with a ``reason``."""
+    with a ``reason``. What neither of them sends has a ``source`` instead of a ``user_id`` and a ``role``, and is told
+    to whoever may hear it."""
 
     call_id: CallId
     producer_id: Uuid
-    user_id: Name
-    role: PartyRole
+    user_id: Name | None
+    role: PartyRole | None
     kind: MediaKind
     media_epoch: Count
     reason: PauseReason | UnsetType = UNSET
+    source: ProducerSource | UnsetType = UNSET
 
 
 class CallConnected(Answer, frozen=True, kw_only=True):

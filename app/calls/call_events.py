@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from app.calls.call import Interruption, LiveCall
 from app.clock import Moment
 from app.ledger.values import NewEvent
+from app.media.offers import Offer
 from app.tariffs import End
 from schemas.call import MoveReason
 from schemas.people import OtomoStatusWord
@@ -78,6 +79,20 @@ def producer_event(
         kind=producer.kind,
         media_epoch=call.epoch,
         reason=UNSET if reason is None else reason,
+    )
+    return NewEvent.to_each(map(call.parties.person, told), payload, call.id, change)
+
+
+def offer_event(change: ProducerChange, call: LiveCall, offer: Offer, told: Iterable[PartyRole]) -> list[NewEvent]:
+    """About a producer of neither party's."""
+    payload = ProducerEvent(
+        call_id=call.id,
+        producer_id=offer.producer.id,
+        user_id=None,
+        role=None,
+        kind=offer.producer.kind,
+        media_epoch=call.epoch,
+        source=offer.source,
     )
     return NewEvent.to_each(map(call.parties.person, told), payload, call.id, change)
 

@@ -17,9 +17,10 @@ from msgspec.structs import replace
 from app.calls import call_events
 from app.calls.call import CallEvent, EndReason, Interruption, LiveCall
 from app.calls.journal import RETRY_EVERY_S, Journal
-from app.calls.lifecycle import CallTimers, Lifecycle
+from app.calls.lifecycle import Lifecycle
 from app.calls.registry import Registry
 from app.calls.talk_clock import TalkClock
+from app.calls.timers import CallTimers
 from app.clock import Moment, now, shifted
 from app.errors import WorkerUnavailable
 from app.ledger import steps

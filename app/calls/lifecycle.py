@@ -8,21 +8,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import replace
 from typing import Protocol
 
 from app.calls import call_events
 from app.calls.call import CallEvent, EndReason, LiveCall
 from app.calls.journal import RETRY_EVERY_S, Journal
-from app.calls.metering import LEDGER_GRACE_S, Meter
+from app.calls.metering import Meter
 from app.calls.record import record_of
 from app.calls.registry import Registry
+from app.calls.timers import CallTimers
 from app.clock import Moment, now
 from app.ledger.errors import Fenced, LedgerUnavailable, StaleState, UnknownCall
 from app.ledger.steps import DeferredStep, Ending, Moving
 from app.ledger.values import NewEvent
-from app.media.room import Released, Room
+from app.media.offers import Offer
+from app.media.party_objects import Released
+from app.media.room import Room
 from app.person import OTHER
 from app.tasks import Tasks
 from schemas.call import CallState, EndedBy
@@ -32,23 +35,12 @@ from worker_bridge.producer import Producer
 from worker_bridge.resource import CloseReason
 
 MoveListener = Callable[[LiveCall], None]
+RoomListener = Callable[[LiveCall, Room], None]
+ProducerListener = Callable[[LiveCall, ProducerChange, PartyRole, Producer], None]
 
 END_WITHIN_S = 5.0  # how long a command waits for an end to be stored; it goes on without the command
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class CallTimers:
-    """In seconds: how long a call may ring; how long it may take from ``matched`` to its first RTP; the silence after
-    which a party is away; how long an interrupted call waits for both parties; how long a call goes on while the ledger
-    can store nothing."""
-
-    ring_s: float = 30.0
-    setup_s: float = 30.0
-    interrupted_after_s: float = 5.0
-    reconnect_window_s: float = 20.0
-    ledger_grace_s: float = LEDGER_GRACE_S
 
 
 class Ends(Protocol):
@@ -88,12 +80,28 @@ class Lifecycle:
         self._timers = timers
         self._tasks = Tasks()
         self._move_listeners: list[MoveListener] = []
+        self._room_listeners: list[RoomListener] = []
+        self._producer_listeners: list[ProducerListener] = []
+        self._left_listeners: list[MoveListener] = []
         self.fenced = 0  # calls that were taken from this node
 
     def on_move(self, listener: MoveListener) -> None:
         """Call ``listener(call)`` after each change of state, from ``matched`` on; it must be quick and raise
         nothing."""
         self._move_listeners.append(listener)
+
+    def on_room(self, listener: RoomListener) -> None:
+        """Call ``listener(call, room)`` when a call has entered a room: its first, or another one. As for the other
+        listeners, it must be quick and raise nothing."""
+        self._room_listeners.append(listener)
+
+    def on_producer(self, listener: ProducerListener) -> None:
+        """Call ``listener(call, change, party, producer)`` when a party's producer comes, pauses, resumes or goes."""
+        self._producer_listeners.append(listener)
+
+    def on_left(self, listener: MoveListener) -> None:
+        """Call ``listener(call)`` when a call is not this node's any more: it has ended, or another node has it."""
+        self._left_listeners.append(listener)
 
     def moved(self, call: LiveCall, state: CallState) -> None:
         """Set a state that is stored, and tell the listeners."""
@@ -139,6 +147,8 @@ class Lifecycle:
         room."""
         call.room, call.worker = room, room.worker_index
         room.watcher = CallWatcher(self, call)
+        for listener in self._room_listeners:
+            listener(call, room)
         if room.router.close_reason is not None:  # its worker died meanwhile
             self.room_closed(call, room.router.close_reason)
 
@@ -148,6 +158,13 @@ class Lifecycle:
         """Tell the other party; where the node did it, both."""
         told = (OTHER[party],) if reason is None else (party, OTHER[party])
         for event in call_events.producer_event(change, call, party, producer, told, reason):
+            self._journal.append(event)
+        for listener in self._producer_listeners:
+            listener(call, change, party, producer)
+
+    def offer_changed(self, call: LiveCall, change: ProducerChange, offer: Offer, told: Collection[PartyRole]) -> None:
+        """Tell those who may hear it."""
+        for event in call_events.offer_event(change, call, offer, told):
             self._journal.append(event)
 
     def set_up(self, call: LiveCall) -> None:
@@ -225,6 +242,8 @@ class Lifecycle:
         self.endings.forget(call)
         room, call.room = call.room, None
         self._registry.remove(call)
+        for listener in self._left_listeners:
+            listener(call)
         return room.close() if room is not None else Released(0, 0, 0)
 
     # the end
@@ -375,6 +394,9 @@ class CallWatcher:
         self, change: ProducerChange, party: PartyRole, producer: Producer, reason: PauseReason | None
     ) -> None:
         self._lifecycle.producer_changed(self._call, change, party, producer, reason)
+
+    def offer_changed(self, change: ProducerChange, offer: Offer, told: Collection[PartyRole]) -> None:
+        self._lifecycle.offer_changed(self._call, change, offer, told)
 
     def first_packet(self, party: PartyRole, producer: Producer, at: Moment) -> None:
         self._lifecycle.first_packet(self._call, party, producer, at)

@@ -12,10 +12,11 @@ from app.calls.attempts import Attempts
 from app.calls.call import CallEvent, EndReason, LiveCall
 from app.calls.directory import Directory
 from app.calls.journal import Journal
-from app.calls.lifecycle import CallTimers, Lifecycle
+from app.calls.lifecycle import Lifecycle
 from app.calls.presence import Presence
 from app.calls.rates import Rates
 from app.calls.registry import Registry
+from app.calls.timers import CallTimers
 from app.clock import now
 from app.errors import (
     BadRequest,
@@ -34,7 +35,7 @@ from app.errors import (
 from app.ledger.errors import CallExists, LedgerUnavailable, PartyBusy, StaleState
 from app.ledger.steps import Opening
 from app.ledger.values import Call, NewCall, NewEvent, Rate
-from app.media.room import Released
+from app.media.party_objects import Released
 from app.media.rooms import Rooms
 from app.person import Parties, Person
 from app.tariffs import Terms, needed_at_once

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
+from app.errors import ConsumerNotFound
 from app.media.packet_rate import PacketRate
 from app.media.stats import StreamStats
 from schemas.own_media import Direction
 from schemas.types import PartyRole
 from worker_bridge.consumer import Consumer
+from worker_bridge.errors import NotFound
 from worker_bridge.producer import Producer
 from worker_bridge.rtp import MediaKind, RtpCapabilities, RtpParameters
 from worker_bridge.webrtc_transport import WebRtcTransport
@@ -20,6 +25,23 @@ DEAD_ICE = frozenset({"disconnected", "closed"})
 
 NEW_TRANSPORTS = 10  # of one party and direction,
 WITHIN_S = 10.0  # in so many seconds: more than reloading a page makes, and few enough for a worker
+
+
+class Released(NamedTuple):
+    """How many objects were open, and are no more."""
+
+    transports: int
+    producers: int
+    consumers: int
+
+
+@dataclass(frozen=True, slots=True)
+class RoomLimits:
+    """How many a party may have: of one direction, and of one kind."""
+
+    transports_per_direction: int
+    producers_per_party: int
+
 
 RetryKey = tuple[str, MediaKind, str | None, int | str | None]
 """Transport, kind, MID, and the first SSRC or RID. Requests that differ in these are different ones; of those that do
@@ -92,3 +114,13 @@ class PartySide:
             return False
         recent.append(now)
         return True
+
+
+@contextmanager
+def unless_gone(consumer_id: str) -> Iterator[None]:
+    """For requests about a consumer. When its producer closes, the worker closes it, and we are told a moment later:
+    until then a request is refused by the worker. Raises ConsumerNotFound then."""
+    try:
+        yield
+    except NotFound as error:
+        raise ConsumerNotFound(consumer_id) from error

@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from typing import Final
 
 from app.clock import Moment, now, shifted
 from app.errors import Forbidden, RoomNotFound
+from app.media.offers import Offer
 from app.media.packet_rate import PacketRate, most_packets
 from app.media.room import Room
 from app.media.rooms import Rooms
@@ -62,6 +63,9 @@ class Preflight:
     def producer_changed(
         self, change: ProducerChange, party: PartyRole, producer: Producer, reason: PauseReason | None
     ) -> None:
+        pass
+
+    def offer_changed(self, change: ProducerChange, offer: Offer, told: Collection[PartyRole]) -> None:
         pass
 
     def first_packet(self, party: PartyRole, producer: Producer, at: Moment) -> None:

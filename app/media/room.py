@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, MutableMapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Callable, Collection, MutableMapping
+from contextlib import suppress
 
 from app.clock import at_worker_time, now
 from app.errors import (
@@ -27,14 +25,23 @@ from app.errors import (
     TransportNotFound,
 )
 from app.media.microphones import Microphones
-from app.media.party_objects import PartyConsumer, PartyProducer, PartySide, PartyTransport
+from app.media.offers import Offer
+from app.media.party_objects import (
+    PartyConsumer,
+    PartyProducer,
+    PartySide,
+    PartyTransport,
+    Released,
+    RoomLimits,
+    unless_gone,
+)
 from app.media.retries import means_the_same, retry_key
 from app.media.watcher import RoomWatcher
 from app.person import Parties, Person
 from schemas.consumer import ConsumeRequest
 from schemas.own_media import Direction
 from schemas.producer import ProduceRequest
-from schemas.signaling import PauseReason, ProducerChange
+from schemas.signaling import PauseReason, ProducerChange, ProducerSource
 from schemas.types import PartyRole
 from worker_bridge.channel import Body, Channel
 from worker_bridge.connectivity import DtlsParameters, IceParameters
@@ -45,20 +52,6 @@ from worker_bridge.router import Router
 from worker_bridge.transport import Transport
 from worker_bridge.webrtc_server import WebRtcServer
 from worker_bridge.webrtc_transport import WebRtcTransport
-
-
-class Released(NamedTuple):
-    """How many objects were open, and are no more."""
-
-    transports: int
-    producers: int
-    consumers: int
-
-
-@dataclass(frozen=True, slots=True)
-class RoomLimits:
-    transports_per_direction: int
-    producers_per_party: int
 
 
 class Room:
@@ -93,6 +86,8 @@ class Room:
         self.transports: dict[str, PartyTransport] = {}
         self.producers: dict[str, PartyProducer] = {}
         self.consumers: dict[str, PartyConsumer] = {}
+        self.offers: dict[str, Offer] = {}  # by producer id
+        self.offer_consumers: dict[str, PartyConsumer] = {}  # of what is offered
         self.has_paused = False  # whether a producer is paused, or was
         self.parties = parties
         self._sides: dict[PartyRole, PartySide] = {"user": PartySide(), "otomo": PartySide()}
@@ -124,7 +119,8 @@ class Room:
 
     def close(self) -> Released:
         """Close everything in it, at once."""
-        released = Released(len(self.transports), len(self.producers), len(self.consumers))
+        consumers = len(self.consumers) + len(self.offer_consumers)
+        released = Released(len(self.transports), len(self.producers), consumers)
         self.router.close()
         return released
 
@@ -147,6 +143,10 @@ class Room:
             transport.on_closed(self._transport_closed)
         if self.watcher is not None:
             self.watcher.set_up()
+        if direction == "recv" and len(side.opened["recv"]) > 1:  # a page that was reloaded knows of nothing
+            for offer in self.offers.values():
+                if party in offer.to:
+                    self._tell_of(offer, "producer_added", (party,))
         return transport
 
     def _replaced(self, party: PartyRole, direction: Direction) -> list[PartyTransport]:
@@ -263,17 +263,16 @@ class Room:
     # consumers
 
     async def consume(self, party: PartyRole, request: ConsumeRequest) -> Consumer:
-        """Consume the other party's producer on the party's own receive transport, paused until it is resumed.
+        """Consume the other party's producer, or what is offered, on the party's own receive transport; paused until it
+        is resumed.
 
         The same request again returns the same consumer; one with other capabilities replaces it. Raises
-        ProducerNotFound for a producer that is not the other party's, CannotConsume where no codec matches.
+        ProducerNotFound for what the party may not hear, CannotConsume where no codec matches.
         """
         mine = self._sides[party]
         async with mine.lock:
             receiver = self.transport_of(party, request.transport_id, "recv").transport
-            source = self.producers.get(request.producer_id)
-            if source is None or (source.party == party and not self._hears_itself):
-                raise ProducerNotFound(request.producer_id)
+            among = self._heard_by(party, request.producer_id)
             capabilities = request.rtp_capabilities or self.router.rtp_capabilities
             key = (receiver.id, request.producer_id)
             before = mine.consumers.get(key)
@@ -288,7 +287,7 @@ class Room:
             except NotFound as error:  # it closed a moment ago
                 raise ProducerNotFound(request.producer_id) from error
             owned = PartyConsumer(consumer, party, capabilities, receiver.id)
-            mine.consumers[key] = self.consumers[consumer.id] = owned
+            mine.consumers[key] = among[consumer.id] = owned
             self._index[consumer.id] = self
             consumer.on_closed(self._consumer_closed)
             return consumer
@@ -309,7 +308,7 @@ class Room:
                     await consumer.pause()
 
     def consumer_of(self, party: PartyRole, consumer_id: str) -> PartyConsumer:
-        found = self.consumers.get(consumer_id)
+        found = self.consumers.get(consumer_id) or self.offer_consumers.get(consumer_id)
         if found is None or found.party != party:
             raise ConsumerNotFound(consumer_id)
         return found
@@ -318,6 +317,25 @@ class Room:
         """Whether the consumer's packets can reach its party."""
         receiver = self.transports.get(owned.transport_id)
         return not owned.consumer.paused and receiver is not None and receiver.transport.connected
+
+    # what is offered
+
+    def offer(self, producer: Producer, source: ProducerSource, to: Collection[PartyRole]) -> Offer:
+        """Let parties consume a producer of nobody's in this room's router, until it closes. They are told."""
+        made = self.offers[producer.id] = Offer(producer, source, frozenset(to))
+        self._index[producer.id] = self
+        producer.on_closed(self._offer_closed)
+        self._tell_of(made, "producer_added", made.to)
+        return made
+
+    def readdress(self, offer: Offer, to: Collection[PartyRole]) -> None:
+        """Change who may hear it. Those who may not any more don't from now on; all whom it concerns are told."""
+        before, offer.to = offer.to, frozenset(to)
+        for one in list(self.offer_consumers.values()):
+            if one.consumer.producer_id == offer.producer.id and one.party not in offer.to:
+                one.consumer.close()
+        self._tell_of(offer, "producer_removed", before - offer.to)
+        self._tell_of(offer, "producer_added", offer.to - before)
 
     # counts
 
@@ -354,6 +372,26 @@ class Room:
         if self.watcher is not None:
             self.watcher.producer_changed(change, party, producer, reason)
 
+    def _heard_by(self, party: PartyRole, producer_id: str) -> dict[str, PartyConsumer]:
+        """Where the party's consumers of that producer are kept. Raises ProducerNotFound where it may not hear it."""
+        offer = self.offers.get(producer_id)
+        if offer is not None and party in offer.to:
+            return self.offer_consumers
+        owned = self.producers.get(producer_id)
+        if owned is None or (owned.party == party and not self._hears_itself):
+            raise ProducerNotFound(producer_id)
+        return self.consumers
+
+    def _tell_of(self, offer: Offer, change: ProducerChange, told: Collection[PartyRole]) -> None:
+        if self.watcher is not None and told:
+            self.watcher.offer_changed(change, offer, told)
+
+    def _offer_closed(self, producer: Producer) -> None:
+        offer = self.offers.pop(producer.id)
+        self._index.pop(producer.id, None)
+        if not self.router.closed:
+            self._tell_of(offer, "producer_removed", offer.to)
+
     def _transport_closed(self, transport: Transport) -> None:
         self.transports.pop(transport.id, None)
         if self._left is not None and not self.transports:
@@ -370,7 +408,7 @@ class Room:
             self._notify_watcher("producer_removed", owned.party, producer)
 
     def _consumer_closed(self, consumer: Consumer) -> None:
-        owned = self.consumers.pop(consumer.id)
+        owned = self.consumers.pop(consumer.id, None) or self.offer_consumers.pop(consumer.id)
         self._index.pop(consumer.id, None)
         self._sides[owned.party].consumers.pop((owned.transport_id, consumer.producer_id), None)
 
@@ -379,13 +417,3 @@ class Room:
         watcher, self.watcher = self.watcher, None  # it refers to the call, and the call to us
         if watcher is not None and router.close_reason is not None:
             watcher.closed(router.close_reason)
-
-
-@contextmanager
-def unless_gone(consumer_id: str) -> Iterator[None]:
-    """For requests about a consumer. When its producer closes, the worker closes it, and we are told a moment later:
-    until then a request is refused by the worker. Raises ConsumerNotFound then."""
-    try:
-        yield
-    except NotFound as error:
-        raise ConsumerNotFound(consumer_id) from error

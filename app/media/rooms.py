@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, MutableMapping
 
 from app.errors import WorkerUnavailable
-from app.media.room import Room, RoomLimits
+from app.media.party_objects import RoomLimits
+from app.media.room import Room
 from app.person import Parties
 from worker_bridge.errors import ResourceClosed, WorkerGone
 from worker_bridge.pool import Slot

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Protocol
 
 from app.clock import Moment
+from app.media.offers import Offer
 from schemas.signaling import PauseReason, ProducerChange
 from schemas.types import PartyRole
 from worker_bridge.producer import Producer
@@ -20,6 +22,9 @@ class RoomWatcher(Protocol):
     def producer_changed(
         self, change: ProducerChange, party: PartyRole, producer: Producer, reason: PauseReason | None
     ) -> None: ...
+
+    def offer_changed(self, change: ProducerChange, offer: Offer, told: Collection[PartyRole]) -> None:
+        """Parties may hear something of nobody's, or can't any more."""
 
     def first_packet(self, party: PartyRole, producer: Producer, at: Moment) -> None:
         """The worker received a producer's first packet."""

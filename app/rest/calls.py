@@ -163,7 +163,9 @@ def own_media(call: LiveCall | None, person: Person) -> OwnMedia | None:
     return OwnMedia(
         tuple(own_transport(one) for one in room.transports.values() if one.party == role),
         tuple(own_producer(one) for one in room.producers.values() if one.party == role),
-        tuple(own_consumer(one) for one in room.consumers.values() if one.party == role),
+        tuple(
+            own_consumer(one) for one in (*room.consumers.values(), *room.offer_consumers.values()) if one.party == role
+        ),
     )
 
 

@@ -31,8 +31,8 @@ from app.http.body import body
 from app.http.responses import created, json_response
 from app.keys import CALLS, CAPABILITIES, ICE_SERVERS, PREFLIGHTS, REGISTRY, SETTINGS, claims
 from app.ledger.errors import LedgerUnavailable
-from app.media.party_objects import PartyConsumer, PartyProducer, PartyTransport
-from app.media.room import Room, unless_gone
+from app.media.party_objects import PartyConsumer, PartyProducer, PartyTransport, unless_gone
+from app.media.room import Room
 from app.openapi.declaration import answers
 from app.person import Person
 from schemas.base import given
@@ -262,7 +262,7 @@ async def get_producer_stats(request: web.Request) -> web.Response:
 async def get_consumer_stats(request: web.Request) -> web.Response:
     """A consumer's statistics: first its own stream, then the producer's."""
     consumer_id = request.match_info["consumer_id"]
-    consumer = readable(request, consumer_id, lambda room: room.consumers, ConsumerNotFound(consumer_id))
+    consumer = readable(request, consumer_id, every_consumer, ConsumerNotFound(consumer_id))
     with unless_gone(consumer_id):
         stats = await consumer.consumer.get_stats()
     return json_response(StreamStatistics(tuple(StreamStats(**one) for one in stats)))
@@ -311,6 +311,11 @@ def readable(
     if found is None or not (claims(request).is_admin or room.role_of(claims(request).person) == found.party):
         raise missing
     return found
+
+
+def every_consumer(room: Room) -> Mapping[str, PartyConsumer]:
+    """The parties' consumers of one another, and of what is offered to them."""
+    return {**room.consumers, **room.offer_consumers}
 
 
 def transport_stats(told: Mapping[str, Any]) -> TransportStats:

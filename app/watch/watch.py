@@ -11,8 +11,9 @@ from app.calls.call import CallEvent, LiveCall
 from app.calls.continuity import Continuity, talked_until
 from app.calls.flags import Flag
 from app.calls.journal import Journal
-from app.calls.lifecycle import CallTimers, Lifecycle
+from app.calls.lifecycle import Lifecycle
 from app.calls.registry import Registry
+from app.calls.timers import CallTimers
 from app.clock import Moment, now
 from app.ledger.recovery import Alive
 from app.person import Person

@@ -21,9 +21,10 @@ from app.calls.call import LiveCall
 from app.calls.continuity import Continuity
 from app.calls.endings import Endings
 from app.calls.journal import Journal
-from app.calls.lifecycle import CallTimers, Lifecycle
+from app.calls.lifecycle import Lifecycle
 from app.calls.metering import Meter
 from app.calls.registry import Registry
+from app.calls.timers import CallTimers
 from app.clock import Moment, now
 from app.ledger import Ledger
 from app.ledger.errors import LedgerUnavailable

@@ -15,16 +15,17 @@ from app.calls.continuity import Continuity
 from app.calls.directory import Directory
 from app.calls.endings import Endings
 from app.calls.journal import Journal
-from app.calls.lifecycle import CallTimers, Lifecycle
+from app.calls.lifecycle import Lifecycle
 from app.calls.metering import Meter
 from app.calls.presence import Presence
 from app.calls.rates import Rates
 from app.calls.registry import Registry
 from app.calls.service import CallService
+from app.calls.timers import CallTimers
 from app.ledger import Ledger
 from app.ledger.values import Event
 from app.media.codecs import codecs_of
-from app.media.room import RoomLimits
+from app.media.party_objects import RoomLimits
 from app.media.rooms import Rooms
 from app.person import Person
 from app.tariffs import due_s, due_together

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from app.calls.call import LiveCall
-from app.calls.lifecycle import CallTimers
+from app.calls.timers import CallTimers
 from app.clock import now
 from app.ledger import Ledger
 from app.ledger.steps import Interruption

@@ -10,7 +10,7 @@ from msgspec import json
 from app.calls import call_events
 from app.calls import lifecycle as lifecycle_module
 from app.calls.call import CallEvent, EndReason, LiveCall
-from app.calls.lifecycle import CallTimers
+from app.calls.timers import CallTimers
 from app.clock import now, shifted
 from app.errors import InvalidCallState
 from app.ledger import Ledger

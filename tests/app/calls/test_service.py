@@ -13,10 +13,10 @@ from app.access.tokens import Claims
 from app.calls.attempts import Attempts
 from app.calls.call import LiveCall
 from app.calls.directory import Directory
-from app.calls.lifecycle import CallTimers
 from app.calls.presence import Presence
 from app.calls.rates import Rates
 from app.calls.service import CallService
+from app.calls.timers import CallTimers
 from app.errors import (
     AppError,
     BadRequest,

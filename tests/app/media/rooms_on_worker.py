@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from app.media.codecs import codecs_of
-from app.media.room import Room, RoomLimits
+from app.media.party_objects import RoomLimits
+from app.media.room import Room
 from app.media.rooms import Rooms
 from schemas.consumer import ConsumeRequest
 from schemas.producer import ProduceRequest

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass, field
 
 import pytest
@@ -21,8 +21,9 @@ from app.errors import (
     TransportLimitExceeded,
     TransportNotFound,
 )
-from app.media.party_objects import NEW_TRANSPORTS
-from app.media.room import Released, Room
+from app.media.offers import Offer
+from app.media.party_objects import NEW_TRANSPORTS, Released
+from app.media.room import Room
 from app.person import Parties, Person
 from tests.app.media.rooms_on_worker import listening, microphone, rooms_on_worker
 from tests.conftest import eventually
@@ -44,6 +45,9 @@ class Watcher:
 
     def producer_changed(self, change: str, party: str, _: object, reason: str | None) -> None:
         self.told.append(f"{change} {party} {reason}" if reason else f"{change} {party}")
+
+    def offer_changed(self, change: str, offer: Offer, told: Collection[str]) -> None:
+        self.told.append(f"{change} {offer.source} to {' '.join(sorted(told))}")
 
     def first_packet(self, party: str, _: object, at: Moment) -> None:
         self.told.append(f"first_packet {party}")

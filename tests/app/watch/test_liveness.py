@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.calls.call import EndReason, Interruption, LiveCall
-from app.calls.lifecycle import CallTimers
+from app.calls.timers import CallTimers
 from app.clock import Moment
 from app.tariffs import Terms
 from app.watch.liveness import end_reason_of, silent_for, silent_party

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from app.calls.call import Interruption, LiveCall
-from app.calls.lifecycle import CallTimers
+from app.calls.timers import CallTimers
 from app.clock import now, shifted
 from app.person import Person
 from app.tariffs import Terms
