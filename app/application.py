@@ -15,6 +15,7 @@ from aiohttp import web
 from app.access.ratelimit import RateLimiter
 from app.access.tokens import Authenticator
 from app.access.turn import ice_servers
+from app.announcing.announcing import Announcing
 from app.calls.attempts import Attempts
 from app.calls.continuity import Continuity
 from app.calls.directory import Directory
@@ -45,6 +46,7 @@ from app.http.connections import Connections
 from app.http.cors import Cors
 from app.http.middleware import guard
 from app.keys import (
+    ANNOUNCING,
     AUTHENTICATOR,
     CALLS,
     CAPABILITIES,
@@ -53,6 +55,7 @@ from app.keys import (
     CONTINUITY,
     DEMO_LIMITER,
     DRAIN,
+    ENDINGS,
     FORWARDING_PROBE,
     GAUGES,
     HEALTH,
@@ -157,7 +160,7 @@ def create_app(settings: Settings) -> web.Application:
     app[docs.DOCUMENT] = Document(app.router)  # before what only nodes ask of one another
     if settings.cluster:
         app.add_routes(internal.routes)
-    app.cleanup_ctx.extend([authenticator, ledger, workers, live_calls, cluster])
+    app.cleanup_ctx.extend([authenticator, ledger, workers, live_calls, announcing, adoption, cluster])
     app.on_shutdown.append(stop_calls)
     return app
 
@@ -309,8 +312,6 @@ async def live_calls(app: web.Application) -> AsyncIterator[None]:
     background.keep(partial(prune, app[LEDGER], settings.never_connected_days), "prune")
     background.keep(partial(expire_points, journal), "expiry of points")
     background.keep(partial(collect_when_idle, registry), "collector")
-    for adopted in app[RECOVERED].adopted:
-        continuity.adopt(adopted)
     yield
     deaf()
     presence.close()
@@ -322,11 +323,25 @@ async def live_calls(app: web.Application) -> AsyncIterator[None]:
     await continuity.close()
 
 
+async def announcing(app: web.Application) -> AsyncIterator[None]:
+    """What the node itself lets parties hear."""
+    async with Announcing.running(app[SETTINGS], app[LIFECYCLE], app[ENDINGS]) as app[ANNOUNCING]:
+        app[METRICS].watch_announcing(app[ANNOUNCING])
+        yield
+
+
+async def adoption(app: web.Application) -> AsyncIterator[None]:
+    """Go on with the calls that another process left, once all who follow calls are there."""
+    for adopted in app[RECOVERED].adopted:
+        app[CONTINUITY].adopt(adopted)
+    yield
+
+
 def charge(app: web.Application, sweeper: Sweeper, timers: CallTimers) -> tuple[Meter, Endings]:
     """What charges the calls, and what ends them when nothing is left to charge."""
     lifecycle, journal = app[LIFECYCLE], app[JOURNAL]
     meter = lifecycle.meter = Meter(journal, lifecycle.end_for, lifecycle.lose, timers.ledger_grace_s)
-    endings = lifecycle.endings = Endings(
+    endings = lifecycle.endings = app[ENDINGS] = Endings(
         journal, lifecycle.end_for, meter.decide_due, sweeper.prove, app[SETTINGS].ending_warnings_s
     )
     meter.on_charged = endings.charged

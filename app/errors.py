@@ -10,7 +10,7 @@ AppError
 │   ├── InsufficientPoints
 │   ├── Forbidden
 │   ├── RoomNotFound, TransportNotFound, ProducerNotFound, ConsumerNotFound
-│   ├── CallNotFound, OtomoNotFound, WalletNotFound, NodeNotFound
+│   ├── CallNotFound, OtomoNotFound, WalletNotFound, NodeNotFound, ClipNotFound
 │   ├── LivesElsewhere, RefusedElsewhere
 │   ├── AlreadyConnected, AlreadyResumed
 │   ├── ProducerAlreadyExists, TransportLimitExceeded, CannotConsume
@@ -161,6 +161,13 @@ class NodeNotFound(CallError):
     """There is no such node, or several are called so."""
 
 
+class ClipNotFound(CallError):
+    """There is no clip of that name that can be played; ``problem`` is why not, where there is a file."""
+
+    def __init__(self, name: str, problem: str | None = None) -> None:
+        super().__init__(f"there is no clip {name}" if problem is None else f"the clip {name} {problem}")
+
+
 class LivesElsewhere(CallError):
     """The call lives, on another node."""
 
@@ -296,6 +303,7 @@ ANSWERS: Mapping[type[Exception], Answer] = MappingProxyType(
         OtomoNotFound: Answer("OTOMO_NOT_FOUND", 404, "おともはんが見つかりません。"),
         WalletNotFound: Answer("WALLET_NOT_FOUND", 404, "ウォレットが見つかりません。"),
         NodeNotFound: Answer("NODE_NOT_FOUND", 404, "ノードが見つかりません。"),
+        ClipNotFound: Answer("CLIP_NOT_FOUND", 404, "音声クリップが見つかりません。"),
         UnknownEndpoint: Answer("WEBHOOK_NOT_FOUND", 404, "Webhookが見つかりません。"),
         UnknownDelivery: Answer("DELIVERY_NOT_FOUND", 404, "配信が見つかりません。"),
         AlreadyConnected: Answer("ALREADY_CONNECTED", 409, "TransportはすでにDTLS接続済みです。"),
@@ -356,7 +364,7 @@ def answer_to(error: BaseException) -> Answer:
             return replace(answer, headers=(("Retry-After", str(error.retry_after_s)),))
         case BadCursor() | BalanceTooHigh() | RefundTooHigh() | AlreadyExpired():
             return replace(answer, details=(Problem(error.place, str(error)),))
-        case TooManyBlocks() | Unstorable() | Overloaded():
+        case TooManyBlocks() | Unstorable() | Overloaded() | ClipNotFound():
             return replace(answer, details=(Problem("", str(error)),))
         case _:
             return answer

@@ -9,7 +9,9 @@ from aiohttp import web
 from app.access.ratelimit import RateLimiter
 from app.access.tokens import Authenticator, Claims
 from app.access.turn import IceServersFor
+from app.announcing.announcing import Announcing
 from app.calls.continuity import Continuity
+from app.calls.endings import Endings
 from app.calls.journal import Journal
 from app.calls.lifecycle import Lifecycle
 from app.calls.people import People
@@ -46,11 +48,13 @@ LEDGER = web.AppKey("ledger", Ledger)
 JOURNAL = web.AppKey("journal", Journal)
 REGISTRY = web.AppKey("registry", Registry)
 CONTINUITY = web.AppKey("continuity", Continuity)
+ENDINGS = web.AppKey("endings", Endings)
 LIFECYCLE = web.AppKey("lifecycle", Lifecycle)
 PEOPLE = web.AppKey("people", People)
 PRESENCE = web.AppKey("presence", Presence)
 RATES = web.AppKey("rates", Rates)
 CALLS = web.AppKey("calls", CallService)
+ANNOUNCING = web.AppKey("announcing", Announcing)
 PREFLIGHTS = web.AppKey("preflights", Preflights)
 POOL = web.AppKey("pool", Pool)
 HUB = web.AppKey("hub", Hub)

@@ -24,7 +24,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from app import addresses, urls
+from app import addresses, sound_settings, urls
 from app.addresses import MediaAddress, is_loopback
 from app.private import make_private_folder, take_from_others
 
@@ -174,6 +174,9 @@ class Settings:
     )
     wallet_low_points: int = setting(0, int, "a balance that falls below it is told, whatever a unit costs")
 
+    clips_dir: Path | None = setting(None, Path, "a folder of Ogg Opus clips that can be played into calls")
+    low_balance_clip: str | None = setting(None, str, "the clip that a user hears at each warning of the call's end")
+
     metrics_token: str | None = setting(None, str, "a bearer token that reads /metrics and nothing else", secret=True)
 
     drain_timeout_s: float = setting(
@@ -197,6 +200,8 @@ class Settings:
         check_choices(self)
         check_webhook(self)
         check_tariff(self)
+        if problem := sound_settings.fault(self):
+            raise SettingsError(PREFIX + problem)
         if self.cluster:
             check_cluster(self)
 

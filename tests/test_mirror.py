@@ -33,6 +33,7 @@ WITHOUT_SOURCE = {
 
 # Files that are tested by a test of another name, most of them through the whole node. The longest prefix counts.
 TESTED_BY = {
+    "app/announcing/announcing.py": "tests/integration/test_announcing.py",
     "app/application.py": "tests/integration/test_calls_without_media.py",
     "app/calls/call_events.py": "tests/integration/test_calls_without_media.py",
     "app/calls/people.py": "tests/integration/test_people.py",

@@ -39,6 +39,7 @@ Charge = Callable[[LiveCall, Moment], None]
 """Charges what a call has to pay up to a moment; does not wait."""
 Prove = Callable[[LiveCall, float], Awaitable[None]]
 """Finds out, in a moment, whether both parties of a call are there at a monotonic time that has just come."""
+WarningListener = Callable[[LiveCall, End], None]
 
 
 @dataclass(slots=True)
@@ -76,7 +77,12 @@ class Endings:
         self._of_user: defaultdict[str, set[str]] = defaultdict(set)
         self._balances: dict[str, tuple[int, int]] = {}  # of users with calls: an event's number, and what it told
         self._unknown: set[str] = set()  # users whose balances are to be read
+        self._warning_listeners: list[WarningListener] = []
         self._tasks = Tasks()
+
+    def on_warning(self, listener: WarningListener) -> None:
+        """Call ``listener(call, end)`` when both parties are warned of an end; it must be quick and raise nothing."""
+        self._warning_listeners.append(listener)
 
     async def close(self) -> None:
         for one in self._calls.values():
@@ -157,6 +163,8 @@ class Endings:
         at = shifted(present, present.monotonic + left_s)
         for event in call_events.ending(one.call, end, left_s, at):
             self._journal.append(event)
+        for listener in self._warning_listeners:
+            listener(one.call, end)
 
     def _arrive(self, one: Reckoned) -> None:
         if not one.decided:

@@ -218,8 +218,8 @@ class CallService:
         await self._lifecycle.end(call, CallEvent.FAIL, EndReason.ADMIN, reason or "an admin", by=EndedBy.ADMIN)
         return call
 
-    async def extend(self, call_id: str, seconds: int) -> LiveCall:
-        """Raise the longest duration of a live call. Raises CallNotFound; InvalidCallState where it is ending."""
+    async def live(self, call_id: str) -> LiveCall:
+        """A live call of this node. Raises CallNotFound; LivesElsewhere; InvalidCallState where it is ending."""
         call = self._registry.find(call_id)
         if call is None:
             stored = await self._journal.ledger.call(call_id)
@@ -229,6 +229,11 @@ class CallService:
             raise InvalidCallState(f"call {call_id} is {stored.state}")
         if not call.live:
             raise InvalidCallState(f"call {call_id} is {call.state}")
+        return call
+
+    async def extend(self, call_id: str, seconds: int) -> LiveCall:
+        """Raise the longest duration of a live call. Raises as :meth:`live`."""
+        call = await self.live(call_id)
         longer = await self._journal.extend(call_id, seconds)
         call.extended_s = max(call.extended_s, longer.extended_seconds)
         self._lifecycle.endings.reckon(call)

@@ -9,6 +9,7 @@ from msgspec import Raw
 from msgspec.structs import asdict
 
 from app.media.codecs import capabilities_of
+from app.openapi.example_announcing import ANNOUNCING
 from app.openapi.example_call import (
     CALL_ID,
     CHARGED_AT,
@@ -419,6 +420,7 @@ _EXAMPLES: Final[tuple[Body | Answer, ...]] = (
             ),
         ),
     ),
+    *ANNOUNCING,
     Alive(1.2),
     Ready(
         status="ready",

@@ -14,6 +14,7 @@ from typing import get_args
 from prometheus_client import CollectorRegistry, Counter, GCCollector, Histogram, ProcessCollector
 from prometheus_client import disable_created_metrics as without_times_of_creation
 
+from app.announcing.announcing import Announcing
 from app.calls.call import EndReason, LiveCall
 from app.calls.continuity import Continuity
 from app.calls.flags import Flag
@@ -40,6 +41,8 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 UPGRADED = 101  # a WebSocket's request lasts as long as the socket: that is no latency
 
 OPERATIONS = {"_answer": "ping"}  # names for methods of the ledger that have none of their own
+
+HEARD = {True: "heard", False: "unheard"}
 
 # Seconds, about three a decade: from where a healthy node is to where users have given up.
 FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
@@ -100,6 +103,10 @@ class Metrics:
         self._disabled = self._counter("webhooks_disabled", "Webhooks that were disabled by what they did.", "reason")
         for reason in WHY_DISABLED:
             self._disabled.labels(reason)
+        played = "Announcements of a leg that are over, by whether their party received them to the end."
+        self._announcements = self._counter("announcements", played, result=HEARD.values())
+        beats = "How late the packets of announcements and music were sent, once a beat of 20 ms."
+        self._late_seconds = self._histogram("announcement_late_seconds", beats, FAST)
         self._lag_seconds = self._histogram("event_loop_lag_seconds", "How late a timer is, four times a second.", FAST)
 
     @classmethod
@@ -119,6 +126,10 @@ class Metrics:
         watch.on_sweep(self._sweep_seconds.observe)
         watch.on_quality(self.quality_seen)
         watch.on_flag(self.flag_raised)
+
+    def watch_announcing(self, announcing: Announcing) -> None:
+        announcing.announcer.on_played(lambda heard: self._announcements.labels(HEARD[heard]).inc())
+        announcing.pacer.on_beat(self._late_seconds.observe)
 
     def watch_loop(self, lag: LoopLag) -> None:
         lag.on_measured(self._lag_seconds.observe)

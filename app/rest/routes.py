@@ -8,6 +8,7 @@ from aiohttp import web
 
 from app.rest import (
     admin,
+    announcing,
     bans,
     calls,
     demo,
@@ -33,6 +34,7 @@ ROUTES: Final[tuple[web.AbstractRouteDef, ...]] = (
     *calls.routes,
     *wallet.routes,
     *admin.routes,
+    *announcing.routes,
     *points.routes,
     *webhooks.routes,
     *live.routes,

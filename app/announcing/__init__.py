@@ -1,0 +1,1 @@
+"""What the node lets parties hear: announcements, music while a call is on hold."""

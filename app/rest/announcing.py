@@ -1,0 +1,68 @@
+"""For admins: clips, and what is played into a call's legs."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from app.announcing.clips import Listed
+from app.errors import CallNotFound, ClipNotFound, InvalidCallState
+from app.http.body import body
+from app.http.middleware import admin_only
+from app.http.responses import created, json_response
+from app.keys import ANNOUNCING, CALLS
+from app.ledger.errors import LedgerUnavailable
+from app.openapi.declaration import answers
+from schemas.announcing import Announced, AnnounceRequest, ClipLine, ClipList, Hearers
+from schemas.types import PartyRole
+
+PARTIES: dict[Hearers, tuple[PartyRole, ...]] = {
+    "user": ("user",),
+    "otomo": ("otomo",),
+    "both": ("user", "otomo"),
+}
+SHOWN = 255  # characters of a file's name
+
+routes = web.RouteTableDef()
+
+
+@routes.get("/admin/clips")
+@answers({200: ClipList})
+@admin_only
+async def list_clips(request: web.Request) -> web.Response:
+    """The clips that this node can play, and those that it can't, with the reason."""
+    return json_response(ClipList(tuple(map(clip_line, await request.app[ANNOUNCING].clips.list()))))
+
+
+@routes.post("/admin/calls/{call_id}/announce")
+@answers({201: Announced}, CallNotFound, ClipNotFound, InvalidCallState, LedgerUnavailable)
+@body(AnnounceRequest)
+@admin_only
+async def announce(request: web.Request, body: AnnounceRequest) -> web.Response:
+    """Play a clip into one or both legs of a call that both have agreed to, behind what is played there already.
+
+    Nothing of it counts as anybody's sound. Each request is played.
+    """
+    announcing = request.app[ANNOUNCING]
+    call = await request.app[CALLS].live(request.match_info["call_id"])
+    clip = await announcing.clips.get(body.clip)
+    made = announcing.announcer.announce(call, clip, PARTIES[body.to])
+    return created(
+        Announced(announcement_id=made.id, call_id=call.id, clip=clip.name, to=body.to, duration_ms=clip.duration_ms)
+    )
+
+
+def clip_line(listed: Listed) -> ClipLine:
+    return ClipLine(
+        clip=shown(listed.name),
+        file=shown(listed.path.name),
+        builtin=listed.own,
+        size=listed.size,
+        duration_ms=listed.duration_ms,
+        channels=listed.channels,
+        problem=listed.problem,
+    )
+
+
+def shown(name: str) -> str:
+    """A file's name, which may hold anything but a slash."""
+    return "".join(one if one.isprintable() else "?" for one in name)[:SHOWN] or "?"

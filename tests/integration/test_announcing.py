@@ -1,0 +1,152 @@
+"""Clips that are played into a call with real media: who is told, who hears them, and who knows nothing of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from app.media.room import Room
+from tests.app.announcing.stage import listen
+from tests.app.announcing.test_clip import SOUND, opus_file
+from tests.conftest import eventually, serving
+from tests.integration.paid_calls import Scene, scene, talking
+from tests.integration.ws import Person
+from voiceplane.client.errors import Refused
+
+LOUD_ENOUGH = 50  # packets of a clip of a second
+
+
+@pytest.fixture
+def clips_dir(tmp_path):
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    (folder / "news.opus").write_bytes(opus_file(*[SOUND] * LOUD_ENOUGH))
+    (folder / "picture.opus").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
+    return folder
+
+
+def room_of(made: Scene) -> Room:
+    call = made.server.registry.find(made.call_id)
+    assert call is not None
+    assert call.room is not None
+    return call.room
+
+
+async def offered(who: Person, *, count: int = 1) -> dict[str, Any]:
+    """What somebody is told of the ``count``-th thing that is neither party's."""
+
+    def told() -> list[dict[str, Any]]:
+        return [one for one in who.socket.payloads("producer_added", "call") if one.get("source")]
+
+    await eventually(lambda: len(told()) < count and f"{len(told())} of {count} are offered")
+    return told()[count - 1]
+
+
+async def receive(who: Person, producer_id: str) -> str:
+    """RTC-05 and RTC-06 on the receive transport that the party has."""
+    media = (await who.api.request("GET", "/calls/call"))["media"]
+    [transport_id] = [one["transportId"] for one in media["transports"] if one["direction"] == "recv"]
+    body = {"callId": "call", "transportId": transport_id, "producerId": producer_id}
+    consumer_id = (await who.api.request("POST", "/rtc/consumers", body))["consumerId"]
+    await who.api.request("POST", f"/rtc/consumers/{consumer_id}/resume")
+    return consumer_id
+
+
+async def announce(made: Scene, clip: str, to: str) -> dict[str, Any]:
+    return await made.admin.request("POST", f"/admin/calls/{made.call_id}/announce", {"clip": clip, "to": to})
+
+
+async def sent_to(who: Person, consumer_id: str) -> int:
+    """How many packets of a consumer the server has sent."""
+    stats = (await who.api.request("GET", f"/rtc/consumers/{consumer_id}/stats"))["stats"]
+    return max((one["packetCount"] for one in stats), default=0)
+
+
+async def test_a_clip_is_heard_by_whom_it_is_for_and_is_nobodys_sound(short, clips_dir):
+    async with serving(short(clips_dir=clips_dir)) as server, talking(server) as (made, talk):
+        answer = await announce(made, "news", "user")
+        assert {name: answer[name] for name in ("callId", "clip", "to", "durationMs")} == {
+            "callId": "call",
+            "clip": "news",
+            "to": "user",
+            "durationMs": 1000,
+        }
+        told = await offered(made.user)
+        assert (told["source"], told["userId"], told["role"], told["kind"]) == ("announcement", None, None, "audio")
+        listener = await listen(room_of(made), told["producerId"])
+        await receive(made.user, told["producerId"])
+        await listener.heard(LOUD_ENOUGH)
+        assert {packet.payload for packet in listener.packets} == {SOUND}
+        removed = await made.user.socket.until("producer_removed", "call")
+        assert (removed["producerId"], removed["source"]) == (told["producerId"], "announcement")
+        listed = (await made.admin.request("GET", "/rtc/rooms/call/producers"))["producers"]
+        assert {one["role"] for one in listed} == {"user", "otomo"}
+        assert not [one for one in made.otomo.socket.payloads("producer_added", "call") if one.get("source")]
+        live = await made.admin.request("GET", "/admin/calls/call")
+        assert (live["state"], [one for one in live["flags"] if one["until"] is None]) == ("talking", [])
+        frames = talk.user_hearing.receiver.frames
+        await talk.user_hearing.heard(frames + 10)
+
+
+async def test_both_legs_are_played_to_at_once(short, clips_dir):
+    async with serving(short(clips_dir=clips_dir)) as server, talking(server) as (made, _):
+        await announce(made, "news", "both")
+        for who in (made.user, made.otomo):
+            told = await offered(who)
+            consumer_id = await receive(who, told["producerId"])
+
+            async def unheard(who: Person = who, consumer_id: str = consumer_id) -> str | None:
+                sent = await sent_to(who, consumer_id)
+                return f"{sent} packets" if sent < LOUD_ENOUGH // 2 else None
+
+            await eventually(unheard)
+
+
+async def test_what_can_be_played_is_listed_with_what_can_t(short, clips_dir):
+    async with serving(short(clips_dir=clips_dir)) as server, scene(server) as made:
+        listed = (await made.admin.request("GET", "/admin/clips"))["clips"]
+        assert {one["clip"]: (one["builtin"], one["durationMs"], one["problem"]) for one in listed} == {
+            "hold": (True, 6020, None),
+            "join": (True, 360, None),
+            "news": (False, 1000, None),
+            "picture": (False, None, "is no Ogg file: there is no page at byte 0"),
+            "warning": (True, 800, None),
+        }
+
+
+async def test_what_can_t_be_played_or_has_nobody_to_hear_it_is_refused(short, clips_dir):
+    async with serving(short(clips_dir=clips_dir)) as server, scene(server) as made:
+
+        async def refusal(clip: str, call_id: str = "call") -> tuple[int, str]:
+            with pytest.raises(Refused) as refused:
+                await made.admin.request("POST", f"/admin/calls/{call_id}/announce", {"clip": clip, "to": "both"})
+            return refused.value.status, refused.value.code
+
+        assert await refusal("nothing") == (404, "CLIP_NOT_FOUND")
+        assert await refusal("picture") == (404, "CLIP_NOT_FOUND")
+        assert await refusal("../clips/news") == (400, "BAD_REQUEST")
+        assert await refusal("news", "nowhere") == (404, "CALL_NOT_FOUND")
+        for path in ("/admin/clips", "/admin/calls/call/announce"):
+            method, body = ("GET", None) if path.endswith("clips") else ("POST", {"clip": "news", "to": "user"})
+            assert await made.user.refused(method, path, body) == (403, "FORBIDDEN")
+        await made.admin.request("POST", "/admin/calls/call/end")
+        assert await refusal("news") == (409, "INVALID_CALL_STATE")
+
+
+async def test_whose_points_run_out_hears_the_warning(short, clips_dir):
+    settings = short(clips_dir=clips_dir, low_balance_clip="news", ending_warnings_s=(2,))
+    async with serving(settings) as server, talking(server, points=400) as (made, _):
+        told = await offered(made.user)
+        ending = await made.user.socket.until("call_ending", "call")
+        assert (told["source"], ending["reason"]) == ("announcement", "low_balance")
+        await made.ends("low_balance")
+        assert not [one for one in made.otomo.socket.payloads("producer_added", "call") if one.get("source")]
+
+
+async def test_a_warning_that_can_t_be_played_is_in_the_log_and_harms_nobody(short, caplog):
+    settings = short(low_balance_clip="gone", ending_warnings_s=(2,))
+    async with serving(settings) as server, talking(server, points=300) as (made, _):
+        assert "LOW_BALANCE_CLIP can't be played: there is no clip gone" in caplog.text
+        await made.ends("low_balance")
+        assert "the user hears no warning" in caplog.text
