@@ -64,6 +64,12 @@ class CutLine:
         self._answers_whole.set()
         self.was_cut.clear()
 
+    def lead_to(self, far_port: int) -> None:
+        """From now on lead to another port; who is connected has to connect again."""
+        self._far_port = far_port
+        for connection in tuple(self._connections):
+            connection.cancel()
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connection = asyncio.current_task()
         assert connection is not None

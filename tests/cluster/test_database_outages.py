@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import aiohttp
 import pytest
 
+from app.settings import Settings
 from tests.app.ledger.postgres_cluster import Cluster, running_cluster
+from tests.cluster.cut_line import CutLine
 from tests.cluster.member import Members
 from tests.cluster.proof import LONG, Proof
 from tests.cluster.service import Service
 from tests.cluster.talk import Talk, talking
+from tests.conftest import eventually
 
-FROZEN_S = (3.0, 10.0, 40.0) if LONG else (3.0, 10.0)
+FROZEN_S = (3.0, 10.0)
+TOO_LONG_S = 40.0
+AWAY_S = 20.0 if LONG else 5.0  # from the primary's end until the standby is promoted
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -45,6 +51,48 @@ async def test_a_shared_outage_moves_no_call_and_closes_no_socket(
         await talk.user.hang_up()
         books = await service.books("user")
         assert len(books.units["call"]) == talk.units
+
+
+@pytest.mark.skipif(not LONG, reason="takes long: make test-cluster")
+async def test_what_can_not_be_stored_for_longer_than_the_grace_ends_and_moves_nowhere(
+    member: Members, postgresql: Cluster, proof: Proof
+) -> None:
+    async with Service.running(member) as service, talking(service.nodes["one"], service) as talk:
+        before = await service.incarnations()
+        await talk.pays()
+        with postgresql.frozen():
+            await asyncio.sleep(TOO_LONG_S)  # the outage itself
+        await eventually(lambda: talk.user.state != "ended" and f"it is {talk.user.state}", within_s=30.0)
+        assert await service.incarnations() == before, "a node was declared dead"
+        books = await service.books("user")
+        call = await service.call("call")
+        assert (call.epoch, call.end_reason, talk.losses) == (1, "system_error", [])
+        assert len(books.units["call"]) <= call.talked_ms / 1000 / service.unit_s
+        units = len(books.units["call"])
+        held = f"0 takeovers, 0 sockets lost, ended system_error with {units} units for {call.talked_ms} ms"
+        proof("C5", f"PostgreSQL frozen for {TOO_LONG_S:g} s, longer than the grace", held)
+
+
+async def test_a_standby_that_takes_over_moves_no_call(
+    postgresql: Cluster, settings_with: Callable[..., Settings], tmp_path: Path, proof: Proof
+) -> None:
+    """As Patroni does it: the primary is gone, a synchronous standby is promoted, and the address leads there."""
+    with postgresql.standby() as standby:
+        async with CutLine.to(postgresql.port) as line:
+            database = postgresql.new_database().rpartition("/")[2]
+            member = Members(postgresql.url(database, line.port), settings_with, tmp_path)
+            async with Service.running(member) as service, talking(service.nodes["one"], service) as talk:
+                before = await service.incarnations()
+                await talk.pays()
+                postgresql.stop()
+                await asyncio.sleep(AWAY_S)  # the outage itself
+                standby.promote()
+                line.lead_to(standby.port)
+                held = await went_on(service, talk, before)
+                proof("C5", f"PostgreSQL failed over to a synchronous standby after {AWAY_S:g} s", held)
+                await talk.user.hang_up()
+                books = await service.books("user")
+                assert len(books.units["call"]) == talk.units
 
 
 async def went_on(service: Service, talk: Talk, before: set[str]) -> str:

@@ -79,6 +79,23 @@ class Cluster:
             self._server.wait(PATIENCE_S)
             self._server = None
 
+    def promote(self) -> None:
+        """A standby takes writes from now on."""
+        self._run("psql", "-q", "-o", os.devnull, "-c", "SELECT pg_promote()", self.url())
+
+    @contextmanager
+    def standby(self) -> Iterator[Cluster]:
+        """A second server with every commit of this one before it is answered (PostgreSQL 15, §27.2.8)."""
+        with private_folder() as folder:
+            copied = [*as_postgres("pg_basebackup"), "-d", self.url(), "-D", folder / "data", "-R", "-c", "fast"]
+            subprocess.run(copied, check=True)
+            with started(Cluster(folder, free_ports(1))) as standby:
+                wait_for_it = "ALTER SYSTEM SET synchronous_standby_names = '*'"
+                self._run(
+                    "psql", "-q", "-o", os.devnull, "-c", wait_for_it, "-c", "SELECT pg_reload_conf()", self.url()
+                )
+                yield standby
+
     @contextmanager
     def frozen(self) -> Iterator[None]:
         """All its processes stand still; connections stay open and are not answered."""
@@ -95,21 +112,33 @@ class Cluster:
 
 @contextmanager
 def running_cluster() -> Iterator[Cluster]:
-    folder = Path(tempfile.mkdtemp(prefix="ledger-postgres-"))
-    try:
-        if os.geteuid() == 0:  # initdb and postgres refuse to be root
-            postgres = pwd.getpwnam("postgres")
-            os.chown(folder, postgres.pw_uid, postgres.pw_gid)
+    with private_folder() as folder:
         initdb = [*as_postgres("initdb"), "-D", folder / "data", "-U", "postgres", "--auth=trust", "--no-sync"]
         subprocess.run([*initdb, "--encoding=UTF8", "--locale=C"], check=True, stdout=subprocess.DEVNULL)
         with (folder / "data" / "postgresql.conf").open("a") as config:
             config.write(CONFIG)
-        cluster = Cluster(folder, free_ports(1))
-        cluster.start()
-        try:
+        with started(Cluster(folder, free_ports(1))) as cluster:
             yield cluster
-        finally:
-            cluster.stop()
+
+
+@contextmanager
+def started(cluster: Cluster) -> Iterator[Cluster]:
+    cluster.start()
+    try:
+        yield cluster
+    finally:
+        cluster.stop()
+
+
+@contextmanager
+def private_folder() -> Iterator[Path]:
+    """A folder of the user that PostgreSQL runs as: initdb and postgres refuse to be root."""
+    folder = Path(tempfile.mkdtemp(prefix="ledger-postgres-"))
+    try:
+        if os.geteuid() == 0:
+            postgres = pwd.getpwnam("postgres")
+            os.chown(folder, postgres.pw_uid, postgres.pw_gid)
+        yield folder
     finally:
         shutil.rmtree(folder)
 
