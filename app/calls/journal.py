@@ -39,6 +39,7 @@ ChargeListener = Callable[[Charged], None]
 
 RETRY_EVERY_S = 0.5
 LOOK_EVERY_S = 0.25  # for what other nodes have stored, should a bell be lost
+DEFER_FOR_S = 0.5  # in which most calls take their next step, and have the deferred one stored with it
 BACKLOG = 100_000  # events that wait for the ledger; beyond it the oldest are dropped, and that is logged
 PAGE = 1000  # events that are stored in one transaction, or read at a time
 PROOFS_AT_ONCE = 200  # calls in one transaction: other writers wait some milliseconds for it
@@ -59,7 +60,8 @@ class Journal:
         self._reading = asyncio.Lock()  # one task reads on for all
         self._backlog: deque[NewEvent] = deque()
         self._dropped = 0
-        self._deferred: dict[str, DeferredStep] = {}  # by call
+        self._deferred: dict[str, DeferredStep] = {}  # by call: those that wait for its next step
+        self._overdue: list[DeferredStep] = []  # those that have waited long enough
         self._wake = asyncio.Event()
         self._bell = asyncio.Event()
         self._all_told_at: float | None = None  # monotonic, once others are listened to
@@ -177,9 +179,16 @@ class Journal:
         self._dropped += 1
 
     def defer(self, step: DeferredStep) -> None:
-        """Store a step soon, or with the call's next one, without waiting for it."""
+        """Store a step with the call's next one, or else soon, without waiting for it."""
         self._deferred[step.call_id] = step
-        self._wake.set()
+        asyncio.get_running_loop().call_later(DEFER_FOR_S, self._store_deferred, step)
+
+    def _store_deferred(self, step: DeferredStep) -> None:
+        """Store a step by itself, where no later one has taken it along."""
+        if self._deferred.get(step.call_id) is step:
+            del self._deferred[step.call_id]
+            self._overdue.append(step)
+            self._wake.set()
 
     async def run(self) -> None:
         """Store what was appended and deferred, until cancelled."""
@@ -212,10 +221,10 @@ class Journal:
                 await asyncio.sleep(RETRY_EVERY_S)
 
     async def _flush(self) -> None:
-        while self._backlog or self._deferred:
+        while self._backlog or self._overdue:
             batch = [self._backlog.popleft() for _ in range(min(PAGE, len(self._backlog)))]
-            deferred, self._deferred = list(self._deferred.values()), {}
-            await self._store(batch, deferred)
+            overdue, self._overdue = self._overdue, []
+            await self._store(batch, overdue)
         if self._dropped:
             logger.error("%d events were dropped while the ledger was behind", self._dropped)
             self._dropped = 0

@@ -26,7 +26,7 @@ class Talked:
 
 @dataclass(frozen=True, slots=True)
 class DeferredStep:
-    """A step that nobody waits for: it is stored soon, with others, or with the call's next step."""
+    """A step that nobody waits for: it is stored with the call's next step, or else soon, with others."""
 
     call_id: str
     epoch: int
