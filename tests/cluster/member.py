@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
+import aiohttp
+
 from app.settings import Settings
-from tests.conftest import free_ports
+from tests.conftest import eventually, free_ports
 from tests.crash.killed_node import NOTHING_MORE, Node, started
+from voiceplane.client.api import Api
 
 CLUSTER_SECRET = "known to the nodes of this cluster alone"
 UNIT_S = 0.5
@@ -29,6 +33,14 @@ class Members:
         async with started(self.settings_of(name, **changed), environment=environment) as node:
             yield node
 
+    @asynccontextmanager
+    async def pair(self) -> AsyncIterator[tuple[Node, Node]]:
+        """Two nodes, each of which knows of the other."""
+        async with self("one") as one, self("two") as two, aiohttp.ClientSession() as http:
+            for node in (one, two):
+                await eventually(partial(_knows_too_few, node.api(http, "root", "admin")))
+            yield one, two
+
     def settings_of(self, name: str, **changed: object) -> Settings:
         """What a node of that name is told, with ports that are free now."""
         folder = self._folder / name
@@ -48,3 +60,8 @@ class Members:
         }
         ports = {"port": free_ports(1), "rtc_port": free_ports(1), "cluster_listen": f"127.0.0.1:{free_ports(1)}"}
         return self._settings_with(**{**own, **ports, **changed})
+
+
+async def _knows_too_few(root: Api) -> str | None:
+    names = [node["name"] for node in (await root.request("GET", "/admin/nodes"))["nodes"]]
+    return None if len(names) > 1 else f"known are {names}"

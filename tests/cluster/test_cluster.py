@@ -41,7 +41,7 @@ async def talks(call: Call) -> None:
 
 
 async def test_a_call_is_had_at_a_node_that_has_it_not(member: Members, http: aiohttp.ClientSession) -> None:
-    async with member("one") as one, member("two") as two:
+    async with member.pair() as (one, two):
         await one.api(http, "root", "admin").open_call(CALL, "user", "otomo")
         async with talk(two) as (user, _):
             seen = await two.api(http, "root", "admin").request("GET", f"/admin/calls/{CALL}")
@@ -57,7 +57,7 @@ async def test_a_call_is_had_at_a_node_that_has_it_not(member: Members, http: ai
 async def test_a_call_goes_on_when_its_node_is_gone(
     member: Members, http: aiohttp.ClientSession, how: signal.Signals
 ) -> None:
-    async with member("one") as one, member("two") as two:
+    async with member.pair() as (one, two):
         await one.api(http, "root", "admin").open_call(CALL, "user", "otomo", price_per_minute=0)
         async with talk(two) as (user, otomo):
             one.send_signal(how)
@@ -75,7 +75,7 @@ async def test_a_call_goes_on_when_its_node_is_gone(
 
 
 async def test_a_ring_reaches_whoever_is_connected_elsewhere(member: Members, http: aiohttp.ClientSession) -> None:
-    async with member("one") as one, member("two") as two:
+    async with member.pair() as (one, two):
         points = {"amount": 1000, "reason": "gift", "idempotencyKey": "first"}
         await one.api(http, "root", "admin").request("POST", "/admin/wallets/user/adjust", points)
         async with (
@@ -95,7 +95,7 @@ async def test_a_ring_reaches_whoever_is_connected_elsewhere(member: Members, ht
 
 
 async def test_a_drained_node_gives_its_calls_away_unheard(member: Members, http: aiohttp.ClientSession) -> None:
-    async with member("one") as one, member("two") as two:
+    async with member.pair() as (one, two):
         await one.api(http, "root", "admin").open_call(CALL, "user", "otomo", price_per_minute=0)
         async with talk(two) as (user, otomo):
             drained = await one.api(http, "root", "admin").request("POST", "/admin/drain", {"mode": "move"})
@@ -111,7 +111,7 @@ async def test_a_drained_node_gives_its_calls_away_unheard(member: Members, http
 
 
 async def test_a_node_that_takes_no_calls_passes_them_on(member: Members, http: aiohttp.ClientSession) -> None:
-    async with member("one") as one, member("two") as two:
+    async with member.pair() as (one, two):
         at_one, at_two = (node.api(http, "root", "admin") for node in (one, two))
         await at_one.request("POST", "/admin/drain", {"mode": "wait"})
         await at_one.open_call(CALL, "user", "otomo")
@@ -122,7 +122,7 @@ async def test_a_node_that_takes_no_calls_passes_them_on(member: Members, http: 
 async def test_a_preflight_is_had_at_a_node_that_has_it_not_and_at_one_that_takes_no_calls(
     member: Members, http: aiohttp.ClientSession
 ) -> None:
-    async with member("one") as one, member("two") as two:
+    async with member.pair() as (one, two):
         at_one, at_two = (node.api(http, "user", "user") for node in (one, two))
         room_id = await at_one.open_preflight()
         async with Party.joined(at_two, room_id) as alone:

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.timeout(120)
 
 
 async def test_admins_see_all_nodes_from_each_of_them(member: Members, http: aiohttp.ClientSession) -> None:
-    async with member("one") as one, member("two") as two:
+    async with member.pair() as (one, two):
         roots = [node.api(http, "root", "admin") for node in (one, two)]
         await roots[0].open_call("here", "ann", "kyo")
         await roots[1].open_call("there", "bob", "rin")
@@ -56,7 +56,7 @@ async def calls_are_off(root, expected: dict[str, int]):
 
 
 async def test_any_node_is_drained_from_any_other(member: Members, http: aiohttp.ClientSession) -> None:
-    async with member("one") as one, member("two") as two:
+    async with member.pair() as (one, two):
         root, other = one.api(http, "root", "admin"), two.api(http, "root", "admin")
         body = {"mode": "wait", "deadlineSeconds": 600}
         drained = load(Drained, await root.request("POST", "/admin/nodes/two/drain", body))
@@ -118,7 +118,7 @@ async def parts_are_off(node: Node, http: aiohttp.ClientSession, failing: set[st
 
 
 async def test_the_metrics_tell_of_a_node_that_died(member: Members, http: aiohttp.ClientSession) -> None:
-    async with member("one") as one, member("two") as two:
+    async with member.pair() as (one, two):
         await eventually(lambda: nodes_are_off(one, http, up=2, buried=0))
         await two.kill()
         await eventually(lambda: nodes_are_off(one, http, up=1, buried=1), within_s=BURIED_WITHIN_S)
@@ -130,7 +130,7 @@ async def test_the_metrics_tell_of_a_node_that_died(member: Members, http: aioht
 async def test_calls_that_a_dead_node_has_left_are_seen_until_they_are_adopted(
     member: Members, http: aiohttp.ClientSession
 ) -> None:
-    async with member("one") as one, member("two") as two:
+    async with member.pair() as (one, two):
         root = one.api(http, "root", "admin")
         await two.api(http, "root", "admin").open_call("left", "bob", "rin")
         holder = await asyncpg.connect(member.url)

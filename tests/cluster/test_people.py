@@ -48,7 +48,7 @@ async def lasted(code: Callable[[], Awaitable[str]], wanted: str) -> float:
 
 
 async def test_what_is_decided_at_one_node_is_so_at_the_other(member: Members, http: aiohttp.ClientSession) -> None:
-    async with member("one") as one, member("two") as two:
+    async with member.pair() as (one, two):
         root = one.api(http, "root", "admin")
         await two.api(http, "root", "admin").open_call(CALL, "user", "otomo", price_per_minute=0)
         async with (
