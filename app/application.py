@@ -94,6 +94,7 @@ from app.openapi.declaration import answers
 from app.openapi.document import Document
 from app.ops.admission import Admission, Placement
 from app.ops.cluster_gauges import ClusterGauges
+from app.ops.descriptors import Descriptors
 from app.ops.drain import Drain
 from app.ops.forwarding_probe import ForwardingProbe
 from app.ops.gauges import Gauges
@@ -417,7 +418,8 @@ def operate(app: web.Application, sweeper: Sweeper, background: Tasks) -> tuple[
     sampler = app[SAMPLER] = Sampler(pool, app[REGISTRY], sweeper.traffic_of, lambda: hub.socket_count)
     app[HTTP_OBSERVERS].append(sampler.request_answered)
     drain = app[DRAIN] = Drain(app[REGISTRY], app[LIFECYCLE], app[JOURNAL])
-    admission = Admission(drain, sampler, pool, app[SETTINGS].stress_limit)
+    descriptors = Descriptors()
+    admission = Admission(drain, sampler, pool, descriptors, app[SETTINGS].stress_limit)
     app[HEALTH] = Health(
         app[LEDGER], app[CONNECTIONS], pool, forwarding, admission, background, cluster=app[SETTINGS].cluster
     )
@@ -439,7 +441,7 @@ def operate(app: web.Application, sweeper: Sweeper, background: Tasks) -> tuple[
     background.keep(sampler.run, "sampler")
     background.keep(sampler.lag.run, "loop lag")
     background.keep(forwarding.run, "forwarding probe")
-    return admission, Placement(pool, sampler, forwarding)
+    return admission, Placement(pool, sampler, forwarding, descriptors)
 
 
 async def stop_calls(app: web.Application) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 from app.errors import Draining, Overloaded
-from app.ops.descriptors import shortage_of
+from app.ops.descriptors import Descriptors
 from app.ops.drain import Drain
 from app.ops.forwarding_probe import ForwardingProbe
 from app.ops.sampler import Sampler
@@ -21,10 +21,11 @@ ROOMS_FULL = 250  # rooms: the capacity that mediasoup publishes for one core
 class Admission:
     """``limit`` is the stress above which calls are refused; 0 is no limit."""
 
-    def __init__(self, drain: Drain, sampler: Sampler, pool: Pool, limit: float) -> None:
+    def __init__(self, drain: Drain, sampler: Sampler, pool: Pool, descriptors: Descriptors, limit: float) -> None:
         self._drain = drain
         self._sampler = sampler
         self._pool = pool
+        self._descriptors = descriptors
         self._limit = limit
 
     def check(self) -> None:
@@ -52,20 +53,22 @@ class Admission:
     def short(self) -> str | None:
         """The sentence about a shortage of descriptors, the node's own or that of all workers that are up; else
         None."""
-        own = shortage_of(os.getpid())
+        own = self._descriptors.shortage_of(os.getpid())
         if own is not None:
             return own
-        workers = [shortage_of(slot.worker.pid) for slot in self._pool.slots if slot.worker is not None]
+        up = (slot.worker for slot in self._pool.slots if slot.worker is not None)
+        workers = [self._descriptors.shortage_of(worker.pid) for worker in up]
         return workers[0] if workers and all(workers) else None
 
 
 class Placement:
     """Chooses the least stressed of the workers that forward, by their last probe, and have descriptors left."""
 
-    def __init__(self, pool: Pool, sampler: Sampler, forwarding: ForwardingProbe) -> None:
+    def __init__(self, pool: Pool, sampler: Sampler, forwarding: ForwardingProbe, descriptors: Descriptors) -> None:
         self._pool = pool
         self._sampler = sampler
         self._forwarding = forwarding
+        self._descriptors = descriptors
 
     def place(self) -> Slot:
         """The slot for the next room. A worker that failed its probe is better than none.
@@ -77,7 +80,9 @@ class Placement:
         return min([slot for slot in up if self._is_fit(slot)] or up, key=self._rank)
 
     def _is_fit(self, slot: Slot) -> bool:
-        return not self._forwarding.failed(slot) and (slot.worker is None or shortage_of(slot.worker.pid) is None)
+        if self._forwarding.failed(slot):
+            return False
+        return slot.worker is None or self._descriptors.shortage_of(slot.worker.pid) is None
 
     def _rank(self, slot: Slot) -> tuple[float, int]:
         """The measured stress, or the one that its rooms will lead to, where that is more: the rooms of a burst are not

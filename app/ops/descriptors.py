@@ -4,9 +4,28 @@ connection over TCP one of a worker's. Media over UDP takes none: it has one por
 from __future__ import annotations
 
 import resource
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 FEW_LEFT = 64  # what a burst of connections takes between two checks
+LOOK_EVERY_S = 0.02  # for each new call it would be a fortieth of what the call takes
+
+
+class Descriptors:
+    """Looks at a process now and then, however often it is asked."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._seen: dict[int, tuple[float, str | None]] = {}
+
+    def shortage_of(self, pid: int) -> str | None:
+        """As :func:`shortage_of`, a moment ago."""
+        now = self._clock()
+        seen = self._seen.get(pid)
+        if seen is None or now - seen[0] >= LOOK_EVERY_S:
+            seen = self._seen[pid] = now, shortage_of(pid)
+        return seen[1]
 
 
 def shortage_of(pid: int) -> str | None:
