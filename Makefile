@@ -42,8 +42,13 @@ setup-test: setup $(VENV)/.ready-test ## What the tests need besides: a browser,
 run: setup ## Start the control plane over native workers
 	$(BIN)/voiceplane serve
 
+# Sound, timers and browsers run in real time, and here beside one another. So what fails is run once more with the machine to
+# itself, and has to pass there; both times are shown.
 test: setup-test ## Run all tests, on the real worker
-	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder || { \
+	  code=$$?; [ $$code -eq 1 ] || exit $$code; \
+	  echo "Once more by themselves: the tests that failed beside others."; \
+	  $(BIN)/python -m pytest --last-failed --last-failed-no-failures none; }
 
 lint: $(VENV)/.ready-test ## Check format and style
 	$(BIN)/ruff format --check .
