@@ -19,6 +19,7 @@ from app.person import Person as Someone
 from app.settings import Settings
 from app.watch.sweeper import SWEEP_EVERY_S
 from app.watch.watch import PROVE_EVERY_S
+from schemas.tariff import Tariff
 from tests.conversation import OTOMO_HZ, USER_HZ
 from tests.crash.books import Books, books_at, books_left_at, discrepancies
 from tests.crash.killed_node import Node, started
@@ -30,6 +31,12 @@ from voiceplane.client.errors import Unreachable
 START_POINTS = 1_000_000
 UNIT_S = 0.5
 PRICE = 7
+TARIFFS = (  # those of a round's calls, one after another
+    Tariff(unit_seconds=UNIT_S, unit_points=PRICE),
+    Tariff(unit_seconds=UNIT_S, unit_points=PRICE, charge="started"),
+    Tariff(unit_seconds=UNIT_S, unit_points=PRICE, free_seconds=1),
+    Tariff(unit_seconds=UNIT_S, unit_points=PRICE, minimum_units=4),
+)
 STAGES = ("ringing", "matched", "connecting", "talking", "ending")
 HEARD_IN = ("ringing", "talking", "ending")  # the stages whose people have sockets
 SPOKEN_IN = ("talking", "ending")
@@ -148,8 +155,9 @@ class Crowd:
             await admin.request("POST", f"/admin/wallets/{user_id}/adjust", gift)
         asked = {"otomoId": "otomo-ringing", "callId": self._call("ringing")}
         await self._api(node, http, "user-ringing").request("POST", "/calls", asked)
-        for stage in STAGES[1:]:
-            await admin.open_call(self._call(stage), f"user-{stage}", f"otomo-{stage}", PRICE)
+        for number, stage in enumerate(STAGES[1:], self._round):
+            tariff = TARIFFS[number % len(TARIFFS)]
+            await admin.open_call(self._call(stage), f"user-{stage}", f"otomo-{stage}", tariff=tariff)
         await self._api(node, http, "user-connecting").create_transport(self._call("connecting"), "send")
         for stage in SPOKEN_IN:
             for name, hz in ((f"user-{stage}", USER_HZ), (f"otomo-{stage}", OTOMO_HZ)):
