@@ -39,7 +39,7 @@ from app.cluster.middleware import forwarding, peers_only
 from app.cluster.mover import Mover
 from app.cluster.presence import ClusterPresence
 from app.cluster.remote_calls import RemoteCalls
-from app.errors import BadRequest, Draining
+from app.errors import UPGRADE_REQUIRED, BadRequest, Draining
 from app.housekeeping import collect_when_idle, expire_points, prune
 from app.http.body import MAX_BODY_BYTES
 from app.http.connections import Connections
@@ -104,7 +104,7 @@ from app.ops.sampler import Sampler
 from app.ops.webhook_gauges import WebhookGauges
 from app.rest import demo, docs, internal, preflights
 from app.rest.routes import ROUTES
-from app.rest.socket import SINCE, UPGRADE_REQUIRED, Endpoint, nothing_rings
+from app.rest.socket import SINCE, Endpoint, nothing_rings
 from app.settings import Settings, config_hash
 from app.signaling.commands import build_commands
 from app.signaling.dispatch import Dispatcher

@@ -269,6 +269,12 @@ NOT_FOUND = Answer("NOT_FOUND", 404, "指定されたURLは存在しません。
 METHOD_NOT_ALLOWED = Answer("METHOD_NOT_ALLOWED", 405, "このURLでは使用できないメソッドです。")
 URI_TOO_LONG = Answer("URI_TOO_LONG", 414, "URLが長すぎます。")
 EXPECTATION_FAILED = Answer("EXPECTATION_FAILED", 417, "Expectヘッダーが不正です。")
+UPGRADE_REQUIRED = Answer(  # RFC 9110 §15.5.22 and RFC 6455 §4.4: say what to upgrade to
+    "UPGRADE_REQUIRED",
+    426,
+    "WebSocketで接続してください。",
+    (("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Version", "13")),
+)
 HEADER_TOO_LARGE = Answer("HEADER_TOO_LARGE", 431, "リクエストヘッダーが大きすぎます。")
 NO_HTTP = replace(BAD_REQUEST, details=(Problem("", "is not HTTP/1.1 that can be read"),))
 

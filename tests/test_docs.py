@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 import tomllib
+from typing import get_args
 
+import pytest
+
+from app import errors
 from app.application import create_app
-from app.errors import ANSWERS
 from app.settings import Settings
 from schemas.signaling import COMMANDS, EVENTS
+from schemas.webhook_events import MessageType
 from tests.documents import ROOT, rows, text, words
 
 UNNAMED = {"__pycache__", "build", "dist", "data"}  # what git ignores
@@ -27,7 +31,29 @@ def nameless(path: str) -> str:
 
 
 def test_every_code_is_in_the_api_document():
-    assert {answer.code for answer in ANSWERS.values()} <= words(text("docs/api.md"))
+    assert every_code() <= words(text("docs/api.md"))
+
+
+def every_code() -> set[str]:
+    alone = {one for one in vars(errors).values() if isinstance(one, errors.Answer)}
+    return {answer.code for answer in (*errors.ANSWERS.values(), *alone)}
+
+
+def test_no_code_is_made_elsewhere():
+    sources = (path for package in ("app", "schemas", "voiceplane") for path in (ROOT / package).rglob("*.py"))
+    making = {path.name for path in sources if re.search(r"\bAnswer\(\s*\"", path.read_text(encoding="utf-8"))}
+    assert making == {"errors.py"}
+
+
+CATALOGUE = {"Webhooks": set(get_args(MessageType)), "WebSocket events": set(EVENTS), "Errors": every_code()}
+
+
+@pytest.mark.parametrize("heading", CATALOGUE)
+def test_the_guide_says_of_each_event_and_error_what_to_do_and_of_nothing_else(heading: str):
+    table = rows("docs/integration.md", heading)
+    named = [name for row in table for name in re.findall(r"`([^`]+)`", row[0])]
+    assert sorted(named) == sorted(CATALOGUE[heading])
+    assert [row for row in table if len(row) != 2 or not row[1]] == []
 
 
 def test_every_command_and_event_of_the_websocket_is_in_the_api_document():

@@ -16,7 +16,7 @@ from weakref import WeakValueDictionary
 from aiohttp import web
 
 from app.access.ratelimit import RateLimiter
-from app.errors import Answer, BadRequest, Draining, Unauthorized
+from app.errors import UPGRADE_REQUIRED, BadRequest, Draining, Unauthorized
 from app.http.responses import as_response
 from app.keys import claims
 from app.openapi.declaration import Parameter
@@ -31,14 +31,6 @@ from schemas.types import Seq
 TOKEN_PARAMETERS = frozenset({"token", "access_token", "bearer", "jwt", "authorization"})
 AT_A_TIME = 20  # tokens that are verified in one turn of the event loop: a few milliseconds
 SEQ = re.compile(r"[0-9]{1,16}", re.ASCII)
-
-# RFC 9110 §15.5.22 and RFC 6455 §4.4: say what to upgrade to.
-UPGRADE_REQUIRED = Answer(
-    "UPGRADE_REQUIRED",
-    426,
-    "WebSocketで接続してください。",
-    (("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Version", "13")),
-)
 
 SINCE = Parameter("since", Seq, "replay the events after this `seq`, then go on")
 

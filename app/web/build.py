@@ -82,15 +82,16 @@ def stamp_of(files: Iterable[Path]) -> str:
     return digest.hexdigest()[:16]
 
 
-def packages(progress: Progress, manifests: Path = HERE) -> Path:
-    """The ``node_modules`` for the lock file in ``folder``, installed once for each version of it; whole or not at
-    all."""
-    kept = tools.user_cache() / "web" / stamp_of(manifests / name for name in MANIFESTS) / "node_modules"
+def packages(progress: Progress, manifests: Path = HERE, *, with_dev: bool = False) -> Path:
+    """The ``node_modules`` for the lock file in ``manifests``, installed once for each version of it; whole or not at
+    all. ``with_dev``: what is needed to build by them, too."""
+    stamp = stamp_of(manifests / name for name in MANIFESTS)
+    kept = tools.user_cache() / "web" / f"{stamp}{'-dev' if with_dev else ''}" / "node_modules"
     if kept.is_dir():
         return kept
     kept.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=kept.parent) as scratch:
-        install(manifests, Path(scratch), progress)
+        install(manifests, Path(scratch), progress, () if with_dev else ("--omit=dev",))
         try:
             (Path(scratch) / "node_modules").rename(kept)
         except OSError:
@@ -99,11 +100,11 @@ def packages(progress: Progress, manifests: Path = HERE) -> Path:
     return kept
 
 
-def install(manifests: Path, folder: Path, progress: Progress) -> None:
+def install(manifests: Path, folder: Path, progress: Progress, options: Iterable[str]) -> None:
     for name in MANIFESTS:
         shutil.copy(manifests / name, folder)
     progress("fetching the packages of the browser pages with npm")
-    command = [*npm(progress), "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--omit=dev"]
+    command = [*npm(progress), "ci", "--ignore-scripts", "--no-audit", "--no-fund", *options]
     tools.run("fetching the packages of the browser pages", command, folder=folder, timeout=TIMEOUT_S)
 
 

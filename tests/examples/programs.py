@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -52,9 +52,14 @@ class Running:
 
 @asynccontextmanager
 async def started(name: str, *arguments: object, **environment: str) -> AsyncIterator[Running]:
-    command = [sys.executable, str(EXAMPLES / name), *map(str, arguments)]
+    async with launched([sys.executable, EXAMPLES / name, *arguments], **environment) as program:
+        yield program
+
+
+@asynccontextmanager
+async def launched(command: Iterable[object], **environment: str) -> AsyncIterator[Running]:
     process = await asyncio.create_subprocess_exec(
-        *command, stdout=PIPE, stderr=PIPE, process_group=0, env={**os.environ, **environment}
+        *map(str, command), stdout=PIPE, stderr=PIPE, process_group=0, env={**os.environ, **environment}
     )
     try:
         yield Running(process)
