@@ -113,6 +113,7 @@ from app.signaling.limits import PATH as SOCKET_PATH
 from app.signaling.limits import SOCKET_BURST, CloseCode
 from app.signaling.limits import Limits as SocketLimits
 from app.signaling.stored import greeter, publisher, replayer, ringing
+from app.supervision.wiring import supervision
 from app.tasks import Tasks
 from app.watch.sweeper import Sweeper
 from app.watch.watch import Watch
@@ -161,7 +162,7 @@ def create_app(settings: Settings) -> web.Application:
     app[docs.DOCUMENT] = Document(app.router)  # before what only nodes ask of one another
     if settings.cluster:
         app.add_routes(internal.routes)
-    app.cleanup_ctx.extend([authenticator, ledger, workers, live_calls, announcing, adoption, cluster])
+    app.cleanup_ctx.extend([authenticator, ledger, workers, live_calls, announcing, supervision, adoption, cluster])
     app.on_shutdown.append(stop_calls)
     return app
 
@@ -310,7 +311,7 @@ async def live_calls(app: web.Application) -> AsyncIterator[None]:
     background.keep(journal.run, "journal")
     background.keep(meter.run, "meter")
     background.keep(watch.run, "watch")
-    background.keep(partial(prune, app[LEDGER], settings.never_connected_days), "prune")
+    background.keep(partial(prune, app[LEDGER], settings.never_connected_days, settings.audit_days), "prune")
     background.keep(partial(expire_points, journal), "expiry of points")
     background.keep(partial(collect_when_idle, registry), "collector")
     yield

@@ -10,12 +10,13 @@ AppError
 │   ├── InsufficientPoints
 │   ├── Forbidden
 │   ├── RoomNotFound, TransportNotFound, ProducerNotFound, ConsumerNotFound
-│   ├── CallNotFound, OtomoNotFound, WalletNotFound, NodeNotFound, ClipNotFound
+│   ├── CallNotFound, OtomoNotFound, WalletNotFound, NodeNotFound, ClipNotFound, SupervisionNotFound
 │   ├── LivesElsewhere, RefusedElsewhere
 │   ├── AlreadyConnected, AlreadyResumed
 │   ├── ProducerAlreadyExists, TransportLimitExceeded, CannotConsume
 │   ├── InvalidCallState
 │   ├── OtomoOffline, OtomoBusy, CallerBusy, Blocked
+│   ├── NotEnabled, SupervisorSpeaks, SupervisionLimitExceeded
 │   └── CallLimitExceeded
 └── NodeError                 this node can't serve it now, another one or a later try might
     ├── WorkerUnavailable
@@ -228,6 +229,22 @@ class Blocked(CallError):
     """One of the two has blocked the other."""
 
 
+class NotEnabled(CallError):
+    """The settings have it off."""
+
+
+class SupervisionNotFound(CallError):
+    """There is no such supervision of that call."""
+
+
+class SupervisorSpeaks(CallError):
+    """Another admin speaks in the call."""
+
+
+class SupervisionLimitExceeded(CallError):
+    """As many admins supervise the call as may."""
+
+
 class CallLimitExceeded(CallError):
     """The caller has rung too often; ``retry_after_s`` is in whole seconds, 1 or more."""
 
@@ -310,6 +327,7 @@ ANSWERS: Mapping[type[Exception], Answer] = MappingProxyType(
         WalletNotFound: Answer("WALLET_NOT_FOUND", 404, "ウォレットが見つかりません。"),
         NodeNotFound: Answer("NODE_NOT_FOUND", 404, "ノードが見つかりません。"),
         ClipNotFound: Answer("CLIP_NOT_FOUND", 404, "音声クリップが見つかりません。"),
+        SupervisionNotFound: Answer("SUPERVISION_NOT_FOUND", 404, "監視が見つかりません。"),
         UnknownEndpoint: Answer("WEBHOOK_NOT_FOUND", 404, "Webhookが見つかりません。"),
         UnknownDelivery: Answer("DELIVERY_NOT_FOUND", 404, "配信が見つかりません。"),
         AlreadyConnected: Answer("ALREADY_CONNECTED", 409, "TransportはすでにDTLS接続済みです。"),
@@ -322,6 +340,9 @@ ANSWERS: Mapping[type[Exception], Answer] = MappingProxyType(
         OtomoOffline: Answer("OTOMO_OFFLINE", 409, "相手はオフラインです。"),
         OtomoBusy: Answer("OTOMO_BUSY", 409, "相手は通話中です。"),
         CallerBusy: Answer("CALLER_BUSY", 409, "すでに通話中です。"),
+        NotEnabled: Answer("NOT_ENABLED", 403, "この機能は有効になっていません。"),
+        SupervisorSpeaks: Answer("SUPERVISOR_SPEAKS", 409, "別の管理者が発言中です。"),
+        SupervisionLimitExceeded: Answer("SUPERVISION_LIMIT_EXCEEDED", 409, "監視の上限に達しています。"),
         Blocked: Answer("BLOCKED", 403, "この相手には発信できません。"),
         Banned: Answer("BANNED", 403, "このアカウントは利用できません。"),
         TooManyEndpoints: Answer("WEBHOOK_LIMIT_EXCEEDED", 409, "Webhookの上限に達しています。"),

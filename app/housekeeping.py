@@ -23,14 +23,18 @@ COLLECT_EVERY_S = 60.0
 logger = logging.getLogger(__name__)
 
 
-async def prune(ledger: Ledger, never_connected_days: int) -> None:
-    """Delete old events, calls that never connected, and webhook deliveries, again and again until cancelled."""
+async def prune(ledger: Ledger, never_connected_days: int, audit_days: int) -> None:
+    """Delete old events, calls that never connected, webhook deliveries and lines of the audit log, again and again
+    until cancelled. Of 0 days nothing is deleted."""
     while True:
         await asyncio.sleep(PRUNE_EVERY_S)
         try:
             await ledger.prune_events(before_ms=now().utc_ms - EVENTS_KEPT_MS)
             if never_connected_days:
                 await ledger.prune_calls(before_ms=now().utc_ms - never_connected_days * DAY_MS)
+            if audit_days:
+                await ledger.audit_log.prune(before_ms=now().utc_ms - audit_days * DAY_MS)
+            await ledger.supervisions.forget_ended()
             await ledger.webhooks.prune(
                 delivered_before_ms=now().utc_ms - DELIVERED_KEPT_MS,
                 others_before_ms=now().utc_ms - UNDELIVERED_KEPT_MS,

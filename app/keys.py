@@ -33,6 +33,7 @@ from app.ops.sampler import Sampler
 from app.person import Person
 from app.settings import Settings
 from app.signaling.hub import Hub
+from app.supervision.supervisors import Supervisors
 from app.webhooks.webhooks import Webhooks
 from worker_bridge.pool import Pool
 
@@ -69,6 +70,7 @@ CONNECTIONS = web.AppKey("connections", Connections)
 HTTP_OBSERVERS: web.AppKey[list[HttpObserver]] = web.AppKey("http_observers", list)
 ICE_SERVERS: web.AppKey[IceServersFor] = web.AppKey("ice_servers", IceServersFor)  # type: ignore[arg-type]
 
+SUPERVISORS = web.AppKey("supervisors", Supervisors)
 WEBHOOKS = web.AppKey("webhooks", Webhooks)
 
 MEMBERSHIP = web.AppKey("membership", Membership)

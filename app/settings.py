@@ -164,6 +164,10 @@ class Settings:
     node_lease_s: float = setting(4.0, float, "seconds after which a node that is not heard of counts as dead")
 
     never_connected_days: int = setting(90, int, "days that a call is kept which never connected; 0 keeps it for ever")
+    audit_days: int = setting(730, int, "days that it is kept what admins did; 0 keeps it for ever")
+
+    supervision: bool = setting(False, on_or_off, "on or off: whether admins may listen and speak in calls")
+    supervision_told: bool = setting(False, on_or_off, "on or off: whether the parties are told of it")
 
     webhook_url: str | None = setting(None, str, "an http(s) URL that is told of calls; admins make others")
     webhook_secret: str | None = setting(
@@ -391,6 +395,7 @@ def check_numbers(settings: Settings) -> None:
     within("call_attempts_per_minute", settings.call_attempts_per_minute, 0, 1_000_000)
     within("call_attempts_per_pair", settings.call_attempts_per_pair, 0, 1_000_000)
     within("never_connected_days", settings.never_connected_days, 0, 36_500)
+    within("audit_days", settings.audit_days, 0, 36_500)
     within("wallet_low_points", settings.wallet_low_points, 0, 10**15)
     within("max_connections", settings.max_connections, 1, 1_000_000)
     within("max_connections_per_address", settings.max_connections_per_address, 0, 1_000_000)
@@ -446,6 +451,7 @@ SHARED = (
     *CALL_TIMES,
     *("jwt_secret", "jwt_jwks", "jwt_issuer", "jwt_audience", "max_token_hours", "ring_offline"),
     *("cluster_secret", "node_lease_s"),
+    *("supervision", "supervision_told"),
     *("webhook_url", "webhook_secret", "webhook_allow_private", "wallet_low_points"),
     *("media_kinds", "max_transports_per_direction", "max_producers_per_party"),
     *("price_per_minute", "charge", "free_seconds", "minimum_units", "max_call_seconds", "ending_warnings_s"),

@@ -19,6 +19,7 @@ from schemas.base import Answer, Body
 from schemas.call import CallRequest, InterruptionReason, MoveReason
 from schemas.people import OtomoList, OtomoStatusWord, StatusRequest
 from schemas.problem import Problem
+from schemas.supervision import SupervisionEnd, SupervisionMode
 from schemas.tariff import EndingReason
 from schemas.types import (
     MAX_SAFE,
@@ -43,6 +44,7 @@ ProducerChange = Literal["producer_added", "producer_paused", "producer_resumed"
 EventType = Literal[
     AnswerType, ProducerChange,
     "incoming_call", "call_connected", "call_interrupted", "call_resumed", "media_moved",
+    "supervised", "supervision", "supervision_ended",
     "call_ending", "call_tick", "wallet_update", "call_end", "otomo_list", "otomo_status", "node_draining",
 ]  # fmt: skip
 PauseReason = Literal["flood"]
@@ -278,6 +280,33 @@ class OtomoStatus(Answer, frozen=True, kw_only=True):
     timestamp: Timestamp
 
 
+class Supervised(Answer, frozen=True, kw_only=True):
+    """To both: an admin listens in the call, and may speak; or none does any more."""
+
+    call_id: CallId
+    at: Timestamp
+    supervised: bool
+
+
+class SupervisionState(Answer, frozen=True, kw_only=True):
+    """To the admin: how they supervise a call from now on, and the number of its room, in which they have to make their
+    transports where it is another one."""
+
+    call_id: CallId
+    supervision_id: Name
+    mode: SupervisionMode
+    to: PartyRole | None
+    media_epoch: Count
+
+
+class SupervisionOver(Answer, frozen=True, kw_only=True):
+    """To the admin: they do not supervise the call any more."""
+
+    call_id: CallId
+    supervision_id: Name
+    reason: SupervisionEnd
+
+
 class NodeDraining(Answer, frozen=True, kw_only=True):
     """To both: the node will end the call at ``deadline_at``; null takes that back."""
 
@@ -299,6 +328,9 @@ EVENTS: Final[Mapping[EventType, type[Answer]]] = MappingProxyType(
         "call_interrupted": CallInterrupted,
         "call_resumed": CallResumed,
         "media_moved": MediaMoved,
+        "supervised": Supervised,
+        "supervision": SupervisionState,
+        "supervision_ended": SupervisionOver,
         "call_ending": CallEnding,
         "call_tick": CallTick,
         "wallet_update": WalletUpdate,
@@ -332,4 +364,7 @@ EventPayload = (
     | CallEnded
     | OtomoStatus
     | NodeDraining
+    | Supervised
+    | SupervisionState
+    | SupervisionOver
 )

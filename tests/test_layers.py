@@ -34,6 +34,7 @@ FOLDERS = {
     "watch": ("calls", "ledger", "media"),
     "announcing": ("calls", "media"),
     "signaling": ("access", "ledger"),
+    "supervision": ("access", "calls", "ledger", "media"),
     "cluster": ("access", "calls", "http", "ledger", "media", "signaling"),
     "ops": ("announcing", "calls", "cluster", "http", "ledger", "media", "signaling", "watch", "webhooks"),
     "rest": (
@@ -47,6 +48,7 @@ FOLDERS = {
         "openapi",
         "ops",
         "signaling",
+        "supervision",
         "watch",
         "web",
         "webhooks",

@@ -15,6 +15,7 @@ from dataclasses import replace
 
 from app.clock import now
 from app.ledger import Ledger
+from app.ledger.audit_log import Entry
 from app.ledger.errors import LedgerUnavailable
 from app.ledger.presence import Told
 from app.ledger.recovery import Alive
@@ -128,6 +129,7 @@ class Journal:
         idempotency_key: str,
         kind: PointKind = "paid",
         expires_at_ms: int | None = None,
+        noted: Entry | None = None,
     ) -> Adjusted:
         with self._noting_doubt():
             adjusted = await self.ledger.adjust(
@@ -138,6 +140,7 @@ class Journal:
                 at_ms=now().utc_ms,
                 kind=kind,
                 expires_at_ms=expires_at_ms,
+                noted=noted,
             )
         await self._publish_in_order(adjusted.events)
         return adjusted
@@ -154,9 +157,9 @@ class Journal:
             told = await self.ledger.expire_points(now_ms=now().utc_ms)
         await self._publish_in_order(told)
 
-    async def refund(self, asked: RefundAsked) -> Refunded:
+    async def refund(self, asked: RefundAsked, noted: Entry | None = None) -> Refunded:
         with self._noting_doubt():
-            refunded = await self.ledger.refund(asked, at_ms=now().utc_ms)
+            refunded = await self.ledger.refund(asked, at_ms=now().utc_ms, noted=noted)
         await self._publish_in_order(refunded.events)
         return refunded
 

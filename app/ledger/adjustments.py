@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy import ColumnElement, Connection, func, literal_column, select
 
-from app.ledger import billing_events, events, purses, wallets
+from app.ledger import audit_log, billing_events, events, purses, wallets
+from app.ledger.audit_log import Entry
 from app.ledger.errors import AlreadyExpired, KeyReused
 from app.ledger.notices import BalanceChanged
 from app.ledger.tables import lots
@@ -14,7 +15,7 @@ from app.ledger.values import Adjusted, AdjustmentAsked, Event, Outstanding, Wal
 AT_ONCE = 200  # wallets in one transaction
 
 
-def adjust(tx: Connection, asked: AdjustmentAsked, at_ms: int) -> Adjusted:
+def adjust(tx: Connection, asked: AdjustmentAsked, at_ms: int, noted: Entry | None) -> Adjusted:
     """See ``Ledger.adjust``."""
     wallets.make(tx, asked.user_id, at_ms)
     purse = purses.lock(tx, [asked.user_id])[asked.user_id]
@@ -32,6 +33,8 @@ def adjust(tx: Connection, asked: AdjustmentAsked, at_ms: int) -> Adjusted:
         purse.put(asked.amount, asked.amount if asked.kind == "bonus" else 0, at_ms, line)
     line_id = purses.store_line(tx, purse)
     purses.add_lot(tx, line_id, purse.lines[-1], asked.kind, max(0, asked.amount), asked.expires_at_ms)
+    if noted is not None:
+        audit_log.note(tx, noted)
     told = [billing_events.wallet_changed(asked.user_id, purse.wallet.balance, "adjustment", at_ms)]
     change = BalanceChanged(asked.user_id, before, purse.wallet.balance, at_ms, adjustment=(asked.reason, asked.key))
     return Adjusted(purse.wallet, events.append(tx, events.drafts(told, at_ms), [change]))

@@ -38,6 +38,7 @@ from app.ledger import (
     wallets,
 )
 from app.ledger.audit import audit
+from app.ledger.audit_log import AuditLog, Entry
 from app.ledger.backend import open_database
 from app.ledger.call_bodies import Details
 from app.ledger.database import TIMEOUT_S, Database, Guard, Observer
@@ -45,6 +46,7 @@ from app.ledger.paging import MAX_PAGE
 from app.ledger.people import People
 from app.ledger.postgresql import SESSION
 from app.ledger.steps import DeferredSteps, Ending, MediaMove, Moving, Opening, Talked
+from app.ledger.supervisions import Supervisions
 from app.ledger.upgrade import upgrade
 from app.ledger.values import (
     MAX_POINTS,
@@ -95,6 +97,8 @@ class Ledger:
         self.node = node
         self.people = People(database)
         self.webhooks = WebhookStore(database)
+        self.audit_log = AuditLog(database)
+        self.supervisions = Supervisions(database)
 
     @classmethod
     @asynccontextmanager
@@ -265,16 +269,17 @@ class Ledger:
         at_ms: int,
         kind: PointKind = "paid",
         expires_at_ms: int | None = None,
+        noted: Entry | None = None,
     ) -> Adjusted:
         """Add points to a wallet (take some of that kind, where negative). A wallet that is not there yet is made.
 
-        The same key again changes nothing, and answers as the first time.
+        The same key again changes nothing, and answers as the first time. ``noted`` goes into the audit log with it.
         Raises BalanceTooLow, BalanceTooHigh, AlreadyExpired, KeyReused (the key with another body).
         """
         if abs(amount) > MAX_POINTS:
             raise ValueError(f"an adjustment is at most {MAX_POINTS} points")
         asked = AdjustmentAsked(user_id, amount, reason, idempotency_key, kind, expires_at_ms)
-        return await self._database.write(adjustments.adjust, asked, at_ms)
+        return await self._database.write(adjustments.adjust, asked, at_ms, noted)
 
     async def expire_points(self, *, now_ms: int) -> tuple[Event, ...]:
         """Take out of all wallets what has expired, and return what is to be told."""
@@ -291,13 +296,13 @@ class Ledger:
         """What all users together hold, by kind and month of expiry."""
         return await self._database.read(adjustments.outstanding, at_ms)
 
-    async def refund(self, asked: RefundAsked, *, at_ms: int) -> Refunded:
+    async def refund(self, asked: RefundAsked, *, at_ms: int, noted: Entry | None = None) -> Refunded:
         """Give back points of a call to the wallet that paid for it, whoever has the call now.
 
-        The same key again changes nothing, and answers as the first time. Raises UnknownCall, RefundTooHigh,
-        BalanceTooHigh, KeyReused (the key with another body).
+        The same key again changes nothing, and answers as the first time. ``noted`` goes into the audit log with it.
+        Raises UnknownCall, RefundTooHigh, BalanceTooHigh, KeyReused (the key with another body).
         """
-        return await self._database.write(refunds.refund, asked, at_ms)
+        return await self._database.write(refunds.refund, asked, at_ms, noted)
 
     async def balance(self, user_id: str) -> Wallet | None:
         return await self._database.read(wallets.wallet, user_id)

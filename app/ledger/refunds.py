@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, func, insert, select
 
-from app.ledger import billing_events, calls, events, purses, wallets
+from app.ledger import audit_log, billing_events, calls, events, purses, wallets
+from app.ledger.audit_log import Entry
 from app.ledger.errors import KeyReused, RefundTooHigh, UnknownCall
 from app.ledger.notices import BalanceChanged
 from app.ledger.tables import call_units, point_transactions, refunds
 from app.ledger.values import Call, RefundAsked, Refunded, Wallet
 
 
-def refund(tx: Connection, asked: RefundAsked, at_ms: int) -> Refunded:
+def refund(tx: Connection, asked: RefundAsked, at_ms: int, noted: Entry | None) -> Refunded:
     """See ``Ledger.refund``."""
     call = calls.lock(tx, [asked.call_id]).get(asked.call_id)
     if call is None:
@@ -41,6 +42,8 @@ def refund(tx: Connection, asked: RefundAsked, at_ms: int) -> Refunded:
     given = {"call_id": call.id, "points": points, "units": asked.units, "refunded_after": total}
     tx.execute(insert(refunds), given | {"transaction_id": line_id})
     calls.update_many(tx, [{"id": call.id, "refunded_points": total}])
+    if noted is not None:
+        audit_log.note(tx, noted)
     told = [billing_events.wallet_changed(call.user_id, wallet.balance, "refund", at_ms)]
     change = BalanceChanged(call.user_id, before, wallet.balance, at_ms, adjustment=(asked.reason, asked.key))
     return Refunded(wallet, points, total, events.append(tx, events.drafts(told, at_ms), [change]))

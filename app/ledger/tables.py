@@ -399,6 +399,42 @@ blocks = Table(
     Column("at_ms", Millis, nullable=False),
 )
 
+audit_log = Table(  # what admins did; about calls that may be forgotten before it
+    "audit_log",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("at_ms", Millis, nullable=False),
+    Column("admin_id", Id, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("call_id", Id),
+    Column("role", Text),
+    Column("user_id", Id),
+    Column("subject", Id),
+    Column("reason", Words),
+    Column("details", Texts),
+    CheckConstraint("(role IS NULL) = (user_id IS NULL)", name="person"),
+    Index("ix_audit_log_at", "at_ms", "id"),
+    Index("ix_audit_log_admin", "admin_id", "at_ms", "id"),
+    Index("ix_audit_log_call", "call_id", "at_ms", "id"),
+    Index("ix_audit_log_action", "action", "at_ms", "id"),
+)
+
+supervisions = Table(  # of live calls: which admins listen or speak in them
+    "supervisions",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("call_id", Id, nullable=False),
+    Column("admin_id", Id, nullable=False),
+    Column("mode", Text, nullable=False),
+    Column("whispers_to", Text),
+    Column("began_at_ms", Millis, nullable=False),
+    Column("token_until_ms", Millis),  # of the token by which it was asked for; NULL where that has no end
+    Column("token_issued_ms", Millis),
+    UniqueConstraint("call_id", "admin_id", name="uq_supervisions_admin"),
+    CheckConstraint("mode IN ('listen', 'whisper', 'barge')", name="mode"),
+    CheckConstraint("(mode = 'whisper') = (whispers_to IS NOT NULL)", name="whisper"),
+)
+
 schema_compat = Table(  # one row: the oldest schema whose release may use this one
     "schema_compat",
     metadata,

@@ -9,13 +9,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from app.errors import ConsumerNotFound
+from app.errors import AlreadyConnected, BadRequest, ConsumerNotFound
 from app.media.packet_rate import PacketRate
 from app.media.stats import StreamStats
 from schemas.own_media import Direction
 from schemas.types import PartyRole
+from worker_bridge.connectivity import DtlsParameters
 from worker_bridge.consumer import Consumer
-from worker_bridge.errors import NotFound
+from worker_bridge.errors import NotFound, RequestRefused
 from worker_bridge.producer import Producer
 from worker_bridge.rtp import MediaKind, RtpCapabilities, RtpParameters
 from worker_bridge.webrtc_transport import WebRtcTransport
@@ -49,20 +50,40 @@ not, the worker accepts one only."""
 
 
 @dataclass(slots=True, eq=False)
-class PartyTransport:
-    """A transport, its party, its direction, and whether RTC-03 was given for it (and not refused)."""
+class OpenTransport:
+    """A transport, its direction, and whether RTC-03 was given for it (and not refused)."""
 
     transport: WebRtcTransport
-    party: PartyRole
     direction: Direction
     connecting: bool = False
-    bytes_received: int = 0  # when last counted,
-    counted_at: float = float("-inf")  # in monotonic seconds
 
     @property
     def dead(self) -> bool:
         transport = self.transport
         return transport.closed or transport.dtls_state in DEAD_DTLS or transport.ice_state in DEAD_ICE
+
+    async def connect(self, dtls_parameters: DtlsParameters) -> None:
+        """Connect it, once: after that, raises AlreadyConnected. Where the worker refuses, it can be tried again."""
+        if self.connecting:
+            raise AlreadyConnected(self.transport.id)
+        self.connecting = True
+        try:
+            await self.transport.connect(dtls_parameters)
+        except RequestRefused as error:
+            self.connecting = False
+            raise BadRequest.at("dtlsParameters", error.reason) from error
+        except BaseException:
+            self.connecting = False
+            raise
+
+
+@dataclass(slots=True, eq=False)
+class PartyTransport(OpenTransport):
+    """A party's; and how much of it was counted."""
+
+    party: PartyRole = field(kw_only=True)
+    bytes_received: int = 0  # when last counted,
+    counted_at: float = float("-inf")  # in monotonic seconds
 
 
 @dataclass(slots=True, eq=False)

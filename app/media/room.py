@@ -12,10 +12,7 @@ from contextlib import suppress
 
 from app.clock import at_worker_time, now
 from app.errors import (
-    AlreadyConnected,
     AlreadyResumed,
-    BadRequest,
-    CannotConsume,
     ConsumerNotFound,
     Forbidden,
     InvalidCallState,
@@ -23,7 +20,10 @@ from app.errors import (
     ProducerNotFound,
     TransportLimitExceeded,
     TransportNotFound,
+    WorkerUnavailable,
 )
+from app.media import asked
+from app.media.booth import Booth
 from app.media.microphones import Microphones
 from app.media.offers import Offer
 from app.media.party_objects import (
@@ -36,6 +36,7 @@ from app.media.party_objects import (
     unless_gone,
 )
 from app.media.retries import means_the_same, retry_key
+from app.media.seats import PartySeat, Seat
 from app.media.watcher import RoomWatcher
 from app.person import Parties, Person
 from schemas.consumer import ConsumeRequest
@@ -46,7 +47,7 @@ from schemas.types import PartyRole
 from worker_bridge.channel import Body, Channel
 from worker_bridge.connectivity import DtlsParameters, IceParameters
 from worker_bridge.consumer import Consumer
-from worker_bridge.errors import BridgeError, InvalidParameters, NotFound, RequestRefused, Unsupported
+from worker_bridge.errors import BridgeError
 from worker_bridge.producer import Producer
 from worker_bridge.router import Router
 from worker_bridge.transport import Transport
@@ -88,6 +89,8 @@ class Room:
         self.consumers: dict[str, PartyConsumer] = {}
         self.offers: dict[str, Offer] = {}  # by producer id
         self.offer_consumers: dict[str, PartyConsumer] = {}  # of what is offered
+        self.booths: dict[str, Booth] = {}  # of admins who supervise the call, by their ids
+        self.seats_to_come = False  # whether it is not known yet who supervises it
         self.has_paused = False  # whether a producer is paused, or was
         self.parties = parties
         self._sides: dict[PartyRole, PartySide] = {"user": PartySide(), "otomo": PartySide()}
@@ -110,6 +113,31 @@ class Room:
         if role is None:
             raise Forbidden(f"{person} is no party of call {self.call_id}")
         return role
+
+    def seat(self, person: Person) -> Seat:
+        """Where somebody sits whose requests are about this room.
+
+        Raises Forbidden for strangers; WorkerUnavailable for an admin where the room is too new for that to be known.
+        """
+        if person.role != "admin":
+            return PartySeat(self, self.role_of(person))
+        booth = self.booths.get(person.id)
+        if booth is None and self.seats_to_come:
+            raise WorkerUnavailable(f"it is not known yet who supervises {self.call_id}")
+        if booth is None:
+            raise Forbidden(f"{person} does not supervise call {self.call_id}")
+        return booth
+
+    def open_booth(self, admin_id: str, audience: Collection[PartyRole]) -> Booth:
+        """Let an admin hear both parties, and be heard by ``audience``."""
+        booth = self.booths[admin_id] = Booth(self, self._webrtc_server, self._index, audience, self._clock)
+        return booth
+
+    def close_booth(self, admin_id: str) -> None:
+        """Close all that the admin has in the room."""
+        booth = self.booths.pop(admin_id, None)
+        if booth is not None:
+            booth.close()
 
     async def left(self) -> None:
         """Returns when no transport is open in it any more."""
@@ -138,7 +166,7 @@ class Room:
             transport = await self.router.create_webrtc_transport(self._webrtc_server, prefer_udp=True)
             for replaced in self._replaced(party, direction):
                 replaced.transport.close()
-            self.transports[transport.id] = PartyTransport(transport, party, direction)
+            self.transports[transport.id] = PartyTransport(transport, direction, party=party)
             self._index[transport.id] = self
             transport.on_closed(self._transport_closed)
         if self.watcher is not None:
@@ -157,20 +185,7 @@ class Room:
         return [one for one in there if one.dead or one in too_many]
 
     async def connect(self, party: PartyRole, transport_id: str, dtls_parameters: DtlsParameters) -> None:
-        """Connect a transport, once: after that, raises AlreadyConnected. Where the worker refuses, it can be tried
-        again."""
-        mine = self.transport_of(party, transport_id)
-        if mine.connecting:
-            raise AlreadyConnected(transport_id)
-        mine.connecting = True
-        try:
-            await mine.transport.connect(dtls_parameters)
-        except RequestRefused as error:
-            mine.connecting = False
-            raise BadRequest.at("dtlsParameters", error.reason) from error
-        except BaseException:
-            mine.connecting = False
-            raise
+        await self.transport_of(party, transport_id).connect(dtls_parameters)
 
     async def restart_ice(self, party: PartyRole, transport_id: str) -> IceParameters:
         return await self.transport_of(party, transport_id).transport.restart_ice()
@@ -198,7 +213,8 @@ class Room:
                 return before.producer
             if mine.sending[request.kind] >= self._limits.producers_per_party:
                 raise ProducerAlreadyExists(f"{party} sends {request.kind} in {self.call_id}")
-            producer = await self._produce(sender.transport, request, paused=mine.flooded)
+            producer = await asked.produce(sender.transport, request, paused=mine.flooded, traced=True)
+            producer.on_trace(self._on_first_packet)  # the worker traces RTP until the first packet has come
             owned = PartyProducer(producer, party, request.rtp_parameters, key, self._clock())
             if mine.flooded:  # until counts show that it does not
                 self.has_paused = True
@@ -278,14 +294,8 @@ class Room:
             before = mine.consumers.get(key)
             if before is not None and before.capabilities == capabilities:
                 return before.consumer
-            if not self.router.can_consume(request.producer_id, capabilities):
-                raise CannotConsume(request.producer_id)
-            if before is not None:
-                before.consumer.close()
-            try:
-                consumer = await receiver.consume(request.producer_id, capabilities, paused=True)
-            except NotFound as error:  # it closed a moment ago
-                raise ProducerNotFound(request.producer_id) from error
+            replaced = None if before is None else before.consumer
+            consumer = await asked.consume(self.router, receiver, request.producer_id, capabilities, replaced)
             owned = PartyConsumer(consumer, party, capabilities, receiver.id)
             mine.consumers[key] = among[consumer.id] = owned
             self._index[consumer.id] = self
@@ -346,17 +356,6 @@ class Room:
 
     # inside
 
-    async def _produce(self, transport: WebRtcTransport, request: ProduceRequest, *, paused: bool) -> Producer:
-        """Produce; the worker traces RTP until the first packet has come."""
-        try:
-            producer = await transport.produce(request.kind, request.rtp_parameters, paused=paused, traces=("rtp",))
-        except RequestRefused as error:
-            raise BadRequest.at("rtpParameters", error.reason) from error
-        except (InvalidParameters, Unsupported) as error:
-            raise BadRequest.within("rtpParameters", error) from error
-        producer.on_trace(self._on_first_packet)
-        return producer
-
     def _first_packet(self, producer: Producer, _: str, trace: Body) -> None:
         producer.stop_tracing()
         moment = at_worker_time(trace["timestamp"])
@@ -414,6 +413,7 @@ class Room:
 
     def _router_closed(self, router: Router) -> None:
         del self._on_producer_closed, self._on_first_packet
+        self.booths.clear()  # they refer to the room
         watcher, self.watcher = self.watcher, None  # it refers to the call, and the call to us
         if watcher is not None and router.close_reason is not None:
             watcher.closed(router.close_reason)

@@ -30,6 +30,7 @@ from app.openapi.example_call import (
     USER,
 )
 from schemas.admin import RecoveredCall, RecoveryLog
+from schemas.audit import AuditLine, AuditList
 from schemas.base import Answer, Body, dump, encode
 from schemas.call import (
     AdminCallRequest,
@@ -76,6 +77,13 @@ from schemas.people import (
 from schemas.problem import Problem
 from schemas.producer import ListedProducer, ProducerCreated, ProduceRequest, ProducerList
 from schemas.stats import StreamStatistics, StreamStats, TransportStatistics, TransportStats, TupleStats
+from schemas.supervision import (
+    SuperviseRequest,
+    SupervisionBody,
+    SupervisionChange,
+    SupervisionEnded,
+    SupervisionList,
+)
 from schemas.transport import (
     Closed,
     ConnectTransportRequest,
@@ -194,6 +202,14 @@ LOT = LotLine(
     kind="bonus", remaining=30, points=50, expires_at="2026-03-31T15:00:00.000Z", created_at="2026-01-01T00:00:00.000Z"
 )
 REST = LotLine(kind="paid", remaining=370, points=None, expires_at=None, created_at=None)
+_SUPERVISION: Final = SupervisionBody(
+    supervision_id="9c1185a5c5e9fc54612808977ee8f548",
+    call_id=CALL_ID,
+    admin_id="root",
+    mode="whisper",
+    to="otomo",
+    since=CHARGED_AT,
+)
 _EXAMPLES: Final[tuple[Body | Answer, ...]] = (
     _CAPABILITIES,
     CreateTransportRequest(CALL_ID, "send"),
@@ -297,6 +313,28 @@ _EXAMPLES: Final[tuple[Body | Answer, ...]] = (
         ban_reason="spam",
         revoked_at=None,
     ),
+    AuditList(
+        (
+            AuditLine(
+                audit_id="0d1c2b3a4958674635241302f1e0d9c8",
+                at=ENDED_AT,
+                admin_id="root",
+                action="call.refund",
+                call_id=CALL_ID,
+                role=None,
+                user_id=None,
+                subject=None,
+                reason="bad line",
+                details={"points": "50"},
+            ),
+        ),
+        None,
+    ),
+    SuperviseRequest("whisper", "a new otomo", "otomo"),
+    SupervisionChange("listen"),
+    _SUPERVISION,
+    SupervisionList(True, (_SUPERVISION,)),
+    SupervisionEnded(),
     Balance(USER, 400, CHARGED_AT),
     OwnBalance(USER, 400, CHARGED_AT, 370, 30),
     WalletDetail(USER, 400, CHARGED_AT, 370, 30, (LOT, REST)),

@@ -74,6 +74,7 @@ PATH_PARAMETERS: Final[Mapping[str, Parameter]] = {
         "role", Role, "the person's role; an admin is no party of calls, and neither blocked nor banned", "user"
     ),
     "user_id": Parameter("userId", Name, "the user", "alice"),
+    "supervision_id": Parameter("supervisionId", Name, "the supervision", "9c1185a5c5e9fc54612808977ee8f548"),
     "webhook_id": Parameter("webhookId", Name, "the webhook", "we_5f1c0b7a9d3e4c2b8a6f7e1d"),
     "delivery_id": Parameter("deliveryId", Name, "the delivery", "msg_2c9a5e0b1f7d4386a1c0b9e8d7f65432"),
     "name": Parameter("name", Word, "the file's name", "base.css"),

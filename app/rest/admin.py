@@ -18,10 +18,11 @@ from app.errors import (
 from app.http.body import body
 from app.http.middleware import admin_only
 from app.http.responses import created, json_response
-from app.keys import CALLS, LEDGER, RATES, claims
+from app.keys import CALLS, LEDGER, RATES, REGISTRY, claims
 from app.ledger.errors import LedgerUnavailable
 from app.ledger.values import Rate, Recovered
 from app.openapi.declaration import answers
+from app.rest.audit import note
 from app.rest.calls import ack
 from schemas.admin import RecoveredCall, RecoveryLog
 from schemas.base import camel_case, given, load
@@ -55,9 +56,10 @@ async def open_call(request: web.Request, body: AdminCallRequest) -> web.Respons
 @admin_only
 async def end_any_call(request: web.Request, body: ReasonBody) -> web.Response:
     """End a call at once, in whatever state it is."""
-    return json_response(
-        ack(await request.app[CALLS].end_by_admin(claims(request), request.match_info["call_id"], given(body.reason)))
-    )
+    call_id, reason = request.match_info["call_id"], given(body.reason)
+    if call_id in request.app[REGISTRY]:  # else it is another node's to end, or nobody's
+        await note(request, "call.end", call_id=call_id, reason=reason)
+    return json_response(ack(await request.app[CALLS].end_by_admin(claims(request), call_id, reason)))
 
 
 @routes.post("/admin/calls/{call_id}/extend")
@@ -66,7 +68,10 @@ async def end_any_call(request: web.Request, body: ReasonBody) -> web.Response:
 @admin_only
 async def extend_call(request: web.Request, body: ExtendRequest) -> web.Response:
     """Let a live call last longer by so many seconds of talk. Each request counts."""
-    call = await request.app[CALLS].extend(request.match_info["call_id"], body.seconds)
+    call_id = request.match_info["call_id"]
+    if call_id in request.app[REGISTRY]:
+        await note(request, "call.extend", call_id=call_id, seconds=body.seconds)
+    call = await request.app[CALLS].extend(call_id, body.seconds)
     return json_response(Extended(call.id, round(call.longest_s)))
 
 
@@ -79,6 +84,7 @@ async def set_rate(request: web.Request, body: RateRequest) -> web.Response:
     otomo_id, rate = user_id_of(request, "otomo_id"), rate_in(body)
     if rate is None:
         raise AssertionError("RateRequest has neither")
+    await note(request, "rate.set", subject=otomo_id, price_per_minute=rate.price_per_minute)
     await request.app[RATES].set(otomo_id, rate, at_ms=now().utc_ms)
     return json_response(RateAnswer(otomo_id, rate.price_per_minute, rate.tariff))
 

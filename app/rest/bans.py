@@ -15,6 +15,7 @@ from app.keys import PEOPLE
 from app.ledger.errors import LedgerUnavailable
 from app.openapi.declaration import answers
 from app.person import Person
+from app.rest.audit import note
 from app.rest.people import named
 from schemas.base import given
 from schemas.people import BanRequest, PersonChanged, PersonState
@@ -39,7 +40,9 @@ async def ban(request: web.Request, body: BanRequest) -> web.Response:
     """Keep a party out, for ever or until some time: every request is BANNED, sockets close with 4403, and live calls
     end `banned`. Another ban takes the place of the first one."""
     until_ms = None if given(body.until) is None else until_of(str(body.until))
-    return state(await request.app[PEOPLE].ban(a_party(request), body.reason, until_ms))
+    person = a_party(request)
+    await note(request, "person.ban", person=person, reason=body.reason, until=given(body.until))
+    return state(await request.app[PEOPLE].ban(person, body.reason, until_ms))
 
 
 @routes.delete("/admin/users/{role}/{user_id}/ban")
@@ -47,7 +50,9 @@ async def ban(request: web.Request, body: BanRequest) -> web.Response:
 @admin_only
 async def lift_ban(request: web.Request) -> web.Response:
     """Let a party in again."""
-    return state(await request.app[PEOPLE].lift_ban(a_party(request)))
+    person = a_party(request)
+    await note(request, "person.unban", person=person)
+    return state(await request.app[PEOPLE].lift_ban(person))
 
 
 @routes.post("/admin/users/{role}/{user_id}/revoke")
@@ -56,7 +61,9 @@ async def lift_ban(request: web.Request) -> web.Response:
 async def revoke_tokens(request: web.Request) -> web.Response:
     """Refuse all tokens of a person that were issued until now, by their `iat`; those without one as well. Sockets that
     were opened with them close with 4401. Calls go on."""
-    return state(await request.app[PEOPLE].revoke(anybody(request)))
+    person = anybody(request)
+    await note(request, "person.revoke", person=person)
+    return state(await request.app[PEOPLE].revoke(person))
 
 
 def anybody(request: web.Request) -> Person:

@@ -31,7 +31,8 @@ from app.keys import CALLS, LEDGER, REGISTRY, claims
 from app.ledger.call_bodies import body_fields, detail_fields_of
 from app.ledger.errors import LedgerUnavailable
 from app.ledger.values import Call, Feedback, Unit
-from app.media.party_objects import PartyConsumer, PartyProducer, PartyTransport
+from app.media.booth import Booth, BoothConsumer, BoothProducer
+from app.media.party_objects import OpenTransport, PartyConsumer, PartyProducer
 from app.openapi.declaration import answers
 from app.person import Person
 from app.rest.pages import PAGE, page_query
@@ -155,11 +156,15 @@ def require_here(request: web.Request, stored: Call, live: LiveCall | None) -> N
 
 
 def own_media(call: LiveCall | None, person: Person) -> OwnMedia | None:
-    """What a party has in the room of a live call; None where there is no room, and for admins."""
-    role = call.parties.role_of(person) if call is not None else None
-    if call is None or call.room is None or role is None or not call.live:
+    """What a party, or an admin who supervises it, has in the room of a live call; None where there is no room, and for
+    other admins."""
+    if call is None or call.room is None or not call.live:
         return None
-    room = call.room
+    room, role = call.room, call.parties.role_of(person)
+    if (booth := room.booths.get(person.id)) is not None and person.role == "admin":
+        return booth_media(booth)
+    if role is None:
+        return None
     return OwnMedia(
         tuple(own_transport(one) for one in room.transports.values() if one.party == role),
         tuple(own_producer(one) for one in room.producers.values() if one.party == role),
@@ -169,17 +174,25 @@ def own_media(call: LiveCall | None, person: Person) -> OwnMedia | None:
     )
 
 
-def own_transport(owned: PartyTransport) -> OwnTransport:
+def booth_media(booth: Booth) -> OwnMedia:
+    return OwnMedia(
+        tuple(map(own_transport, booth.transports.values())),
+        tuple(map(own_producer, booth.producers.values())),
+        tuple(map(own_consumer, booth.consumers.values())),
+    )
+
+
+def own_transport(owned: OpenTransport) -> OwnTransport:
     transport = owned.transport
     return OwnTransport(transport.id, owned.direction, transport.ice_state, transport.dtls_state)
 
 
-def own_producer(owned: PartyProducer) -> OwnProducer:
+def own_producer(owned: PartyProducer | BoothProducer) -> OwnProducer:
     producer = owned.producer
     return OwnProducer(producer.id, owned.key[0], producer.kind, producer.paused)
 
 
-def own_consumer(owned: PartyConsumer) -> OwnConsumer:
+def own_consumer(owned: PartyConsumer | BoothConsumer) -> OwnConsumer:
     consumer = owned.consumer
     return OwnConsumer(consumer.id, consumer.producer_id, owned.transport_id, consumer.paused)
 

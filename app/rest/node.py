@@ -14,6 +14,7 @@ from app.http.responses import json_response
 from app.keys import CLUSTER, DRAIN, FORWARDING_PROBE, LEDGER, MEMBERSHIP, PEER, POOL, SAMPLER, claims
 from app.openapi.declaration import answers
 from app.ops import workers
+from app.rest.audit import note
 from schemas.base import given
 from schemas.node import Drained, DrainRequest, NodeSamples, SampleSeries, Workers
 
@@ -66,7 +67,9 @@ async def begin_drain(request: web.Request, body: DrainRequest) -> web.Response:
     is no deadline. Calls that are left at the deadline are ended (`system_error`); their parties are told of the
     deadline at once (`node_draining`). A node that is stopping answers `DRAINING`.
     """
-    request.app[DRAIN].begin(body.mode, given(body.deadline_seconds))
+    deadline_s = given(body.deadline_seconds)
+    await note(request, "node.drain", subject=request.app[LEDGER].node, mode=body.mode, deadline_seconds=deadline_s)
+    request.app[DRAIN].begin(body.mode, deadline_s)
     return drained(request)
 
 
@@ -83,6 +86,7 @@ async def get_drain(request: web.Request) -> web.Response:
 @admin_only
 async def end_drain(request: web.Request) -> web.Response:
     """Take calls again. Calls that are ending end all the same. A node that is stopping answers `DRAINING`."""
+    await note(request, "node.undrain", subject=request.app[LEDGER].node)
     request.app[DRAIN].take_back()
     return drained(request)
 

@@ -14,7 +14,9 @@ from app.keys import JOURNAL, LEDGER
 from app.ledger.errors import KeyReused, LedgerUnavailable
 from app.ledger.values import Lot, RefundAsked
 from app.openapi.declaration import answers
+from app.person import Person
 from app.rest.admin import user_id_of
+from app.rest.audit import entry_of
 from app.rest.wallet import balance_fields, balance_response
 from schemas.base import given
 from schemas.types import at_ms, iso, iso_or_none
@@ -42,13 +44,24 @@ async def adjust_wallet(request: web.Request, body: AdjustRequest) -> web.Respon
     What is taken away is taken of the kind that is named. The same `idempotencyKey` with the same body never counts
     twice.
     """
+    user_id = user_id_of(request, "user_id")
+    noted = entry_of(
+        request,
+        "wallet.adjust",
+        person=Person("user", user_id),
+        reason=body.reason,
+        amount=body.amount,
+        kind=body.kind,
+        key=body.idempotency_key,
+    )
     adjusted = await request.app[JOURNAL].adjust(
-        user_id_of(request, "user_id"),
+        user_id,
         body.amount,
         reason=body.reason,
         idempotency_key=body.idempotency_key,
         kind=body.kind,
         expires_at_ms=None if body.expires_at is UNSET else at_ms(body.expires_at),
+        noted=noted,
     )
     return balance_response(adjusted.wallet)
 
@@ -99,7 +112,16 @@ async def refund_call(request: web.Request, body: RefundRequest) -> web.Response
     """
     call_id = request.match_info["call_id"]
     asked = RefundAsked(call_id, given(body.points), given(body.units), body.reason, body.idempotency_key)
-    done = await request.app[JOURNAL].refund(asked)
+    noted = entry_of(
+        request,
+        "call.refund",
+        call_id=call_id,
+        reason=body.reason,
+        points=asked.points,
+        units=asked.units,
+        key=asked.key,
+    )
+    done = await request.app[JOURNAL].refund(asked, noted)
     return json_response(
         RefundDone(
             call_id=call_id,

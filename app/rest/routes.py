@@ -9,6 +9,7 @@ from aiohttp import web
 from app.rest import (
     admin,
     announcing,
+    audit,
     bans,
     calls,
     demo,
@@ -23,6 +24,7 @@ from app.rest import (
     points,
     preflights,
     rtc,
+    supervision,
     wallet,
     webhooks,
 )
@@ -38,8 +40,10 @@ ROUTES: Final[tuple[web.AbstractRouteDef, ...]] = (
     *points.routes,
     *webhooks.routes,
     *live.routes,
+    *supervision.routes,
     *people.routes,
     *bans.routes,
+    *audit.routes,
     *export.routes,
     *node.routes,
     *nodes.routes,

@@ -6,7 +6,7 @@ Order of refusals: the body, the room, whether the caller is a party, the object
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 from aiohttp import web
 from msgspec import UNSET
@@ -31,8 +31,10 @@ from app.http.body import body
 from app.http.responses import created, json_response
 from app.keys import CALLS, CAPABILITIES, ICE_SERVERS, PREFLIGHTS, REGISTRY, SETTINGS, claims
 from app.ledger.errors import LedgerUnavailable
-from app.media.party_objects import PartyConsumer, PartyProducer, PartyTransport, unless_gone
+from app.media.booth import Booth
+from app.media.party_objects import unless_gone
 from app.media.room import Room
+from app.media.seats import Seat
 from app.openapi.declaration import answers
 from app.person import Person
 from schemas.base import given
@@ -60,12 +62,9 @@ from schemas.transport import (
     TransportConnected,
     TransportCreated,
 )
-from schemas.types import PartyRole
 
 OF_AN_OBJECT = (Forbidden, InvalidCallState, WorkerUnavailable)  # its call may end or its worker die meanwhile
 IN_A_ROOM = (RoomNotFound, *OF_AN_OBJECT)
-
-Owned = TypeVar("Owned", PartyTransport, PartyProducer, PartyConsumer)
 
 routes = web.RouteTableDef()
 
@@ -86,8 +85,8 @@ async def create_transport(request: web.Request, body: CreateTransportRequest) -
     A party has one live transport per direction: a new one closes the one before, with its producers or consumers.
     More than 10 in 10 s are refused.
     """
-    room, party = room_of(request, body.call_id)
-    transport = await room.create_transport(party, body.direction)
+    room, seat = seat_of(request, body.call_id)
+    transport = await seat.create_transport(body.direction)
     return created(
         TransportCreated(
             transport.id,
@@ -110,7 +109,7 @@ async def connect_transport(request: web.Request, body: ConnectTransportRequest)
     """
     transport_id = request.match_info["transport_id"]
     room = room_with(request, transport_id, TransportNotFound(transport_id), given(body.call_id))
-    await room.connect(room.role_of(claims(request).person), transport_id, body.dtls_parameters)
+    await room.seat(claims(request).person).connect(transport_id, body.dtls_parameters)
     return json_response(TransportConnected())
 
 
@@ -125,8 +124,8 @@ async def create_producer(request: web.Request, body: ProduceRequest) -> web.Res
     """
     if body.kind not in request.app[SETTINGS].media_kinds:
         raise BadRequest.at("kind", f"{body.kind} is not enabled on this server")
-    room, party = room_of(request, body.call_id)
-    producer = await room.produce(party, body)
+    _, seat = seat_of(request, body.call_id)
+    producer = await seat.produce(body)
     return created(ProducerCreated(producer.id))
 
 
@@ -138,8 +137,8 @@ async def create_consumer(request: web.Request, body: ConsumeRequest) -> web.Res
 
     Without `rtpCapabilities`, the router's own are used. The consumer starts paused.
     """
-    room, party = room_of(request, body.call_id)
-    consumer = await room.consume(party, body)
+    _, seat = seat_of(request, body.call_id)
+    consumer = await seat.consume(body)
     return created(
         ConsumerCreated(
             consumer.id, consumer.producer_id, consumer.kind, consumer.rtp_parameters, consumer.producer_paused
@@ -153,7 +152,7 @@ async def resume_consumer(request: web.Request) -> web.Response:
     """RTC-06: start receiving."""
     consumer_id = request.match_info["consumer_id"]
     room = room_with(request, consumer_id, ConsumerNotFound(consumer_id))
-    await room.resume_consumer(room.role_of(claims(request).person), consumer_id)
+    await room.seat(claims(request).person).resume_consumer(consumer_id)
     return json_response(Resumed())
 
 
@@ -163,7 +162,7 @@ async def pause_consumer(request: web.Request) -> web.Response:
     """Stop receiving. A second time changes nothing."""
     consumer_id = request.match_info["consumer_id"]
     room = room_with(request, consumer_id, ConsumerNotFound(consumer_id))
-    await room.pause_consumer(room.role_of(claims(request).person), consumer_id)
+    await room.seat(claims(request).person).pause_consumer(consumer_id)
     return json_response(Paused())
 
 
@@ -213,7 +212,7 @@ async def delete_producer(request: web.Request) -> web.Response:
     """Stop sending for good."""
     producer_id = request.match_info["producer_id"]
     room = room_with(request, producer_id, ProducerNotFound(producer_id))
-    room.close_producer(room.role_of(claims(request).person), producer_id)
+    room.seat(claims(request).person).close_producer(producer_id)
     return json_response(Closed())
 
 
@@ -223,7 +222,7 @@ async def delete_transport(request: web.Request) -> web.Response:
     """Close a transport, and its producers and consumers with it."""
     transport_id = request.match_info["transport_id"]
     room = room_with(request, transport_id, TransportNotFound(transport_id))
-    room.close_transport(room.role_of(claims(request).person), transport_id)
+    room.seat(claims(request).person).close_transport(transport_id)
     return json_response(Closed())
 
 
@@ -233,7 +232,7 @@ async def restart_ice(request: web.Request) -> web.Response:
     """New ICE credentials for a transport, with which the client restarts ICE."""
     transport_id = request.match_info["transport_id"]
     room = room_with(request, transport_id, TransportNotFound(transport_id))
-    ice_parameters = await room.restart_ice(room.role_of(claims(request).person), transport_id)
+    ice_parameters = await room.seat(claims(request).person).restart_ice(transport_id)
     return json_response(IceRestarted(ice_parameters))
 
 
@@ -242,7 +241,7 @@ async def restart_ice(request: web.Request) -> web.Response:
 async def get_transport_stats(request: web.Request) -> web.Response:
     """A transport's statistics, for its owner and for admins."""
     transport_id = request.match_info["transport_id"]
-    transport = readable(request, transport_id, lambda room: room.transports, TransportNotFound(transport_id))
+    transport = readable(request, transport_id, lambda where: where.transports, TransportNotFound(transport_id))
     stats = await transport.transport.get_stats()
     return json_response(TransportStatistics(tuple(map(transport_stats, stats))))
 
@@ -252,7 +251,7 @@ async def get_transport_stats(request: web.Request) -> web.Response:
 async def get_producer_stats(request: web.Request) -> web.Response:
     """A producer's statistics, one entry for each RTP stream; none before its first packet."""
     producer_id = request.match_info["producer_id"]
-    producer = readable(request, producer_id, lambda room: room.producers, ProducerNotFound(producer_id))
+    producer = readable(request, producer_id, lambda where: where.producers, ProducerNotFound(producer_id))
     stats = await producer.producer.get_stats()
     return json_response(StreamStatistics(tuple(StreamStats(**one) for one in stats)))
 
@@ -268,12 +267,12 @@ async def get_consumer_stats(request: web.Request) -> web.Response:
     return json_response(StreamStatistics(tuple(StreamStats(**one) for one in stats)))
 
 
-def room_of(request: web.Request, call_id: str) -> tuple[Room, PartyRole]:
-    """The room of a call, and the role in it of whoever asks. Raises RoomNotFound; Forbidden for strangers and
-    admins."""
-    person = claims(request).person
-    room = room_named(request, call_id, person)
-    return room, room.role_of(person)
+def seat_of(request: web.Request, call_id: str) -> tuple[Room, Seat]:
+    """The room of a call, and where whoever asks sits in it. Raises RoomNotFound; Forbidden for strangers, and for
+    admins who do not supervise the call."""
+    asking = claims(request)
+    room = room_named(request, call_id, None if asking.is_admin else asking.person)
+    return room, room.seat(asking.person)
 
 
 def room_named(request: web.Request, call_id: str, person: Person | None) -> Room:
@@ -286,7 +285,8 @@ def room_with(request: web.Request, object_id: str, missing: CallError, call_id:
     its own."""
     room = request.app[REGISTRY].room_with(object_id)
     if call_id is not None:
-        named = room_named(request, call_id, claims(request).person)
+        asking = claims(request)
+        named = room_named(request, call_id, None if asking.is_admin else asking.person)
         room = named if room is named else None
     if room is None:
         raise missing
@@ -296,26 +296,31 @@ def room_with(request: web.Request, object_id: str, missing: CallError, call_id:
 async def set_producer_paused(request: web.Request, *, paused: bool) -> None:
     producer_id = request.match_info["producer_id"]
     room = room_with(request, producer_id, ProducerNotFound(producer_id))
-    await room.set_producer_paused(room.role_of(claims(request).person), producer_id, paused)
+    await room.seat(claims(request).person).set_producer_paused(producer_id, paused)
 
 
 def readable(
-    request: web.Request, object_id: str, among: Callable[[Room], Mapping[str, Owned]], missing: CallError
-) -> Owned:
-    """An object of a party's, for that party and for admins.
+    request: web.Request, object_id: str, among: Callable[[Room | Booth], Mapping[str, Any]], missing: CallError
+) -> Any:
+    """An object of a party's, for that party and for admins; or what a supervisor has there, for that admin.
 
-    Raises ``missing`` where there is none or it is the other party's, Forbidden for strangers to the call.
+    Raises ``missing`` where there is none or it is somebody else's, Forbidden for strangers to the call.
     """
+    asking = claims(request)
     room = room_with(request, object_id, missing)
     found = among(room).get(object_id)
-    if found is None or not (claims(request).is_admin or room.role_of(claims(request).person) == found.party):
+    if asking.is_admin:
+        booth = room.booths.get(asking.user_id)
+        found = found or (among(booth).get(object_id) if booth is not None else None)
+    elif found is None or found.party != room.role_of(asking.person):
+        raise missing
+    if found is None:
         raise missing
     return found
 
 
-def every_consumer(room: Room) -> Mapping[str, PartyConsumer]:
-    """The parties' consumers of one another, and of what is offered to them."""
-    return {**room.consumers, **room.offer_consumers}
+def every_consumer(where: Room | Booth) -> Mapping[str, Any]:
+    return where.consumers if isinstance(where, Booth) else {**where.consumers, **where.offer_consumers}
 
 
 def transport_stats(told: Mapping[str, Any]) -> TransportStats:

@@ -25,6 +25,7 @@ from app.ledger.outbox import AT_ONCE
 from app.ledger.subscriptions import wanted_types
 from app.ledger.webhook_endpoints import Endpoint
 from app.openapi.declaration import Parameter, answers
+from app.rest.audit import note
 from app.rest.pages import PAGE, page_query
 from schemas.base import given
 from schemas.types import iso, iso_or_none
@@ -58,6 +59,7 @@ async def create_webhook(request: web.Request, body: WebhookRequest) -> web.Resp
 
     Without `events` it is told of everything but `call.charged`. Its host must have public addresses only.
     """
+    await note(request, "webhook.create", url=body.url)
     made = await request.app[WEBHOOKS].registration.add(body.url, given(body.events), given(body.description) or "")
     return created(with_secret(made))
 
@@ -84,8 +86,10 @@ async def get_webhook(request: web.Request) -> web.Response:
 @admin_only
 async def change_webhook(request: web.Request, body: WebhookChange) -> web.Response:
     """Change a webhook; what is left out stays. `enabled` true uses one again that was disabled."""
+    webhook_id = await known_id(request)
+    await note(request, "webhook.change", subject=webhook_id, url=given(body.url), enabled=given(body.enabled))
     changed = await request.app[WEBHOOKS].registration.change(
-        request.match_info["webhook_id"],
+        webhook_id,
         url=given(body.url),
         types=given(body.events),
         description=given(body.description),
@@ -99,7 +103,9 @@ async def change_webhook(request: web.Request, body: WebhookChange) -> web.Respo
 @admin_only
 async def delete_webhook(request: web.Request) -> web.Response:
     """Delete a webhook, with its deliveries."""
-    await request.app[WEBHOOKS].registration.remove(request.match_info["webhook_id"])
+    webhook_id = await known_id(request)
+    await note(request, "webhook.delete", subject=webhook_id)
+    await request.app[WEBHOOKS].registration.remove(webhook_id)
     return json_response(WebhookDeleted())
 
 
@@ -108,7 +114,9 @@ async def delete_webhook(request: web.Request) -> web.Response:
 @admin_only
 async def rotate_secret(request: web.Request) -> web.Response:
     """Give a webhook another secret, which is in the answer. For 24 h the one before it signs every delivery, too."""
-    return json_response(with_secret(await request.app[WEBHOOKS].registration.rotate(request.match_info["webhook_id"])))
+    webhook_id = await known_id(request)
+    await note(request, "webhook.rotate", subject=webhook_id)
+    return json_response(with_secret(await request.app[WEBHOOKS].registration.rotate(webhook_id)))
 
 
 @routes.post("/admin/webhooks/{webhook_id}/test")
@@ -157,8 +165,15 @@ async def replay_deliveries(request: web.Request, body: ReplayRequest) -> web.Re
     from_ms, to_ms = moment_ms("from", body.since), moment_ms("to", body.until)
     if from_ms > to_ms:
         raise BadRequest.at("to", "must not be before from")
-    count = await request.app[WEBHOOKS].registration.replay(request.match_info["webhook_id"], from_ms, to_ms)
+    webhook_id = await known_id(request)
+    await note(request, "webhook.replay", subject=webhook_id, since=body.since, until=body.until)
+    count = await request.app[WEBHOOKS].registration.replay(webhook_id, from_ms, to_ms)
     return json_response(Replayed(count))
+
+
+async def known_id(request: web.Request) -> str:
+    """The id in the path. Raises UnknownEndpoint."""
+    return (await request.app[WEBHOOKS].store.endpoint(request.match_info["webhook_id"])).id
 
 
 def status_of(request: web.Request) -> DeliveryStatus | None:

@@ -34,9 +34,13 @@ class Members:
             yield node
 
     @asynccontextmanager
-    async def pair(self) -> AsyncIterator[tuple[Node, Node]]:
+    async def pair(self, **changed: object) -> AsyncIterator[tuple[Node, Node]]:
         """Two nodes, each of which knows of the other."""
-        async with self("one") as one, self("two") as two, aiohttp.ClientSession() as http:
+        async with (
+            self("one", **changed) as one,
+            self("two", **changed) as two,
+            aiohttp.ClientSession() as http,
+        ):
             for node in (one, two):
                 await eventually(partial(_knows_too_few, node.api(http, "root", "admin")))
             yield one, two

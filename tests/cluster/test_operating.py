@@ -176,7 +176,10 @@ async def test_a_node_serves_on_a_schema_of_a_later_release_beside_one_that_is_u
             for node in (one, two):
                 calls = (await node.api(http, "root", "admin").request("GET", "/admin/calls"))["calls"]
                 assert [call["callId"] for call in calls] == ["here", "there"]
-            await one.api(http, "root", "admin").request("POST", "/admin/calls/there/end")
+            root = one.api(http, "root", "admin")
+            await root.request("POST", "/admin/calls/there/end")
+            lines = (await root.request("GET", "/admin/audit?callId=there"))["entries"]
+            assert [(line["action"], line["adminId"]) for line in lines] == [("call.end", "root")]  # by its node alone
 
 
 async def test_what_only_peers_ask_is_closed_to_all_others(member: Members, http: aiohttp.ClientSession) -> None:

@@ -1,7 +1,8 @@
 """A call's sound for the program: two objects that stay the same while transports come and go.
 
 `Microphone` reads one track of the program and gives each transport a track of its own; `Loudspeaker` is one track for
-the program, which plays whatever is received at the moment. Both know frames, and nothing of the network.
+the program, which plays whatever is received at the moment, all of it together. Both know frames, and nothing of the
+network.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections import deque
 from fractions import Fraction
 
 import numpy as np
+import numpy.typing as npt
 from aiortc import MediaStreamTrack
 from aiortc.mediastreams import MediaStreamError
 from av import AudioFrame, AudioResampler
@@ -19,9 +21,12 @@ SAMPLE_RATE = 48_000  # Hz, Opus' only RTP clock (RFC 7587 §4.1)
 FRAME_SAMPLES = 960  # 20 ms
 FRAME_S = FRAME_SAMPLES / SAMPLE_RATE
 TIME_BASE = Fraction(1, SAMPLE_RATE)
+Samples = npt.NDArray[np.int32]  # stereo: two columns
 KEPT_FRAMES = 250  # 5 s, for a slow reader; older frames are dropped
 SILENCE = 0.0005  # of full scale, RMS: -66 dB, below which a microphone is off
 SILENT_AFTER_S = 5.0
+BESIDE_KEPT = 10 * FRAME_SAMPLES  # samples, 200 ms: how far what is heard beside a voice may be behind it
+VOICE_GONE_S = 0.06  # after which what is heard beside a voice goes on alone
 
 
 class Microphone:
@@ -140,10 +145,11 @@ class Outlet(MediaStreamTrack):
 
 
 class Loudspeaker(MediaStreamTrack):
-    """What one party hears: one track from the call's beginning to its end. `level` is like `Microphone`'s.
+    """What one party hears: one track from the call's beginning to its end. `level` is like `Microphone`'s, of the
+    other party's voice. An announcement, music or a supervisor is heard together with it.
 
     Frames that nobody takes are dropped after `KEPT_FRAMES`. Where the sound comes back by another transport, `pts`
-    goes on from where it was, plus the time in between. `frames` counts the frames that arrived.
+    goes on from where it was, plus the time in between. `frames` counts the voice's frames that arrived.
     """
 
     kind = "audio"
@@ -157,6 +163,8 @@ class Loudspeaker(MediaStreamTrack):
         self._kept: deque[AudioFrame] = deque(maxlen=KEPT_FRAMES)
         self._changed = asyncio.Event()
         self._pts = 0
+        self._given_at = float("-inf")  # when the last frame was, whoever's
+        self._beside: list[Beside] = []
 
     async def recv(self) -> AudioFrame:
         while not self._kept:
@@ -170,8 +178,23 @@ class Loudspeaker(MediaStreamTrack):
         super().stop()
         self._changed.set()
 
+    async def play_beside(self, track: MediaStreamTrack) -> None:
+        """Play `track`, until it ends, together with the voice; alone, where there is none."""
+        beside = Beside()
+        self._beside.append(beside)
+        try:
+            while True:
+                frame = await track.recv()
+                if isinstance(frame, AudioFrame):
+                    beside.add(frame)
+                    self._go_on_alone()
+        except MediaStreamError:
+            return
+        finally:
+            self._beside.remove(beside)
+
     async def play(self, track: MediaStreamTrack) -> None:
-        """Take every frame of `track` until it ends."""
+        """Take every frame of `track`, which is the voice, until it ends."""
         offset: int | None = None
         while True:
             try:
@@ -185,9 +208,9 @@ class Loudspeaker(MediaStreamTrack):
 
     def _due(self) -> int:
         """The `pts` of a frame that arrives now, by the clock."""
-        if self.last_frame_at is None:
+        if self._given_at < 0:
             return 0
-        passed_s = asyncio.get_running_loop().time() - self.last_frame_at
+        passed_s = asyncio.get_running_loop().time() - self._given_at
         return self._pts + max(1, round(passed_s / FRAME_S)) * FRAME_SAMPLES
 
     def _take(self, frame: AudioFrame, offset: int) -> None:
@@ -196,9 +219,83 @@ class Loudspeaker(MediaStreamTrack):
         self.last_frame_at = now
         self.frames += 1
         self.level = rms(frame)
-        self._pts = frame.pts = (frame.pts or 0) + offset
+        due = (frame.pts or 0) + offset
+        self._give(self._together(frame), due, now)
+
+    def _together(self, frame: AudioFrame) -> AudioFrame:
+        """The voice's frame, with what is heard beside it."""
+        if not any(beside.samples for beside in self._beside):
+            return frame
+        mixed = samples_of(frame)
+        for beside in self._beside:
+            mixed += beside.take(frame.samples)
+        return stereo(mixed, frame)
+
+    def _go_on_alone(self) -> None:
+        """Give what is heard beside the voice, frame by frame, where there is no voice now."""
+        now = asyncio.get_running_loop().time()
+        if self.last_frame_at is not None and now - self.last_frame_at < VOICE_GONE_S:
+            return
+        while any(beside.samples >= FRAME_SAMPLES for beside in self._beside):
+            pieces = [beside.take(FRAME_SAMPLES) for beside in self._beside]
+            due = self._due()
+            self._give(stereo(np.sum(pieces, axis=0), None), due, now)
+
+    def _give(self, frame: AudioFrame, pts: int, now: float) -> None:
+        self._pts = frame.pts = pts if self._given_at < 0 else max(pts, self._pts + 1)  # never twice the same
+        self._given_at = now
         self._kept.append(frame)
         self._changed.set()
+
+
+class Beside:
+    """What has come of one track that is heard together with the voice, and was not given yet."""
+
+    def __init__(self) -> None:
+        self.samples = 0
+        self._resampler: AudioResampler | None = None
+        self._pieces: deque[Samples] = deque()
+
+    def add(self, frame: AudioFrame) -> None:
+        frame.pts = None
+        if self._resampler is None:
+            layout = "mono" if len(frame.layout.channels) == 1 else "stereo"
+            self._resampler = AudioResampler("s16", layout, SAMPLE_RATE)
+        for one in self._resampler.resample(frame):
+            self._pieces.append(samples_of(one))
+            self.samples += one.samples
+        while self.samples > BESIDE_KEPT:
+            self.samples -= len(self._pieces.popleft())
+
+    def take(self, count: int) -> Samples:
+        """The next so many samples; silence where there are fewer."""
+        taken = np.zeros((count, 2), np.int32)
+        filled = 0
+        while self._pieces and filled < count:
+            piece = self._pieces.popleft()
+            used = min(len(piece), count - filled)
+            taken[filled : filled + used] = piece[:used]
+            if used < len(piece):
+                self._pieces.appendleft(piece[used:])
+            filled += used
+        self.samples -= filled
+        return taken
+
+
+def samples_of(frame: AudioFrame) -> Samples:
+    """A frame of 16-bit sound as stereo, a row for each sample."""
+    channels = len(frame.layout.channels)
+    mono_or_stereo = frame.to_ndarray().reshape(-1, channels).astype(np.int32)
+    return np.repeat(mono_or_stereo, 2, axis=1) if channels == 1 else mono_or_stereo
+
+
+def stereo(samples: Samples, like: AudioFrame | None) -> AudioFrame:
+    """A frame of the samples, cut off at full scale; its clock is that of ``like``, or ours."""
+    flat = np.clip(samples, -32768, 32767).astype(np.int16).reshape(1, -1)
+    frame = AudioFrame.from_ndarray(flat, format="s16", layout="stereo")
+    frame.sample_rate = like.sample_rate if like is not None else SAMPLE_RATE
+    frame.time_base = like.time_base if like is not None else TIME_BASE
+    return frame
 
 
 def rms(frame: AudioFrame) -> float:

@@ -89,6 +89,7 @@ class Call:
         self._events: Emitter[CallEvent] = Emitter()
         self._over = asyncio.Event()
         self._sound: Sound | None = None
+        self._offered: dict[str, int] = {}  # producers of no party's that may be heard: the epochs of their rooms
 
     def __repr__(self) -> str:
         return f"<Call {self.id}: {self.state}>"
@@ -265,8 +266,8 @@ class Call:
             self._tell(name, read(shape, payload, event), step)
         elif event == "media_moved":
             self.check()
-        elif event == "producer_added" and self._sound is not None:
-            self._sound.following.heed(read(ProducerNotice, payload, event))
+        elif event in ("producer_added", "producer_removed"):
+            self._note_producer(read(ProducerNotice, payload, event), added=event == "producer_added")
         elif event in ("producer_paused", "producer_resumed"):
             self._note_pause(read(ProducerNotice, payload, event), paused=event == "producer_paused")
         if event == "call_accepted" and self.role == "user" and self.end is None:
@@ -299,7 +300,7 @@ class Call:
 
             hooks = Hooks(self._device, self._ask_state, self._note_move, self._note_taken)
             told = (self._note_silence, self._note_quality)
-            self._sound = Sound(self._api, self.id, self.role, self._track, hooks, *told)
+            self._sound = Sound(self._api, self.id, self.role, self._track, hooks, self._offered, *told)
             self._sound.microphone.muted = self._muted
         return self._sound
 
@@ -339,6 +340,14 @@ class Call:
 
     def _note_quality(self, word: Quality, mos: float | None) -> None:
         self._tell("quality", QualityChanged(quality=word, mos=mos), None)
+
+    def _note_producer(self, notice: ProducerNotice, *, added: bool) -> None:
+        if notice.source is not None and added:
+            self._offered[notice.producer_id] = notice.media_epoch or 1
+        elif notice.source is not None:
+            self._offered.pop(notice.producer_id, None)
+        if added and self._sound is not None:
+            self._sound.following.heed(notice)
 
     def _note_pause(self, notice: ProducerNotice, *, paused: bool) -> None:
         if notice.role != self.role and notice.source is None and paused != self._remote_muted:

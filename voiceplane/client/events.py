@@ -209,7 +209,7 @@ class ProducerNotice(Wire, frozen=True, kw_only=True):
 
     call_id: str
     producer_id: str
-    role: str = ""
+    role: str | None = None
     media_epoch: int | None = None
     source: str | None = None  # where it is no party's voice
 

@@ -62,7 +62,18 @@ class InRoom:
         self.heard_id: str | None = None  # the producer that is received
         self.reception: Reception | None = None
         self.broken = False  # the network has lost a transport
+        self.beside: set[str] = set()  # producers of no party's that are received
         self._playing: asyncio.Task[None] | None = None
+        self._playing_beside: set[asyncio.Task[None]] = set()
+
+    async def hear_beside(self, producer_id: str, loudspeaker: Loudspeaker) -> None:
+        """Receive this producer together with the other party. Raises ClientError."""
+        reception = await self.media.receive(producer_id)
+        self.beside.add(producer_id)
+        playing = loudspeaker.play_beside(reception.track)
+        task = asyncio.create_task(playing, name=f"what else is heard in {self.media.call_id}")
+        self._playing_beside.add(task)
+        task.add_done_callback(self._playing_beside.discard)
 
     async def hear(self, producer_id: str, loudspeaker: Loudspeaker) -> None:
         """Receive this producer in place of the one before. Raises ClientError."""
@@ -74,6 +85,7 @@ class InRoom:
 
     async def close(self) -> None:
         await self._silence()
+        await self._silence_beside()
         await self.media.close()
 
     async def _silence(self) -> None:
@@ -81,16 +93,30 @@ class InRoom:
             self._playing.cancel()
             await asyncio.wait([self._playing])
 
+    async def _silence_beside(self) -> None:
+        for task in self._playing_beside:
+            task.cancel()
+        if self._playing_beside:
+            await asyncio.wait(set(self._playing_beside))
+
 
 class Following:
-    """The media of one call. `epoch` is 0, and `now` None, before there is any.
+    """The media of one call. `epoch` is 0, and `now` None, before there is any. `offered` are the producers of no
+    party's that may be heard, with the epochs of their rooms. They are in no list: its owner keeps them.
 
     `ready` is done once the sound is set up for the first time. It fails with a ClientError where trying again is no
     use.
     """
 
     def __init__(
-        self, api: Api, call_id: str, role: str, microphone: Microphone, loudspeaker: Loudspeaker, hooks: Hooks
+        self,
+        api: Api,
+        call_id: str,
+        role: str,
+        microphone: Microphone,
+        loudspeaker: Loudspeaker,
+        hooks: Hooks,
+        offered: dict[str, int],
     ) -> None:
         self.epoch = 0
         self.now: InRoom | None = None
@@ -101,6 +127,7 @@ class Following:
         self._microphone = microphone
         self._loudspeaker = loudspeaker
         self._hooks = hooks
+        self._offered = offered
         self._rooms: set[InRoom] = set()  # rooms that are not closed completely yet
         self._turn = asyncio.Lock()
         self._doubt = asyncio.Event()
@@ -111,7 +138,7 @@ class Following:
 
     def heed(self, notice: ProducerNotice) -> None:
         """Note that there is a new producer."""
-        if notice.source is None and notice.role != self._role:
+        if notice.source is not None or notice.role != self._role:
             self._doubt.set()
 
     async def run(self) -> None:
@@ -224,6 +251,19 @@ class Following:
         voice = next(voices, None)
         if voice is not None and voice.producer_id != room.heard_id:
             await room.hear(voice.producer_id, self._loudspeaker)
+        for producer_id, epoch in tuple(self._offered.items()):
+            if epoch < room.media.epoch:
+                self._offered.pop(producer_id, None)  # it went with its room
+            elif producer_id not in room.beside:
+                await self._hear_beside(room, producer_id)
+
+    async def _hear_beside(self, room: InRoom, producer_id: str) -> None:
+        try:
+            await room.hear_beside(producer_id, self._loudspeaker)
+        except Refused as error:
+            if error.code != "PRODUCER_NOT_FOUND":
+                raise
+            self._offered.pop(producer_id, None)  # it is gone
 
     async def _tell_muted(self, producer_id: str) -> None:
         if self._microphone.muted:

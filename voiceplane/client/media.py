@@ -1,4 +1,5 @@
-"""One party's media in one room of a call, played by pymediasoup through REST alone: it sends a track and receives one.
+"""One party's media in one room of a call, played by pymediasoup through REST alone: it sends a track, and receives
+what it is told to.
 
 Owns its transports; leaving `RoomMedia.joined`, or `close`, closes all of them, whatever happened inside. When the call
 gets another room, the ids of this one are void: `following.py` makes another `RoomMedia` then.
@@ -61,6 +62,7 @@ class RoomMedia:
         self._transports: list[Transport] = []
         self._waiting: dict[Direction, Transport] = {}  # transports that are open, and have no producer or consumer yet
         self._receiving: Transport | None = None
+        self._negotiating = asyncio.Lock()  # of the receiving transport: one description after the other
         self._ending: set[asyncio.Task[None]] = set()  # transports whose closing has begun
 
     @classmethod
@@ -105,26 +107,24 @@ class RoomMedia:
         return str(producer.id)
 
     async def receive(self, producer_id: str) -> Reception:
-        """Receive a producer: RTC-02, RTC-05, RTC-03, RTC-06. Returns once the consumer is resumed.
-
-        It comes by a transport of its own; the one of the former producer is closed.
+        """Receive a producer, beside those that are received already: RTC-02 for the first, RTC-05, RTC-03, RTC-06.
+        Returns once the consumer is resumed.
 
         Raises ClientError.
         """
-        transport = await self._transport("recv")
-        former, self._receiving = self._receiving, transport
-        if former is not None:
-            self._transports.remove(former)
-            self._end(former)
-        capabilities = self._device.recvRtpCapabilities
-        wire = capabilities.model_dump(mode="json", exclude_none=True) if capabilities else None
-        answer = await self.api.consume(self.call_id, transport.id, producer_id, wire)
-        consumer: Consumer = await transport.consume(
-            id=answer.consumer_id,
-            producerId=answer.producer_id,
-            kind=answer.kind,
-            rtpParameters=RtpParameters.model_validate(answer.rtp_parameters),
-        )
+        async with self._negotiating:
+            if self._receiving is None:
+                self._receiving = await self._transport("recv")
+            transport = self._receiving
+            capabilities = self._device.recvRtpCapabilities
+            wire = capabilities.model_dump(mode="json", exclude_none=True) if capabilities else None
+            answer = await self.api.consume(self.call_id, transport.id, producer_id, wire)
+            consumer: Consumer = await transport.consume(
+                id=answer.consumer_id,
+                producerId=answer.producer_id,
+                kind=answer.kind,
+                rtpParameters=RtpParameters.model_validate(answer.rtp_parameters),
+            )
         if consumer.track is None:
             raise NoMedia(f"nothing can be received of producer {producer_id}")
         await self.api.resume_consumer(answer.consumer_id)

@@ -30,12 +30,13 @@ class Sound:
         role: str,
         track: MediaStreamTrack | None,
         hooks: Hooks,
+        offered: dict[str, int],
         silent: Callable[[float], None],
         sounds: Callable[[Quality, float | None], None],
     ) -> None:
         self.microphone = Microphone(track)
         self.loudspeaker = Loudspeaker()
-        self.following = Following(api, call_id, role, self.microphone, self.loudspeaker, hooks)
+        self.following = Following(api, call_id, role, self.microphone, self.loudspeaker, hooks, offered)
         self.is_remote_muted = False
         self._silent = silent
         self._sounds = sounds

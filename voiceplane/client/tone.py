@@ -138,6 +138,15 @@ class ToneReceiver:
         spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples))))
         return float(np.argmax(spectrum) * SAMPLE_RATE / len(samples))
 
+    def loudness_of(self, hz: float) -> float:
+        """The amplitude of a sine of that frequency in the remembered sound, 0 to 1 of full scale."""
+        if not self._recent:
+            return 0.0
+        samples = np.concatenate(self._recent)
+        turn = np.exp(-2j * np.pi * hz * np.arange(len(samples)) / SAMPLE_RATE)
+        window = np.hanning(len(samples))
+        return float(2 * np.abs(np.dot(samples * window, turn)) / np.sum(window))
+
 
 class _Window:
     """A stretch of the sender's clock, `after` exclusive to `until` inclusive, and how many frames of it arrived."""

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from app.settings import Settings
-from voiceplane.doctor import clock, cluster, keys, machine, media, network, pages, storage, turn
+from voiceplane.doctor import clock, cluster, hearing, keys, machine, media, network, pages, storage, turn
 from voiceplane.doctor.finding import Finding, fail
 
 TIMEOUT_S = 15.0
@@ -34,6 +34,7 @@ CHECKS: dict[str, Check] = {
     "cores": machine.cores,
     "pages": pages.pages,
     "demo": pages.demo,
+    hearing.CHECK: hearing.hearing,
 }
 
 

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import event, text
 
 from app.ledger import Ledger
+from app.ledger.audit_log import AuditSearch
 from app.ledger.paging import write_cursor
 from app.ledger.postgresql import PostgresDatabase
 from app.ledger.sqlite import SqliteDatabase
@@ -66,6 +67,10 @@ FILL = (
     FROM numbers
     """,
     """
+    INSERT INTO audit_log (id, at_ms, admin_id, action, call_id)
+    SELECT 'line ' || i, i, 'admin ' || (i % 9), 'call.end', 'call ' || (i % 99) FROM numbers
+    """,
+    """
     INSERT INTO recovery_log (call_id, node, recovered_at_ms, state, ended_at_ms, duration_seconds, billed_units,
         billed_points)
     SELECT 'call ' || i, 'main', i, 'talking', i, 0, 0, 0 FROM numbers
@@ -100,6 +105,15 @@ LISTS: dict[str, Read] = {
     "a call's units": lambda ledger: ledger.billing("call 1"),
     "a call's record": lambda ledger: ledger.record("call 1"),
     "this node's calls": lambda ledger: ledger.open_calls(),
+    "the audit log": lambda ledger: ledger.audit_log.search(AuditSearch(), limit=50, cursor=MIDDLE),
+    "what was done to a call": lambda ledger: ledger.audit_log.search(
+        AuditSearch(call_id="call 1"), limit=50, cursor=None
+    ),
+    "what an admin did": lambda ledger: ledger.audit_log.search(
+        AuditSearch(admin_id="admin 1", from_ms=500), limit=50, cursor=MIDDLE
+    ),
+    "all of one kind": lambda ledger: ledger.audit_log.search(AuditSearch(action="call.end"), limit=50, cursor=MIDDLE),
+    "old lines of the audit log, to be pruned": lambda ledger: ledger.audit_log.prune(before_ms=0),
     "old events, to be pruned": lambda ledger: ledger.prune_events(before_ms=0),
     "old calls, to be pruned": lambda ledger: ledger.prune_calls(before_ms=0),
 }

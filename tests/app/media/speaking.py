@@ -28,7 +28,7 @@ class Speaker:
 async def speaking(room: Room, party: PartyRole = "user", ssrc: int = 1) -> Speaker:
     """A party that is about to send, over a transport that the room knows for as long as it is asked for it."""
     transport = await room.router.create_direct_transport()
-    room.transports[transport.id] = PartyTransport(transport, party, "send")  # type: ignore[arg-type]
+    room.transports[transport.id] = PartyTransport(transport, "send", party=party)  # type: ignore[arg-type]
     producer = await room.produce(party, microphone(transport.id, ssrc))
     del room.transports[transport.id]
     return Speaker(producer, ssrc)

@@ -42,10 +42,12 @@ RULED = [
     "connectTransport",
 ]
 RULED += ["listOtomos", "block", "unblock", "ban", "liftBan", "adjustWallet", "openCall", "requestCall"]
+RULED += ["listAudit", "supervise", "changeSupervision"]
 RULED += ["createWebhook", "changeWebhook", "listDeliveries", "replayDeliveries", "refundCall", "setRate"]
 """Refused by rules, too, that JSON Schema can't tell: cursors are ours, times of a search are times, codecs the
 router's, sums the wallet's, a refund is at most what was paid, a tariff's minimum is over before its end, URLs lead
-somewhere, time goes forward, nobody calls oneself, and an admin is neither blocked nor banned."""
+somewhere, time goes forward, nobody calls oneself, an admin is neither blocked nor banned, and a
+whisper is to somebody."""
 
 KEEP_OUT = ("ban", "revokeTokens")  # which nobody is asked to suffer whom the others need
 

@@ -26,6 +26,7 @@ SEED = int(os.environ.get("OPENAPI_SEED", "1"))
 async def test_nothing_is_answered_that_is_not_described(settings_with, monkeypatch):
     monkeypatch.setattr(party_objects, "WITHIN_S", 0.0)  # nobody else makes so many transports
     settings = settings_with(
+        supervision=True,
         demo="on",
         rate_limit=0,
         call_attempts_per_minute=0,

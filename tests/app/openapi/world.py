@@ -137,6 +137,12 @@ class World:
     async def to_be_there(self) -> Aim:
         return Aim("rin", {})
 
+    async def to_supervise(self) -> Aim:
+        """The talk of dave and rin, in which root listens."""
+        path = f"/admin/calls/{self._talk['callId']}/supervise"
+        made = await self._ask("root", "POST", path, {"mode": "listen", "reason": "tests"})
+        return Aim("root", self._talk | {"supervisionId": made["supervisionId"]})
+
     async def to_add_webhook(self) -> Aim:
         """There is room for it."""
         for one in (await self._ask("root", "GET", "/admin/webhooks"))["webhooks"][1:]:
@@ -278,6 +284,7 @@ AIMS: MappingProxyType[str, Callable[[World], Awaitable[Aim]]] = MappingProxyTyp
         "getPerson": World.to_keep_out,
         "setStatus": World.to_be_there,
         "createWebhook": World.to_add_webhook,
+        **dict.fromkeys(("supervise", "listSupervisions", "changeSupervision", "endSupervision"), World.to_supervise),
         **dict.fromkeys(
             (
                 *("getWebhook", "changeWebhook", "deleteWebhook", "rotateSecret", "testWebhook"),

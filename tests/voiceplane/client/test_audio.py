@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from fractions import Fraction
 
 import numpy as np
@@ -11,6 +13,7 @@ from aiortc import MediaStreamTrack
 from aiortc.mediastreams import MediaStreamError
 from av import AudioFrame
 
+from tests.conftest import eventually
 from voiceplane.client.audio import FRAME_SAMPLES, KEPT_FRAMES, SAMPLE_RATE, Loudspeaker, Microphone, rms
 from voiceplane.client.tone import AMPLITUDE, Tone
 
@@ -127,3 +130,78 @@ async def test_what_nobody_listens_to_is_dropped_and_counted():
     assert (await speaker.recv()).pts == 50 * 7
     assert speaker.level > 0
     speaker.stop()
+
+
+class Fed(MediaStreamTrack):
+    """Frames of 20 ms that a test gives, one by one."""
+
+    kind = "audio"
+
+    def __init__(self, layout: str = "stereo") -> None:
+        super().__init__()
+        self._layout = layout
+        self._frames: asyncio.Queue[AudioFrame] = asyncio.Queue()
+        self._count = 0
+
+    def give(self, value: int) -> None:
+        shape = (1, FRAME_SAMPLES * (2 if self._layout == "stereo" else 1))
+        frame = AudioFrame.from_ndarray(np.full(shape, value, np.int16), format="s16", layout=self._layout)
+        frame.sample_rate, frame.pts, frame.time_base = SAMPLE_RATE, self._count * FRAME_SAMPLES, Fraction(1, 48_000)
+        self._count += 1
+        self._frames.put_nowait(frame)
+
+    async def recv(self) -> AudioFrame:
+        return await self._frames.get()
+
+
+@asynccontextmanager
+async def heard(voice: Fed, *beside: Fed) -> AsyncIterator[Loudspeaker]:
+    loudspeaker = Loudspeaker()
+    tasks = [asyncio.create_task(loudspeaker.play(voice))]
+    tasks += [asyncio.create_task(loudspeaker.play_beside(one)) for one in beside]
+    yield loudspeaker
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+    loudspeaker.stop()
+
+
+@pytest.mark.parametrize("layout", ["mono", "stereo"])
+async def test_a_voice_and_what_is_heard_beside_it_are_one_sound(layout):
+    voice, music, supervisor = Fed(layout), Fed(), Fed("mono")
+    async with heard(voice, music, supervisor) as loudspeaker:
+        voice.give(100)
+        assert (await loudspeaker.recv()).to_ndarray().mean() == 100
+        music.give(1000)
+        supervisor.give(30_000)
+        await eventually(lambda: sum(one.samples for one in loudspeaker._beside) < 2 * FRAME_SAMPLES and "not there")
+        voice.give(100)
+        frame = await loudspeaker.recv()
+        assert (frame.samples, frame.sample_rate, frame.layout.name) == (FRAME_SAMPLES, SAMPLE_RATE, "stereo")
+        assert frame.to_ndarray().mean() == 31_100
+        assert loudspeaker.level == pytest.approx(100 / 32768)
+        voice.give(100)
+        assert (await loudspeaker.recv()).to_ndarray().mean() == 100
+        assert loudspeaker.frames == 3
+
+
+async def test_what_is_heard_beside_a_voice_is_heard_without_one():
+    voice, music = Fed(), Fed()
+    async with heard(voice, music) as loudspeaker:
+        for _ in range(3):
+            music.give(500)
+        frames = [await loudspeaker.recv() for _ in range(3)]
+        assert [frame.to_ndarray().mean() for frame in frames] == [500] * 3
+        assert [frame.pts for frame in frames] == sorted({frame.pts for frame in frames})
+        assert (loudspeaker.frames, loudspeaker.level) == (0, 0)
+
+
+async def test_a_sum_that_is_too_loud_is_cut_off():
+    voice, music = Fed(), Fed()
+    async with heard(voice, music) as loudspeaker:
+        voice.give(-30_000)
+        await loudspeaker.recv()
+        music.give(-30_000)
+        await eventually(lambda: not loudspeaker._beside[0].samples and "not there")
+        voice.give(-30_000)
+        assert (await loudspeaker.recv()).to_ndarray().mean() == -32_768

@@ -11,7 +11,7 @@ from aiortc import MediaStreamTrack
 from aiortc.mediastreams import MediaStreamError
 from av import AudioFrame
 
-from voiceplane.client.tone import FRAME_SAMPLES, FRAMES_PER_SECOND, SAMPLE_RATE, Tone, ToneReceiver
+from voiceplane.client.tone import AMPLITUDE, FRAME_SAMPLES, FRAMES_PER_SECOND, SAMPLE_RATE, Tone, ToneReceiver
 
 
 class Tape(MediaStreamTrack):
@@ -61,6 +61,14 @@ async def test_what_was_forgotten_is_not_heard_again():
     receiver.forget()
     await receiver.listen(Tape(1000.0, 10))
     assert receiver.dominant_hz() == pytest.approx(1000.0, abs=10)
+
+
+async def test_each_tone_is_measured_by_itself():
+    receiver = ToneReceiver()
+    assert receiver.loudness_of(440.0) == 0
+    await receiver.listen(Tape(440.0, FRAMES_PER_SECOND))
+    assert receiver.loudness_of(440.0) == pytest.approx(AMPLITUDE, rel=0.05)
+    assert receiver.loudness_of(1000.0) < AMPLITUDE / 100
 
 
 async def test_a_gap_counts_as_lost_though_more_frames_come_later():

@@ -25,6 +25,7 @@ from voiceplane.doctor import (
     dtls,
     examine,
     failed,
+    hearing,
     keys,
     machine,
     media,
@@ -303,3 +304,10 @@ def test_too_few_descriptors_fail_the_command(tmp_path):
     told = by_check(Finding(**one) for one in json.loads(done.stdout)["checks"])
     assert [one.check for one in told.values() if one.state == "fail"] == ["descriptors"]
     assert told["descriptors"].found == "512, which 256 callers use up"
+
+
+async def test_it_says_who_hears_calls(settings_with):
+    assert (await hearing.hearing(settings_with())).found == "their parties alone"
+    told = await hearing.hearing(settings_with(supervision=True, supervision_told=True))
+    assert (told.state, told.found) == ("ok", "admins may listen and speak, and the parties are told")
+    assert "are not told" in (await hearing.hearing(settings_with(supervision=True))).found

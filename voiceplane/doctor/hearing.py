@@ -1,0 +1,17 @@
+"""Who may hear calls besides their parties: said, because the law asks something of whoever lets them."""
+
+from __future__ import annotations
+
+from app.settings import Settings
+from voiceplane.doctor.finding import Finding, ok
+
+CHECK = "who hears calls"
+
+
+async def hearing(settings: Settings) -> Finding:
+    """All of it is off unless it was switched on."""
+    on = []
+    if settings.supervision:
+        told = "the parties are told" if settings.supervision_told else "the parties are not told (SUPERVISION_TOLD)"
+        on.append(f"admins may listen and speak, and {told}")
+    return ok(CHECK, "; ".join(on) or "their parties alone")
