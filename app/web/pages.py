@@ -87,7 +87,7 @@ class Page:
         return web.FileResponse(found, headers={**self.headers, hdrs.CONTENT_TYPE: f"{kind}; charset=utf-8"})
 
 
-DASHBOARD = Page((HERE / "dashboard", HERE / "shared"))
+DASHBOARD = Page((HERE / "dashboard", HERE / "shared"), microphone=True)  # of admins who speak in a call
 DEMO = Page((HERE / "demo", HERE / "shared"), microphone=True)
 
 

@@ -4,6 +4,7 @@ import { $, h, keyed, set, show, write } from './dom.js';
 import { DASH, clockTime, dateTime, duration, ms, number, percent, words } from './format.js';
 import { PartyCard } from './party.js';
 import { sentence, session } from './session.js';
+import { Supervise } from './supervise.js';
 
 const EVERY_MS = 1000;
 const TIMELINE_KNOWN = ['at', 'type'];
@@ -39,12 +40,14 @@ export class CallView {
   constructor(poller) {
     Object.assign(this, { poller, element: $('call') });
     this.title = h('h1', { tabindex: '-1' });
+    this.supervise = new Supervise();
   }
 
   // Made anew for each call: what belonged to another one must not stay for a moment.
   start(callId) {
     this.callId = callId;
     this.call = null;
+    this.supervise.show(callId);
     this.build();
     write(this.title, callId);
     this.stopAsking = this.poller.every(EVERY_MS, () => this.ask());
@@ -52,6 +55,7 @@ export class CallView {
 
   stop() {
     this.stopAsking();
+    this.supervise.leave();
   }
 
   build() {
@@ -90,9 +94,12 @@ export class CallView {
     );
     this.element.replaceChildren(
       h('p', {}, h('a', { href: '#/' }, '← Overview')),
-      h('div', { class: 'heading' }, this.title, this.state, h('span', { class: 'spread' }), this.end),
+      h('div', { class: 'heading' }, this.title, this.state, h('span', { class: 'spread' }), this.supervise.button, this.end),
       this.who,
       this.problem,
+      this.supervise.others,
+      this.supervise.panel,
+      this.supervise.problem,
       this.flags,
       this.body,
     );
@@ -100,7 +107,9 @@ export class CallView {
 
   async ask() {
     try {
-      this.draw(await session.ask('GET', `calls/${encodeURIComponent(this.callId)}`));
+      const call = await session.ask('GET', `calls/${encodeURIComponent(this.callId)}`);
+      this.draw(call);
+      await this.supervise.draw(call);
     } catch (error) {
       if (error.code !== 'CALL_NOT_FOUND') throw error;
       write(this.problem, sentence(error));

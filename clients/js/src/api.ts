@@ -8,7 +8,7 @@ const ANSWER_WITHIN_MS = 10_000;
 const FIRST_RETRY_MS = 250;
 const LONGEST_RETRY_MS = 2000;
 
-export type Method = 'GET' | 'POST' | 'PUT' | 'DELETE';
+export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
 /** For requests that sound waits for. */
 export const HURRIED = { withinMs: 4000 } as const;

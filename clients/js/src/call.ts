@@ -255,8 +255,8 @@ export class Call extends Emitter<CallEvents> {
       this.#line.media?.moved(payload.mediaEpoch, payload.oldMediaUntil);
       this.emit('moved', payload);
     },
-    producer_added: ({ producerId, mediaEpoch, source }) =>
-      this.#line.media?.producerAdded(producerId, !source, mediaEpoch),
+    producer_added: ({ producerId, mediaEpoch, source, role }) =>
+      this.#line.media?.producerAdded(producerId, !source, mediaEpoch, role ?? undefined),
     producer_removed: ({ producerId }) => this.#line.media?.producerRemoved(producerId),
     producer_paused: (payload) => {
       const { role, reason } = payload;

@@ -10,6 +10,8 @@ export type { PreflightReport } from './preflight';
 export type { Quality } from './quality';
 export type { ServerEvent } from './socket';
 export type { CallState } from './states';
+export { Supervision } from './supervision';
+export type { SupervisionEvents, SupervisionOptions, Wish } from './supervision';
 export type { CallStats } from './stats';
 export type { Token } from './token';
 export type { QualityReport } from './watch';

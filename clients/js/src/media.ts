@@ -25,8 +25,9 @@ export interface MediaOptions {
   api: Api;
   device: () => Promise<Device>;
   callId: string;
-  role: Role;
-  track: MediaStreamTrack;
+  role: Role | 'admin';
+  /** What is sent; null where one only listens. */
+  track: MediaStreamTrack | null;
   hooks: MediaHooks;
 }
 
@@ -47,12 +48,13 @@ export class Media {
   #room: Room | null = null;
   #opening: Room | null = null;
   #retired: { room: Room; timer: ReturnType<typeof setTimeout> } | null = null;
-  #track: MediaStreamTrack;
+  #track: MediaStreamTrack | null;
   #isMuted = false;
   #wantedEpoch = 0; // of which we were told
   #oldUntil = 0; // until when the room before it forwards, in ms since 1970
   #isDoubtful = false; // the network is another one: that it seems connected says nothing
   #mustAsk = false; // something failed: what the server says of the call comes first
+  readonly #offered = new Map<string, number>(); // what neither party sends, by its id: the room that it is in
   #maybeMine = false; // an answer was lost: transports that we don't know may be ours
   #checkTimer: ReturnType<typeof setTimeout> | undefined;
   #connectTimer: ReturnType<typeof setTimeout> | undefined;
@@ -101,14 +103,16 @@ export class Media {
     if (epoch > (this.#room?.epoch ?? 0)) this.check();
   }
 
-  producerAdded(producerId: string, isParty: boolean, epoch: number | undefined): void {
+  producerAdded(producerId: string, isParty: boolean, epoch: number | undefined, role?: Role): void {
+    if (!isParty) this.#offered.set(producerId, epoch ?? 1); // it is in no list: the next room is told by us
     const room = this.#opening ?? this.#room;
     if (!room) return; // the list is still to come
     if (epoch !== undefined && epoch > room.epoch) this.moved(epoch, null);
-    else room.hear(producerId, isParty).catch(() => this.check());
+    else room.hear(producerId, isParty, role).catch(() => this.check());
   }
 
   producerRemoved(producerId: string): void {
+    this.#offered.delete(producerId);
     this.#opening?.unhear(producerId);
     this.#room?.unhear(producerId);
   }
@@ -129,9 +133,9 @@ export class Media {
     }
   }
 
-  setTrack(track: MediaStreamTrack): void {
+  setTrack(track: MediaStreamTrack | null): void {
     this.#track = track;
-    this.#room?.producer.replaceTrack({ track }).catch(() => this.check());
+    this.#room?.send(track, this.#stop.signal).catch(() => this.check());
   }
 
   close(): void {
@@ -211,7 +215,7 @@ export class Media {
     signal.throwIfAborted();
     const options = { api, device, callId, role, track: this.#track, isMuted: () => this.#isMuted };
     const roomHooks = {
-      begun: (room: Room) => (this.#opening = room),
+      begun: (room: Room) => this.#begun(room),
       heard: hooks.heard,
       unheard: hooks.unheard,
       changed: () => this.#changed(),
@@ -224,11 +228,20 @@ export class Media {
     }
   }
 
+  #begun(room: Room): void {
+    this.#opening = room;
+    for (const [producerId, epoch] of this.#offered) {
+      if (epoch < room.epoch)
+        this.#offered.delete(producerId); // it went with its room
+      else room.hear(producerId, false).catch(() => this.check());
+    }
+  }
+
   #use(fresh: Room): void {
     const old = this.#room;
     this.#room = fresh;
     this.#maybeMine = this.#mustAsk = this.#isDoubtful = false;
-    if (fresh.producer.track !== this.#track) this.setTrack(this.#track);
+    if ((fresh.producer?.track ?? null) !== this.#track) this.setTrack(this.#track);
     if (old) this.#retire(old, fresh.epoch > old.epoch ? this.#oldUntil - Date.now() : 0);
     clearTimeout(this.#connectTimer);
     this.#connectTimer = setTimeout(() => {

@@ -12,8 +12,10 @@ export interface RoomOptions {
   api: Api;
   device: Device;
   callId: string;
-  role: Role;
-  track: MediaStreamTrack;
+  /** What it does not hear is its own; an admin who supervises hears both. */
+  role: Role | 'admin';
+  /** What it sends; null where it only listens. */
+  track: MediaStreamTrack | null;
   isMuted: () => boolean;
   hooks: RoomHooks;
   /** The only way that it may take to the server; any where it is not said. */
@@ -37,6 +39,8 @@ export interface Ear {
   readonly consumer: types.Consumer;
   /** Of the other party; else an announcement, music, an admin. */
   readonly isParty: boolean;
+  /** Whose it is, where a party's. */
+  readonly role: Role | undefined;
   isPaused: boolean;
 }
 
@@ -45,7 +49,8 @@ const LOST_STATES: readonly types.ConnectionState[] = ['disconnected', 'failed',
 
 export class Room {
   readonly ears = new Map<string, Ear>();
-  producer!: types.Producer; // `open` sets it, or there is no room
+  producer: types.Producer | null = null; // null where it only listens
+  #changing: Promise<void> = Promise.resolve();
   #closed = false;
   #isPaused = false; // as the server knows it
   #hasHeard = false;
@@ -97,22 +102,20 @@ export class Room {
   }
 
   get isLost(): boolean {
-    return this.#isCut || [this.sending, this.receiving].some((one) => LOST_STATES.includes(one.connectionState));
+    return this.#isCut || this.#inUse.some((one) => LOST_STATES.includes(one.connectionState));
   }
 
   get isConnected(): boolean {
-    return (
-      this.sending.connectionState === 'connected' &&
-      !['connecting', ...LOST_STATES].includes(this.receiving.connectionState)
-    );
+    const sends = !this.producer || this.sending.connectionState === 'connected';
+    return sends && !['connecting', ...LOST_STATES].includes(this.receiving.connectionState);
   }
 
   /** Connected both ways, and sound has come where there is anybody to be heard. */
   get isProven(): boolean {
-    return this.isConnected && (this.#hasHeard || [...this.ears.values()].every((ear) => ear.isPaused));
+    return this.isConnected && (this.#hasHeard || [...this.ears.values()].every((ear) => !ear.isParty || ear.isPaused));
   }
 
-  /** Hears what the other party sends, and lets go of what it has ceased to send. */
+  /** Hears what the other party sends, and lets go of what it has ceased to send. What is of no party is in no list. */
   async hearAll(signal: AbortSignal): Promise<void> {
     const { api, callId, role } = this.options;
     const { producers } = await api.request<{ producers: ListedProducer[] }>('GET', `rtc/rooms/${callId}/producers`, {
@@ -121,17 +124,17 @@ export class Room {
     });
     const theirs = producers.filter((one) => one.role !== role || one.source);
     const ids = new Set(theirs.map(({ producerId }) => producerId));
-    for (const id of this.ears.keys()) if (!ids.has(id)) this.unhear(id);
-    await Promise.all(theirs.map((one) => this.hear(one.producerId, !one.source)));
+    for (const [id, ear] of this.ears) if (ear.isParty && !ids.has(id)) this.unhear(id);
+    await Promise.all(theirs.map((one) => this.hear(one.producerId, !one.source, one.role)));
     const news = theirs.map(({ producerId, paused }) => this.setPaused(producerId, paused));
     if (news.includes(true)) this.options.hooks.changed();
   }
 
   /** The event and the list may both name a producer: it is consumed once. */
-  hear(producerId: string, isParty: boolean): Promise<void> {
+  hear(producerId: string, isParty: boolean, role?: Role): Promise<void> {
     let consuming = this.#consuming.get(producerId);
     if (!consuming) {
-      consuming = this.#consume(producerId, isParty).catch((error: unknown) => {
+      consuming = this.#consume(producerId, isParty, role).catch((error: unknown) => {
         this.#consuming.delete(producerId);
         if (hasCode(error, 'PRODUCER_NOT_FOUND' as never)) return; // it is gone already
         throw error;
@@ -162,16 +165,33 @@ export class Room {
   /** Tells the server what the party wants: the other one is told then, and silence is not taken for a lost network. */
   async syncMute(signal: AbortSignal): Promise<void> {
     const isMuted = this.options.isMuted();
-    if (isMuted === this.#isPaused) return;
+    if (!this.producer || isMuted === this.#isPaused) return;
     await this.#ask('POST', `rtc/producers/${this.producer.id}/${isMuted ? 'pause' : 'resume'}`, undefined, signal);
     this.#isPaused = isMuted;
     if (this.options.isMuted() !== isMuted) await this.syncMute(signal); // it was changed meanwhile
   }
 
+  /** Sends this from now on; null is nothing any more. */
+  send(track: MediaStreamTrack | null, signal: AbortSignal): Promise<void> {
+    const before = this.#changing.catch(() => undefined);
+    return (this.#changing = before.then(() => this.#send(track, signal))); // one after the other
+  }
+
+  async #send(track: MediaStreamTrack | null, signal: AbortSignal): Promise<void> {
+    const { producer } = this;
+    if (track && producer) await producer.replaceTrack({ track });
+    else if (track) await this.#produce(track, signal);
+    else if (producer) {
+      this.producer = null;
+      producer.close();
+      await this.#ask('DELETE', `rtc/producers/${producer.id}`, undefined, signal);
+    }
+  }
+
   /** New credentials and candidates for both transports, as after a change of network (RFC 8445 §2.4). */
   async restartIce(signal: AbortSignal): Promise<void> {
     await Promise.all(
-      [this.sending, this.receiving].map(async (transport) => {
+      this.#inUse.map(async (transport) => {
         const path = `rtc/transports/${transport.id}/restart-ice`;
         const { iceParameters } = await this.#ask<{ iceParameters: types.IceParameters }>(
           'POST',
@@ -195,14 +215,21 @@ export class Room {
 
   async #begin(signal: AbortSignal): Promise<void> {
     const { track } = this.options;
-    const produced = this.sending.produce({ track, stopTracks: false, disableTrackOnPause: false, codecOptions: OPUS });
-    const [producer] = await Promise.all([unlessAborted(produced, signal), this.hearAll(signal)]);
-    this.producer = producer;
-    this.#watchDtls(producer.rtpSender);
+    await Promise.all([track && this.#produce(track, signal), this.hearAll(signal)]);
     await this.syncMute(signal);
   }
 
-  async #consume(producerId: string, isParty: boolean): Promise<void> {
+  get #inUse(): types.Transport[] {
+    return this.producer || this.options.track ? [this.sending, this.receiving] : [this.receiving];
+  }
+
+  async #produce(track: MediaStreamTrack, signal: AbortSignal): Promise<void> {
+    const produced = this.sending.produce({ track, stopTracks: false, disableTrackOnPause: false, codecOptions: OPUS });
+    const producer = (this.producer = await unlessAborted(produced, signal));
+    this.#watchDtls(producer.rtpSender);
+  }
+
+  async #consume(producerId: string, isParty: boolean, role: Role | undefined): Promise<void> {
     const { api, callId, device, hooks } = this.options;
     const signal = this.#stop.signal;
     const body = { callId, transportId: this.receiving.id, producerId, rtpCapabilities: device.recvRtpCapabilities };
@@ -215,7 +242,7 @@ export class Room {
       return;
     } // it was removed meanwhile
     this.#watchDtls(consumer.rtpReceiver);
-    const ear: Ear = { consumer, isParty, isPaused: this.#told.get(producerId) ?? producerPaused };
+    const ear: Ear = { consumer, isParty, role, isPaused: this.#told.get(producerId) ?? producerPaused };
     this.ears.set(producerId, ear);
     const came = () => {
       this.#hasHeard = true;

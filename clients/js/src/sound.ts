@@ -3,6 +3,7 @@ import { LevelMeter } from './engine';
 import type { Engine } from './engine';
 import { Playback } from './playback';
 import type { Ear } from './room';
+import type { Role } from './token';
 
 export interface SoundHooks {
   blocked: (isBlocked: boolean) => void;
@@ -37,9 +38,15 @@ export class Sound {
     return Math.max(0, ...heard.map(([, meter]) => meter.level));
   }
 
-  /** Whether anybody sends who is not muted. */
+  /** How loud that party is right now, 0 to 1; null while it is not heard. */
+  levelOf(role: Role): number | null {
+    const heard = [...this.#meters].filter(([ear]) => ear.role === role);
+    return heard.length ? Math.max(...heard.map(([, meter]) => meter.level)) : null;
+  }
+
+  /** Whether the other party sends, and is not muted. */
   get expectsSound(): boolean {
-    return [...this.#meters.keys()].some((ear) => !ear.isPaused);
+    return [...this.#meters.keys()].some((ear) => ear.isParty && !ear.isPaused);
   }
 
   add(ear: Ear): void {

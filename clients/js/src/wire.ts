@@ -62,6 +62,14 @@ export interface ListedProducer {
   source?: string;
 }
 
+export type SupervisionMode = 'listen' | 'whisper' | 'barge';
+
+export interface SupervisionRecord {
+  supervisionId: string;
+  mode: SupervisionMode;
+  to: Role | null;
+}
+
 export type OtomoStatus = 'online' | 'away' | 'busy' | 'offline';
 
 /** The payload of each event that this library knows. */
@@ -89,6 +97,8 @@ export interface EventPayloads {
   producer_removed: ProducerPayload;
   producer_paused: ProducerPayload;
   producer_resumed: ProducerPayload;
+  supervision: { callId: string; supervisionId: string; mode: SupervisionMode; to: Role | null; mediaEpoch: number };
+  supervision_ended: { callId: string; supervisionId: string; reason: string };
   otomo_list: { otomos: { otomoId: string; status: OtomoStatus }[] };
   otomo_status: { otomoId: string; status: OtomoStatus };
   wallet_update: { balance: number; reason: string };
@@ -97,7 +107,8 @@ export interface EventPayloads {
 export interface ProducerPayload {
   callId: string;
   producerId: string;
-  role?: Role;
+  /** Null where it is no party's. */
+  role?: Role | null;
   mediaEpoch?: number;
   source?: string;
   /** Why the node did it, as in `flood`. */
