@@ -21,9 +21,9 @@ from schemas.strict_json import decode, decode_object
 T = TypeVar("T")
 
 
-class Body(msgspec.Struct, frozen=True, gc=False, rename="camel", forbid_unknown_fields=True):
+class Body(msgspec.Struct, frozen=True, gc=False, rename="camel", forbid_unknown_fields=True, omit_defaults=True):
     """What clients send. Unknown fields are refused, and so is null; a field that may be left out has a default or is
-    ``UNSET``."""
+    ``UNSET``, and is left out where it says nothing else: a server of the release before does not know it yet."""
 
     empty_body: ClassVar[bool] = False  # whether a missing body counts as {}
 

@@ -23,7 +23,7 @@ UnitCount = Annotated[int, Meta(ge=1, le=MAX_MINIMUM)]
 LongestSeconds = Annotated[int, Meta(ge=1, le=DAY_S)]
 
 
-class Tariff(Body, frozen=True, kw_only=True):
+class Tariff(Body, frozen=True, kw_only=True, omit_defaults=False):
     """What a call costs: ``unit_points`` for each unit of ``unit_seconds``, once ``free_seconds`` have been talked.
 
     The first ``minimum_units`` are charged together. After ``max_seconds`` of talk the call ends; where that is left

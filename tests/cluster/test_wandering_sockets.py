@@ -69,7 +69,7 @@ async def test_each_event_comes_once_and_in_order_whichever_nodes_a_client_is_at
     member: Members, http: aiohttp.ClientSession, proof: Proof
 ) -> None:
     chance, pruned = random.Random(1), []
-    async with Service.running(member) as service:
+    async with Service.running(member, socket_rate=0) as service:
         wanderers = [Wanderer(f"user-{number}") for number in range(CLIENTS)]
         pruning = asyncio.create_task(prune(service, pruned))
         try:
