@@ -10,7 +10,7 @@ WHEEL := $(BIN)/python -m pip wheel --disable-pip-version-check --no-build-isola
 
 # Debian's names, and the programs to look for where there is no dpkg.
 SYSTEM := g++ make pkg-config libabsl-dev libflatbuffers-dev flatbuffers-compiler libuv1-dev libssl-dev dpkg-dev
-SYSTEM_TEST := chromium firefox-esr iproute2 postgresql pgbouncer libasan8 libubsan1 coturn systemd libseccomp2 ffmpeg haproxy
+SYSTEM_TEST := chromium firefox-esr iproute2 postgresql pgbouncer libasan8 libubsan1 coturn systemd libseccomp2 ffmpeg opus-tools haproxy
 PROGRAMS := g++ make pkg-config flatc
 PROGRAMS_TEST := npm node
 
@@ -100,6 +100,7 @@ lock: $(VENV)/.ready-test ## Renew the lock files, of what pyproject.toml allows
 	$(LOCK) --upgrade --all-extras --group build -o requirements/dev.txt pyproject.toml
 	$(LOCK) --constraints requirements/dev.txt -o requirements/node.txt pyproject.toml
 	$(LOCK) --constraints requirements/dev.txt --extra call -o requirements/call.txt pyproject.toml
+	$(LOCK) --constraints requirements/dev.txt --extra s3 -o requirements/s3.txt pyproject.toml
 	$(LOCK) --constraints requirements/dev.txt --group build -o requirements/build.txt
 	$(LOCK) --upgrade --group npm -o worker_bridge/native/npm.txt
 

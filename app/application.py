@@ -29,6 +29,7 @@ from app.calls.presence import Presence
 from app.calls.rates import Rates
 from app.calls.registry import Registry
 from app.calls.service import CallService
+from app.calls.taps import Taps
 from app.calls.timers import CallTimers
 from app.clock import now
 from app.cluster.duties import Duties
@@ -75,9 +76,11 @@ from app.keys import (
     PRESENCE,
     RATE_LIMITER,
     RATES,
+    RECORDING,
     REGISTRY,
     SAMPLER,
     SETTINGS,
+    TAPS,
     WEBHOOKS,
     HttpObserver,
 )
@@ -100,8 +103,10 @@ from app.ops.forwarding_probe import ForwardingProbe
 from app.ops.gauges import Gauges
 from app.ops.health import Health
 from app.ops.metrics import Metrics
+from app.ops.recording_gauges import RecordingGauges
 from app.ops.sampler import Sampler
 from app.ops.webhook_gauges import WebhookGauges
+from app.recording.recording import Recording
 from app.rest import demo, docs, internal, preflights
 from app.rest.routes import ROUTES
 from app.rest.socket import SINCE, Endpoint, nothing_rings
@@ -162,7 +167,8 @@ def create_app(settings: Settings) -> web.Application:
     app[docs.DOCUMENT] = Document(app.router)  # before what only nodes ask of one another
     if settings.cluster:
         app.add_routes(internal.routes)
-    app.cleanup_ctx.extend([authenticator, ledger, workers, live_calls, announcing, supervision, adoption, cluster])
+    app.cleanup_ctx.extend([authenticator, ledger, workers, live_calls, announcing, supervision, recording])
+    app.cleanup_ctx.extend([adoption, cluster])
     app.on_shutdown.append(stop_calls)
     return app
 
@@ -330,6 +336,16 @@ async def announcing(app: web.Application) -> AsyncIterator[None]:
     async with Announcing.running(app[SETTINGS], app[LIFECYCLE], app[ENDINGS]) as app[ANNOUNCING]:
         app[METRICS].watch_announcing(app[ANNOUNCING])
         yield
+
+
+async def recording(app: web.Application) -> AsyncIterator[None]:
+    """What the parties of calls send, for whoever listens; and what is kept of it."""
+    taps = app[TAPS] = Taps(app[LIFECYCLE])
+    running = Recording.running(app[SETTINGS], app[REGISTRY], app[LIFECYCLE], app[JOURNAL], taps)
+    async with running as app[RECORDING]:
+        app[METRICS].registry.register(RecordingGauges(app[RECORDING]))
+        yield
+    await taps.close()
 
 
 async def adoption(app: web.Application) -> AsyncIterator[None]:

@@ -4,7 +4,7 @@ AppError
 ├── EdgeError                 the request itself is refused, before anybody asked for a call
 │   ├── BadRequest, Unauthorized
 │   ├── PayloadTooLarge, UnsupportedMediaType
-│   ├── RateLimited
+│   ├── RateLimited, RangeNotSatisfiable
 │   └── Banned
 ├── CallError                 the rules of calls and rooms say no
 │   ├── InsufficientPoints
@@ -17,10 +17,12 @@ AppError
 │   ├── InvalidCallState
 │   ├── OtomoOffline, OtomoBusy, CallerBusy, Blocked
 │   ├── NotEnabled, SupervisorSpeaks, SupervisionLimitExceeded
-│   └── CallLimitExceeded
+│   ├── CallLimitExceeded
+│   └── RecordingNotFound, RecordingNotReady
 └── NodeError                 this node can't serve it now, another one or a later try might
     ├── WorkerUnavailable
-    └── Draining, Overloaded
+    ├── Draining, Overloaded
+    └── RecordingLimitExceeded
 
 The classes know no HTTP: ``app.calls`` raises them and they carry ids for the log. Only the table below knows codes,
 statuses and the Japanese texts that clients show.
@@ -54,6 +56,7 @@ from app.ledger.errors import (
     UnknownEndpoint,
     Unstorable,
 )
+from app.recording.errors import NotStored, StorageError
 from schemas.error import ErrorBody, InvalidBody, Problem
 from schemas.own_media import Direction
 from worker_bridge.errors import InvalidMessage, InvalidParameters, ResourceClosed, Unsupported, WorkerGone
@@ -120,6 +123,14 @@ class RateLimited(EdgeError):
     def __init__(self, retry_after_s: int) -> None:
         super().__init__(f"again in {retry_after_s} s")
         self.retry_after_s = retry_after_s
+
+
+class RangeNotSatisfiable(EdgeError):
+    """The request asks for bytes behind the end; there are ``size``."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(f"there are {size} bytes")
+        self.size = size
 
 
 class Banned(EdgeError):
@@ -253,6 +264,14 @@ class CallLimitExceeded(CallError):
         self.retry_after_s = retry_after_s
 
 
+class RecordingNotFound(CallError):
+    """There is no such recording."""
+
+
+class RecordingNotReady(CallError):
+    """The recording goes on, or is on its way to the storage, or nothing came of it."""
+
+
 class WorkerUnavailable(NodeError):
     """No worker can take a room, or the call's own worker is gone."""
 
@@ -263,6 +282,10 @@ class Draining(NodeError):
 
 class Overloaded(NodeError):
     """The node is too full for another call; the text names what it is short of."""
+
+
+class RecordingLimitExceeded(NodeError):
+    """As many calls are recorded here as may be; the text has the setting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,12 +373,18 @@ ANSWERS: Mapping[type[Exception], Answer] = MappingProxyType(
         EndpointDisabled: Answer("WEBHOOK_DISABLED", 409, "このWebhookは無効です。"),
         PayloadTooLarge: Answer("PAYLOAD_TOO_LARGE", 413, "リクエストが大きすぎます。"),
         UnsupportedMediaType: Answer("UNSUPPORTED_MEDIA_TYPE", 415, "Content-Typeが不正です。"),
+        RangeNotSatisfiable: Answer("RANGE_NOT_SATISFIABLE", 416, "指定された範囲は取得できません。"),
         RateLimited: Answer("RATE_LIMITED", 429, "リクエストが多すぎます。"),
         CallLimitExceeded: Answer("CALL_LIMIT_EXCEEDED", 429, "発信回数の上限に達しました。"),
         StaleState: _NOT_NOW,
         BalanceTooLow: Answer("INSUFFICIENT_POINTS", 402, "ポイントが不足しています。"),
         KeyReused: Answer("IDEMPOTENCY_KEY_REUSED", 409, "このキーは別の操作で使用されています。"),
         LedgerUnavailable: Answer("DATABASE_UNAVAILABLE", 503, "データベースを利用できません。", _RETRY),
+        RecordingNotFound: Answer("RECORDING_NOT_FOUND", 404, "録音が見つかりません。"),
+        RecordingNotReady: Answer("RECORDING_NOT_READY", 409, "録音はまだ利用できません。"),
+        RecordingLimitExceeded: Answer("RECORDING_LIMIT_EXCEEDED", 503, "録音の上限に達しています。", _RETRY),
+        NotStored: Answer("RECORDING_NOT_FOUND", 404, "録音が見つかりません。"),
+        StorageError: Answer("STORAGE_UNAVAILABLE", 503, "録音の保存先を利用できません。", _RETRY),
         WorkerUnavailable: _NO_WORKER,
         WorkerGone: _NO_WORKER,
         LivesElsewhere: _NO_WORKER,
@@ -387,14 +416,21 @@ def answer_to(error: BaseException) -> Answer:
             return replace(answer, message=_TRANSPORT_MESSAGES[which])
         case Unauthorized(token_given=True):
             return replace(answer, headers=_INVALID_TOKEN)
-        case RateLimited() | CallLimitExceeded():
-            return replace(answer, headers=(("Retry-After", str(error.retry_after_s)),))
+        case RateLimited() | CallLimitExceeded() | RangeNotSatisfiable():
+            return replace(answer, headers=(header_of(error),))
         case BadCursor() | BalanceTooHigh() | RefundTooHigh() | AlreadyExpired():
             return replace(answer, details=(Problem(error.place, str(error)),))
-        case TooManyBlocks() | Unstorable() | Overloaded() | ClipNotFound():
+        case TooManyBlocks() | Unstorable() | Overloaded() | RecordingLimitExceeded():
             return replace(answer, details=(Problem("", str(error)),))
         case _:
             return answer
+
+
+def header_of(error: RateLimited | CallLimitExceeded | RangeNotSatisfiable) -> tuple[str, str]:
+    """What a client needs to know to ask again."""
+    if isinstance(error, RangeNotSatisfiable):
+        return "Content-Range", f"bytes */{error.size}"
+    return "Retry-After", str(error.retry_after_s)
 
 
 def problem_of(misuse: Exception) -> Problem:

@@ -19,6 +19,7 @@ from app.calls.presence import Presence
 from app.calls.rates import Rates
 from app.calls.registry import Registry
 from app.calls.service import CallService
+from app.calls.taps import Taps
 from app.cluster.forwarder import Forwarder
 from app.cluster.membership import Membership
 from app.http.connections import Connections
@@ -31,6 +32,7 @@ from app.ops.health import Health
 from app.ops.metrics import Metrics
 from app.ops.sampler import Sampler
 from app.person import Person
+from app.recording.recording import Recording
 from app.settings import Settings
 from app.signaling.hub import Hub
 from app.supervision.supervisors import Supervisors
@@ -56,6 +58,8 @@ PRESENCE = web.AppKey("presence", Presence)
 RATES = web.AppKey("rates", Rates)
 CALLS = web.AppKey("calls", CallService)
 ANNOUNCING = web.AppKey("announcing", Announcing)
+TAPS = web.AppKey("taps", Taps)
+RECORDING = web.AppKey("recording", Recording)
 PREFLIGHTS = web.AppKey("preflights", Preflights)
 POOL = web.AppKey("pool", Pool)
 HUB = web.AppKey("hub", Hub)

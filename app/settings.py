@@ -178,6 +178,13 @@ class Settings:
     )
     wallet_low_points: int = setting(0, int, "a balance that falls below it is told, whatever a unit costs")
 
+    recording: bool = setting(False, on_or_off, "on or off: whether calls can be recorded")
+    recording_url: str = setting(
+        "", str, "where recordings are kept: a folder, or s3://bucket/prefix; else in DATA_DIR"
+    )
+    recording_days: int = setting(30, int, "days that a recording is kept; 0 keeps it for ever")
+    recording_max_calls: int = setting(200, int, "calls that the node records at once; 0 is no limit")
+
     clips_dir: Path | None = setting(None, Path, "a folder of Ogg Opus clips that can be played into calls")
     low_balance_clip: str | None = setting(None, str, "the clip that a user hears at each warning of the call's end")
 
@@ -231,6 +238,11 @@ class Settings:
         this machine can reach."""
         made_secret = self.jwt_secret is None and self.jwt_jwks is None
         return self.demo == "on" or (self.demo is None and made_secret and is_loopback(self.host))
+
+    @property
+    def recordings_at(self) -> str:
+        """The folder or the URL where recordings are kept."""
+        return self.recording_url or str(self.data_dir / "recordings")
 
     @property
     def max_token_s(self) -> float:
@@ -454,6 +466,7 @@ SHARED = (
     *("supervision", "supervision_told"),
     *("webhook_url", "webhook_secret", "webhook_allow_private", "wallet_low_points"),
     *("media_kinds", "max_transports_per_direction", "max_producers_per_party"),
+    *("recording", "recording_url", "recording_days"),
     *("price_per_minute", "charge", "free_seconds", "minimum_units", "max_call_seconds", "ending_warnings_s"),
 )
 """What all nodes of a cluster must be told alike."""

@@ -1,7 +1,8 @@
-"""Which settings about announcements can't work. Knows no other settings."""
+"""Which settings about announcements and recordings can't work. Knows no other settings."""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,4 +13,15 @@ def fault(settings: Settings) -> str | None:
     """What is wrong with them, as a sentence that begins with a setting's name; None where nothing is."""
     if settings.clips_dir is not None and not settings.clips_dir.is_dir():
         return f"CLIPS_DIR must be a folder, and {settings.clips_dir} is none."
+    if not 0 <= settings.recording_days <= 36_500:
+        return f"RECORDING_DAYS must be 0 to 36500, not {settings.recording_days}."
+    if not 0 <= settings.recording_max_calls <= 1_000_000:
+        return f"RECORDING_MAX_CALLS must be 0 to 1000000, not {settings.recording_max_calls}."
+    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*):", settings.recording_url)
+    if scheme is not None and not re.match(r"s3://[A-Za-z0-9]", settings.recording_url):
+        return f"RECORDING_URL must be a folder or s3://BUCKET/PREFIX, not {settings.recording_url!r}."
+    if settings.recording and settings.cluster and not settings.recording_url:
+        return (
+            "RECORDING_URL must be set where RECORDING and CLUSTER are on: a bucket or a folder that all nodes share."
+        )
     return None

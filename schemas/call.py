@@ -84,7 +84,7 @@ class ReasonBody(Body, frozen=True):
 
 class AdminCallRequest(Body, frozen=True):
     """A call that another system has matched; it begins in ``matched``. It may have a ``tariff`` of its own, or the
-    node's at a ``price_per_minute`` of its own."""
+    node's at a ``price_per_minute`` of its own; with ``record`` it is recorded from its first packet on."""
 
     user_id: Name
     otomo_id: Name
@@ -92,6 +92,7 @@ class AdminCallRequest(Body, frozen=True):
     price_per_minute: Price | UnsetType = UNSET
     metadata: Metadata | UnsetType = UNSET
     tariff: Tariff | UnsetType = UNSET
+    record: bool = False
 
     def __post_init__(self) -> None:
         if self.tariff is not UNSET and self.price_per_minute is not UNSET:

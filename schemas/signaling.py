@@ -40,9 +40,10 @@ from worker_bridge.rtp import MediaKind
 
 CommandType = Literal["call_request", "call_accept", "call_reject", "call_cancel", "call_end", "status_set", "ping"]
 AnswerType = Literal["call_accepted", "call_rejected", "call_cancelled"]
+RecordingChange = Literal["recording_started", "recording_paused", "recording_stopped"]
 ProducerChange = Literal["producer_added", "producer_paused", "producer_resumed", "producer_removed"]
 EventType = Literal[
-    AnswerType, ProducerChange,
+    AnswerType, ProducerChange, RecordingChange,
     "incoming_call", "call_connected", "call_interrupted", "call_resumed", "media_moved",
     "supervised", "supervision", "supervision_ended",
     "call_ending", "call_tick", "wallet_update", "call_end", "otomo_list", "otomo_status", "node_draining",
@@ -307,6 +308,13 @@ class SupervisionOver(Answer, frozen=True, kw_only=True):
     reason: SupervisionEnd
 
 
+class RecordingChanged(Answer, frozen=True, kw_only=True):
+    """To both: what they say is recorded from ``at`` on, or is not for now, or not any more."""
+
+    call_id: CallId
+    at: Timestamp
+
+
 class NodeDraining(Answer, frozen=True, kw_only=True):
     """To both: the node will end the call at ``deadline_at``; null takes that back."""
 
@@ -338,6 +346,9 @@ EVENTS: Final[Mapping[EventType, type[Answer]]] = MappingProxyType(
         "otomo_list": OtomoList,
         "otomo_status": OtomoStatus,
         "node_draining": NodeDraining,
+        "recording_started": RecordingChanged,
+        "recording_paused": RecordingChanged,
+        "recording_stopped": RecordingChanged,
     }
 )
 """The payload of every event."""
@@ -367,4 +378,5 @@ EventPayload = (
     | Supervised
     | SupervisionState
     | SupervisionOver
+    | RecordingChanged
 )

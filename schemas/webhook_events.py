@@ -13,13 +13,15 @@ from msgspec import Raw
 
 from schemas.base import Answer
 from schemas.call import InterruptionReason
+from schemas.recording import RecordingId
 from schemas.signaling import TickStatus
 from schemas.tariff import EndingReason
-from schemas.types import CallId, Count, Metadata, Name, PartyRole, Points, Price, Reason, Role, Timestamp
+from schemas.types import CallId, Count, Metadata, Name, PartyRole, Points, Price, Prose, Reason, Role, Timestamp
 
 WebhookType = Literal[
     "call.ringing", "call.accepted", "call.connected", "call.interrupted", "call.resumed", "call.charged",
     "call.ending", "call.missed", "call.ended", "wallet.low", "wallet.adjusted", "otomo.status", "user.banned",
+    "recording.ready", "recording.failed",
 ]  # fmt: skip
 MessageType = Literal[WebhookType, "webhook.test"]
 
@@ -154,6 +156,33 @@ class BannedNotice(Answer, frozen=True, kw_only=True):
     user_id: Name
     reason: Reason | None
     until: Timestamp | None
+
+
+class RecordingReadyNotice(Answer, frozen=True, kw_only=True):
+    """What a party has sent in a call is there to be had, until ``expires_at``; null is for ever."""
+
+    recording_id: RecordingId
+    call_id: CallId
+    user_id: Name
+    otomo_id: Name
+    role: PartyRole
+    part: Count
+    duration_ms: Points
+    bytes: Points
+    expires_at: Timestamp | None
+
+
+class RecordingFailedNotice(Answer, frozen=True, kw_only=True):
+    """A recording can't be written or stored. Where it is ``tried_again``, ``recording.ready`` may still come."""
+
+    recording_id: RecordingId
+    call_id: CallId
+    user_id: Name
+    otomo_id: Name
+    role: PartyRole
+    part: Count
+    error: Prose
+    tried_again: bool
 
 
 class TestNotice(Answer, frozen=True):

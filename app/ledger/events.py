@@ -51,7 +51,7 @@ def drafts(new: Iterable[NewEvent], at_ms: int) -> list[Draft]:
 def append(tx: Connection, new: Sequence[Draft], beside: Sequence[Beside] = ()) -> tuple[Event, ...]:
     """Store events, in their order, and what back ends are told of them and of what was done ``beside``. Must be the
     last thing in the transaction (see above)."""
-    if not new:
+    if not new and not beside:
         return ()
     outgoing = Outgoing(tx, [(draft.event, draft.at_ms) for draft in new], beside)
     last_seq, webhooks_version = _draw(tx, len(new))

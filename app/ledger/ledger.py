@@ -45,6 +45,7 @@ from app.ledger.database import TIMEOUT_S, Database, Guard, Observer
 from app.ledger.paging import MAX_PAGE
 from app.ledger.people import People
 from app.ledger.postgresql import SESSION
+from app.ledger.recordings import Recordings
 from app.ledger.steps import DeferredSteps, Ending, MediaMove, Moving, Opening, Talked
 from app.ledger.supervisions import Supervisions
 from app.ledger.upgrade import upgrade
@@ -97,6 +98,7 @@ class Ledger:
         self.node = node
         self.people = People(database)
         self.webhooks = WebhookStore(database)
+        self.recordings = Recordings(database)
         self.audit_log = AuditLog(database)
         self.supervisions = Supervisions(database)
 

@@ -41,6 +41,8 @@ from schemas.webhook_events import (
     InterruptedNotice,
     MessageType,
     MissedNotice,
+    RecordingFailedNotice,
+    RecordingReadyNotice,
     ResumedNotice,
     RingingNotice,
     WalletLowNotice,
@@ -80,7 +82,36 @@ class Banned(NamedTuple):
     at_ms: int
 
 
-Beside = BalanceChanged | Banned
+class RecordingReady(NamedTuple):
+    """A leg's file is in the storage, until ``expires_at_ms``; None is for ever."""
+
+    id: str
+    call_id: str
+    user_id: str
+    otomo_id: str
+    role: PartyRole
+    part: int
+    duration_ms: int
+    bytes: int
+    expires_at_ms: int | None
+    at_ms: int
+
+
+class RecordingFailed(NamedTuple):
+    """A leg's file can't be written or stored: now, or, where it is not ``tried_again``, at all."""
+
+    id: str
+    call_id: str
+    user_id: str
+    otomo_id: str
+    role: PartyRole
+    part: int
+    error: str
+    tried_again: bool
+    at_ms: int
+
+
+Beside = BalanceChanged | Banned | RecordingReady | RecordingFailed
 """What a transaction did that its events do not say, or not so."""
 
 
@@ -220,6 +251,39 @@ def notices_beside(beside: Beside, low_points: int) -> list[Notice]:
         case Banned(person, reason, until_ms, at_ms):
             told = BannedNotice(role=person.role, user_id=person.id, reason=reason, until=iso_or_none(until_ms))
             return [Notice("user.banned", str(person), None, at_ms, encode(told))]
+        case RecordingReady():
+            return [notice_of_ready(beside)]
+        case RecordingFailed():
+            return [notice_of_failed(beside)]
+
+
+def notice_of_ready(file: RecordingReady) -> Notice:
+    told = RecordingReadyNotice(
+        recording_id=file.id,
+        call_id=file.call_id,
+        user_id=file.user_id,
+        otomo_id=file.otomo_id,
+        role=file.role,
+        part=file.part,
+        duration_ms=file.duration_ms,
+        bytes=file.bytes,
+        expires_at=iso_or_none(file.expires_at_ms),
+    )
+    return Notice("recording.ready", f"call {file.call_id}", file.call_id, file.at_ms, encode(told))
+
+
+def notice_of_failed(file: RecordingFailed) -> Notice:
+    told = RecordingFailedNotice(
+        recording_id=file.id,
+        call_id=file.call_id,
+        user_id=file.user_id,
+        otomo_id=file.otomo_id,
+        role=file.role,
+        part=file.part,
+        error=file.error,
+        tried_again=file.tried_again,
+    )
+    return Notice("recording.failed", f"call {file.call_id}", file.call_id, file.at_ms, encode(told))
 
 
 def notices_of_balance(change: BalanceChanged, low_points: int) -> list[Notice]:

@@ -45,6 +45,8 @@ REMAINS = text("remaining > 0")
 ENDED = text("end_reason IS NOT NULL")
 UNCONNECTED = text("ended_at_ms IS NOT NULL AND connected_at_ms IS NULL")
 PENDING = text("state = 'pending'")
+EXPIRES = text("expires_at_ms IS NOT NULL")
+GROWS = text("state = 'recording'")
 STATES = ", ".join(f"'{state}'" for state in CallState)
 
 calls = Table(
@@ -433,6 +435,40 @@ supervisions = Table(  # of live calls: which admins listen or speak in them
     UniqueConstraint("call_id", "admin_id", name="uq_supervisions_admin"),
     CheckConstraint("mode IN ('listen', 'whisper', 'barge')", name="mode"),
     CheckConstraint("(mode = 'whisper') = (whispers_to IS NOT NULL)", name="whisper"),
+)
+
+call_recordings = Table(  # which calls are recorded; the row of one that is opened recorded comes before its call's
+    "call_recordings",
+    metadata,
+    Column("call_id", Id, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("asked_by", Id, nullable=False),
+    Column("reason", Words, nullable=False),
+    Column("asked_at_ms", Millis, nullable=False),
+    Column("told", Boolean, nullable=False),  # whether the parties know
+    CheckConstraint("state IN ('recording', 'paused', 'stopped')", name="state"),
+)
+
+recordings = Table(  # files, one for each party, node and beginning
+    "recordings",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("call_id", ForeignKey("calls.id"), nullable=False),
+    Column("role", Text, nullable=False),
+    Column("part", Integer, nullable=False),
+    Column("node", Id, nullable=False),
+    Column("began_at_ms", Millis, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("duration_ms", Millis),
+    Column("bytes", BigInteger),
+    Column("error", Words),
+    Column("told_failed", Boolean, nullable=False),
+    Column("expires_at_ms", Millis),
+    UniqueConstraint("call_id", "role", "part", name="uq_recordings_part"),
+    CheckConstraint("role IN ('user', 'otomo')", name="role"),
+    CheckConstraint("state IN ('recording', 'finished', 'stored', 'failed')", name="state"),
+    Index("ix_recordings_expiry", "expires_at_ms", sqlite_where=EXPIRES, postgresql_where=EXPIRES),
+    Index("ix_recordings_growing", "call_id", sqlite_where=GROWS, postgresql_where=GROWS),
 )
 
 schema_compat = Table(  # one row: the oldest schema whose release may use this one

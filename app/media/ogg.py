@@ -62,7 +62,7 @@ def pages(data: bytes) -> Iterator[Page]:
     while at < len(data):
         if last is not None and last.flags & LAST:
             raise OggError("has more behind the end of its stream")
-        one, at = _page_at(data, at)
+        one, at = page_at(data, at)
         if last is None and not one.flags & FIRST:
             raise OggError("does not begin with the first page of a stream")
         if last is not None and (one.serial != last.serial or one.flags & FIRST):
@@ -90,8 +90,8 @@ def packets(data: bytes) -> Iterator[bytes]:
         yield from pieces
 
 
-def _page_at(data: bytes, at: int) -> tuple[Page, int]:
-    """The page at an offset, and the offset behind it."""
+def page_at(data: bytes, at: int) -> tuple[Page, int]:
+    """The page at an offset, and the offset behind it. Raises OggError where it is not whole."""
     if not data.startswith(CAPTURE, at):
         raise OggError(f"is no Ogg file: there is no page at byte {at}")
     if len(data) < at + HEADER.size:

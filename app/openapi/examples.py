@@ -29,6 +29,7 @@ from app.openapi.example_call import (
     TRANSPORT_ID,
     USER,
 )
+from app.openapi.example_recording import RECORDINGS
 from schemas.admin import RecoveredCall, RecoveryLog
 from schemas.audit import AuditLine, AuditList
 from schemas.base import Answer, Body, dump, encode
@@ -459,6 +460,7 @@ _EXAMPLES: Final[tuple[Body | Answer, ...]] = (
         ),
     ),
     *ANNOUNCING,
+    *RECORDINGS,
     Alive(1.2),
     Ready(
         status="ready",

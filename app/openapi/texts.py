@@ -77,6 +77,7 @@ PATH_PARAMETERS: Final[Mapping[str, Parameter]] = {
     "supervision_id": Parameter("supervisionId", Name, "the supervision", "9c1185a5c5e9fc54612808977ee8f548"),
     "webhook_id": Parameter("webhookId", Name, "the webhook", "we_5f1c0b7a9d3e4c2b8a6f7e1d"),
     "delivery_id": Parameter("deliveryId", Name, "the delivery", "msg_2c9a5e0b1f7d4386a1c0b9e8d7f65432"),
+    "recording_id": Parameter("recordingId", Name, "the recording", "rec_0b1f7d4386a1c0b9e8d7f654322c9a5e"),
     "name": Parameter("name", Word, "the file's name", "base.css"),
     "node_id": Parameter("nodeId", Name, "the node: its `nodeId`, or its name", NODE_ID),
     "otomo_id": Parameter("otomoId", Name, "the otomo", "hana"),

@@ -3,22 +3,27 @@ prices."""
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
+
 from aiohttp import web
 from msgspec import UNSET
 
+from app.calls.service import new_call_id
 from app.clock import now
 from app.errors import (
     BadRequest,
     CallNotFound,
     Draining,
     InvalidCallState,
+    NotEnabled,
     Overloaded,
+    RecordingLimitExceeded,
     WorkerUnavailable,
 )
 from app.http.body import body
 from app.http.middleware import admin_only
 from app.http.responses import created, json_response
-from app.keys import CALLS, LEDGER, RATES, REGISTRY, claims
+from app.keys import CALLS, LEDGER, RATES, RECORDING, REGISTRY, claims
 from app.ledger.errors import LedgerUnavailable
 from app.ledger.values import Rate, Recovered
 from app.openapi.declaration import answers
@@ -32,11 +37,22 @@ from schemas.types import Name, iso
 from schemas.wallet import Rate as RateAnswer
 from schemas.wallet import RateRequest
 
+RECORD = "opened with record"  # the reason of a recording that was asked for together with its call
+
 routes = web.RouteTableDef()
 
 
 @routes.post("/admin/calls")
-@answers({201: CallAck}, InvalidCallState, WorkerUnavailable, Draining, Overloaded, LedgerUnavailable)
+@answers(
+    {201: CallAck},
+    InvalidCallState,
+    NotEnabled,
+    RecordingLimitExceeded,
+    WorkerUnavailable,
+    Draining,
+    Overloaded,
+    LedgerUnavailable,
+)
 @body(AdminCallRequest)
 @admin_only
 async def open_call(request: web.Request, body: AdminCallRequest) -> web.Response:
@@ -44,9 +60,15 @@ async def open_call(request: web.Request, body: AdminCallRequest) -> web.Respons
 
     Presence, busy parties and the balance are not checked: that is for the other system to do.
     """
-    call = await request.app[CALLS].open_matched(
-        body.user_id, body.otomo_id, given(body.call_id), rate_in(body), given(body.metadata)
-    )
+    call_id = given(body.call_id) or new_call_id()
+    async with AsyncExitStack() as stack:
+        if body.record:
+            recordings, by = request.app[RECORDING].recordings, claims(request).user_id
+            await note(request, "recording.start", call_id=call_id, reason=RECORD)
+            await stack.enter_async_context(recordings.opening(call_id, by, RECORD))
+        call = await request.app[CALLS].open_matched(
+            body.user_id, body.otomo_id, call_id, rate_in(body), given(body.metadata)
+        )
     return created(ack(call))
 
 

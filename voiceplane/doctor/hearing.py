@@ -14,4 +14,6 @@ async def hearing(settings: Settings) -> Finding:
     if settings.supervision:
         told = "the parties are told" if settings.supervision_told else "the parties are not told (SUPERVISION_TOLD)"
         on.append(f"admins may listen and speak, and {told}")
+    if settings.recording:
+        on.append(f"calls may be recorded, which their parties are told, and kept in {settings.recordings_at}")
     return ok(CHECK, "; ".join(on) or "their parties alone")
