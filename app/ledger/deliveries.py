@@ -11,11 +11,26 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, bindparam, delete, func, select, tuple_, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Integer,
+    RowMapping,
+    Select,
+    Update,
+    bindparam,
+    delete,
+    func,
+    literal_column,
+    select,
+    tuple_,
+    update,
+)
 
 from app.ledger import webhook_endpoints as endpoints
 from app.ledger.errors import EndpointDisabled, UnknownDelivery
-from app.ledger.nodes import CLOCK
+from app.ledger.nodes import CLOCK, STATEMENT_CLOCK
 from app.ledger.notices import Notice
 from app.ledger.outbox import ADD, AT_ONCE, message, row_of
 from app.ledger.paging import page
@@ -30,6 +45,9 @@ from schemas.webhook_events import MessageType, TestNotice
 AT_ONCE_MOST = 1000  # rows that one transaction changes
 row = webhook_deliveries.c
 EARLIER = webhook_deliveries.alias("earlier")
+PENDING = literal_column("'pending'")
+"""Not a parameter: a statement that is planned once for all values of its parameters could not use the indexes of what
+is pending, and would read everything that is, for each row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,89 +95,106 @@ class Delivery:
     answer: str | None
 
 
-def now_of(tx: Connection, now_ms: int) -> int:
-    return int(tx.scalar(select(CLOCK)) or 0) if tx.dialect.name == "postgresql" else now_ms
+def take(tx: Connection, under_way: Mapping[str, int], at_once: int, now_ms: int, lease_ms: int) -> tuple[Taken, ...]:
+    """Deliveries that are due, postponed by ``lease_ms``: for each endpoint at most ``at_once`` less what is under way
+    to it. What another node takes now is left."""
+    find, postpone = BY_DATABASE if hurried(tx) else BY_CALLER
+    found: list[tuple[Endpoint, Any]] = []
+    for endpoint in endpoints.every(tx):
+        room = at_once - under_way.get(endpoint.id, 0)
+        if room > 0 and endpoint.disabled_at_ms is None:
+            rows = tx.execute(find, {"of_endpoint": endpoint.id, "room": room, "now_ms": now_ms})
+            found += ((endpoint, one) for one in rows)
+    if found:
+        tx.execute(postpone, [{"taken": one.number, "lease_ms": lease_ms, "now_ms": now_ms} for _, one in found])
+    return tuple(Taken(one.id, endpoint, one.type, one.body, one.attempts) for endpoint, one in found)
 
 
-def due(tx: Connection, under_way: Mapping[str, int], at_once: int, now_ms: int) -> tuple[str, ...]:
-    """Deliveries that are due, for each endpoint at most ``at_once`` less what is under way to it."""
-    at = now_of(tx, now_ms)
+def hurried(tx: Connection) -> bool:
+    """Whether this is PostgreSQL, whose clock counts. There the commit waits for no disk: what a crash makes untaken is
+    sent twice, which it may be. And what is due is read in the order of its index, until there is no more room: a
+    planner that knows the table would rather sort all of it."""
+    if tx.dialect.name != "postgresql":
+        return False
+    tx.exec_driver_sql(
+        "SELECT set_config('synchronous_commit', 'off', true), set_config('enable_bitmapscan', 'off', true)"
+    )
+    return True
+
+
+def taking(at: ColumnElement[int]) -> tuple[Select[Any], Update]:
+    """Find, and lock, what of one endpoint is due ``at`` a moment; and postpone one of these."""
     first = (  # asked for each row, by the index: as a join it would read all that is pending
         select(func.min(EARLIER.c.number))
-        .where(EARLIER.c.endpoint_id == row.endpoint_id, EARLIER.c.about == row.about, EARLIER.c.state == "pending")
+        .where(EARLIER.c.endpoint_id == row.endpoint_id, EARLIER.c.about == row.about, EARLIER.c.state == PENDING)
         .scalar_subquery()
     )
-    found: list[str] = []
-    for endpoint_id in tx.scalars(select(webhook_endpoints.c.id).where(webhook_endpoints.c.disabled_at_ms.is_(None))):
-        room = at_once - under_way.get(endpoint_id, 0)
-        if room > 0:
-            mine = (row.endpoint_id == endpoint_id, row.state == "pending", row.next_attempt_at_ms <= at)
-            some = select(row.id).where(*mine, row.number == first).order_by(row.next_attempt_at_ms, row.number)
-            found += tx.scalars(some.limit(room))
-    return tuple(found)
-
-
-def take(tx: Connection, ids: Collection[str], now_ms: int, lease_ms: int) -> tuple[Taken, ...]:
-    """Those of the deliveries that are still due, postponed by ``lease_ms``. What another node takes now is left."""
-    at = now_of(tx, now_ms)
-    columns = (row.id, row.endpoint_id, row.type, row.body, row.attempts)
-    still = (row.id.in_(ids), row.state == "pending", row.next_attempt_at_ms <= at)
-    rows = tx.execute(select(*columns).where(*still).order_by(row.number).with_for_update(skip_locked=True)).all()
-    if not rows:
-        return ()
-    taken = [one.id for one in rows]
-    tx.execute(update(webhook_deliveries).where(row.id.in_(taken)).values(next_attempt_at_ms=at + lease_ms))
-    known = {one.id: one for one in endpoints.every(tx)}
-    return tuple(
-        Taken(one.id, known[one.endpoint_id], one.type, one.body, one.attempts)
-        for one in rows
-        if one.endpoint_id in known
+    found = (
+        select(row.number, row.id, row.type, row.body, row.attempts)
+        .where(row.endpoint_id == bindparam("of_endpoint"), row.state == PENDING, row.next_attempt_at_ms <= at)
+        .where(row.number == first)
+        .order_by(row.next_attempt_at_ms, row.number)
+        .limit(bindparam("room", type_=Integer))
+        .with_for_update(of=webhook_deliveries, skip_locked=True)
     )
+    postponed = update(webhook_deliveries).where(row.number == bindparam("taken"))
+    return found, postponed.values(next_attempt_at_ms=at + bindparam("lease_ms", type_=BigInteger))
+
+
+BY_CALLER = taking(bindparam("now_ms", type_=BigInteger))
+BY_DATABASE = taking(STATEMENT_CLOCK)
 
 
 def give_back(tx: Connection, ids: Collection[str]) -> None:
     """Deliveries that were taken and not sent are due at once."""
     tx.execute(
-        update(webhook_deliveries).where(row.id.in_(ids), row.state == "pending").values(next_attempt_at_ms=AT_ONCE)
+        update(webhook_deliveries).where(row.id.in_(ids), row.state == PENDING).values(next_attempt_at_ms=AT_ONCE)
     )
 
 
-STORE = (
-    update(webhook_deliveries)
-    .where(row.id == bindparam("of_id"), row.state == "pending")
-    .values(
-        {
-            name: bindparam(f"new_{name}", type_=row[name].type)
-            for name in (
-                *("state", "attempts", "next_attempt_at_ms", "last_attempt_at_ms"),
-                *("took_ms", "status", "answer"),
-            )
-        }
+def storing(at: ColumnElement[int]) -> Update:
+    """Store what became of one attempt, ``at`` a moment."""
+    names = ("state", "attempts", "last_attempt_at_ms", "took_ms", "status", "answer")
+    return (
+        update(webhook_deliveries)
+        .where(row.id == bindparam("of_id"), row.state == PENDING)
+        .values({name: bindparam(f"new_{name}", type_=row[name].type) for name in names})
+        .values(next_attempt_at_ms=at + bindparam("again_ms", type_=BigInteger))
     )
-)
+
+
+STORE = storing(bindparam("now_ms", type_=BigInteger))
+STORE_BY_DATABASE = storing(STATEMENT_CLOCK)
 
 
 def finish(tx: Connection, outcomes: Sequence[Outcome], fails_for_ms: int) -> list[str | None]:
     """Store what became of attempts. Returns, for each, why its endpoint has been disabled by it, if it was: it is
     gone, or has failed for ``fails_for_ms``."""
-    at = now_of(tx, max(one.at_ms for one in outcomes))
+    now_ms = max(one.at_ms for one in outcomes)
     ordered = sorted(outcomes, key=lambda one: one.taken.id)  # so that two nodes can't deadlock
-    tx.execute(STORE, [_stored(one, at) for one in ordered])
+    store = STORE_BY_DATABASE if tx.dialect.name == "postgresql" else STORE
+    tx.execute(store, [_stored(one) | {"now_ms": now_ms} for one in ordered])
+    concerned = sorted({one.taken.endpoint.id for one in outcomes if _concerns_endpoint(one)})
+    at = now_of(tx, now_ms) if concerned else now_ms
     why = {
         endpoint_id: reason
-        for endpoint_id in sorted({one.taken.endpoint.id for one in outcomes if _concerns_endpoint(one)})
+        for endpoint_id in concerned
         if (reason := _judge(tx, endpoint_id, outcomes, at, fails_for_ms))
     }
     return [why.get(one.taken.endpoint.id) for one in outcomes]
 
 
-def _stored(outcome: Outcome, at: int) -> dict[str, Any]:
+def now_of(tx: Connection, now_ms: int) -> int:
+    return int(tx.scalar(select(CLOCK)) or 0) if tx.dialect.name == "postgresql" else now_ms
+
+
+def _stored(outcome: Outcome) -> dict[str, Any]:
     state = "delivered" if outcome.delivered else "pending" if outcome.again_ms is not None else "dead"
     return {
         "of_id": outcome.taken.id,
+        "again_ms": outcome.again_ms or 0,
         "new_state": state,
         "new_attempts": outcome.taken.attempts + 1,
-        "new_next_attempt_at_ms": at + (outcome.again_ms or 0),
         "new_last_attempt_at_ms": outcome.at_ms,
         "new_took_ms": outcome.took_ms,
         "new_status": outcome.status,
@@ -255,7 +290,7 @@ def add_test(tx: Connection, endpoint_id: str, at_ms: int) -> Delivery:
 
 def waiting(tx: Connection) -> dict[str, int]:
     """How many deliveries are pending, by endpoint; of those that are disabled, too."""
-    counted = select(row.endpoint_id, func.count()).where(row.state == "pending").group_by(row.endpoint_id)
+    counted = select(row.endpoint_id, func.count()).where(row.state == PENDING).group_by(row.endpoint_id)
     return {endpoint_id: int(count) for endpoint_id, count in tx.execute(counted).all()}
 
 

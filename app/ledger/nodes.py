@@ -17,6 +17,8 @@ GAP_MS = 2000  # between two beats, after which a node is not steady any more
 NUMBERS = 0x10000
 
 CLOCK = cast(func.extract("epoch", func.clock_timestamp()) * 1000, BigInteger)
+STATEMENT_CLOCK = cast(func.extract("epoch", func.statement_timestamp()) * 1000, BigInteger)
+"""The same all through a statement, so that an index can be asked for what is due by it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -65,9 +65,8 @@ class WebhookStore:
         self, under_way: Mapping[str, int], at_once: int, *, now_ms: int, lease_ms: int
     ) -> tuple[Taken, ...]:
         """Some deliveries that are due, which no other node takes for ``lease_ms``; for each endpoint at most
-        ``at_once`` less what is under way to it. Writes only where there are some."""
-        ids = await self._database.read(deliveries.due, under_way, at_once, now_ms)
-        return await self._database.write(deliveries.take, ids, now_ms, lease_ms) if ids else ()
+        ``at_once`` less what is under way to it."""
+        return await self._database.write(deliveries.take, under_way, at_once, now_ms, lease_ms)
 
     async def finish(self, outcomes: Sequence[Outcome]) -> list[str | None]:
         """Store what became of attempts. Returns, for each, why its endpoint has been disabled by it, if it was."""

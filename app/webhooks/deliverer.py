@@ -97,13 +97,15 @@ class Deliverer:
                     await self._wake.wait()
                 await asyncio.sleep(self._pace.gather_s)
             self._wake.clear()
-            while await asyncio.shield(self._tasks.start(self._take_some(), "webhook deliveries are taken")):
-                pass  # a task of its own: what is taken when the loop is cancelled is sent all the same
+            # In a task of its own: what is taken when the loop is cancelled is sent all the same.
+            await asyncio.shield(self._tasks.start(self._take_some(), "webhook deliveries are taken"))
 
     async def _take_some(self) -> bool:
-        """Take what is due and begin to send it. Returns whether there was anything."""
+        """Take what is due and there is room for, and begin to send it. Returns whether there was anything."""
         now_ms, lease_ms = self._clock(), round(1000 * self._pace.lease_s)
         try:
+            if not self._store.anything_wanted and not await self._store.endpoints():
+                return False
             taken = await self._store.take(dict(self._under_way), self._pace.at_once, now_ms=now_ms, lease_ms=lease_ms)
         except LedgerUnavailable as error:
             logger.warning("webhook deliveries wait for the ledger: %s", error)
@@ -117,6 +119,9 @@ class Deliverer:
     async def _deliver(self, taken: Taken) -> None:
         now_ms = self._clock()
         answered = await self._sender.send(taken, now_ms)
+        if self._under_way[taken.endpoint.id] == self._pace.at_once:
+            self.wake()  # more may wait for room than for the outcome to be stored
+        self._under_way[taken.endpoint.id] -= 1
         outcome = outcome_of(taken, answered, now_ms)
         self._finished.append(Finished(outcome, asyncio.get_running_loop().time()))
         self._to_store.set()
@@ -152,8 +157,6 @@ class Deliverer:
     def _forget(self, some: list[Finished]) -> None:
         self._finished = [one for one in self._finished if one not in some]
         for one in some:
-            endpoint_id = one.outcome.taken.endpoint.id
-            self._under_way[endpoint_id] -= 1
             self._taken.discard(one.outcome.taken.id)
         self.wake()  # what comes after them may be due now
 

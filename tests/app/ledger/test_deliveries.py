@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
-from app.ledger import Ledger
+from app.ledger import Ledger, deliveries
 from app.ledger.deliveries import AT_ONCE_MOST, Outcome, Taken
 from app.ledger.errors import EndpointDisabled, UnknownDelivery
 from tests.app.ledger.ledger_samples import START, credit
+from tests.app.ledger.postgres_cluster import Cluster
 from tests.app.ledger.webhook_samples import add_endpoint, data, stored
 
 LEASE_MS = 60_000
@@ -93,6 +95,25 @@ async def test_those_about_the_same_come_one_after_the_other(ledger: Ledger) -> 
     await lapse(ledger)
     [retried] = [one for one in await take(ledger) if one.id == first[1].id]
     assert retried.attempts == 1
+
+
+async def test_what_is_due_is_found_by_the_indexes_of_what_is_pending(cluster: Cluster) -> None:
+    """Also by a plan that is made for all values: the server changes to one after a statement's first five times."""
+
+    def plan(tx: Connection) -> str:
+        find = str(deliveries.BY_DATABASE[0].compile(dialect=tx.dialect))
+        nothing = ", ".join("NULL" for _ in set(re.findall(r"\$\d+", find)))
+        for words in ("SET LOCAL plan_cache_mode = force_generic_plan", "SET LOCAL enable_seqscan = off"):
+            tx.exec_driver_sql(words)
+        tx.exec_driver_sql(f"PREPARE find AS {find}")
+        return "\n".join(tx.exec_driver_sql(f"EXPLAIN EXECUTE find({nothing})").scalars())
+
+    url = cluster.new_database()
+    async with Ledger.open(url) as ledger:
+        made = await ledger._database.write(plan)
+    cluster.give_back(url)
+    assert "Index Scan using ix_webhook_deliveries_due" in made
+    assert "using ix_webhook_deliveries_about" in made
 
 
 async def test_each_endpoint_has_room_of_its_own(ledger: Ledger) -> None:
