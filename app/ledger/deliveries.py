@@ -45,7 +45,7 @@ from schemas.webhook_events import MessageType, TestNotice
 AT_ONCE_MOST = 1000  # rows that one transaction changes
 row = webhook_deliveries.c
 EARLIER = webhook_deliveries.alias("earlier")
-PENDING = literal_column("'pending'")
+PENDING: ColumnElement[str] = literal_column("'pending'")
 """Not a parameter: a statement that is planned once for all values of its parameters could not use the indexes of what
 is pending, and would read everything that is, for each row."""
 
