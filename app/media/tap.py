@@ -58,5 +58,5 @@ class Tap:
                     self._transport.close()
                     return
                 consumer = await self._transport.consume(producer.id, router.rtp_capabilities, paused=True)
-            consumer.events.on("rtp", lambda packet: sink(party, packet, clock()))
+            consumer.on_rtp(lambda packet: sink(party, packet, clock()))
             await consumer.resume()

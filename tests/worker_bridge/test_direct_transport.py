@@ -49,6 +49,17 @@ async def test_rtp_goes_in_and_comes_out(router: Router, direct: DirectTransport
     assert stats["type"] == "direct-transport"
 
 
+async def test_a_callback_gets_each_packet_as_the_event_does(router: Router, direct: DirectTransport) -> None:
+    producer = await direct.produce("audio", voice(SSRC))
+    consumer = await direct.consume(producer.id, router.rtp_capabilities)
+    called: list[bytes] = []
+    consumer.on_rtp(called.append)
+    packets = consumer.events_of("rtp")
+    for number in range(5):
+        producer.send(rtp(number, bytes([number])))
+    assert called == [await anext(packets) for _ in range(5)]
+
+
 @pytest.mark.parametrize("kind", [bytearray, memoryview])
 async def test_any_bytes_can_be_sent(router: Router, direct: DirectTransport, kind: type) -> None:
     producer = await direct.produce("audio", voice(SSRC))

@@ -88,7 +88,15 @@ async def test_can_consume_is_false_for_whatever_it_is_given(router: Router, pla
 
 NONSENSE = ({}, {"a": 1}, [{}], 5.5, b"x", object(), "\ud800", 10**30)
 PASSED_ON = {"app_data"}  # any dict is
-WITHOUT = {"close", "handle_webrtc_transport", "mirror_pause", "on_closed", "on_trace", "remove_from_on_close"}
+WITHOUT = {
+    "close",
+    "handle_webrtc_transport",
+    "mirror_pause",
+    "on_closed",
+    "on_rtp",
+    "on_trace",
+    "remove_from_on_close",
+}
 
 
 def arguments_of(method: Callable[..., Any]) -> Iterator[str]:
