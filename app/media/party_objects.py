@@ -125,6 +125,7 @@ class PartySide:
     consumers: dict[tuple[str, str], PartyConsumer] = field(default_factory=dict)  # by transport and producer
     sending: Counter[MediaKind] = field(default_factory=Counter)
     flooded: bool = False  # whether the node had to pause a producer of the party
+    has_received: bool = False  # whether it ever opened a transport to receive
     opened: dict[Direction, list[float]] = field(default_factory=dict)  # when its newest transports were opened
 
     def may_open(self, direction: Direction, now: float) -> bool:

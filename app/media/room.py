@@ -171,10 +171,12 @@ class Room:
             transport.on_closed(self._transport_closed)
         if self.watcher is not None:
             self.watcher.set_up()
-        if direction == "recv" and len(side.opened["recv"]) > 1:  # a page that was reloaded knows of nothing
-            for offer in self.offers.values():
-                if party in offer.to:
-                    self._tell_of(offer, "producer_added", (party,))
+        if direction == "recv":
+            if side.has_received:  # a page that was reloaded knows of nothing
+                for offer in self.offers.values():
+                    if party in offer.to:
+                        self._tell_of(offer, "producer_added", (party,))
+            side.has_received = True
         return transport
 
     def _replaced(self, party: PartyRole, direction: Direction) -> list[PartyTransport]:
