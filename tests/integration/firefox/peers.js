@@ -15,6 +15,24 @@ class Peers {
     }
     return sum;
   }
+
+  // How many streams of sound come right now.
+  async streams() {
+    const before = await this.#packets();
+    await new Promise((done) => setTimeout(done, 500));
+    const after = await this.#packets();
+    return [...after].filter(([id, packets]) => packets > (before.get(id) ?? 0)).length;
+  }
+
+  async #packets() {
+    const found = new Map();
+    for (const [number, peer] of this.all.entries()) {
+      for (const one of (await peer.getStats()).values()) {
+        if (one.type === 'inbound-rtp' && one.kind === 'audio') found.set(`${number} ${one.id}`, one.packetsReceived);
+      }
+    }
+    return found;
+  }
 }
 
 window.peers = new Peers();
