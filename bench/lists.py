@@ -1,7 +1,8 @@
 """What a page costs at any length of history, as JSON: milliseconds for each list, with few calls and with many.
 
-One user and one otomo have all the calls; a page is read at the front, in the middle and near the end. Runs on new
-SQLite files in a temporary folder, or on the empty database whose URL is given. Run as ``python -m bench.lists [URL]``.
+One user and one otomo have all the calls; a page is read at the front, in the middle and near the end. Each call costs
+four units, over a year: what points did by day is read for its last month and for all of it. Runs on new SQLite files
+in a temporary folder, or on the empty database whose URL is given. Run as ``python -m bench.lists [URL]``.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from app.person import Person
 FEW, MANY = 1_000, 300_000  # calls
 LIVE_EVERY = 1_000  # one of so many calls is live
 ROUNDS = 30
+DAYS = 366
 USER, OTOMO = Person("user", "user"), Person("otomo", "otomo")
 CALLS = """
     INSERT INTO calls (id, user_id, otomo_id, state, "exclusive", node, price_per_minute, created_at_ms, ended_at_ms,
@@ -42,6 +44,13 @@ METADATA = """
     SELECT CASE WHEN i % 2 = 0 THEN 'shop' ELSE 'order' END, CASE WHEN i % 2 = 0 THEN 'one' ELSE 'no ' || i END, i,
         'call ' || i FROM numbers
 """
+WALLET = "INSERT INTO wallets (user_id, balance, updated_at_ms) VALUES ('user', 0, 0)"
+LINES = """
+    INSERT INTO point_transactions (user_id, amount, reason, call_id, unit_index, balance_after, at_ms)
+    {numbers}
+    SELECT 'user', -100, 'unit', 'call ' || i, unit, 0, i * CAST({days} AS BIGINT) * 86400000 / {calls}
+    FROM numbers, (SELECT 1 AS unit UNION ALL SELECT 2 UNION ALL SELECT 3 UNION ALL SELECT 4) units
+"""
 EVENTS = """
     INSERT INTO events (seq, role, user_id, type, payload, at_ms)
     {numbers}
@@ -51,8 +60,9 @@ NUMBERS = "WITH RECURSIVE numbers (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n
 
 
 def fill(tx: Connection, calls: int) -> None:
-    for words in (CALLS, METADATA, EVENTS):
-        tx.execute(text(words.format(numbers=NUMBERS.format(calls=calls), live=LIVE_EVERY)))
+    for words in (CALLS, METADATA, WALLET, LINES, EVENTS):
+        numbers = NUMBERS.format(calls=calls)
+        tx.execute(text(words.format(numbers=numbers, calls=calls, live=LIVE_EVERY, days=DAYS)))
     tx.execute(text("UPDATE event_counter SET last_seq = (SELECT max(seq) FROM events)"))
 
 
@@ -81,6 +91,8 @@ def lists(ledger: Ledger, calls: int) -> dict[str, Callable[[], Awaitable[Any]]]
         "withCommonText": lambda: ledger.search_calls(CallSearch(metadata={"shop": "one"}), cursor=middle),
         "withRareText": lambda: ledger.search_calls(CallSearch(metadata={"order": "no 501"})),
         "statementMiddlePage": lambda: ledger.usage("user", cursor=middle),
+        "pointsOf30Days": lambda: ledger.points_by_day(DAYS - 30, 30),
+        "pointsOfAYear": lambda: ledger.points_by_day(0, DAYS),
         "replayPage": lambda: ledger.events_since(USER, 0, limit=200),
         "recoveryLog": lambda: ledger.recovery_log(),
     }

@@ -13,8 +13,10 @@ from schemas.types import MAX_REASON, MAX_SAFE, CallId, Count, Cursor, Name, Poi
 from worker_bridge.value import PRINTABLE, matching
 
 MAX_ADJUSTMENT: Final = 10**12  # points
+MAX_DAYS: Final = 366  # of one answer
 
 Month = Annotated[str, matching(r"\d{4}-\d\d", "a month such as 2026-12")]
+Day = Annotated[str, matching(r"\d{4}-\d\d-\d\d", "a day such as 2026-12-31")]
 RefundablePoints = Annotated[int, Meta(ge=1, le=MAX_SAFE)]
 RefundableUnits = Annotated[int, Meta(ge=1, le=MAX_UNITS)]
 Adjustment = Annotated[int, Meta(ge=-MAX_ADJUSTMENT, le=MAX_ADJUSTMENT, extra_json_schema={"not": {"const": 0}})]
@@ -135,6 +137,26 @@ class OutstandingPoints(Answer, frozen=True):
     paid_points: Points
     bonus_points: Points
     lots: tuple[OutstandingLine, ...]
+
+
+class PointsDay(Answer, frozen=True, kw_only=True):
+    """What points did on a day, in UTC: what calls cost, what was given back of it, what admins gave and took away, and
+    what expired. ``outstanding_points`` is what all users together held at its end, or hold now."""
+
+    day: Day
+    charged_points: Points
+    refunded_points: Points
+    added_points: Points
+    removed_points: Points
+    expired_points: Points
+    outstanding_points: Points
+
+
+class PointsByDay(Answer, frozen=True):
+    """Oldest first, with the days on which nothing happened."""
+
+    at: Timestamp
+    days: Annotated[tuple[PointsDay, ...], Meta(max_length=MAX_DAYS)]
 
 
 class UsageLine(Answer, frozen=True, kw_only=True):

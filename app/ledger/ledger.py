@@ -26,6 +26,7 @@ from app.ledger import (
     calls,
     changes,
     charging,
+    daily_points,
     events,
     feedback,
     nodes,
@@ -41,6 +42,7 @@ from app.ledger.audit import audit
 from app.ledger.audit_log import AuditLog, Entry
 from app.ledger.backend import open_database
 from app.ledger.call_bodies import Details
+from app.ledger.daily_points import DayOfPoints
 from app.ledger.database import TIMEOUT_S, Database, Guard, Observer
 from app.ledger.paging import MAX_PAGE
 from app.ledger.people import People
@@ -297,6 +299,10 @@ class Ledger:
     async def outstanding(self, *, at_ms: int) -> tuple[Outstanding, ...]:
         """What all users together hold, by kind and month of expiry."""
         return await self._database.read(adjustments.outstanding, at_ms)
+
+    async def points_by_day(self, first: int, count: int) -> tuple[DayOfPoints, ...]:
+        """What points did on so many days (UTC) from ``first`` on, which counts from 1970-01-01; oldest first."""
+        return await self._database.read(daily_points.days, first, count)
 
     async def refund(self, asked: RefundAsked, *, at_ms: int, noted: Entry | None = None) -> Refunded:
         """Give back points of a call to the wallet that paid for it, whoever has the call now.

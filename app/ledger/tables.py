@@ -215,6 +215,7 @@ point_transactions = Table(
     CheckConstraint("(call_id IS NULL) = (unit_index IS NULL)", name="unit"),
     CheckConstraint("(call_id IS NULL) = (idempotency_key IS NOT NULL)", name="origin"),
     Index("ix_point_transactions_user", "user_id", "id"),
+    Index("ix_point_transactions_at", "at_ms", "unit_index", "kind", "amount"),  # sums by day are read in it alone
 )
 
 lots = Table(  # bonus points, and paid ones that expire; the rest of a balance is paid points that do not

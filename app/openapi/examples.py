@@ -103,6 +103,8 @@ from schemas.wallet import (
     OutstandingLine,
     OutstandingPoints,
     OwnBalance,
+    PointsByDay,
+    PointsDay,
     Rate,
     RateRequest,
     RefundDone,
@@ -340,6 +342,20 @@ _EXAMPLES: Final[tuple[Body | Answer, ...]] = (
     OwnBalance(USER, 400, CHARGED_AT, 370, 30),
     WalletDetail(USER, 400, CHARGED_AT, 370, 30, (LOT, REST)),
     OutstandingPoints(ENDED_AT, 370, 30, (OutstandingLine("bonus", "2026-03", 30), OutstandingLine("paid", None, 370))),
+    PointsByDay(
+        ENDED_AT,
+        (
+            PointsDay(
+                day="2026-01-31",
+                charged_points=100,
+                refunded_points=50,
+                added_points=500,
+                removed_points=0,
+                expired_points=0,
+                outstanding_points=450,
+            ),
+        ),
+    ),
     Usage(
         (
             UsageLine(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
+from typing import Annotated
+
 from aiohttp import web
-from msgspec import UNSET
+from msgspec import UNSET, Meta
 
 from app.clock import now
 from app.errors import BadRequest, CallNotFound, InsufficientPoints, WalletNotFound
@@ -11,24 +14,37 @@ from app.http.body import body
 from app.http.middleware import admin_only
 from app.http.responses import json_response
 from app.keys import JOURNAL, LEDGER
+from app.ledger.daily_points import DAY_MS, DayOfPoints
 from app.ledger.errors import KeyReused, LedgerUnavailable
 from app.ledger.values import Lot, RefundAsked
-from app.openapi.declaration import answers
+from app.openapi.declaration import Parameter, answers
 from app.person import Person
 from app.rest.admin import user_id_of
 from app.rest.audit import entry_of
+from app.rest.search import checked
 from app.rest.wallet import balance_fields, balance_response
 from schemas.base import given
 from schemas.types import at_ms, iso, iso_or_none
 from schemas.wallet import (
+    MAX_DAYS,
     AdjustRequest,
     Balance,
+    Day,
     LotLine,
     OutstandingLine,
     OutstandingPoints,
+    PointsByDay,
+    PointsDay,
     RefundDone,
     RefundRequest,
     WalletDetail,
+)
+
+FIRST_DAY = date(1970, 1, 1)
+DEFAULT_DAYS = 30
+DAYS = (
+    Parameter("from", Day, "the first day, in UTC; where none is given, today is the last one"),
+    Parameter("days", Annotated[int, Meta(ge=1, le=MAX_DAYS)], f"how many; {DEFAULT_DAYS} where it is not said"),
 )
 
 routes = web.RouteTableDef()
@@ -98,6 +114,50 @@ async def get_outstanding(request: web.Request) -> web.Response:
     paid, bonus = (sum(one.points for one in found if one.kind == kind) for kind in ("paid", "bonus"))
     lines = tuple(OutstandingLine(one.kind, one.month, one.points) for one in found)
     return json_response(OutstandingPoints(at.iso, paid, bonus, lines))
+
+
+@routes.get("/admin/points/daily")
+@answers({200: PointsByDay}, BadRequest, LedgerUnavailable, query=DAYS)
+@admin_only
+async def get_points_by_day(request: web.Request) -> web.Response:
+    """What points did day by day, in UTC, until today: what calls cost, what was given back, given, taken away, what
+    expired; and what all users together held."""
+    at = now()
+    today = at.utc_ms // DAY_MS
+    count = days_of(request)
+    first = first_day_of(request, today - count + 1)
+    found = await request.app[LEDGER].points_by_day(first, min(count, today - first + 1))
+    return json_response(PointsByDay(at.iso, tuple(map(points_day, found))))
+
+
+def days_of(request: web.Request) -> int:
+    text = request.query.get("days", str(DEFAULT_DAYS))
+    if not (text.isascii() and text.isdigit() and len(text) <= 3 and 1 <= int(text) <= MAX_DAYS):
+        raise BadRequest.at("days", f"must be a whole number from 1 to {MAX_DAYS}")
+    return int(text)
+
+
+def first_day_of(request: web.Request, by_default: int) -> int:
+    """As the ledger counts days."""
+    text = request.query.get("from")
+    if text is None:
+        return by_default
+    try:
+        return (date.fromisoformat(checked(Day, "from", text)) - FIRST_DAY).days
+    except ValueError as error:
+        raise BadRequest.at("from", "must be a day that there is") from error
+
+
+def points_day(one: DayOfPoints) -> PointsDay:
+    return PointsDay(
+        day=(FIRST_DAY + timedelta(days=one.day)).isoformat(),
+        charged_points=one.charged,
+        refunded_points=one.refunded,
+        added_points=one.added,
+        removed_points=one.removed,
+        expired_points=one.expired,
+        outstanding_points=one.outstanding,
+    )
 
 
 @routes.post("/admin/calls/{call_id}/refund")

@@ -183,6 +183,7 @@ async def test_nobody_but_an_admin_does_what_admins_do(victim: Victim) -> None:
         ("POST", f"/admin/calls/{victim.call_id}/refund", {"points": 5, "reason": "x", "idempotencyKey": "y"}),
         ("GET", "/admin/wallets/a", None),
         ("GET", "/admin/points/outstanding", None),
+        ("GET", "/admin/points/daily", None),
         ("POST", "/admin/drain", None),
         ("GET", "/admin/drain", None),
         ("DELETE", "/admin/drain", None),

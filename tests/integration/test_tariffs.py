@@ -9,6 +9,7 @@ from schemas.base import dump
 from schemas.tariff import Tariff
 from tests.conftest import serving
 from tests.integration.paid_calls import Scene, milliseconds, talking
+from tests.integration.stage import POINTS
 from voiceplane.client.errors import Refused
 
 LATE_MS = 3_000  # a charge waits for a sweep each second, on a busy machine
@@ -265,6 +266,8 @@ async def test_points_in_lots_are_shown_to_their_user_and_to_admins(stage):
     outstanding = await stage.admin.request("GET", "/admin/points/outstanding")
     assert {"kind": "bonus", "month": "2999-12", "points": 70} in outstanding["lots"]
     assert outstanding["bonusPoints"] == 70
+    today = (await stage.admin.request("GET", "/admin/points/daily"))["days"][-1]
+    assert (today["addedPoints"], today["outstandingPoints"]) == (1570, 1570)  # the stage gave 1,000
     for wrong, place in (
         (gift | {"expiresAt": "2001-01-01T00:00:00.000Z"}, "expiresAt"),
         (gift | {"expiresAt": "2027-13-01T00:00:00.000Z"}, "expiresAt"),
@@ -280,3 +283,29 @@ async def test_points_in_lots_are_shown_to_their_user_and_to_admins(stage):
         await stage.admin.request("GET", "/admin/wallets/nobody")
     assert await stage.user.refused("GET", "/admin/wallets/rich") == (403, "FORBIDDEN")
     assert await stage.user.refused("GET", "/admin/points/outstanding") == (403, "FORBIDDEN")
+
+
+async def test_what_points_did_is_told_day_by_day_until_today(stage):
+    found = await stage.admin.request("GET", "/admin/points/daily")
+    today = found["at"][:10]
+    assert len(found["days"]) == 30
+    assert found["days"][-1] == {
+        "day": today,
+        "chargedPoints": 0,
+        "refundedPoints": 0,
+        "addedPoints": POINTS,
+        "removedPoints": 0,
+        "expiredPoints": 0,
+        "outstandingPoints": POINTS,
+    }
+    assert [one["outstandingPoints"] for one in found["days"][:-1]] == [0] * 29
+    some = await stage.admin.request("GET", "/admin/points/daily?from=2026-02-27&days=3")
+    assert [one["day"] for one in some["days"]] == ["2026-02-27", "2026-02-28", "2026-03-01"]
+    cut = await stage.admin.request("GET", f"/admin/points/daily?from={today}&days=366")
+    assert [one["day"] for one in cut["days"]] == [today]
+    assert (await stage.admin.request("GET", "/admin/points/daily?from=9999-12-31"))["days"] == []
+    for wrong in ("days=0", "days=367", "days=x", "from=2026-02-30", "from=yesterday", "from="):
+        with pytest.raises(Refused, match=wrong.partition("=")[0]) as refused:
+            await stage.admin.request("GET", f"/admin/points/daily?{wrong}")
+        assert (refused.value.status, refused.value.code) == (400, "BAD_REQUEST")
+    assert await stage.user.refused("GET", "/admin/points/daily") == (403, "FORBIDDEN")
