@@ -1,10 +1,13 @@
 // One call's page: its facts, its parties' media right now, its quality, and everything that happened to it.
+import { pageOfPerson } from './call-list.js';
 import { RANK, drawQuality, endCall } from './calls.js';
 import { $, h, keyed, set, show, write } from './dom.js';
 import { DASH, clockTime, dateTime, duration, ms, number, percent, words } from './format.js';
 import { PartyCard } from './party.js';
+import { Record } from './record.js';
 import { sentence, session } from './session.js';
 import { Supervise } from './supervise.js';
+import { Facts } from './tables.js';
 
 const EVERY_MS = 1000;
 const TIMELINE_KNOWN = ['at', 'type'];
@@ -45,8 +48,7 @@ export class CallView {
 
   // Made anew for each call: what belonged to another one must not stay for a moment.
   start(callId) {
-    this.callId = callId;
-    this.call = null;
+    Object.assign(this, { callId, name: `Call ${callId}`, call: null });
     this.supervise.show(callId);
     this.build();
     write(this.title, callId);
@@ -58,6 +60,10 @@ export class CallView {
     this.supervise.leave();
   }
 
+  forget() {
+    this.element.replaceChildren();
+  }
+
   build() {
     this.state = h('span', { class: 'pill', hidden: true });
     this.end = h(
@@ -66,9 +72,14 @@ export class CallView {
       'End call …',
     );
     this.who = h('p', { class: 'who' });
+    [this.user, this.otomo] = [h('a', {}), h('a', {})];
+    this.who.append(this.user, ' calls ', this.otomo);
+    show(this.who, false);
+    this.back = h('p', { hidden: true }, h('a', {}));
+    this.record = new Record(this.callId);
     this.problem = h('p', { class: 'notice bad', role: 'alert', hidden: true });
     this.flags = h('ul', { class: 'flag-list' });
-    this.values = FACTS.map(() => h('dd', {}));
+    this.facts = new Facts(FACTS, 'card facts wide');
     this.qualities = h('ul', { class: 'qualities' });
     this.parties = h('div', { class: 'parties' });
     this.over = h('p', { class: 'muted', hidden: true }, 'The call is over; this is its record.');
@@ -80,20 +91,21 @@ export class CallView {
     this.body = h(
       'div',
       { hidden: true },
-      h(
-        'dl',
-        { class: 'card facts wide' },
-        FACTS.map(([name], fact) => h('div', {}, h('dt', {}, name), this.values[fact])),
-      ),
+      this.facts.element,
       h(
         'div',
         { class: 'columns' },
-        h('section', { 'aria-label': 'Media' }, h('h2', {}, 'Media'), this.over, this.qualities, this.parties),
+        h(
+          'div',
+          {},
+          h('section', { 'aria-label': 'Media' }, h('h2', {}, 'Media'), this.over, this.qualities, this.parties),
+          this.record.element,
+        ),
         h('div', {}, titled('Timeline', this.timeline), this.interrupted, this.moved),
       ),
     );
     this.element.replaceChildren(
-      h('p', {}, h('a', { href: '#/' }, '← Overview')),
+      this.back,
       h('div', { class: 'heading' }, this.title, this.state, h('span', { class: 'spread' }), this.supervise.button, this.end),
       this.who,
       this.problem,
@@ -107,9 +119,11 @@ export class CallView {
 
   async ask() {
     try {
+      const { record } = this;
       const call = await session.ask('GET', `calls/${encodeURIComponent(this.callId)}`);
+      if (record !== this.record) return; // it is another call's page by now
       this.draw(call);
-      await this.supervise.draw(call);
+      await Promise.all([this.supervise.draw(call), record.update(call)]);
     } catch (error) {
       if (error.code !== 'CALL_NOT_FOUND') throw error;
       write(this.problem, sentence(error));
@@ -124,8 +138,10 @@ export class CallView {
     write(this.state, call.state);
     set(this.state, 'data-rank', RANK[call.state]);
     show(this.end, !['ending', 'ended'].includes(call.state));
-    write(this.who, `${call.userId} calls ${call.otomoId}`);
-    FACTS.forEach(([, value], fact) => write(this.values[fact], value(call)));
+    show(this.who, true);
+    this.link(this.user, 'user', call.userId);
+    this.link(this.otomo, 'otomo', call.otomoId);
+    this.facts.update(call);
     keyed(this.flags, call.flags, ({ type, role }) => `${type} ${role}`, flagRow);
     keyed(this.qualities, call.quality, ({ fromRole }) => fromRole, qualityRow);
     show(this.over, call.state === 'ended');
@@ -145,6 +161,19 @@ export class CallView {
       ({ row }) => row,
       timelineRow,
     );
+  }
+
+  link(element, role, userId) {
+    write(element, userId);
+    set(element, 'href', pageOfPerson(role, userId));
+  }
+
+  // The list from which somebody came.
+  comeFrom({ name, hash }) {
+    const link = this.back.firstElementChild;
+    write(link, `← ${name}`);
+    set(link, 'href', hash);
+    show(this.back, true);
   }
 
   async endIt() {

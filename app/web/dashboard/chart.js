@@ -1,4 +1,4 @@
-// A chart of the last minutes: one or two lines over time, drawn as SVG. Pointer and arrow keys read a moment of it.
+// A chart of the last minutes, or days: one or two lines over time, drawn as SVG. Pointer and arrow keys read a moment of it.
 import { h, set, svg, write } from './dom.js';
 import { clockTime } from './format.js';
 
@@ -7,12 +7,14 @@ const LEFT = 50; // for the numbers of the axis
 const TOP = 8;
 const BOTTOM = 20; // for the times
 const GRID_LINES = 3;
+const CLOCK = { said: (time) => `at ${clockTime(time)}`, tick: (time) => clockTime(time).slice(0, 5), latest: 'now' };
 
 export class Chart {
   // `lines`: `[{ label, field }]`, one or two. `unit(value)` is how a value reads. `atLeast`: what the axis always holds.
-  // `counted`: whether its values are whole.
-  constructor({ title, unit, lines, atLeast, counted }) {
-    Object.assign(this, { title, unit, lines, atLeast, counted, samples: [], span: 0, cursor: null });
+  // `counted`: whether its values are whole. `axis(value)` is how one reads where there is little room, `times` how a moment
+  // is said, how it stands below the axis, and what the newest one is called.
+  constructor({ title, unit, lines, atLeast, counted, axis = unit, times = CLOCK }) {
+    Object.assign(this, { title, unit, lines, atLeast, counted, axis, times, samples: [], span: 0, cursor: null });
     this.values = lines.map(() => h('b', { class: 'number' }));
     this.time = h('span', { class: 'muted small' });
     const legend = lines.map(({ label }, line) =>
@@ -43,7 +45,7 @@ export class Chart {
     this.end = end;
     this.samples = samples
       .map((sample) => ({ ...sample, time: Date.parse(sample.at) }))
-      .filter(({ time }) => time > end - spanMs);
+      .filter(({ time }) => time >= end - spanMs);
     this.draw();
   }
 
@@ -74,7 +76,7 @@ export class Chart {
         svg('line', { class: 'grid', x1: LEFT, x2: this.width - 6, y1: this.y(value), y2: this.y(value) }),
       ),
       ...lines.map((value) =>
-        svg('text', { class: 'axis', x: LEFT - 6, y: this.y(value) + 4, 'text-anchor': 'end' }, this.unit(value)),
+        svg('text', { class: 'axis', x: LEFT - 6, y: this.y(value) + 4, 'text-anchor': 'end' }, this.axis(value)),
       ),
       ...times.map((time, index) =>
         svg(
@@ -85,7 +87,7 @@ export class Chart {
             y: HEIGHT - 4,
             'text-anchor': ['start', 'middle', 'end'][index],
           },
-          clockTime(time).slice(0, 5),
+          this.times.tick(time),
         ),
       ),
     ];
@@ -136,7 +138,7 @@ export class Chart {
     this.cursor = sample ? time : null;
     const shown = sample ?? this.samples.at(-1);
     this.lines.forEach(({ field }, line) => write(this.values[line], shown ? this.unit(shown[field]) : '–'));
-    write(this.time, sample ? clockTime(time) : '');
+    write(this.time, sample ? this.times.said(time) : '');
     const x = sample && this.x(time);
     this.hair?.replaceChildren(...(sample ? [svg('line', { x1: x, x2: x, y1: TOP, y2: HEIGHT - BOTTOM })] : []));
     set(this.plot, 'aria-label', this.summary(shown, sample));
@@ -148,7 +150,7 @@ export class Chart {
       const highest = Math.max(...this.samples.map((sample) => sample[field] ?? 0));
       return `${label} ${this.unit(shown[field])}${chosen ? '' : `, at most ${this.unit(highest)}`}`;
     });
-    return `${this.title} ${chosen ? `at ${clockTime(chosen.time)}` : 'now'}: ${said.join('; ')}`;
+    return `${this.title} ${chosen ? this.times.said(chosen.time) : this.times.latest}: ${said.join('; ')}`;
   }
 }
 

@@ -53,6 +53,21 @@ export function dateTime(at) {
   return at ? new Date(at).toLocaleString('en-GB', { dateStyle: 'medium', timeStyle: 'medium' }) : DASH;
 }
 
+// A day in UTC, as `2026-01-31` or a time.
+export function day(at) {
+  return new Date(at).toLocaleDateString('en-GB', { day: 'numeric', month: 'short', year: 'numeric', timeZone: 'UTC' });
+}
+
+// `2026-01` as a month.
+export function month(at) {
+  return new Date(`${at}-01`).toLocaleDateString('en-GB', { month: 'long', year: 'numeric', timeZone: 'UTC' });
+}
+
+// What an axis has room for: 950, 12K, 1.5M.
+export function short(value) {
+  return value.toLocaleString('en', { notation: 'compact', maximumFractionDigits: 1 });
+}
+
 export function ago(at) {
   if (!at) return DASH;
   const seconds = Math.max(0, (Date.now() - Date.parse(at)) / 1000);

@@ -1,10 +1,13 @@
 // The dashboard: who is signed in, which view is shown, and whether the server answers. What a view shows is its own.
 import { CallView } from './call.js';
-import { $, show, write } from './dom.js';
+import { $, set, show, write } from './dom.js';
 import { clockTime } from './format.js';
+import { HistoryView } from './history.js';
+import { MoneyView } from './money.js';
 import { Node } from './node.js';
 import { Nodes } from './nodes.js';
 import { Overview } from './overview.js';
+import { PersonView } from './person.js';
 import { Poller } from './poller.js';
 import { sentence, session } from './session.js';
 import { WebhooksView } from './webhooks.js';
@@ -14,9 +17,21 @@ const node = new Node(poller);
 const nodes = new Nodes(poller);
 const overview = new Overview(poller, node);
 const callView = new CallView(poller);
-const webhooksView = new WebhooksView(poller);
-const views = [overview, callView, webhooksView];
+const historyView = new HistoryView(poller);
+const personView = new PersonView(poller);
+const routes = [
+  [/^#\/calls\/(.+)$/, callView],
+  [/^#\/history(?:\?(.*))?$/, historyView],
+  [/^#\/people(?:\/(user|otomo)\/(.+))?$/, personView],
+  [/^#\/money$/, new MoneyView(poller)],
+  [/^#\/webhooks$/, new WebhooksView(poller)],
+  [/^/, overview],
+];
+const views = routes.map(([, one]) => one);
+const pages = $('pages').querySelectorAll('a');
 let view = null;
+let left = ''; // the address of the view that is shown
+let list = null; // where a call was found that is looked at now
 let updated = null;
 
 // After every question: an expired token leads back to the login, whatever else is wrong is shown until it ends.
@@ -33,22 +48,37 @@ function told(error) {
 }
 
 function route({ focus = true } = {}) {
-  const call = location.hash.match(/^#\/calls\/(.+)$/)?.[1];
-  if (view && location.hash && !location.hash.startsWith('#/')) return; // the skip link
-  view?.stop();
-  const webhooks = location.hash === '#/webhooks';
-  view = call ? callView : webhooks ? webhooksView : overview;
+  const { hash } = location;
+  if (view && hash && !hash.startsWith('#/')) return; // the skip link
+  const before = view;
+  before?.stop();
+  if ([historyView, personView].includes(before)) list = { name: before.name, hash: left };
+  else if (before !== callView) list = null;
+  left = hash;
+  const [pattern, chosen] = routes.find(([one]) => one.test(hash));
+  view = chosen;
   for (const one of views) show(one.element, one === view);
-  view.start(call && decodeURIComponent(call));
-  const name = call ? `Call ${decodeURIComponent(call)}` : webhooks ? 'Webhooks' : 'Overview';
-  document.title = `${name} · voiceplane admin`;
+  view.start(...hash.match(pattern).slice(1).map(decoded(view)));
+  if (view === callView && list) callView.comeFrom(list);
+  for (const page of pages) set(page, 'aria-current', page.hash === view.place && 'page');
+  document.title = `${view.name} · voiceplane admin`;
+  if (view === historyView && before === view) return; // a search of its own page: whoever asked stays where they are
   scrollTo(0, 0);
   if (focus) view.title.focus();
 }
 
+// A part of the address as it was meant; a query is the view's own to read.
+const decoded = (of) => (part) => {
+  try {
+    return part === undefined || of === historyView ? part : decodeURIComponent(part);
+  } catch {
+    return part; // somebody typed a percent sign
+  }
+};
+
 function signedIn() {
   show($('login'), false);
-  for (const button of [$('drain'), $('sign-out')]) show(button, true);
+  for (const one of [$('pages'), $('drain'), $('sign-out')]) show(one, true);
   node.start();
   nodes.start();
   route();
@@ -58,10 +88,11 @@ function signOut(why = '') {
   session.signOut();
   document.querySelectorAll('dialog[open]').forEach((dialog) => dialog.close());
   view?.stop();
-  view = updated = null;
+  view = updated = list = null;
+  for (const one of views) one.forget?.(); // whoever sits here next sees nobody's calls and points
   node.stop();
   nodes.stop?.();
-  for (const gone of [...views.map((one) => one.element), $('drain'), $('sign-out'), $('offline'), $('ready')])
+  for (const gone of [...views.map((one) => one.element), $('pages'), $('drain'), $('sign-out'), $('offline'), $('ready')])
     show(gone, false);
   write($('updated'), '');
   write($('login-problem'), why);

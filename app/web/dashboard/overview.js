@@ -1,10 +1,11 @@
 // The overview: what happens now, the live calls, the last hour, the workers.
 import { callRow } from './calls.js';
 import { Chart } from './chart.js';
-import { $, h, keyed, show, write } from './dom.js';
+import { $, keyed, show, write } from './dom.js';
 import { brief, ms, number, percent } from './format.js';
 import { nameOf, together } from './nodes.js';
 import { session } from './session.js';
+import { tile } from './tiles.js';
 import { workerCard } from './workers.js';
 
 const NOW_EVERY_MS = 2000;
@@ -82,7 +83,7 @@ const TILES = [
 
 export class Overview {
   constructor(poller) {
-    Object.assign(this, { poller, element: $('overview'), title: $('overview-title'), page: 0, samples: [] });
+    Object.assign(this, { poller, element: $('overview'), title: $('overview-title'), place: '#/', name: 'Overview', page: 0, samples: [] });
     this.tiles = TILES.map(tile);
     this.charts = CHARTS.map((one) => new Chart(one));
     $('tiles').append(...this.tiles.map(({ element }) => element));
@@ -139,15 +140,4 @@ export class Overview {
     const minutes = Number(document.querySelector('[name=range]:checked').value);
     this.charts.forEach((chart) => chart.update(this.samples, minutes * 60_000));
   }
-}
-
-function tile({ name, value, more }) {
-  const [main, below] = [h('dd', { class: 'big number' }), h('dd', { class: 'muted small' })];
-  return {
-    element: h('div', { class: 'card tile' }, h('dt', {}, name), main, below),
-    update(sample) {
-      write(main, value(sample));
-      write(below, more(sample));
-    },
-  };
 }

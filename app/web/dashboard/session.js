@@ -1,5 +1,6 @@
 // The admin's token, which this tab alone keeps, and requests with it.
-import { request } from './request.js';
+import { words } from './format.js';
+import { download, request } from './request.js';
 
 const KEPT = 'voiceplane-admin-token';
 const ANSWER_WITHIN_MS = 8000;
@@ -22,6 +23,10 @@ export const session = {
   ask(method, path, body) {
     return request(method, path, { token: this.token, body, signal: AbortSignal.timeout?.(ANSWER_WITHIN_MS) });
   },
+
+  file(path) {
+    return download(path, { token: this.token });
+  },
 };
 
 const SENTENCES = {
@@ -32,6 +37,10 @@ const SENTENCES = {
   WEBHOOK_NOT_FOUND: 'That webhook is gone.',
   WEBHOOK_DISABLED: 'That webhook is disabled: nothing is sent to it.',
   DELIVERY_NOT_FOUND: 'That delivery is gone.',
+  WALLET_NOT_FOUND: 'That user has no wallet yet.',
+  INSUFFICIENT_POINTS: 'The wallet does not hold so many points of that kind.',
+  IDEMPOTENCY_KEY_REUSED: 'That was done already, in another way.',
+  CUT_OFF: 'The file was cut off. Try again.',
   NODE_NOT_FOUND: 'That node is gone.',
   INVALID_CALL_STATE: 'The call is over already.',
   NOT_ENABLED: 'The settings of this server have it off.',
@@ -48,5 +57,10 @@ const SENTENCES = {
 
 export function sentence(error) {
   if (error.name === 'TimeoutError') return SENTENCES.NETWORK;
+  const details = error.answer?.details ?? [];
+  if (error.code === 'BAD_REQUEST' && details.length) return `That can’t be: ${details.map(problem).join('; ')}.`;
   return SENTENCES[error.code] ?? `The server refused: ${error.code ?? error.message}.`;
 }
+
+// `userId` and `must be ...`: what the API says to developers is plain English, too.
+const problem = ({ path, problem: text }) => (path ? `${words(path)} ${text}` : text);

@@ -16,7 +16,7 @@ const WHY = {
 
 export class WebhooksView {
   constructor(poller) {
-    Object.assign(this, { poller, element: $('webhooks'), title: $('webhooks-title'), chosen: null, details: new Map() });
+    Object.assign(this, { poller, element: $('webhooks'), title: $('webhooks-title'), place: '#/webhooks', name: 'Webhooks', chosen: null, details: new Map() });
     $('delivery-status').addEventListener('change', () => this.poller.now());
     $('webhook').addEventListener('change', () => this.poller.now());
     $('replay').addEventListener('submit', (event) => this.replay(event));

@@ -8,7 +8,20 @@ export class Refused extends Error {
   }
 }
 
-export async function request(method, path, { token, body, signal } = {}) {
+export async function request(method, path, options) {
+  return (await send(method, path, options)).json().catch(() => ({}));
+}
+
+// A file, however long it takes. One that was cut off is no file.
+export async function download(path, options) {
+  const response = await send('GET', path, options);
+  return response.blob().catch(() => {
+    throw new Refused(0, { error: 'CUT_OFF' });
+  });
+}
+
+// Resolves to an answer that is no refusal.
+async function send(method, path, { token, body, signal } = {}) {
   const headers = {
     ...(token && { Authorization: `Bearer ${token}` }),
     ...(body && { 'Content-Type': 'application/json' }),
@@ -25,8 +38,7 @@ export async function request(method, path, { token, body, signal } = {}) {
     if (signal?.aborted) throw error;
     throw new Refused(0);
   }
+  if (response.ok) return response;
   const answer = await response.json().catch(() => ({}));
-  if (!response.ok)
-    throw Object.assign(new Refused(response.status, answer, Number(response.headers.get('Retry-After'))), { answer });
-  return answer;
+  throw Object.assign(new Refused(response.status, answer, Number(response.headers.get('Retry-After'))), { answer });
 }

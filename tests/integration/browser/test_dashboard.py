@@ -83,7 +83,7 @@ async def test_workers_checks_and_charts_of_the_real_node_are_there(server, laun
     await expect(worker.locator(".pill")).to_have_text("up")
     await expect(worker).to_contain_text(f"pid {server.pool.slots[0].worker.pid}")
     await expect(page.locator("#checks li").filter(has_text="Database writer")).to_contain_text("ok")
-    await expect(page.locator(".chart")).to_have_count(6)
+    await expect(page.locator("#charts .chart")).to_have_count(6)
     cpu = page.locator(".chart").filter(has_text="CPU").get_by_role("img")
     await expect(cpu.locator(".curve").first).to_be_attached(timeout=SOON_MS)
     await expect(cpu).to_have_attribute("aria-label", re.compile(r"^CPU now: workers [\d.]+ %, at most"))
