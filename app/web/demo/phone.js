@@ -42,7 +42,10 @@ export class Phone {
       else if (SOCKETS[state]) this.set({ socket: SOCKETS[state] });
     });
     this.client.on('incoming', (call) => this.ring(call));
-    this.client.on('wallet', ({ balance: left }) => this.set({ balance: left }));
+    this.client.on('wallet', ({ balance: left, reason }) => {
+      const isMore = reason !== 'call_tick' && left > this.state.balance;
+      this.set({ balance: left, ...(isMore && { ending: null }) }); // the end has moved: it is told again when it is near
+    });
     this.client.on('otomos', (one) => {
       const ours = one.otomoId === otomoId && { otomo: one.status }; // of all otomos one is ours
       this.set({ otomos: new Map(this.client.otomos), ...ours });
@@ -201,6 +204,7 @@ const NEW_CALL = {
   fault: null,
   outcome: null,
   deadlineAt: null,
+  ending: null,
 };
 
 const EVENTS = {
@@ -213,6 +217,13 @@ const EVENTS = {
   },
   tick(phone, { totalChargedPoints: charged, chargedPoints, tickNumber: ticks, userBalance }) {
     phone.set({ charged, ticks, lastCharge: chargedPoints, ...(userBalance != null && { balance: userBalance }) });
+  },
+  ending(phone, { reason, at, pointsNeeded = 0 }) {
+    phone.set({ ending: { reason, at: Date.parse(at), pointsNeeded } });
+  },
+  resumed(phone, { interruptedSeconds }) {
+    const { ending } = phone.state; // the clock stood, and so the end is as much later
+    if (ending) phone.set({ ending: { ...ending, at: ending.at + interruptedSeconds * 1000 } });
   },
   remotemuted: (phone, { muted }) => phone.set({ theirMuted: muted }),
   playback: (phone, { blocked }) => phone.set({ blocked }),

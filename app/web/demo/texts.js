@@ -58,6 +58,10 @@ const en = {
     ended: (seconds, points) => `${clock(seconds)} talked, ${points} points charged.`,
     unconnected: 'No sound reached the server, so nothing was charged.',
   },
+  ending: (reason, time, needed, role) =>
+    reason === 'max_duration'
+      ? `The call reaches its longest duration at ${time}, and ends.`
+      : `The points are used up at ${time}, and the call ends.${needed ? ` With ${needed} more points it goes on.` : role === 'otomo' ? ' It goes on if the user gets more.' : ''}`,
   fault: {
     unreached: ({ places, loopback }) =>
       `The browser does not reach the server’s media at ${places.join(', ')}. ${
@@ -82,12 +86,14 @@ const en = {
     cancelled: 'The user gave up.',
     timeout: 'Nobody answered in time, or no sound came.',
     low_balance: 'The points are used up.',
+    max_duration: 'The call reached its longest duration.',
     rtp_stopped: 'One side’s sound stopped.',
     disconnect: 'One side’s window was closed.',
     network_failed: 'One side’s network failed.',
     admin: 'An admin ended it.',
     banned: 'An admin keeps one side out.',
     worker_died: 'The media server failed.',
+    node_lost: 'The server failed.',
     system_error: 'The server was stopped.',
   },
   stepsTitle: 'One minute',
@@ -184,6 +190,10 @@ const ja = {
     ended: (seconds, points) => `通話時間 ${clock(seconds)}、課金 ${points}ポイント。`,
     unconnected: '音声がサーバーに届かなかったため、課金はありません。',
   },
+  ending: (reason, time, needed, role) =>
+    reason === 'max_duration'
+      ? `${time}に最長通話時間に達し、通話が終了します。`
+      : `${time}にポイントがなくなり、通話が終了します。${needed ? `あと${needed}ポイントあれば続けられます。` : role === 'otomo' ? 'ユーザーがポイントを追加すれば続きます。' : ''}`,
   fault: {
     unreached: ({ places, loopback }) =>
       `ブラウザーがサーバーのメディア（${places.join('、')}）に接続できません。${
@@ -208,12 +218,14 @@ const ja = {
     cancelled: 'ユーザーが発信を取り消しました。',
     timeout: '時間内に応答または音声がありませんでした。',
     low_balance: 'ポイントがなくなりました。',
+    max_duration: '最長通話時間に達しました。',
     rtp_stopped: '片方の音声が途絶えました。',
     disconnect: '片方のウィンドウが閉じられました。',
     network_failed: '片方のネットワークが切れました。',
     admin: '管理者が終了しました。',
     banned: '管理者が利用を停止しました。',
     worker_died: 'メディアサーバーに障害がありました。',
+    node_lost: 'サーバーに障害がありました。',
     system_error: 'サーバーが停止しました。',
   },
   stepsTitle: '1分でわかる流れ',

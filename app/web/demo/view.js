@@ -2,6 +2,7 @@
 import { clock, refusal, texts } from './texts.js';
 
 const LOG_LINES = 200;
+const ENDS_WITHIN_S = 2; // after its moment a call that ends by itself has ended
 const HAPPENING = ['microphone', 'ringing', 'incoming', 'joining', 'talking', 'rejoin'];
 
 let acting = false; // whether the focus is among the actions, whose buttons come and go under it
@@ -62,7 +63,7 @@ function hint({ phase, role, otomo, problem, fault, why, price, outcome, deadlin
   if (phase === 'ended') return `${texts.reason[outcome.reason] ?? outcome.reason}\n${ended(outcome)}`;
   if (phase === 'ready' && away) return texts.hint.away;
   if (phase === 'ready') return role === 'user' && otomo === 'offline' ? texts.hint.alone : texts.hint.ready[role];
-  if (phase === 'talking' && deadlineAt) return texts.hint.draining(new Date(deadlineAt).toTimeString().slice(0, 8));
+  if (phase === 'talking' && deadlineAt) return texts.hint.draining(timeOfDay(deadlineAt));
   return texts.hint[phase] ?? '';
 }
 
@@ -87,14 +88,26 @@ function drawFacts({ role, balance, charged, ticks, lastCharge }) {
 }
 
 // What moves by itself while a call lives.
-export function drawClock({ phase, connectedAt, unit, price, outcome }) {
+export function drawClock({ phase, role, connectedAt, unit, price, outcome, ending }) {
   const seconds = phase === 'talking' && connectedAt ? (Date.now() - connectedAt) / 1000 : (outcome?.seconds ?? 0);
   write($('time'), clock(seconds));
   const charging = phase === 'talking' && connectedAt && price > 0;
   const left = unit - (seconds % unit);
   write($('next'), charging ? clock(Math.ceil(left)) : '–');
   $('next-bar').style.setProperty('--part', charging ? String(1 - left / unit) : '0');
+  drawEnding(phase === 'talking' ? ending : null, role);
 }
+
+// The moment is said once, the seconds to it are for the eye. An end that has not come has moved.
+function drawEnding(ending, role) {
+  const left = ending ? (ending.at - Date.now()) / 1000 : -Infinity;
+  const near = left > -ENDS_WITHIN_S;
+  $('ending').hidden = !near;
+  write($('ending-text'), near ? texts.ending(ending.reason, timeOfDay(ending.at), ending.pointsNeeded, role) : '');
+  write($('ending-left'), near ? clock(Math.ceil(left)) : '');
+}
+
+const timeOfDay = (at) => new Date(at).toTimeString().slice(0, 8);
 
 function drawActions({ phase, role, otomo, balance, price, muted, sending, blocked, away }) {
   const over = phase === 'ready' || phase === 'ended';
@@ -153,7 +166,7 @@ export function drawLevel(side, level, told) {
 export function drawEvent(type, payload) {
   const line = document.createElement('li');
   const [time, name, body] = ['time', 'b', 'code'].map((tag) => line.appendChild(document.createElement(tag)));
-  time.textContent = new Date().toTimeString().slice(0, 8);
+  time.textContent = timeOfDay(Date.now());
   name.textContent = type;
   body.textContent = JSON.stringify(payload, null, 1).replaceAll(/\n */g, ' '); // with blanks, at which it may wrap
   $('log').prepend(line);

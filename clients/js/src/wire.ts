@@ -88,7 +88,14 @@ export interface EventPayloads {
     until: string;
   };
   call_resumed: { callId: string; interruptedSeconds: number };
-  call_ending: { callId: string; reason: string; secondsLeft: number; at: string };
+  call_ending: {
+    callId: string;
+    reason: string;
+    secondsLeft: number;
+    at: string;
+    /** To the user alone, where points would let the call go on for a unit more. */
+    pointsNeeded?: number;
+  };
   call_tick: TickPayload;
   call_end: { callId: string; reason: string; durationSeconds: number; totalChargedPoints: number; endedAt: string };
   media_moved: { callId: string; mediaEpoch: number; reason: string; oldMediaUntil: string | null };

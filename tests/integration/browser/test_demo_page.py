@@ -108,6 +108,33 @@ async def test_two_windows_hear_each_other_and_the_points_tick(node, launch, htt
     await expect(user.locator("#call")).to_be_enabled()
 
 
+async def test_both_are_warned_before_the_points_end_the_call(settings_with, launch, pages_built, http):
+    settings = settings_with(demo="on", unit_seconds=40.0, price_per_minute=1000)  # the points are one unit's
+    async with serving(settings) as node:
+        context = await launch(viewport=PHONE)
+        user, otomo = await both_windows(context, node.base)
+        await expect(user.locator("#ending")).to_be_hidden()
+        await talk(user, otomo)
+        warning = user.get_by_role("alert").filter(has_text="The points are used up at")
+        await expect(warning).to_have_text(
+            re.compile(r"at \d\d:\d\d:\d\d, and the call ends\. With 1000 more points it goes on\.$"), timeout=15_000
+        )
+        await expect(user.locator("#ending-left")).to_have_text(re.compile(r"^0:[1-3]\d$"))
+        await expect(otomo.locator("#ending")).to_contain_text("It goes on if the user gets more.")
+        assert await user.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+        await user.get_by_role("button", name="日本語").click()
+        await expect(user.locator("#ending")).to_contain_text("あと1000ポイントあれば続けられます。")
+
+        body = {"amount": 50_000, "reason": "gift", "idempotencyKey": "more"}
+        user_id = (await node.ledger.calls_of(limit=1)).items[0].user_id
+        admin = node.headers("root", "admin")
+        async with http.post(node.url(f"/admin/wallets/{user_id}/adjust"), headers=admin, json=body) as answer:
+            assert answer.status == 200
+        await expect(user.locator("#ending")).to_be_hidden()
+        await in_phase("talking", user, otomo)
+        await context.close()
+
+
 async def test_an_otomo_takes_no_calls_and_the_user_sees_it(node, launch):
     user, otomo = await both_windows(await launch(), node.base)
     await expect(user.locator("#otomos li")).to_have_attribute("data-status", "online")
