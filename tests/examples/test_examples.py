@@ -16,6 +16,7 @@ import av
 import numpy as np
 import pytest
 
+from app.announcing.clip import read_clip
 from tests.conftest import eventually
 from tests.examples.programs import EXAMPLES, PROGRAMS, run, started
 from worker_bridge import Consumer, Worker
@@ -147,6 +148,17 @@ async def test_messages_reach_those_whom_they_are_for():
         "staff: table 4 wants to pay",
         "staff: 0001",
     ]
+
+
+async def test_a_clip_is_made_of_a_file_or_of_tones_and_can_be_played(tmp_path):
+    tones, again = tmp_path / "tones.opus", tmp_path / "again.opus"
+    assert await run("make_clip.py", "--tones", "600 1000, 0 500, 600+900 500", tones) == [f"{tones}: 2000 ms"]
+    await run("make_clip.py", tones, again)
+    for file in (tones, again):
+        assert 2000 <= read_clip(file.stem, file.read_bytes()).duration_ms <= 2100
+        sound = sound_of(file)
+        assert loudest_hz(sound[: RATE // 2]) == pytest.approx([600], abs=TOLERANCE_HZ)
+        assert loudest_hz(sound[int(1.6 * RATE) : int(1.9 * RATE)], 2) == pytest.approx([600, 900], abs=TOLERANCE_HZ)
 
 
 @pytest.mark.parametrize("name", PROGRAMS)

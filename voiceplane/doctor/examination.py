@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from app.settings import Settings
-from voiceplane.doctor import clock, cluster, hearing, keys, machine, media, network, pages, storage, turn
+from voiceplane.doctor import clips, clock, cluster, hearing, keys, machine, media, network, pages, storage, turn
 from voiceplane.doctor.finding import Finding, fail
 
 TIMEOUT_S = 15.0
@@ -32,6 +32,7 @@ CHECKS: dict[str, Check] = {
     "socket buffers": machine.buffers,
     "memory": machine.memory,
     "cores": machine.cores,
+    "clips": clips.clips,
     "pages": pages.pages,
     "demo": pages.demo,
     hearing.CHECK: hearing.hearing,

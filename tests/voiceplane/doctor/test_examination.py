@@ -21,6 +21,7 @@ from voiceplane.cli import main
 from voiceplane.cli.doctor import show
 from voiceplane.doctor import (
     Finding,
+    clips,
     clock,
     dtls,
     examine,
@@ -70,6 +71,15 @@ async def test_a_running_node_is_well_and_stays_so(settings_with):
             f"answers, with schema {(await upgrade(server.settings.database_url)).after}"
         )
         assert [slot.worker for slot in server.pool.slots] == workers
+
+
+async def test_clips_that_can_t_be_played_are_named(settings_with, tmp_path):
+    assert (await clips.clips(settings_with())).state == "ok"
+    (tmp_path / "picture.opus").write_bytes(b"\x89PNG\r\n\x1a\n")
+    finding = await clips.clips(settings_with(clips_dir=tmp_path, low_balance_clip="gone"))
+    assert finding.state == "warn"
+    assert f"{tmp_path}/picture.opus is no Ogg file" in finding.found
+    assert "VOICEPLANE_LOW_BALANCE_CLIP can't be played: there is no clip gone" in finding.found
 
 
 async def test_a_stranger_on_the_http_port_is_named(settings_with):
