@@ -333,7 +333,8 @@ async def live_calls(app: web.Application) -> AsyncIterator[None]:
 
 async def announcing(app: web.Application) -> AsyncIterator[None]:
     """What the node itself lets parties hear."""
-    async with Announcing.running(app[SETTINGS], app[LIFECYCLE], app[ENDINGS]) as app[ANNOUNCING]:
+    running = Announcing.running(app[SETTINGS], app[LIFECYCLE], app[ENDINGS], app[JOURNAL])
+    async with running as app[ANNOUNCING]:
         app[METRICS].watch_announcing(app[ANNOUNCING])
         yield
 

@@ -1,13 +1,13 @@
-"""Bodies about what the node lets parties hear: clips, announcements."""
+"""Bodies about what the node lets parties hear: clips, announcements, calls on hold."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
 from schemas.base import Answer, Body
-from schemas.types import CallId, Count, Prose, Reason, Text, Word
+from schemas.types import CallId, Count, Prose, Reason, Text, Timestamp, Word
 from worker_bridge.value import matching
 
 ClipName = Annotated[
@@ -52,3 +52,27 @@ class ClipList(Answer, frozen=True):
     """All clips of the node that was asked, by name."""
 
     clips: tuple[ClipLine, ...]
+
+
+class HoldRequest(Body, frozen=True):
+    """Without ``music``, both hear nothing."""
+
+    empty_body: ClassVar[bool] = True
+
+    music: ClipName | UnsetType = UNSET
+    reason: Reason | UnsetType = UNSET
+
+
+class ResumeRequest(Body, frozen=True):
+    empty_body: ClassVar[bool] = True
+
+    reason: Reason | UnsetType = UNSET
+
+
+class HoldState(Answer, frozen=True, kw_only=True):
+    """Whether a call is on hold; if so, since when, and which clip is played."""
+
+    call_id: CallId
+    held: bool
+    since: Timestamp | None
+    music: ClipName | None

@@ -48,8 +48,8 @@ EventType = Literal[
     "supervised", "supervision", "supervision_ended",
     "call_ending", "call_tick", "wallet_update", "call_end", "otomo_list", "otomo_status", "node_draining",
 ]  # fmt: skip
-PauseReason = Literal["flood"]
-"""Why the node paused a producer, where its party has not."""
+PauseReason = Literal["flood", "hold"]
+"""Why the node paused a producer, where its party has not: it floods, or the call is on hold, and nobody hears it."""
 ProducerSource = Literal["announcement", "music", "supervisor"]
 """What a producer of no party's carries."""
 WalletReason = Literal["call_tick", "adjustment", "refund", "expiry"]

@@ -73,8 +73,7 @@ class Announcer:
 
         Raises InvalidCallState where the parties have not agreed yet, the call is ending, or too many wait.
         """
-        if not call.live or call.matched_at is None:
-            raise InvalidCallState(f"call {call.id} is {call.state}")
+        require_agreed(call)
         legs = [self._legs.get((call.id, party)) for party in to]
         if any(leg is not None and len(leg.waiting) >= MOST_WAITING for leg in legs):
             raise InvalidCallState(f"{MOST_WAITING} announcements wait in call {call.id}")
@@ -140,3 +139,9 @@ class Announcer:
     def _played(self, *, heard: bool) -> None:
         for listener in self._played_listeners:
             listener(heard)
+
+
+def require_agreed(call: LiveCall) -> None:
+    """Raises InvalidCallState where the parties have not agreed yet, or the call is ending."""
+    if not call.live or call.matched_at is None:
+        raise InvalidCallState(f"call {call.id} is {call.state}")

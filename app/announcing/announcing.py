@@ -8,9 +8,11 @@ from contextlib import asynccontextmanager
 
 from app.announcing.announcer import Announcer
 from app.announcing.clips import Clips
+from app.announcing.holds import Holds
 from app.announcing.pacer import Pacer
 from app.calls.call import LiveCall
 from app.calls.endings import Endings
+from app.calls.journal import Journal
 from app.calls.lifecycle import Lifecycle
 from app.errors import ClipNotFound, InvalidCallState
 from app.settings import Settings
@@ -26,26 +28,31 @@ logger = logging.getLogger(__name__)
 class Announcing:
     """Made by :meth:`running`."""
 
-    def __init__(self, clips: Clips, low_balance_clip: str | None) -> None:
+    def __init__(self, clips: Clips, low_balance_clip: str | None, journal: Journal) -> None:
         self.clips = clips
         self.pacer = Pacer()
         self.announcer = Announcer(self.pacer)
+        self.holds = Holds(clips, self.pacer, journal)
         self._low_balance_clip = low_balance_clip
         self._tasks = Tasks()
 
     @classmethod
     @asynccontextmanager
-    async def running(cls, settings: Settings, lifecycle: Lifecycle, endings: Endings) -> AsyncIterator[Announcing]:
-        """Announcements in the calls of ``lifecycle``."""
-        announcing = cls(Clips(settings.clips_dir), settings.low_balance_clip)
-        lifecycle.on_room(announcing.announcer.entered)
-        lifecycle.on_left(announcing.announcer.left)
+    async def running(
+        cls, settings: Settings, lifecycle: Lifecycle, endings: Endings, journal: Journal
+    ) -> AsyncIterator[Announcing]:
+        """Announcements and holds in the calls of ``lifecycle``."""
+        announcing = cls(Clips(settings.clips_dir), settings.low_balance_clip, journal)
+        for one in (announcing.announcer, announcing.holds):
+            lifecycle.on_room(one.entered)
+            lifecycle.on_left(one.left)
         endings.on_warning(announcing.warn)
         await announcing.check_clips()
         try:
             yield announcing
         finally:
             await announcing.announcer.close()
+            await announcing.holds.close()
             await announcing._tasks.close()
 
     async def check_clips(self) -> None:

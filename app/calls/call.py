@@ -9,6 +9,7 @@ import asyncio
 import math
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 from msgspec import UNSET
 
@@ -125,6 +126,13 @@ class Interruption:
     until: Moment
 
 
+class Hold(NamedTuple):
+    """Since when, in UTC milliseconds, a call is on hold, and the clip that is played meanwhile, if any."""
+
+    since_ms: int
+    music: str | None
+
+
 @dataclass(slots=True, eq=False)
 class LiveCall:
     """A call on this node that has not ended. ``lock`` is held over every transition, storing included.
@@ -150,6 +158,7 @@ class LiveCall:
     epoch: int = FIRST_EPOCH
     worker_died_at: float | None = None  # when a worker of its last died, in monotonic seconds
     interruption: Interruption | None = None
+    held: Hold | None = None
     timer: asyncio.TimerHandle | None = None
     extended_s: int = 0  # by how much its longest duration was raised
     clock: TalkClock = field(default_factory=TalkClock)

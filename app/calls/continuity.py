@@ -15,7 +15,7 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from app.calls import call_events
-from app.calls.call import CallEvent, EndReason, Interruption, LiveCall
+from app.calls.call import CallEvent, EndReason, Hold, Interruption, LiveCall
 from app.calls.journal import RETRY_EVERY_S, Journal
 from app.calls.lifecycle import Lifecycle
 from app.calls.registry import Registry
@@ -292,6 +292,8 @@ def live_call(adopted: Adopted, present: Moment, window_s: float, tariff: Tariff
     terms = Terms(stored.price_per_minute, its_own)
     call = LiveCall(stored.id, stored.user_id, stored.otomo_id, terms, moment(stored.created_at_ms))
     call.state, call.epoch, call.extended_s = stored.state, stored.epoch, stored.extended_seconds
+    if stored.held_since_ms is not None:
+        call.held = Hold(stored.held_since_ms, stored.held_music)
     if stored.accepted_at_ms is not None:
         call.accepted, call.matched_at = stored.exclusive, moment(stored.accepted_at_ms)
     if stored.connected_at_ms is None:

@@ -84,6 +84,9 @@ class Journal:
     async def extend(self, call_id: str, seconds: int) -> Call:
         return await self.ledger.extend(call_id, seconds)
 
+    async def hold(self, call_id: str, since_ms: int | None, music: str | None) -> Call:
+        return await self.ledger.hold(call_id, since_ms, music)
+
     async def open_call(self, opening: Opening) -> Changed:
         with self._noting_doubt():
             changed = await self.ledger.open_call(opening)

@@ -63,6 +63,22 @@ TIME_OF = {CallState.MATCHED: "accepted_at_ms", CallState.TALKING: "connected_at
 
 def extend(tx: Connection, node: str, call_id: str, seconds: int) -> Call:
     """Raise a live call's longest duration. Raises UnknownCall, Fenced, StaleState where it has ended."""
+    call = locked_live(tx, node, call_id)
+    longer = replace(call, extended_seconds=call.extended_seconds + seconds)
+    calls.update_many(tx, [{"id": call_id, "extended_seconds": longer.extended_seconds}])
+    return longer
+
+
+def hold(tx: Connection, node: str, call_id: str, since_ms: int | None, music: str | None) -> Call:
+    """Put a live call on hold, with or without music; or take it off, where ``since_ms`` is None. Raises UnknownCall,
+    Fenced, StaleState where it has ended."""
+    held = replace(locked_live(tx, node, call_id), held_since_ms=since_ms, held_music=music)
+    calls.update_many(tx, [{"id": call_id, "held_since_ms": since_ms, "held_music": music}])
+    return held
+
+
+def locked_live(tx: Connection, node: str, call_id: str) -> Call:
+    """A live call of this node, locked. Raises UnknownCall, Fenced, StaleState where it has ended."""
     call = calls.lock(tx, [call_id]).get(call_id)
     if call is None:
         raise UnknownCall(call_id)
@@ -70,9 +86,7 @@ def extend(tx: Connection, node: str, call_id: str, seconds: int) -> Call:
         raise StaleState(call_id, call.state)
     if call.node != node:
         raise Fenced(call_id)
-    longer = replace(call, extended_seconds=call.extended_seconds + seconds)
-    calls.update_many(tx, [{"id": call_id, "extended_seconds": longer.extended_seconds}])
-    return longer
+    return call
 
 
 Totals = Mapping[str, tuple[int, int]]

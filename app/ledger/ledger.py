@@ -166,6 +166,10 @@ class Ledger:
         """Raise the longest duration of a call, each time anew. Raises UnknownCall, Fenced, StaleState."""
         return await self._database.write(changes.extend, self.node, call_id, seconds)
 
+    async def hold(self, call_id: str, since_ms: int | None, music: str | None = None) -> Call:
+        """Put a call on hold, or take it off (``since_ms`` None). Raises UnknownCall, Fenced, StaleState."""
+        return await self._database.write(changes.hold, self.node, call_id, since_ms, music)
+
     async def call(self, call_id: str) -> Call | None:
         return await self._database.read(calls.call, call_id)
 

@@ -74,6 +74,8 @@ calls = Table(
     Column("tariff", JsonText),  # NULL for calls of older releases
     Column("extended_seconds", Integer, nullable=False, server_default="0"),
     Column("refunded_points", Points, nullable=False, server_default="0"),
+    Column("held_since_ms", Millis),  # NULL where it is not on hold
+    Column("held_music", Text),
     CheckConstraint(f"state IN ({STATES})", name="state"),
     CheckConstraint("(state = 'ended') = (ended_at_ms IS NOT NULL)", name="ended"),
     CheckConstraint(f"price_per_minute BETWEEN 0 AND {MAX_POINTS}", name="price"),

@@ -88,7 +88,8 @@ class Call:
 
     ``node`` is the process that has it, by a name that no other process ever has; ``epoch`` numbers its rooms.
     ``talked_ms`` is how long both parties were proven to be there, ``proven_at_ms`` the last moment at which they were,
-    as far as it is stored. A call of an older release has no ``tariff``.
+    as far as it is stored. A call of an older release has no ``tariff``. One that is on hold is so since
+    ``held_since_ms``, with or without ``held_music``.
     """
 
     id: str
@@ -113,6 +114,8 @@ class Call:
     tariff: Tariff | None = None
     extended_seconds: int = 0
     refunded_points: int = 0
+    held_since_ms: int | None = None
+    held_music: str | None = None
 
     @property
     def call_id(self) -> str:

@@ -109,11 +109,14 @@ class PartyProducer:
 
 @dataclass(slots=True, eq=False)
 class PartyConsumer:
+    """``wanted`` is whether its party has resumed it: it is paused all the same while the call is on hold."""
+
     consumer: Consumer
     party: PartyRole
     capabilities: RtpCapabilities
     transport_id: str
     stats: StreamStats | None = None
+    wanted: bool = False
 
 
 @dataclass(slots=True, eq=False)

@@ -91,6 +91,7 @@ class Room:
         self.offer_consumers: dict[str, PartyConsumer] = {}  # of what is offered
         self.booths: dict[str, Booth] = {}  # of admins who supervise the call, by their ids
         self.seats_to_come = False  # whether it is not known yet who supervises it
+        self.held = False  # whether neither party hears the other
         self.has_paused = False  # whether a producer is paused, or was
         self.parties = parties
         self._sides: dict[PartyRole, PartySide] = {"user": PartySide(), "otomo": PartySide()}
@@ -228,6 +229,8 @@ class Room:
         self._notify_watcher("producer_added", party, producer)
         if producer.paused:
             self._notify_watcher("producer_paused", party, producer, "flood")
+        if self.held:
+            self.tell_held(owned)
         return producer
 
     async def set_producer_paused(self, party: PartyRole, producer_id: str, paused: bool) -> None:
@@ -306,18 +309,21 @@ class Room:
 
     async def resume_consumer(self, party: PartyRole, consumer_id: str) -> None:
         async with self._sides[party].lock:
-            consumer = self.consumer_of(party, consumer_id).consumer
-            if not consumer.paused:
+            owned = self.consumer_of(party, consumer_id)
+            if owned.wanted:
                 raise AlreadyResumed(consumer_id)
-            with unless_gone(consumer_id):
-                await consumer.resume()
+            if not self.is_held(consumer_id):
+                with unless_gone(consumer_id):
+                    await owned.consumer.resume()
+            owned.wanted = True
 
     async def pause_consumer(self, party: PartyRole, consumer_id: str) -> None:
         async with self._sides[party].lock:
-            consumer = self.consumer_of(party, consumer_id).consumer
-            if not consumer.paused:
+            owned = self.consumer_of(party, consumer_id)
+            owned.wanted = False
+            if not owned.consumer.paused:
                 with unless_gone(consumer_id):
-                    await consumer.pause()
+                    await owned.consumer.pause()
 
     def consumer_of(self, party: PartyRole, consumer_id: str) -> PartyConsumer:
         found = self.consumers.get(consumer_id) or self.offer_consumers.get(consumer_id)
@@ -329,6 +335,32 @@ class Room:
         """Whether the consumer's packets can reach its party."""
         receiver = self.transports.get(owned.transport_id)
         return not owned.consumer.paused and receiver is not None and receiver.transport.connected
+
+    # hold
+
+    async def set_held(self, *, held: bool) -> None:
+        """Have neither party hear the other, whatever they resume; or let them hear again what they want to. What is
+        offered is heard all the same. Both are told that the other one is paused."""
+        if self.held != held:
+            self.held = held
+            for owned in tuple(self.producers.values()):
+                self.tell_held(owned)
+        for party, side in self._sides.items():
+            async with side.lock:
+                for listening in tuple(self.consumers.values()):
+                    if listening.wanted and listening.party == party:
+                        with suppress(BridgeError):  # it has closed
+                            await (listening.consumer.pause() if self.held else listening.consumer.resume())
+
+    def tell_held(self, owned: PartyProducer) -> None:
+        """Tell both parties that a producer is not heard while the call is on hold, or is again."""
+        if not owned.producer.paused:
+            change: ProducerChange = "producer_paused" if self.held else "producer_resumed"
+            self._notify_watcher(change, owned.party, owned.producer, "hold")
+
+    def is_held(self, consumer_id: str) -> bool:
+        """Whether a consumer is of a party that is not heard now, because the call is on hold."""
+        return self.held and consumer_id in self.consumers
 
     # what is offered
 

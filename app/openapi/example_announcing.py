@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from app.openapi.example_call import CALL_ID
-from schemas.announcing import Announced, AnnounceRequest, ClipLine, ClipList
+from app.openapi.example_call import CALL_ID, CONNECTED_AT
+from schemas.announcing import Announced, AnnounceRequest, ClipLine, ClipList, HoldRequest, HoldState, ResumeRequest
 
 ANNOUNCING = (
     AnnounceRequest(clip="welcome", to="both"),
@@ -24,4 +24,7 @@ ANNOUNCING = (
             ),
         )
     ),
+    HoldRequest(music="hold"),
+    ResumeRequest(reason="the guide is back"),
+    HoldState(call_id=CALL_ID, held=True, since=CONNECTED_AT, music="hold"),
 )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from aiohttp import web
+from msgspec import UNSET
 
 from app.announcing.clips import Listed
+from app.calls.call import LiveCall
 from app.errors import CallNotFound, ClipNotFound, InvalidCallState
 from app.http.body import body
 from app.http.middleware import admin_only
@@ -12,8 +14,17 @@ from app.http.responses import created, json_response
 from app.keys import ANNOUNCING, CALLS
 from app.ledger.errors import LedgerUnavailable
 from app.openapi.declaration import answers
-from schemas.announcing import Announced, AnnounceRequest, ClipLine, ClipList, Hearers
-from schemas.types import PartyRole
+from schemas.announcing import (
+    Announced,
+    AnnounceRequest,
+    ClipLine,
+    ClipList,
+    Hearers,
+    HoldRequest,
+    HoldState,
+    ResumeRequest,
+)
+from schemas.types import PartyRole, iso
 
 PARTIES: dict[Hearers, tuple[PartyRole, ...]] = {
     "user": ("user",),
@@ -48,6 +59,52 @@ async def announce(request: web.Request, body: AnnounceRequest) -> web.Response:
     made = announcing.announcer.announce(call, clip, PARTIES[body.to])
     return created(
         Announced(announcement_id=made.id, call_id=call.id, clip=clip.name, to=body.to, duration_ms=clip.duration_ms)
+    )
+
+
+@routes.get("/admin/calls/{call_id}/hold")
+@answers({200: HoldState}, CallNotFound, InvalidCallState, LedgerUnavailable)
+@admin_only
+async def get_hold(request: web.Request) -> web.Response:
+    """Whether a live call is on hold."""
+    call = await request.app[CALLS].live(request.match_info["call_id"])
+    return json_response(hold_state(call))
+
+
+@routes.post("/admin/calls/{call_id}/hold")
+@answers({200: HoldState}, CallNotFound, ClipNotFound, InvalidCallState, LedgerUnavailable)
+@body(HoldRequest)
+@admin_only
+async def hold_call(request: web.Request, body: HoldRequest) -> web.Response:
+    """Put a call on hold: neither party hears the other until it is resumed, and both hear the music, if any.
+
+    The clock of the call runs on. The same again changes nothing; other music takes the place of what is played.
+    """
+    announcing = request.app[ANNOUNCING]
+    call = await request.app[CALLS].live(request.match_info["call_id"])
+    music = None if body.music is UNSET else await announcing.clips.get(body.music)
+    await announcing.holds.hold(call, music)
+    return json_response(hold_state(call))
+
+
+@routes.post("/admin/calls/{call_id}/resume")
+@answers({200: HoldState}, CallNotFound, InvalidCallState, LedgerUnavailable)
+@body(ResumeRequest)
+@admin_only
+async def resume_call(request: web.Request, body: ResumeRequest) -> web.Response:
+    """Let the parties of a call that is on hold hear each other again. The same again changes nothing."""
+    call = await request.app[CALLS].live(request.match_info["call_id"])
+    await request.app[ANNOUNCING].holds.release(call)
+    return json_response(hold_state(call))
+
+
+def hold_state(call: LiveCall) -> HoldState:
+    held = call.held
+    return HoldState(
+        call_id=call.id,
+        held=held is not None,
+        since=None if held is None else iso(held.since_ms),
+        music=None if held is None else held.music,
     )
 
 

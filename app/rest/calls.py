@@ -194,7 +194,7 @@ def own_producer(owned: PartyProducer | BoothProducer) -> OwnProducer:
 
 def own_consumer(owned: PartyConsumer | BoothConsumer) -> OwnConsumer:
     consumer = owned.consumer
-    return OwnConsumer(consumer.id, consumer.producer_id, owned.transport_id, consumer.paused)
+    return OwnConsumer(consumer.id, consumer.producer_id, owned.transport_id, not owned.wanted)
 
 
 @routes.get("/calls/{call_id}/billing")

@@ -137,13 +137,10 @@ async def create_consumer(request: web.Request, body: ConsumeRequest) -> web.Res
 
     Without `rtpCapabilities`, the router's own are used. The consumer starts paused.
     """
-    _, seat = seat_of(request, body.call_id)
+    room, seat = seat_of(request, body.call_id)
     consumer = await seat.consume(body)
-    return created(
-        ConsumerCreated(
-            consumer.id, consumer.producer_id, consumer.kind, consumer.rtp_parameters, consumer.producer_paused
-        )
-    )
+    paused = consumer.producer_paused or room.is_held(consumer.id)
+    return created(ConsumerCreated(consumer.id, consumer.producer_id, consumer.kind, consumer.rtp_parameters, paused))
 
 
 @routes.post("/rtc/consumers/{consumer_id}/resume")
@@ -183,7 +180,11 @@ async def list_producers(request: web.Request) -> web.Response:
     room = room_named(request, request.match_info["call_id"], None if asking.is_admin else asking.person)
     listed = tuple(
         ListedProducer(
-            one.producer.id, room.parties.person(one.party).id, one.party, one.producer.kind, one.producer.paused
+            one.producer.id,
+            room.parties.person(one.party).id,
+            one.party,
+            one.producer.kind,
+            one.producer.paused or room.held,
         )
         for one in room.producers.values()
     )

@@ -34,12 +34,13 @@ def faults_of(call: LiveCall, now: float) -> Faults:
     """What is wrong with a connected call at ``now``, in monotonic seconds. Called once a second, because the call
     remembers since when a party is not heard.
 
-    Of an interrupted call only what may be the cause is looked for: that a party hears nothing is known.
+    Of an interrupted call only what may be the cause is looked for: that a party hears nothing is known. So it is of
+    one that is on hold, where nobody is to hear anybody.
     """
     room = call.room
     if room is None:
         return {}
-    if call.state is CallState.INTERRUPTED:
+    if call.state is CallState.INTERRUPTED or call.held is not None:
         return bad_producers(call, room, now)
     faults = dead_microphones(call, room) if room.microphones.some_dead else {}
     faults |= bad_producers(call, room, now)

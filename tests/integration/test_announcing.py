@@ -150,3 +150,51 @@ async def test_a_warning_that_can_t_be_played_is_in_the_log_and_harms_nobody(sho
         assert "LOW_BALANCE_CLIP can't be played: there is no clip gone" in caplog.text
         await made.ends("low_balance")
         assert "the user hears no warning" in caplog.text
+
+
+async def test_a_call_on_hold_goes_on_without_either_hearing_the_other(short):
+    async with serving(short()) as server, talking(server) as (made, talk):
+        held = await made.admin.request("POST", "/admin/calls/call/hold", {"music": "hold"})
+        assert (held["held"], held["music"]) == (True, "hold")
+        assert await made.admin.request("GET", "/admin/calls/call/hold") == held
+        assert await made.admin.request("POST", "/admin/calls/call/hold", {"music": "hold"}) == held
+        for who in (made.user, made.otomo):
+            told = await offered(who)
+            assert (told["source"], told["role"]) == ("music", None)
+            paused = await who.socket.until("producer_paused", "call", count=2)
+            assert paused["reason"] == "hold"
+        consumer_id = await receive(made.user, (await offered(made.user))["producerId"])
+
+        async def unheard() -> str | None:
+            sent = await sent_to(made.user, consumer_id)
+            return f"{sent} packets of music" if sent < LOUD_ENOUGH else None
+
+        await eventually(unheard)
+        listed = (await made.admin.request("GET", "/rtc/rooms/call/producers"))["producers"]
+        assert [one["paused"] for one in listed] == [True, True]
+        before = [one.receiver.frames for one in (talk.user_hearing, talk.otomo_hearing)]
+        ticks = len(made.user.socket.payloads("call_tick", "call"))
+        await made.charged(ticks + 7)  # longer than it takes to call a party unheard
+        assert [one.receiver.frames for one in (talk.user_hearing, talk.otomo_hearing)] == before
+        live = await made.admin.request("GET", "/admin/calls/call")
+        assert (live["state"], live["flags"]) == ("talking", [])
+        released = await made.admin.request("POST", "/admin/calls/call/resume")
+        assert released == {"callId": "call", "held": False, "since": None, "music": None}
+        for who in (made.user, made.otomo):
+            assert (await who.socket.until("producer_resumed", "call", count=2))["reason"] == "hold"
+            assert (await who.socket.until("producer_removed", "call"))["source"] == "music"
+        for one, frames in zip((talk.user_hearing, talk.otomo_hearing), before, strict=True):
+            await one.heard(frames + LOUD_ENOUGH)
+
+
+async def test_a_hold_of_what_is_no_live_call_is_refused(short):
+    async with serving(short()) as server, scene(server) as made:
+        for method, path in (("POST", "hold"), ("POST", "resume"), ("GET", "hold")):
+            assert await made.user.refused(method, f"/admin/calls/call/{path}") == (403, "FORBIDDEN")
+            with pytest.raises(Refused, match="CALL_NOT_FOUND"):
+                await made.admin.request(method, f"/admin/calls/nowhere/{path}")
+        with pytest.raises(Refused, match="CLIP_NOT_FOUND"):
+            await made.admin.request("POST", "/admin/calls/call/hold", {"music": "nothing"})
+        await made.admin.request("POST", "/admin/calls/call/end")
+        with pytest.raises(Refused, match="INVALID_CALL_STATE"):
+            await made.admin.request("POST", "/admin/calls/call/hold")

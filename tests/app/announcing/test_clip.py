@@ -12,7 +12,8 @@ from app.announcing.clip import FRAME_SAMPLES, ClipError, read_clip
 from app.media.ogg import FIRST, LAST, page
 from app.media.opus import OpusHead, samples_of, tags
 
-SOUND = bytes([31 << 3]) + b"sound"  # CELT, 20 ms
+CELT = bytes([31 << 3])  # 20 ms
+SOUND = CELT + b"sound"
 
 
 def opus_file(*sound: bytes, head: OpusHead | None = None, comments: bytes | None = None) -> bytes:
