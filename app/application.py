@@ -120,6 +120,7 @@ from app.signaling.limits import Limits as SocketLimits
 from app.signaling.stored import greeter, publisher, replayer, ringing
 from app.supervision.wiring import supervision
 from app.tasks import Tasks
+from app.watch.silence import SilenceWatch
 from app.watch.sweeper import Sweeper
 from app.watch.watch import Watch
 from app.webhooks.webhooks import Webhooks
@@ -167,7 +168,8 @@ def create_app(settings: Settings) -> web.Application:
     app[docs.DOCUMENT] = Document(app.router)  # before what only nodes ask of one another
     if settings.cluster:
         app.add_routes(internal.routes)
-    app.cleanup_ctx.extend([authenticator, ledger, workers, live_calls, announcing, supervision, recording])
+    app.cleanup_ctx.extend([authenticator, ledger, workers, live_calls])
+    app.cleanup_ctx.extend([announcing, silence, supervision, recording])
     app.cleanup_ctx.extend([adoption, cluster])
     app.on_shutdown.append(stop_calls)
     return app
@@ -347,6 +349,20 @@ async def recording(app: web.Application) -> AsyncIterator[None]:
         app[METRICS].registry.register(RecordingGauges(app[RECORDING]))
         yield
     await taps.close()
+
+
+async def silence(app: web.Application) -> AsyncIterator[None]:
+    """Who says nothing for long is asked, and the call ended, where the settings say so."""
+    warning_s, end_s = app[SETTINGS].silence_warning_s, app[SETTINGS].silence_end_s
+    if not (warning_s or end_s):
+        yield
+        return
+    watch = SilenceWatch(app[REGISTRY], app[LIFECYCLE], app[JOURNAL], warning_s, end_s)
+    background = Tasks()
+    background.keep(watch.run, "silence")
+    yield
+    await background.close()
+    await watch.close()
 
 
 async def adoption(app: web.Application) -> AsyncIterator[None]:

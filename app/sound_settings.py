@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+LONGEST_S = 86_400
+SHORTEST_S = 2
+
 if TYPE_CHECKING:
     from app.settings import Settings
 
@@ -24,4 +27,11 @@ def fault(settings: Settings) -> str | None:
         return (
             "RECORDING_URL must be set where RECORDING and CLUSTER are on: a bucket or a folder that all nodes share."
         )
+    for name in ("silence_warning_s", "silence_end_s"):
+        if not 0 <= (value := getattr(settings, name)) <= LONGEST_S:
+            return f"{name.upper()} must be 0 to {LONGEST_S} seconds, not {value}."
+        if 0 < value < SHORTEST_S:
+            return f"{name.upper()} must be {SHORTEST_S} seconds or more, or 0 for never, not {value}."
+    if 0 < settings.silence_end_s <= settings.silence_warning_s:
+        return "SILENCE_END_S must be more than SILENCE_WARNING_S, or 0 for never."
     return None

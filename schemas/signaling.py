@@ -46,7 +46,8 @@ EventType = Literal[
     AnswerType, ProducerChange, RecordingChange,
     "incoming_call", "call_connected", "call_interrupted", "call_resumed", "media_moved",
     "supervised", "supervision", "supervision_ended",
-    "call_ending", "call_tick", "wallet_update", "call_end", "otomo_list", "otomo_status", "node_draining",
+    "call_ending", "call_silent", "call_tick", "wallet_update", "call_end",
+    "otomo_list", "otomo_status", "node_draining",
 ]  # fmt: skip
 PauseReason = Literal["flood", "hold"]
 """Why the node paused a producer, where its party has not: it floods, or the call is on hold, and nobody hears it."""
@@ -180,9 +181,9 @@ class CallAnswered(Answer, frozen=True, kw_only=True):
 
 
 class ProducerEvent(Answer, frozen=True, kw_only=True):
-    """To the other party: ``user_id`` begins to send, pauses, resumes or stops. Where the node did it, both are told,
-    with a ``reason``. What neither of them sends has a ``source`` instead of a ``user_id`` and a ``role``, and is told
-    to whoever may hear it."""
+    """To the other party: ``user_id`` begins to send, pauses, resumes or stops. What the node did has a ``reason``; of
+    a flood, both are told. What neither of them sends has a ``source`` instead of a ``user_id`` and a ``role``, and is
+    told to whoever may hear it."""
 
     call_id: CallId
     producer_id: Uuid
@@ -242,6 +243,16 @@ class CallEnding(Answer, frozen=True, kw_only=True):
     seconds_left: Count
     at: Timestamp
     points_needed: Points | UnsetType = UNSET
+
+
+class CallSilent(Answer, frozen=True, kw_only=True):
+    """To both: neither has spoken for so many seconds. Unless one of them does, the call ends at ``ends_at``; null
+    where it does not end for that."""
+
+    call_id: CallId
+    at: Timestamp
+    silent_seconds: Count
+    ends_at: Timestamp | None
 
 
 class CallTick(Answer, frozen=True, kw_only=True):
@@ -340,6 +351,7 @@ EVENTS: Final[Mapping[EventType, type[Answer]]] = MappingProxyType(
         "supervision": SupervisionState,
         "supervision_ended": SupervisionOver,
         "call_ending": CallEnding,
+        "call_silent": CallSilent,
         "call_tick": CallTick,
         "wallet_update": WalletUpdate,
         "call_end": CallEnded,
@@ -370,6 +382,7 @@ EventPayload = (
     | CallResumed
     | MediaMoved
     | CallEnding
+    | CallSilent
     | CallTick
     | WalletUpdate
     | CallEnded

@@ -25,7 +25,7 @@ more."""
 
 
 class WebhookRequest(Body, frozen=True):
-    """An endpoint to make. Without ``events`` it gets all but ``call.charged``."""
+    """An endpoint to make. Without ``events`` it gets all but ``call.charged`` and ``call.silent``."""
 
     url: WebhookUrl
     events: WebhookTypes | UnsetType = UNSET

@@ -20,13 +20,13 @@ from schemas.types import CallId, Count, Metadata, Name, PartyRole, Points, Pric
 
 WebhookType = Literal[
     "call.ringing", "call.accepted", "call.connected", "call.interrupted", "call.resumed", "call.charged",
-    "call.ending", "call.missed", "call.ended", "wallet.low", "wallet.adjusted", "otomo.status", "user.banned",
-    "recording.ready", "recording.failed",
+    "call.ending", "call.silent", "call.missed", "call.ended",
+    "wallet.low", "wallet.adjusted", "otomo.status", "user.banned", "recording.ready", "recording.failed",
 ]  # fmt: skip
 MessageType = Literal[WebhookType, "webhook.test"]
 
 ALL: Final[frozenset[WebhookType]] = frozenset(get_args(WebhookType))
-ON_REQUEST: Final[frozenset[WebhookType]] = frozenset({"call.charged"})
+ON_REQUEST: Final[frozenset[WebhookType]] = frozenset({"call.charged", "call.silent"})
 """What an endpoint gets only where it asks for it by name."""
 
 
@@ -117,6 +117,19 @@ class EndingNotice(Answer, frozen=True, kw_only=True):
     seconds_left: Count
     at: Timestamp
     points_needed: Points | None
+
+
+class SilentNotice(Answer, frozen=True, kw_only=True):
+    """Neither party has spoken for so many seconds; unless one does, the call ends at ``ends_at``, null where it does
+    not end for that."""
+
+    call_id: CallId
+    user_id: Name
+    otomo_id: Name
+    metadata: Metadata
+    at: Timestamp
+    silent_seconds: Count
+    ends_at: Timestamp | None
 
 
 class MissedNotice(Answer, frozen=True, kw_only=True):

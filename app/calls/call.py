@@ -56,6 +56,7 @@ class EndReason(StrEnum):
     MAX_DURATION = "max_duration"
     WORKER_DIED = "worker_died"
     NODE_LOST = "node_lost"
+    SILENCE = "silence"
     BANNED = "banned"
     SYSTEM_ERROR = "system_error"
 

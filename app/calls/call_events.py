@@ -21,6 +21,7 @@ from schemas.signaling import (
     CallEnding,
     CallInterrupted,
     CallResumed,
+    CallSilent,
     IncomingCall,
     MediaMoved,
     NodeDraining,
@@ -95,6 +96,17 @@ def offer_event(change: ProducerChange, call: LiveCall, offer: Offer, told: Iter
         source=offer.source,
     )
     return NewEvent.to_each(map(call.parties.person, told), payload, call.id, change)
+
+
+def silent(call: LiveCall, silent_s: float, at: Moment, ends_at: Moment | None) -> list[NewEvent]:
+    """For both parties: for how long neither has spoken, and when the call ends for that, if it does."""
+    payload = CallSilent(
+        call_id=call.id,
+        at=at.iso,
+        silent_seconds=int(silent_s),
+        ends_at=None if ends_at is None else ends_at.iso,
+    )
+    return NewEvent.to_each(call.parties, payload, call.id)
 
 
 def interrupted(call: LiveCall, interruption: Interruption) -> list[NewEvent]:

@@ -155,9 +155,9 @@ class Lifecycle:
     def producer_changed(
         self, call: LiveCall, change: ProducerChange, party: PartyRole, producer: Producer, reason: PauseReason | None
     ) -> None:
-        """Tell the other party; where the node did it, both. While the call is on hold nobody is told of a party that
-        pauses or resumes, since it is not heard anyway; and of the hold no listener, since the party goes on."""
-        told = (OTHER[party],) if reason is None else (party, OTHER[party])
+        """Tell the other party; of a flood, both. While the call is on hold nobody is told of a party that pauses or
+        resumes, since it is not heard anyway; and of the hold no listener, since the party goes on."""
+        told = (party, OTHER[party]) if reason == "flood" else (OTHER[party],)
         if call.held is None or reason is not None or change not in ("producer_paused", "producer_resumed"):
             for event in call_events.producer_event(change, call, party, producer, told, reason):
                 self._journal.append(event)

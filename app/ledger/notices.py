@@ -26,6 +26,7 @@ from schemas.signaling import (
     CallEnding,
     CallInterrupted,
     CallResumed,
+    CallSilent,
     CallTick,
     IncomingCall,
     OtomoStatus,
@@ -45,6 +46,7 @@ from schemas.webhook_events import (
     RecordingReadyNotice,
     ResumedNotice,
     RingingNotice,
+    SilentNotice,
     WalletLowNotice,
     WebhookType,
 )
@@ -181,6 +183,10 @@ def ending(event: CallEnding, about: About) -> EndingNotice:
     )
 
 
+def silent(event: CallSilent, about: About) -> SilentNotice:
+    return SilentNotice(**parties(about.call), at=event.at, silent_seconds=event.silent_seconds, ends_at=event.ends_at)
+
+
 def missed(event: CallEnded, about: About) -> MissedNotice | None:
     if about.call.accepted_at_ms is not None:
         return None
@@ -207,6 +213,7 @@ TELLINGS: Mapping[str, tuple[Telling, ...]] = MappingProxyType(
         "call_resumed": (Telling("call.resumed", "user", resumed),),
         "call_tick": (Telling("call.charged", "user", charged),),
         "call_ending": (Telling("call.ending", "user", ending),),
+        "call_silent": (Telling("call.silent", "user", silent),),
         "call_end": (Telling("call.missed", "user", missed), Telling(ENDED, "user", ended)),
         "otomo_status": (Telling("otomo.status", None, status),),
     }

@@ -55,6 +55,10 @@ class Microphones:
         producer.remove_from_on_close(self._levels)
         producer.remove_from_on_close(self._dead_since)
 
+    def knows(self, producer_id: str) -> bool:
+        """Whether the producer has told any level yet."""
+        return producer_id in self._levels
+
     def level(self, producer_id: str) -> int | None:
         """The average level of the last window in dBov, -127 to 0; None where there is none."""
         level, told_at = self._levels.get(producer_id, (0, 0.0))

@@ -340,7 +340,7 @@ class Room:
 
     async def set_held(self, *, held: bool) -> None:
         """Have neither party hear the other, whatever they resume; or let them hear again what they want to. What is
-        offered is heard all the same. Both are told that the other one is paused."""
+        offered is heard all the same. Each is told that the other one is paused."""
         if self.held != held:
             self.held = held
             for owned in tuple(self.producers.values()):
@@ -353,7 +353,7 @@ class Room:
                             await (listening.consumer.pause() if self.held else listening.consumer.resume())
 
     def tell_held(self, owned: PartyProducer) -> None:
-        """Tell both parties that a producer is not heard while the call is on hold, or is again."""
+        """Tell that a producer is not heard while the call is on hold, or is again."""
         if not owned.producer.paused:
             change: ProducerChange = "producer_paused" if self.held else "producer_resumed"
             self._notify_watcher(change, owned.party, owned.producer, "hold")

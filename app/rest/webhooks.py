@@ -57,7 +57,8 @@ routes = web.RouteTableDef()
 async def create_webhook(request: web.Request, body: WebhookRequest) -> web.Response:
     """Have a back end told of calls, at a URL. The answer has the secret that signs the deliveries, this once.
 
-    Without `events` it is told of everything but `call.charged`. Its host must have public addresses only.
+    Without `events` it is told of everything but `call.charged` and `call.silent`. Its host must have public addresses
+    only.
     """
     await note(request, "webhook.create", url=body.url)
     made = await request.app[WEBHOOKS].registration.add(body.url, given(body.events), given(body.description) or "")

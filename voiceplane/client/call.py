@@ -27,6 +27,7 @@ from voiceplane.client.events import (
     QualityChanged,
     RemoteMuted,
     Resumed,
+    Silent,
     SilentMicrophone,
     StateChanged,
     Tick,
@@ -55,6 +56,7 @@ TOLD: dict[str, tuple[str, type[Any], Step | None]] = {
     "call_connected": ("connected", Connected, "connected"),
     "call_tick": ("tick", Tick, None),
     "call_ending": ("ending", Ending, None),
+    "call_silent": ("silent", Silent, None),
     "call_interrupted": ("interrupted", Interrupted, "interrupted"),
     "call_resumed": ("resumed", Resumed, "resumed"),
     "call_end": ("ended", Ended, "ended"),
@@ -106,6 +108,8 @@ class Call:
     def on(self, name: Literal["tick"], listener: Callable[[Tick], object]) -> Leave: ...
     @overload
     def on(self, name: Literal["ending"], listener: Callable[[Ending], object]) -> Leave: ...
+    @overload
+    def on(self, name: Literal["silent"], listener: Callable[[Silent], object]) -> Leave: ...
     @overload
     def on(self, name: Literal["interrupted"], listener: Callable[[Interrupted], object]) -> Leave: ...
     @overload

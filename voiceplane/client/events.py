@@ -83,6 +83,14 @@ class Ending(Wire, frozen=True, kw_only=True):
     at: datetime
 
 
+class Silent(Wire, frozen=True, kw_only=True):
+    """Neither party has spoken for so long; unless one does, the call ends at `ends_at`, if there is one."""
+
+    silent_seconds: int
+    at: datetime
+    ends_at: datetime | None = None
+
+
 class Interrupted(Wire, frozen=True, kw_only=True):
     """A party is away, and nothing is charged. `user_id` is None where the server lost the room."""
 

@@ -24,6 +24,8 @@ export interface CallEvents {
   tick: EventPayloads['call_tick'];
   /** The call will end soon, and why. */
   ending: EventPayloads['call_ending'];
+  /** Nobody has spoken for long; unless somebody does, the call ends at `endsAt`, if there is one. */
+  silent: EventPayloads['call_silent'];
   /** One of both is not heard by the server, or the room is lost: the clock stands. `who` is null for a room. */
   interrupted: EventPayloads['call_interrupted'] & { who: 'me' | 'other' | null };
   resumed: EventPayloads['call_resumed'];

@@ -247,6 +247,7 @@ export class Call extends Emitter<CallEvents> {
     },
     call_tick: (payload) => this.emit('tick', payload),
     call_ending: (payload) => this.emit('ending', payload),
+    call_silent: (payload) => this.emit('silent', payload),
     call_end: (payload) => {
       this.#end({ ...payload, wasConnected: this.connectedAt !== null });
     },

@@ -96,6 +96,7 @@ export interface EventPayloads {
     /** To the user alone, where points would let the call go on for a unit more. */
     pointsNeeded?: number;
   };
+  call_silent: { callId: string; at: string; silentSeconds: number; endsAt: string | null };
   call_tick: TickPayload;
   call_end: { callId: string; reason: string; durationSeconds: number; totalChargedPoints: number; endedAt: string };
   media_moved: { callId: string; mediaEpoch: number; reason: string; oldMediaUntil: string | null };

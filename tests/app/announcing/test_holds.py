@@ -104,7 +104,7 @@ async def test_neither_hears_the_other_until_it_is_resumed(scene):
 
     async def untold() -> str | None:
         told = [await scene.told(party) for party in ("user", "otomo")]
-        whole = ["paused True"] * 2 + ["resumed True"] * 2
+        whole = ["paused True", "resumed True"]
         return f"only {told}" if told != [whole, whole] else None
 
     await eventually(untold)
