@@ -118,6 +118,8 @@ from app.signaling.limits import PATH as SOCKET_PATH
 from app.signaling.limits import SOCKET_BURST, CloseCode
 from app.signaling.limits import Limits as SocketLimits
 from app.signaling.stored import greeter, publisher, replayer, ringing
+from app.streaming.orders import Configuration
+from app.streaming.streams import AudioStreams
 from app.supervision.wiring import supervision
 from app.tasks import Tasks
 from app.watch.silence import SilenceWatch
@@ -168,8 +170,8 @@ def create_app(settings: Settings) -> web.Application:
     app[docs.DOCUMENT] = Document(app.router)  # before what only nodes ask of one another
     if settings.cluster:
         app.add_routes(internal.routes)
-    app.cleanup_ctx.extend([authenticator, ledger, workers, live_calls])
-    app.cleanup_ctx.extend([announcing, silence, supervision, recording])
+    app.cleanup_ctx.extend([authenticator, ledger, workers, live_calls, taps])
+    app.cleanup_ctx.extend([announcing, silence, streaming, supervision, recording])
     app.cleanup_ctx.extend([adoption, cluster])
     app.on_shutdown.append(stop_calls)
     return app
@@ -341,14 +343,30 @@ async def announcing(app: web.Application) -> AsyncIterator[None]:
         yield
 
 
+async def taps(app: web.Application) -> AsyncIterator[None]:
+    """What the parties of calls send, for whoever listens."""
+    app[TAPS] = Taps(app[LIFECYCLE])
+    yield
+    await app[TAPS].close()
+
+
 async def recording(app: web.Application) -> AsyncIterator[None]:
-    """What the parties of calls send, for whoever listens; and what is kept of it."""
-    taps = app[TAPS] = Taps(app[LIFECYCLE])
-    running = Recording.running(app[SETTINGS], app[REGISTRY], app[LIFECYCLE], app[JOURNAL], taps)
+    """What is kept of what parties send."""
+    running = Recording.running(app[SETTINGS], app[REGISTRY], app[LIFECYCLE], app[JOURNAL], app[TAPS])
     async with running as app[RECORDING]:
         app[METRICS].registry.register(RecordingGauges(app[RECORDING]))
         yield
-    await taps.close()
+
+
+async def streaming(app: web.Application) -> AsyncIterator[None]:
+    """What parties say goes to whoever transcribes it, where the settings say so."""
+    url, token = app[SETTINGS].audio_stream_url, app[SETTINGS].audio_stream_token
+    if url is None:
+        yield
+        return
+    async with AudioStreams.running(Configuration(url, token), app[LIFECYCLE], app[TAPS]) as streams:
+        app[METRICS].watch_streams(streams.process)
+        yield
 
 
 async def silence(app: web.Application) -> AsyncIterator[None]:

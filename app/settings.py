@@ -188,6 +188,9 @@ class Settings:
     clips_dir: Path | None = setting(None, Path, "a folder of Ogg Opus clips that can be played into calls")
     low_balance_clip: str | None = setting(None, str, "the clip that a user hears at each warning of the call's end")
 
+    audio_stream_url: str | None = setting(None, str, "a wss:// URL to which what each party says is sent as PCM")
+    audio_stream_token: str | None = setting(None, str, "the bearer token that is shown there", secret=True)
+
     silence_warning_s: float = setting(0.0, float, "seconds without speech of either party after which both are told")
     silence_end_s: float = setting(0.0, float, "seconds without speech of either party that end a call; 0 is never")
 

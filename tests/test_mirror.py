@@ -83,6 +83,7 @@ TESTED_BY = {
     "app/signaling/commands.py": "tests/integration/test_calls_without_media.py",
     "app/watch/audio_faults.py": "tests/integration/test_call_quality.py",
     "app/watch/sweeper.py": "tests/integration/test_counting.py",
+    "app/streaming/": "tests/app/streaming/test_process.py",
     "app/webhooks/registration.py": "tests/app/rest/test_webhooks.py",
     "schemas/described.py": "tests/app/openapi/test_document.py",
     "voiceplane/cli/call.py": "tests/integration/test_call_command.py",

@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Iterable
 from typing import get_args
 
-from prometheus_client import CollectorRegistry, Counter, GCCollector, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, GCCollector, Histogram, ProcessCollector
 from prometheus_client import disable_created_metrics as without_times_of_creation
 
 from app.announcing.announcing import Announcing
@@ -29,6 +29,8 @@ from app.ops.node_registry import NodeRegistry
 from app.ops.tally import Tally
 from app.signaling.dispatch import Dispatcher
 from app.signaling.hub import Hub
+from app.streaming.orders import Report
+from app.streaming.process import DecodingProcess
 from app.watch.watch import Watch
 from app.webhooks.deliverer import WHY_DISABLED, Deliverer, Result
 from schemas.call import CallState, InterruptionReason, MoveReason
@@ -107,6 +109,13 @@ class Metrics:
         self._announcements = self._counter("announcements", played, result=HEARD.values())
         beats = "How late the packets of announcements and music were sent, once a beat of 20 ms."
         self._late_seconds = self._histogram("announcement_late_seconds", beats, FAST)
+        streamed = "Frames of 20 ms of audio streams: sent, or dropped because the receiver was too slow or away."
+        self._stream_frames = self._counter("audio_stream_frames", streamed, result=("sent", "dropped"))
+        tried = "Connections of audio streams: opened, or failed, which is not made or broken."
+        self._stream_connections = self._counter("audio_stream_connections", tried, result=("opened", "failed"))
+        self._streams_connected = self._gauge("audio_streams_connected", "Legs whose audio stream is connected.")
+        dropped = "Packets that the node dropped because the process that streams them was behind or away."
+        self._stream_packets_dropped = self._gauge("audio_stream_packets_dropped", dropped)
         self._lag_seconds = self._histogram("event_loop_lag_seconds", "How late a timer is, four times a second.", FAST)
 
     @classmethod
@@ -130,6 +139,17 @@ class Metrics:
     def watch_announcing(self, announcing: Announcing) -> None:
         announcing.announcer.on_played(lambda heard: self._announcements.labels(HEARD[heard]).inc())
         announcing.pacer.on_beat(self._late_seconds.observe)
+
+    def watch_streams(self, process: DecodingProcess) -> None:
+        process.on_report(self.streamed)
+        self._stream_packets_dropped.set_function(lambda: process.packets_dropped)
+
+    def streamed(self, report: Report) -> None:
+        self._streams_connected.set(report.connected)
+        self._stream_frames.labels("sent").inc(report.sent)
+        self._stream_frames.labels("dropped").inc(report.dropped)
+        self._stream_connections.labels("opened").inc(report.opened)
+        self._stream_connections.labels("failed").inc(report.failed)
 
     def watch_loop(self, lag: LoopLag) -> None:
         lag.on_measured(self._lag_seconds.observe)
@@ -225,6 +245,9 @@ class Metrics:
         for value in itertools.chain.from_iterable(known.values()):
             counter.labels(value)
         return counter
+
+    def _gauge(self, name: str, means: str) -> Gauge:
+        return Gauge(f"{PREFIX}_{name}", means, registry=self.registry)
 
     def _histogram(self, name: str, means: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
         return Histogram(f"{PREFIX}_{name}", means, labels, registry=self.registry, buckets=buckets)

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 import wave
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,10 @@ import numpy as np
 import pytest
 
 from app.announcing.clip import read_clip
+from app.streaming.orders import Configuration, LegOpened
+from app.streaming.process import DecodingProcess
+from tests.app.streaming.sound import spoken
+from tests.app.streaming.test_process import say
 from tests.conftest import eventually
 from tests.examples.programs import EXAMPLES, PROGRAMS, run, started
 from worker_bridge import Consumer, Worker
@@ -159,6 +164,21 @@ async def test_a_clip_is_made_of_a_file_or_of_tones_and_can_be_played(tmp_path):
         sound = sound_of(file)
         assert loudest_hz(sound[: RATE // 2]) == pytest.approx([600], abs=TOLERANCE_HZ)
         assert loudest_hz(sound[int(1.6 * RATE) : int(1.9 * RATE)], 2) == pytest.approx([600, 900], abs=TOLERANCE_HZ)
+
+
+async def test_a_live_transcriber_says_who_speaks_when():
+    async with started("transcribe_live.py", "--port", 0, "--token", "a-token") as running:
+        url = (await running.says("listening on ")).removeprefix("listening on ")
+        async with DecodingProcess.running(Configuration(url, "a-token")) as process:
+            await eventually(lambda: process._process is None and "it has not begun", 30.0)
+            process.open_leg(1, LegOpened("call", "user", "ann", "hana", 0), time.monotonic())
+            await say(process, spoken(1.0))
+            await running.says("call user: begins at 1970-01-01")
+            said = await running.says("call user: speech from ")
+            assert re.fullmatch(r"call user: speech from 0\.\d s to 1\.\d s, up to -1\d dBov", said)
+            process.close_leg(1, "manual")
+            await running.says("call user: is over")
+        await running.interrupt()
 
 
 @pytest.mark.parametrize("name", PROGRAMS)

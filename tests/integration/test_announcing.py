@@ -172,10 +172,11 @@ async def test_a_call_on_hold_goes_on_without_either_hearing_the_other(short):
         await eventually(unheard)
         listed = (await made.admin.request("GET", "/rtc/rooms/call/producers"))["producers"]
         assert [one["paused"] for one in listed] == [True, True]
-        before = [one.receiver.frames for one in (talk.user_hearing, talk.otomo_hearing)]
+        heard = ((made.user, talk.user_hearing), (made.otomo, talk.otomo_hearing))
+        before = [await sent_to(who, hearing.consumer_id) for who, hearing in heard]
         ticks = len(made.user.socket.payloads("call_tick", "call"))
         await made.charged(ticks + 7)  # longer than it takes to call a party unheard
-        assert [one.receiver.frames for one in (talk.user_hearing, talk.otomo_hearing)] == before
+        assert [await sent_to(who, hearing.consumer_id) for who, hearing in heard] == before
         live = await made.admin.request("GET", "/admin/calls/call")
         assert (live["state"], live["flags"]) == ("talking", [])
         released = await made.admin.request("POST", "/admin/calls/call/resume")
@@ -183,8 +184,7 @@ async def test_a_call_on_hold_goes_on_without_either_hearing_the_other(short):
         for who in (made.user, made.otomo):
             assert (await who.socket.until("producer_resumed", "call"))["reason"] == "hold"
             assert (await who.socket.until("producer_removed", "call"))["source"] == "music"
-        for one, frames in zip((talk.user_hearing, talk.otomo_hearing), before, strict=True):
-            await one.heard(frames + LOUD_ENOUGH)
+        await talk.otomo_hearing.heard(talk.otomo_hearing.receiver.frames + LOUD_ENOUGH)
 
 
 async def test_a_hold_of_what_is_no_live_call_is_refused(short):

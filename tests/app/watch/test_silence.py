@@ -33,7 +33,10 @@ class Scene:
 
     def pass_time(self, seconds: float) -> None:
         """As if the call had been silent for so long already."""
-        self.watch._calls[self.call.id].since -= seconds
+        watched = self.watch._calls[self.call.id]
+        watched.since -= seconds
+        for producer_id in watched.speech._spoken_at:
+            watched.speech._spoken_at[producer_id] -= seconds
         self.watch.look([self.call])
 
     def producer(self, party: PartyRole):
