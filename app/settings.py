@@ -471,6 +471,7 @@ SHARED = (
     *("cluster_secret", "node_lease_s"),
     *("supervision", "supervision_told"),
     *("webhook_url", "webhook_secret", "webhook_allow_private", "wallet_low_points"),
+    *("low_balance_clip", "silence_warning_s", "silence_end_s"),
     *("media_kinds", "max_transports_per_direction", "max_producers_per_party"),
     *("recording", "recording_url", "recording_days"),
     *("price_per_minute", "charge", "free_seconds", "minimum_units", "max_call_seconds", "ending_warnings_s"),

@@ -12,6 +12,9 @@ from schemas.types import CallId, Cursor, MetadataKey, MetadataText, Name, Reaso
 AuditAction = Literal[
     "call.end",
     "call.extend",
+    "call.announce",
+    "call.hold",
+    "call.resume",
     "call.refund",
     "wallet.adjust",
     "rate.set",

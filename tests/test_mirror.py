@@ -67,6 +67,7 @@ TESTED_BY = {
     "app/rest/admin.py": "tests/integration/test_calls_without_media.py",
     "app/media/booth.py": "tests/integration/test_supervision.py",
     "app/media/seats.py": "tests/integration/test_supervision.py",
+    "app/rest/announcing.py": "tests/integration/test_announcing.py",
     "app/rest/bans.py": "tests/integration/test_people.py",
     "app/rest/calls.py": "tests/integration/test_calls_without_media.py",
     "app/rest/internal.py": "tests/cluster/test_cluster.py",

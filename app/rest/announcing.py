@@ -14,6 +14,7 @@ from app.http.responses import created, json_response
 from app.keys import ANNOUNCING, CALLS
 from app.ledger.errors import LedgerUnavailable
 from app.openapi.declaration import answers
+from app.rest.audit import note
 from schemas.announcing import (
     Announced,
     AnnounceRequest,
@@ -24,6 +25,7 @@ from schemas.announcing import (
     HoldState,
     ResumeRequest,
 )
+from schemas.base import given
 from schemas.types import PartyRole, iso
 
 PARTIES: dict[Hearers, tuple[PartyRole, ...]] = {
@@ -56,6 +58,7 @@ async def announce(request: web.Request, body: AnnounceRequest) -> web.Response:
     announcing = request.app[ANNOUNCING]
     call = await request.app[CALLS].live(request.match_info["call_id"])
     clip = await announcing.clips.get(body.clip)
+    await note(request, "call.announce", call_id=call.id, reason=given(body.reason), clip=clip.name, to=body.to)
     made = announcing.announcer.announce(call, clip, PARTIES[body.to])
     return created(
         Announced(announcement_id=made.id, call_id=call.id, clip=clip.name, to=body.to, duration_ms=clip.duration_ms)
@@ -83,6 +86,7 @@ async def hold_call(request: web.Request, body: HoldRequest) -> web.Response:
     announcing = request.app[ANNOUNCING]
     call = await request.app[CALLS].live(request.match_info["call_id"])
     music = None if body.music is UNSET else await announcing.clips.get(body.music)
+    await note(request, "call.hold", call_id=call.id, reason=given(body.reason), music=given(body.music))
     await announcing.holds.hold(call, music)
     return json_response(hold_state(call))
 
@@ -94,6 +98,7 @@ async def hold_call(request: web.Request, body: HoldRequest) -> web.Response:
 async def resume_call(request: web.Request, body: ResumeRequest) -> web.Response:
     """Let the parties of a call that is on hold hear each other again. The same again changes nothing."""
     call = await request.app[CALLS].live(request.match_info["call_id"])
+    await note(request, "call.resume", call_id=call.id, reason=given(body.reason))
     await request.app[ANNOUNCING].holds.release(call)
     return json_response(hold_state(call))
 

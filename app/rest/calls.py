@@ -194,7 +194,8 @@ def own_producer(owned: PartyProducer | BoothProducer) -> OwnProducer:
 
 def own_consumer(owned: PartyConsumer | BoothConsumer) -> OwnConsumer:
     consumer = owned.consumer
-    return OwnConsumer(consumer.id, consumer.producer_id, owned.transport_id, not owned.wanted)
+    paused = not owned.wanted if isinstance(owned, PartyConsumer) else consumer.paused
+    return OwnConsumer(consumer.id, consumer.producer_id, owned.transport_id, paused)
 
 
 @routes.get("/calls/{call_id}/billing")

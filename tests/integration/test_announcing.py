@@ -60,7 +60,7 @@ async def announce(made: Scene, clip: str, to: str) -> dict[str, Any]:
 async def sent_to(who: Person, consumer_id: str) -> int:
     """How many packets of a consumer the server has sent."""
     stats = (await who.api.request("GET", f"/rtc/consumers/{consumer_id}/stats"))["stats"]
-    return max((one["packetCount"] for one in stats), default=0)
+    return stats[0]["packetCount"] if stats else 0  # the producer's follow
 
 
 async def test_a_clip_is_heard_by_whom_it_is_for_and_is_nobodys_sound(short, clips_dir):
@@ -83,6 +83,8 @@ async def test_a_clip_is_heard_by_whom_it_is_for_and_is_nobodys_sound(short, cli
         listed = (await made.admin.request("GET", "/rtc/rooms/call/producers"))["producers"]
         assert {one["role"] for one in listed} == {"user", "otomo"}
         assert not [one for one in made.otomo.socket.payloads("producer_added", "call") if one.get("source")]
+        [noted] = (await made.admin.request("GET", "/admin/audit?action=call.announce"))["entries"]
+        assert (noted["callId"], noted["details"]) == ("call", {"clip": "news", "to": "user"})
         live = await made.admin.request("GET", "/admin/calls/call")
         assert (live["state"], [one for one in live["flags"] if one["until"] is None]) == ("talking", [])
         frames = talk.user_hearing.receiver.frames
@@ -179,8 +181,11 @@ async def test_a_call_on_hold_goes_on_without_either_hearing_the_other(short):
         assert [await sent_to(who, hearing.consumer_id) for who, hearing in heard] == before
         live = await made.admin.request("GET", "/admin/calls/call")
         assert (live["state"], live["flags"]) == ("talking", [])
-        released = await made.admin.request("POST", "/admin/calls/call/resume")
+        released = await made.admin.request("POST", "/admin/calls/call/resume", {"reason": "back"})
         assert released == {"callId": "call", "held": False, "since": None, "music": None}
+        noted = (await made.admin.request("GET", "/admin/audit?callId=call"))["entries"]
+        assert [one["action"] for one in noted] == ["call.resume", "call.hold", "call.hold"]
+        assert (noted[0]["reason"], noted[1]["details"]) == ("back", {"music": "hold"})
         for who in (made.user, made.otomo):
             assert (await who.socket.until("producer_resumed", "call"))["reason"] == "hold"
             assert (await who.socket.until("producer_removed", "call"))["source"] == "music"

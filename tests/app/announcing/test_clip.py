@@ -17,9 +17,11 @@ SOUND = CELT + b"sound"
 
 
 def opus_file(*sound: bytes, head: OpusHead | None = None, comments: bytes | None = None) -> bytes:
-    head = head or OpusHead(channels=1)
-    starts = page([head.packet()], 0, 7, 0, FIRST) + page([tags("us") if comments is None else comments], 0, 7, 1)
-    return starts + page(list(sound), FRAME_SAMPLES * len(sound), 7, 2, LAST)
+    """A second on a page."""
+    packets = [(head or OpusHead(channels=1)).packet()], [tags("us") if comments is None else comments]
+    pages = [*packets, *(list(sound[start : start + 50]) for start in range(0, max(1, len(sound)), 50))]
+    flags = [FIRST, *[0] * (len(pages) - 2), LAST]
+    return b"".join(page(one, FRAME_SAMPLES * len(sound), 7, at, flags[at]) for at, one in enumerate(pages))
 
 
 def by_ffmpeg(seconds: float, *, frame_ms: str = "20", layout: str = "mono", rate: int = 48_000) -> bytes:
