@@ -55,6 +55,15 @@ class Page:
     async def click(self, selector: str) -> None:
         await self.browsers.ask("click", page=self.number, selector=selector)
 
+    async def resize(self, width: int, height: int) -> None:
+        await self.browsers.ask("resize", page=self.number, width=width, height=height)
+
+    async def press(self, key: str, *, shift: bool = False) -> None:
+        await self.browsers.ask("press", page=self.number, key=key, shift=shift)
+
+    async def type(self, text: str) -> None:
+        await self.browsers.ask("type", page=self.number, text=text)
+
     async def reload(self) -> None:
         await self.browsers.ask("reload", page=self.number)
 

@@ -45,6 +45,21 @@ const commands = {
     await pages[page].click(selector);
   },
 
+  async resize({ page, width, height }) {
+    await pages[page].setViewport({ width, height });
+  },
+
+  async press({ page, key, shift }) {
+    const { keyboard } = pages[page];
+    if (shift) await keyboard.down('Shift');
+    await keyboard.press(key);
+    if (shift) await keyboard.up('Shift');
+  },
+
+  async type({ page, text }) {
+    await pages[page].keyboard.type(text);
+  },
+
   evaluate: ({ page, script }) => pages[page].evaluate(script),
 
   async until({ page, script, within }) {
