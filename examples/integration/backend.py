@@ -23,7 +23,7 @@ from aiohttp import ClientError, ClientSession, ClientTimeout, web
 from jose import jwt
 from standardwebhooks import Webhook, WebhookVerificationError
 
-VOICEPLANE_URL = os.environ["VOICEPLANE_URL"]
+VOICE_URL = os.environ["VOICE_URL"]
 JWT_SECRET = os.environ["JWT_SECRET"]  # the nodes have the same
 WEBHOOK_SECRET = os.environ["WEBHOOK_SECRET"]  # whsec_...
 PORT = int(os.environ.get("PORT", "8000"))
@@ -61,7 +61,7 @@ async def ask(http: ClientSession, method: str, path: str, body: dict[str, Any] 
         wait_s = 1
         try:
             headers = {"Authorization": f"Bearer {token('admin', 'backend', seconds=60)}"}
-            async with http.request(method, VOICEPLANE_URL + path, json=body, headers=headers) as answer:
+            async with http.request(method, VOICE_URL + path, json=body, headers=headers) as answer:
                 if answer.status not in AGAIN:
                     content = await answer.json()
                     if answer.status >= 400:

@@ -21,7 +21,7 @@ function setting(name: string, otherwise?: string): string {
   return value;
 }
 
-const VOICEPLANE_URL = setting('VOICEPLANE_URL');
+const VOICE_URL = setting('VOICE_URL');
 const JWT_SECRET = setting('JWT_SECRET'); // the nodes have the same
 const WEBHOOK_SECRET = setting('WEBHOOK_SECRET'); // whsec_...
 const PORT = Number(setting('PORT', '8000'));
@@ -56,7 +56,7 @@ async function ask<T>(method: 'GET' | 'POST', path: string, body?: object): Prom
   for (let tried = 0; tried < TRIES; tried++) {
     let waitS = 1;
     try {
-      const answer = await fetch(VOICEPLANE_URL + path, {
+      const answer = await fetch(VOICE_URL + path, {
         method,
         headers: { authorization: `Bearer ${token('admin', 'backend', 60)}`, 'content-type': 'application/json' },
         body: body === undefined ? null : JSON.stringify(body),

@@ -54,7 +54,7 @@ class Shop:
 
     def open(self, order: int = 1001) -> AbstractAsyncContextManager[Running]:
         environment = {
-            "VOICEPLANE_URL": self.server.base,
+            "VOICE_URL": self.server.base,
             "JWT_SECRET": SECRET,
             "WEBHOOK_SECRET": self.secret,
             "PORT": str(re.findall(r"\d+", self.url)[-1]),
