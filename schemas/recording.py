@@ -53,9 +53,11 @@ class RecordingLine(Answer, frozen=True, kw_only=True):
 
 class CallRecording(Answer, frozen=True, kw_only=True):
     """A call's recording: whether it goes on, who has asked for it and why; and its files, the user's first. Where it
-    was never asked for, all but the call is null, and there are no files."""
+    was never asked for, all but the call is null, and there are no files. ``enabled`` is whether the settings let calls
+    be recorded."""
 
     call_id: CallId
+    enabled: bool
     state: RecordingState | None
     asked_by: Name | None
     reason: Reason | None

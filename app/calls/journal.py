@@ -217,7 +217,8 @@ class Journal:
         """Tell what other nodes have stored, when the bell rings and now and then without it; until cancelled."""
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._bell.wait(), LOOK_EVERY_S)
+                async with asyncio.timeout(LOOK_EVERY_S):  # wait_for may lose a cancellation, before Python 3.12
+                    await self._bell.wait()
             self._bell.clear()
             try:
                 await self._read_on()

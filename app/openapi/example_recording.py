@@ -11,6 +11,7 @@ RECORDINGS = (
     RecordingDeleted(True),
     CallRecording(
         call_id=CALL_ID,
+        enabled=True,
         state="stopped",
         asked_by="root",
         reason="a complaint by the user",

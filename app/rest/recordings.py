@@ -21,7 +21,7 @@ from app.http.body import body
 from app.http.middleware import admin_only
 from app.http.ranges import Span, asked_range
 from app.http.responses import json_response
-from app.keys import CALLS, LEDGER, RECORDING, claims
+from app.keys import CALLS, LEDGER, RECORDING, SETTINGS, claims
 from app.ledger.errors import LedgerUnavailable
 from app.ledger.recordings import RecordingFile
 from app.ledger.values import Call
@@ -114,6 +114,7 @@ async def get_call_recording(request: web.Request) -> web.Response:
     return json_response(
         CallRecording(
             call_id=call.id,
+            enabled=request.app[SETTINGS].recording,
             state=None if asked is None else "stopped" if over else asked.state,
             asked_by=None if asked is None else asked.asked_by,
             reason=None if asked is None else asked.reason,

@@ -57,15 +57,18 @@ routes = web.RouteTableDef()
 @dataclass(frozen=True)
 class Page:
     """A page made of the files in ``folders``, the first folder that has a name counting. ``microphone``: whether the
-    page may use it."""
+    page may use it; ``plays``: whether it plays what it has fetched, which a player is given as a blob."""
 
     folders: tuple[Path, ...]
     microphone: bool = False
+    plays: bool = False
 
     @property
     def headers(self) -> Mapping[str, str]:
         return {
-            "Content-Security-Policy": POLICY,
+            "Content-Security-Policy": POLICY.replace("media-src 'self'", "media-src 'self' blob:")
+            if self.plays
+            else POLICY,
             "Permissions-Policy": f"microphone={'(self)' if self.microphone else '()'}, camera=(), geolocation=()",
             "Referrer-Policy": "no-referrer",
             "X-Content-Type-Options": "nosniff",
@@ -87,7 +90,7 @@ class Page:
         return web.FileResponse(found, headers={**self.headers, hdrs.CONTENT_TYPE: f"{kind}; charset=utf-8"})
 
 
-DASHBOARD = Page((HERE / "dashboard", HERE / "shared"), microphone=True)  # of admins who speak in a call
+DASHBOARD = Page((HERE / "dashboard", HERE / "shared"), microphone=True, plays=True)  # of admins who speak and listen
 DEMO = Page((HERE / "demo", HERE / "shared"), microphone=True)
 
 

@@ -210,7 +210,8 @@ async def test_off_it_is_refused_and_nothing_is_kept(short):
             await made.admin.request("POST", "/admin/calls", opening)
         assert refused.value.code == "NOT_ENABLED"
         assert "recorded" not in server.registry
-        assert (await made.admin.request("GET", PATH))["state"] is None
+        answer = await made.admin.request("GET", PATH)
+        assert (answer["enabled"], answer["state"]) == (False, None)
 
 
 async def test_one_more_than_may_be_is_refused(short):

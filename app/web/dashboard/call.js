@@ -5,6 +5,7 @@ import { $, h, keyed, set, show, write } from './dom.js';
 import { DASH, clockTime, dateTime, duration, ms, number, percent, words } from './format.js';
 import { PartyCard } from './party.js';
 import { Record } from './record.js';
+import { Recording } from './recording.js';
 import { sentence, session } from './session.js';
 import { Supervise } from './supervise.js';
 import { Facts } from './tables.js';
@@ -44,12 +45,14 @@ export class CallView {
     Object.assign(this, { poller, element: $('call') });
     this.title = h('h1', { tabindex: '-1' });
     this.supervise = new Supervise();
+    this.recording = new Recording();
   }
 
   // Made anew for each call: what belonged to another one must not stay for a moment.
   start(callId) {
     Object.assign(this, { callId, name: `Call ${callId}`, call: null });
     this.supervise.show(callId);
+    this.recording.show(callId);
     this.build();
     write(this.title, callId);
     this.stopAsking = this.poller.every(EVERY_MS, () => this.ask());
@@ -58,6 +61,7 @@ export class CallView {
   stop() {
     this.stopAsking();
     this.supervise.leave();
+    this.recording.leave();
   }
 
   forget() {
@@ -101,7 +105,7 @@ export class CallView {
           h('section', { 'aria-label': 'Media' }, h('h2', {}, 'Media'), this.over, this.qualities, this.parties),
           this.record.element,
         ),
-        h('div', {}, titled('Timeline', this.timeline), this.interrupted, this.moved),
+        h('div', {}, this.recording.element, titled('Timeline', this.timeline), this.interrupted, this.moved),
       ),
     );
     this.element.replaceChildren(
@@ -123,7 +127,7 @@ export class CallView {
       const call = await session.ask('GET', `calls/${encodeURIComponent(this.callId)}`);
       if (record !== this.record) return; // it is another call's page by now
       this.draw(call);
-      await Promise.all([this.supervise.draw(call), record.update(call)]);
+      await Promise.all([this.supervise.draw(call), record.update(call), this.recording.draw(call)]);
     } catch (error) {
       if (error.code !== 'CALL_NOT_FOUND') throw error;
       write(this.problem, sentence(error));
