@@ -110,7 +110,8 @@ from app.recording.recording import Recording
 from app.rest import demo, docs, internal, preflights
 from app.rest.routes import ROUTES
 from app.rest.socket import SINCE, Endpoint, nothing_rings
-from app.settings import Settings, config_hash
+from app.settings import Settings
+from app.shared_settings import config_hash
 from app.signaling.commands import build_commands
 from app.signaling.dispatch import Dispatcher
 from app.signaling.hub import Hub

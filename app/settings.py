@@ -9,53 +9,55 @@ Knows nothing of what the settings are used for.
 
 from __future__ import annotations
 
-import difflib
-import hashlib
 import logging
 import math
 import os
-import re
-import secrets
 import socket
-import tempfile
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
-from app import addresses, sound_settings, urls
+from app import addresses, sound_settings
 from app.addresses import MediaAddress, is_loopback
-from app.private import make_private_folder, take_from_others
+from app.settings_checks import (
+    check_choices,
+    check_cluster,
+    check_keys,
+    check_network,
+    check_numbers,
+    check_tariff,
+    check_webhook,
+)
+from app.settings_text import (
+    PREFIX,
+    SettingsError,
+    look_up,
+    nearest,
+    on_or_off,
+    parse,
+    places,
+    read_dotenv,
+    seconds,
+    words,
+)
+from app.signing_secret import kept_secret
 
 if TYPE_CHECKING:  # bodies, and what they need, take long to load: who asks for help needs none
     from schemas.tariff import ChargeRule, Tariff
     from worker_bridge.rtp import MediaKind
 
-PREFIX = "VOICEPLANE_"
-ALIASES = {"jwt_secret": "JWT_SECRET", "worker_bin": "MEDIASOUP_WORKER_BIN"}  # names that other tools use for the same
 SECRET_FILE = "jwt-secret"  # noqa: S105  the file's name, in the data folder
-MIN_SECRET_BYTES = 32  # RFC 7518 §3.2: a key as long as the hash
 MAX_CALL_S = 14_400  # of talk, where nothing else is agreed
-MIN_TOKEN_LENGTH = 16  # characters of the token for /metrics, which is not signed
 GONE = {  # settings of earlier releases, and what took their place
     f"{PREFIX}RTP_STOPPED_AFTER_S": "a silence interrupts a call after INTERRUPTED_AFTER_S, and ends it when "
     "RECONNECT_WINDOW_S more are over",
     f"{PREFIX}RTP_GRACE_S": "whatever is gone of a party, an interrupted call waits for RECONNECT_WINDOW_S",
 }
-CLIENT_TIMES = ("client_timeout_s", "keepalive_timeout_s")
-CALL_TIMES = ("unit_seconds", "ring_timeout_s", "setup_timeout_s", "interrupted_after_s", "reconnect_window_s")
-KEY_FORMATS = re.compile(r"-----BEGIN|---- BEGIN SSH2|ssh-|ecdsa-sha2-|sk-|\s*\{\s*\"")  # PEM, SSH, JWK: not secrets
-WEBHOOK_SECRET = re.compile(r"whsec_(?=.{32,88}$)(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
-LINE = re.compile(r"(?:export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)\s*=\s*(?P<value>.*)")
 
 LogFormat = Literal["text", "json"]
 
 _log = logging.getLogger(__name__)
-
-
-class SettingsError(Exception):
-    """A setting that can't work; the text is one sentence for whoever starts the node."""
 
 
 def setting(default: Any, read: Callable[[str], Any], means: str, *, secret: bool = False) -> Any:
@@ -69,26 +71,6 @@ def setting(default: Any, read: Callable[[str], Any], means: str, *, secret: boo
 def cores() -> int:
     """The CPUs that this process may use, which in a container are fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def words(text: str) -> tuple[str, ...]:
-    return tuple(word.strip() for word in text.split(",") if word.strip())
-
-
-def seconds(text: str) -> tuple[int, ...]:
-    return tuple(int(word) for word in words(text))
-
-
-def places(text: str) -> tuple[str, ...]:
-    """As ``words``, but keeps an empty one that stands before others, because the order counts."""
-    return tuple(word.strip() for word in text.rstrip(", ").split(","))
-
-
-def on_or_off(text: str) -> bool:
-    return {"on": True, "off": False}[text.lower()]
-
-
-KINDS: dict[Callable[[str], Any], str] = {int: "a whole number", float: "a number", on_or_off: "on or off"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -282,243 +264,3 @@ class Settings:
         if self.jwt_jwks is not None:
             raise SettingsError(f"{PREFIX}JWT_JWKS is set: tokens are signed elsewhere, and no secret is in use.")
         return self.jwt_secret or kept_secret(self.data_dir / SECRET_FILE)
-
-
-def parse(name: str, text: str, read: Callable[[str], Any]) -> Any:
-    try:
-        return read(text)
-    except (ValueError, KeyError):
-        kind = KINDS.get(read, "a value")
-        raise SettingsError(f"{variable(name)} must be {kind}, not {text!r}.") from None
-
-
-def look_up(name: str, sources: list[Mapping[str, str]]) -> str | None:
-    """The setting's value in the first source that has it, by either of its names; an empty one counts as not set."""
-    for source in sources:
-        for key in (variable(name), ALIASES.get(name, "")):
-            if text := source.get(key, "").strip():
-                return text
-    return None
-
-
-def variable(name: str) -> str:
-    return PREFIX + name.upper()
-
-
-def nearest(name: str, known: Mapping[str, object]) -> str:
-    close = difflib.get_close_matches(name.upper(), [variable(one) for one in known], n=1)
-    return f", did you mean {close[0]}?" if close else ""
-
-
-def read_dotenv(path: Path) -> dict[str, str]:
-    """``NAME=value`` lines; ``#`` comments, ``export`` and quotes as in shells, but without substitution."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        return {}
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path} can't be read: {error}.") from error
-    found = {}
-    for number, line in enumerate(text.splitlines(), start=1):
-        if not (line := line.strip()) or line.startswith("#"):
-            continue
-        match = LINE.fullmatch(line)
-        if match is None:
-            raise SettingsError(f"{path} line {number} is not NAME=value.")
-        found[match["name"]] = unquoted(match["value"], f"{path} line {number}")
-    return found
-
-
-def unquoted(value: str, where: str) -> str:
-    """A value without its quotes, or without the comment that follows an unquoted one."""
-    if value[:1] in {'"', "'"}:
-        inner, closing, rest = value[1:].partition(value[0])
-        if not closing or (rest.strip() and not rest.strip().startswith("#")):
-            raise SettingsError(f"{where} has a quote that is not closed.")
-        return inner
-    return re.split(r"(?:^|\s)#", value, maxsplit=1)[0].strip()
-
-
-def kept_secret(path: Path) -> str:
-    """The secret in the file ``path``, which is made, readable by its owner alone, where there is none yet."""
-    try:
-        if not path.exists():
-            make_secret(path)
-            _log.warning("no JWT_SECRET is set: made one in %s; tokens that others sign will be refused", path)
-        take_from_others(path)
-        secret = path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"The JWT secret in {path} can't be read or made: {error}.") from error
-    check_secret(secret, str(path))
-    return secret
-
-
-def make_secret(path: Path) -> None:
-    """Write the file, then link it into place: a process that starts at the same time finds none or a whole one."""
-    make_private_folder(path.parent)
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, encoding="utf-8") as draft:  # is made with mode 0600
-        draft.write(secrets.token_urlsafe(MIN_SECRET_BYTES) + "\n")
-        draft.flush()
-        with suppress(FileExistsError):  # another process was first, and its secret is as good
-            path.hardlink_to(draft.name)
-
-
-def check_secret(secret: str, where: str) -> None:
-    if KEY_FORMATS.match(secret):
-        raise SettingsError(f"{where} holds a key, not a secret: public keys belong in {PREFIX}JWT_JWKS.")
-    if len(secret.encode()) < MIN_SECRET_BYTES:
-        raise SettingsError(f"{where} must be {MIN_SECRET_BYTES} bytes or more.")
-
-
-def check_network(settings: Settings) -> None:
-    if not settings.host:
-        raise SettingsError(f"{PREFIX}HOST must not be empty.")
-    within("port", settings.port, 0, 65535)
-    within("workers", settings.workers, 1, 256)
-    within("rtc_port", settings.rtc_port, 1, 65536 - settings.workers)
-    if problem := addresses.fault(settings.rtc_listen_ip, settings.rtc_announced_address):
-        raise SettingsError(problem)
-    if problem := addresses.fault_of_origins(settings.cors_origins):
-        raise SettingsError(f"{PREFIX}CORS_ORIGINS {problem}")
-    for url in settings.turn_urls:
-        if not url.startswith(("turn:", "turns:")):
-            raise SettingsError(f"{PREFIX}TURN_URLS must hold turn: or turns: URLs, not {url!r}.")
-    if bool(settings.turn_urls) != bool(settings.turn_secret):
-        raise SettingsError(f"{PREFIX}TURN_URLS and {PREFIX}TURN_SECRET must be set together.")
-
-
-def check_keys(settings: Settings) -> None:
-    if settings.jwt_secret is not None:
-        check_secret(settings.jwt_secret, f"{PREFIX}JWT_SECRET")
-    if settings.metrics_token is not None and len(settings.metrics_token) < MIN_TOKEN_LENGTH:
-        raise SettingsError(f"{PREFIX}METRICS_TOKEN must be {MIN_TOKEN_LENGTH} characters or more.")
-    if settings.jwt_jwks is not None and settings.demo == "on":
-        raise SettingsError(f"{PREFIX}DEMO needs a secret to sign with, and {PREFIX}JWT_JWKS says that none is in use.")
-    if settings.jwt_jwks is not None and (scheme := re.match(r"([a-z][a-z0-9+.-]*)://", settings.jwt_jwks, re.I)):
-        local = re.match(r"http://(localhost|127\.0\.0\.1|\[::1\])(?=[:/]|$)", settings.jwt_jwks, re.I)
-        if scheme[1].lower() != "https" and not local:
-            raise SettingsError(f"{PREFIX}JWT_JWKS must be a file or an https:// URL, because keys must not be forged.")
-
-
-def check_numbers(settings: Settings) -> None:
-    within("max_transports_per_direction", settings.max_transports_per_direction, 1, 16)
-    within("max_packets_per_second", settings.max_packets_per_second, 0, 1_000_000)
-    within("max_producers_per_party", settings.max_producers_per_party, 1, 1_000_000)
-    within("price_per_minute", settings.price_per_minute, 0, 1_000_000)
-    within("max_token_hours", settings.max_token_hours, 0, 876_000)
-    for warning_s in settings.ending_warnings_s:
-        within("ending_warnings_s", warning_s, 1, 3600)
-    within("rate_limit", settings.rate_limit, 0, 1_000_000)
-    within("socket_rate", settings.socket_rate, 0, 1_000_000)
-    within("call_attempts_per_minute", settings.call_attempts_per_minute, 0, 1_000_000)
-    within("call_attempts_per_pair", settings.call_attempts_per_pair, 0, 1_000_000)
-    within("never_connected_days", settings.never_connected_days, 0, 36_500)
-    within("audit_days", settings.audit_days, 0, 36_500)
-    within("wallet_low_points", settings.wallet_low_points, 0, 10**15)
-    within("max_connections", settings.max_connections, 1, 1_000_000)
-    within("max_connections_per_address", settings.max_connections_per_address, 0, 1_000_000)
-    within("drain_timeout_s", settings.drain_timeout_s, 0, 86400)
-    within("stress_limit", settings.stress_limit, 0, 100)
-    for name in (*CLIENT_TIMES, *CALL_TIMES):
-        seconds = getattr(settings, name)
-        if not (math.isfinite(seconds) and 0 < seconds <= 86400):
-            raise SettingsError(f"{variable(name)} must be seconds above 0 and at most a day, not {seconds}.")
-
-
-def check_choices(settings: Settings) -> None:
-    if "audio" not in settings.media_kinds or not settings.media_kinds <= {"audio", "video"}:
-        raise SettingsError(f"{PREFIX}MEDIA_KINDS must be audio or audio,video.")
-    if settings.log_level not in {"debug", "info", "warning", "error"}:
-        raise SettingsError(f"{PREFIX}LOG_LEVEL must be debug, info, warning or error, not {settings.log_level!r}.")
-    if settings.demo not in {None, "on", "off"}:
-        raise SettingsError(f"{PREFIX}DEMO must be on or off.")
-    if settings.log_format not in {None, "text", "json"}:
-        raise SettingsError(f"{PREFIX}LOG_FORMAT must be text or json, not {settings.log_format!r}.")
-    if not re.match(r"(sqlite:///|postgres(ql)?://)", settings.database_url):
-        raise SettingsError(f"{PREFIX}DATABASE_URL must start with sqlite:/// or postgresql://.")
-
-
-def check_webhook(settings: Settings) -> None:
-    if bool(settings.webhook_url) != bool(settings.webhook_secret):
-        raise SettingsError(f"{PREFIX}WEBHOOK_URL and {PREFIX}WEBHOOK_SECRET must be set together.")
-    if settings.webhook_url is not None and (problem := urls.fault(settings.webhook_url)):
-        raise SettingsError(f"{PREFIX}WEBHOOK_URL {problem}.")
-    if settings.webhook_secret is not None and not WEBHOOK_SECRET.fullmatch(settings.webhook_secret):
-        raise SettingsError(f"{PREFIX}WEBHOOK_SECRET must be whsec_ and the base64 of 24 to 64 bytes.")
-
-
-def check_tariff(settings: Settings) -> None:
-    from schemas.tariff import DAY_S, MAX_MINIMUM, ChargeRule
-    from schemas.types import MAX_PRICE
-
-    within("free_seconds", settings.free_seconds, 0, DAY_S)
-    within("minimum_units", settings.minimum_units, 1, MAX_MINIMUM)
-    within("max_call_seconds", settings.max_call_seconds, 1, DAY_S)
-    if settings.charge not in get_args(ChargeRule):
-        raise SettingsError(f"{PREFIX}CHARGE must be elapsed or started, not {settings.charge!r}.")
-    try:
-        settings.tariff  # noqa: B018  it is made for its checks
-    except ValueError:
-        raise SettingsError(
-            f"{PREFIX}MINIMUM_UNITS of {PREFIX}UNIT_SECONDS must be over, like {PREFIX}FREE_SECONDS before them, "
-            f"within {PREFIX}MAX_CALL_SECONDS, and cost at most {MAX_PRICE} points a minute."
-        ) from None
-
-
-SHARED = (
-    *CALL_TIMES,
-    *("jwt_secret", "jwt_jwks", "jwt_issuer", "jwt_audience", "max_token_hours", "ring_offline"),
-    *("cluster_secret", "node_lease_s"),
-    *("supervision", "supervision_told"),
-    *("webhook_url", "webhook_secret", "webhook_allow_private", "wallet_low_points"),
-    *("low_balance_clip", "silence_warning_s", "silence_end_s"),
-    *("media_kinds", "max_transports_per_direction", "max_producers_per_party"),
-    *("recording", "recording_url", "recording_days"),
-    *("price_per_minute", "charge", "free_seconds", "minimum_units", "max_call_seconds", "ending_warnings_s"),
-)
-"""What all nodes of a cluster must be told alike."""
-
-SHARED_AT_FIRST = frozenset(
-    {
-        *("unit_seconds", "ring_timeout_s", "setup_timeout_s", "interrupted_after_s", "reconnect_window_s"),
-        *("jwt_secret", "jwt_jwks", "jwt_issuer", "jwt_audience", "cluster_secret", "node_lease_s"),
-        *("media_kinds", "max_transports_per_direction", "max_producers_per_party", "price_per_minute"),
-    }
-)
-"""Those that every release with clusters has. Nothing is added here: what came later counts only where it is set, so
-that nodes of a release that has it and of the one before it are one cluster for as long as nobody sets it."""
-
-
-def config_hash(settings: Settings) -> str:
-    """By which nodes see whether they were told the same, without telling one another what."""
-    usual = Settings()
-    counted = (
-        name for name in sorted(SHARED) if name in SHARED_AT_FIRST or getattr(settings, name) != getattr(usual, name)
-    )
-    told = "\n".join(f"{name}={sorted_text(getattr(settings, name))}" for name in counted)
-    return hashlib.sha256(told.encode()).hexdigest()
-
-
-def sorted_text(value: object) -> str:
-    return ",".join(sorted(value)) if isinstance(value, frozenset) else str(value)
-
-
-def check_cluster(settings: Settings) -> None:
-    if not settings.database_url.startswith("postgres"):
-        raise SettingsError(f"{PREFIX}CLUSTER needs a {PREFIX}DATABASE_URL of PostgreSQL, which all nodes share.")
-    if not re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[0-9A-Za-z.-]+):[0-9]{1,5}", settings.cluster_listen):
-        raise SettingsError(f"{PREFIX}CLUSTER_LISTEN must be ADDRESS:PORT, by which other nodes reach this one.")
-    if settings.cluster_secret is None or len(settings.cluster_secret.encode()) < MIN_SECRET_BYTES:
-        raise SettingsError(f"{PREFIX}CLUSTER_SECRET must be {MIN_SECRET_BYTES} bytes or more, the same on all nodes.")
-    if settings.jwt_secret is None and settings.jwt_jwks is None:
-        raise SettingsError(
-            f"{PREFIX}CLUSTER needs {PREFIX}JWT_SECRET or {PREFIX}JWT_JWKS: a made secret is one node's."
-        )
-    if not re.fullmatch(r"[A-Za-z0-9._-]{1,48}", settings.node_name):
-        raise SettingsError(f"{PREFIX}NODE_NAME must be 1 to 48 characters of A-Z a-z 0-9 . _ -.")
-    within("node_lease_s", settings.node_lease_s, 1, 60)
-
-
-def within(name: str, value: float, least: int, most: int) -> None:
-    if not least <= value <= most:
-        raise SettingsError(f"{variable(name)} must be {least} to {most}, not {value}.")

@@ -8,7 +8,8 @@ from dataclasses import MISSING, Field, fields
 
 import pytest
 
-from app.settings import PREFIX, Settings
+from app.settings import Settings
+from app.settings_text import PREFIX
 from tests.documents import DOCUMENTS, ROOT, rows, text
 
 OF_BUILDS = {"THIN_WHEEL"}  # read where there are no settings yet

@@ -13,7 +13,7 @@ from app.calls.lifecycle import Lifecycle
 from app.calls.taps import Taps
 from app.clock import now
 from app.media.room import Room
-from app.settings import SettingsError
+from app.settings_text import SettingsError
 from app.streaming.orders import Configuration, LegOpened
 from app.streaming.process import DecodingProcess
 from schemas.types import PartyRole

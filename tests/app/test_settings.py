@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from app.addresses import own_addresses
-from app.settings import SHARED, SHARED_AT_FIRST, Settings, SettingsError, config_hash, read_dotenv
+from app.settings import Settings
+from app.settings_text import SettingsError, read_dotenv
+from app.shared_settings import SHARED, SHARED_AT_FIRST, config_hash
 
 SECRET = "s" * 32
 

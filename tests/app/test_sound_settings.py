@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from app.settings import Settings, SettingsError
+from app.settings import Settings
+from app.settings_text import SettingsError
 
 STREAM = "AUDIO_STREAM_URL must be a wss:// URL"
 

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from app.ledger.nodes import PROTOCOL
-from app.settings import Settings, config_hash
+from app.settings import Settings
+from app.shared_settings import config_hash
 from tests.crash.killed_node import ROOT, environment_of
 
 MIGRATIONS = Path("app/ledger/migrations/versions")
@@ -24,7 +25,8 @@ LOOKED_AT = 20  # commits before the migration
 ABOUT = """
 import json, sys
 from app.ledger.nodes import PROTOCOL
-from app.settings import Settings, config_hash
+from app.settings import Settings
+from app.shared_settings import config_hash
 print(json.dumps([PROTOCOL, config_hash(Settings.from_env()), sys.modules["app.settings"].__file__]))
 """
 

@@ -21,7 +21,8 @@ from typing import Any
 import aiohttp
 
 from app.access.tokens import issue_token
-from app.settings import ALIASES, PREFIX, Settings, variable
+from app.settings import Settings
+from app.settings_text import ALIASES, PREFIX, variable
 from tests.conftest import eventually
 from voiceplane.client.api import Api
 

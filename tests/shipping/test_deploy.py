@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from app.settings import Settings, config_hash, variable
+from app.settings import Settings
+from app.settings_text import variable
+from app.shared_settings import config_hash
 from tests.conftest import SECRET, free_ports
 from tests.shipping import unit
 from tests.shipping.test_wheel import listening, run

@@ -41,7 +41,7 @@ def doctor(*, as_json: bool) -> int:
 def examination() -> Sequence[Finding]:
     from app import logs
     from app.http.server import run_async
-    from app.settings import SettingsError
+    from app.settings_text import SettingsError
     from voiceplane.doctor import Finding, examine
 
     try:

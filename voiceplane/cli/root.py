@@ -62,7 +62,7 @@ def failures() -> tuple[type[Exception], ...]:
     from app.access.jwks import JwksError
     from app.http.server import CannotListen
     from app.ledger.errors import LedgerError
-    from app.settings import SettingsError
+    from app.settings_text import SettingsError
     from voiceplane.client.errors import ClientError
     from voiceplane.loadtest.errors import LoadTestError
     from worker_bridge.errors import BridgeError

@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from app.settings import Settings, variable
+from app.settings import Settings
+from app.settings_text import variable
 from voiceplane.cli.command import WithExamples, read_settings
 
 

@@ -14,7 +14,8 @@ from app.cluster.hops import Hops
 from app.ledger.errors import LedgerError
 from app.ledger.nodes import PROTOCOL, Node
 from app.ledger.sessions import Sessions, try_sessions
-from app.settings import Settings, config_hash
+from app.settings import Settings
+from app.shared_settings import config_hash
 from voiceplane.doctor import network, sockets
 from voiceplane.doctor.finding import Finding, fail, ok, warn
 

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from app.access.jwks import JwksError, fetcher, parse_jwks
 from app.addresses import is_loopback
-from app.settings import SECRET_FILE, Settings, SettingsError, check_secret
+from app.settings import SECRET_FILE, Settings
+from app.settings_text import SettingsError
+from app.signing_secret import check_secret
 from voiceplane.doctor.finding import Finding, fail, ok, warn
 
 TOKENS, FILES = "tokens", "secret files"

@@ -18,7 +18,8 @@ from app.access import tokens as auth
 from app.access.jwks import parse_jwks
 from app.access.tokens import Authenticator, Claims, Keyring, Rules, bearer_token, issue_token, websocket_token
 from app.errors import Forbidden, Unauthorized
-from app.settings import Settings, SettingsError
+from app.settings import Settings
+from app.settings_text import SettingsError
 from tests.app.access.signed_tokens import (
     EC_KEY,
     GOOD,

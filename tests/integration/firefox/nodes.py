@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.access.tokens import issue_token
-from app.settings import PREFIX, Settings
+from app.settings import Settings
+from app.settings_text import PREFIX
 from app.web import build
 from tests.network import Network
 

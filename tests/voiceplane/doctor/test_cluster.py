@@ -16,7 +16,8 @@ import pytest
 from app.cluster.membership import Membership, session_name
 from app.ledger.nodes import Joining, new_incarnation
 from app.ledger.upgrade import upgrade
-from app.settings import Settings, config_hash
+from app.settings import Settings
+from app.shared_settings import config_hash
 from tests.app.ledger.postgres_cluster import Cluster, as_postgres
 from tests.cluster.conftest import member, postgresql
 from tests.cluster.member import CLUSTER_SECRET, Members
