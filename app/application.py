@@ -15,7 +15,6 @@ from aiohttp import web
 from app.access.ratelimit import RateLimiter
 from app.access.tokens import Authenticator
 from app.access.turn import ice_servers
-from app.announcing.announcing import Announcing
 from app.calls.attempts import Attempts
 from app.calls.continuity import Continuity
 from app.calls.directory import Directory
@@ -29,7 +28,6 @@ from app.calls.presence import Presence
 from app.calls.rates import Rates
 from app.calls.registry import Registry
 from app.calls.service import CallService
-from app.calls.taps import Taps
 from app.calls.timers import CallTimers
 from app.clock import now
 from app.cluster.duties import Duties
@@ -47,7 +45,6 @@ from app.http.connections import Connections
 from app.http.cors import Cors
 from app.http.middleware import guard
 from app.keys import (
-    ANNOUNCING,
     AUTHENTICATOR,
     CALLS,
     CAPABILITIES,
@@ -76,11 +73,9 @@ from app.keys import (
     PRESENCE,
     RATE_LIMITER,
     RATES,
-    RECORDING,
     REGISTRY,
     SAMPLER,
     SETTINGS,
-    TAPS,
     WEBHOOKS,
     HttpObserver,
 )
@@ -103,10 +98,8 @@ from app.ops.forwarding_probe import ForwardingProbe
 from app.ops.gauges import Gauges
 from app.ops.health import Health
 from app.ops.metrics import Metrics
-from app.ops.recording_gauges import RecordingGauges
 from app.ops.sampler import Sampler
 from app.ops.webhook_gauges import WebhookGauges
-from app.recording.recording import Recording
 from app.rest import demo, docs, internal, preflights
 from app.rest.routes import ROUTES
 from app.rest.socket import SINCE, Endpoint, nothing_rings
@@ -119,11 +112,8 @@ from app.signaling.limits import PATH as SOCKET_PATH
 from app.signaling.limits import SOCKET_BURST, CloseCode
 from app.signaling.limits import Limits as SocketLimits
 from app.signaling.stored import greeter, publisher, replayer, ringing
-from app.streaming.orders import Configuration
-from app.streaming.streams import AudioStreams
-from app.supervision.wiring import supervision
+from app.sound import SOUND
 from app.tasks import Tasks
-from app.watch.silence import SilenceWatch
 from app.watch.sweeper import Sweeper
 from app.watch.watch import Watch
 from app.webhooks.webhooks import Webhooks
@@ -171,9 +161,7 @@ def create_app(settings: Settings) -> web.Application:
     app[docs.DOCUMENT] = Document(app.router)  # before what only nodes ask of one another
     if settings.cluster:
         app.add_routes(internal.routes)
-    app.cleanup_ctx.extend([authenticator, ledger, workers, live_calls, taps])
-    app.cleanup_ctx.extend([announcing, silence, streaming, supervision, recording])
-    app.cleanup_ctx.extend([adoption, cluster])
+    app.cleanup_ctx.extend([authenticator, ledger, workers, live_calls, *SOUND, adoption, cluster])
     app.on_shutdown.append(stop_calls)
     return app
 
@@ -334,54 +322,6 @@ async def live_calls(app: web.Application) -> AsyncIterator[None]:
     await background.close()
     await endings.close()
     await continuity.close()
-
-
-async def announcing(app: web.Application) -> AsyncIterator[None]:
-    """What the node itself lets parties hear."""
-    running = Announcing.running(app[SETTINGS], app[LIFECYCLE], app[ENDINGS], app[JOURNAL])
-    async with running as app[ANNOUNCING]:
-        app[METRICS].watch_announcing(app[ANNOUNCING])
-        yield
-
-
-async def taps(app: web.Application) -> AsyncIterator[None]:
-    """What the parties of calls send, for whoever listens."""
-    app[TAPS] = Taps(app[LIFECYCLE])
-    yield
-    await app[TAPS].close()
-
-
-async def recording(app: web.Application) -> AsyncIterator[None]:
-    """What is kept of what parties send."""
-    running = Recording.running(app[SETTINGS], app[REGISTRY], app[LIFECYCLE], app[JOURNAL], app[TAPS])
-    async with running as app[RECORDING]:
-        app[METRICS].registry.register(RecordingGauges(app[RECORDING]))
-        yield
-
-
-async def streaming(app: web.Application) -> AsyncIterator[None]:
-    """What parties say goes to whoever transcribes it, where the settings say so."""
-    url, token = app[SETTINGS].audio_stream_url, app[SETTINGS].audio_stream_token
-    if url is None:
-        yield
-        return
-    async with AudioStreams.running(Configuration(url, token), app[LIFECYCLE], app[TAPS]) as streams:
-        app[METRICS].watch_streams(streams.process)
-        yield
-
-
-async def silence(app: web.Application) -> AsyncIterator[None]:
-    """Who says nothing for long is asked, and the call ended, where the settings say so."""
-    warning_s, end_s = app[SETTINGS].silence_warning_s, app[SETTINGS].silence_end_s
-    if not (warning_s or end_s):
-        yield
-        return
-    watch = SilenceWatch(app[REGISTRY], app[LIFECYCLE], app[JOURNAL], warning_s, end_s)
-    background = Tasks()
-    background.keep(watch.run, "silence")
-    yield
-    await background.close()
-    await watch.close()
 
 
 async def adoption(app: web.Application) -> AsyncIterator[None]:

@@ -38,6 +38,7 @@ TESTED_BY = {
     "app/calls/call_events.py": "tests/integration/test_calls_without_media.py",
     "app/calls/people.py": "tests/integration/test_people.py",
     "app/calls/missing_callers.py": "tests/integration/test_coming_back.py",
+    "app/sound.py": "tests/integration/test_announcing.py",
     "app/settings_checks.py": "tests/app/test_settings.py",
     "app/settings_text.py": "tests/app/test_settings.py",
     "app/recording/recorder.py": "tests/integration/test_recording.py",

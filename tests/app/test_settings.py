@@ -276,6 +276,6 @@ def test_what_a_release_adds_to_the_shared_settings_counts_only_where_it_is_set(
     before = config_hash(Settings(**told))
     assert before != config_hash(Settings(**told, price_per_minute=1))
     assert set(SHARED) >= SHARED_AT_FIRST
-    monkeypatch.setattr("app.settings.SHARED", (*SHARED, "keepalive_timeout_s"))
+    monkeypatch.setattr("app.shared_settings.SHARED", (*SHARED, "keepalive_timeout_s"))
     assert config_hash(Settings(**told)) == before, "nodes of this release and of the one before it are no cluster"
     assert config_hash(Settings(**told, keepalive_timeout_s=1.0)) != before
