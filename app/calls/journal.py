@@ -217,7 +217,7 @@ class Journal:
         """Tell what other nodes have stored, when the bell rings and now and then without it; until cancelled."""
         while True:
             with suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_EVERY_S):  # wait_for may lose a cancellation, before Python 3.12
+                async with asyncio.timeout(LOOK_EVERY_S):
                     await self._bell.wait()
             self._bell.clear()
             try:

@@ -141,7 +141,8 @@ class Membership(Claim):
         if time.monotonic() - self._view.at > self._lease_s:
             self._beaten.clear()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._beaten.wait(), WRITERS_WAIT_S)
+                async with asyncio.timeout(WRITERS_WAIT_S):
+                    await self._beaten.wait()
         self.check()
 
     async def drain(self, *, draining: bool) -> None:

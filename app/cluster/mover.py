@@ -100,5 +100,6 @@ async def close_when_left(room: Room) -> None:
     """Forward until both parties have closed their transports in the room, as they do when they hear each other in the
     new one; or for a while."""
     with suppress(TimeoutError):
-        await asyncio.wait_for(room.left(), OLD_ROOM_FOR_S)
+        async with asyncio.timeout(OLD_ROOM_FOR_S):
+            await room.left()
     room.close()

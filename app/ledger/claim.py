@@ -146,7 +146,8 @@ class SessionClaim(Claim):
     async def require(self) -> None:
         if not self._held.is_set() and not self._lost:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._held.wait(), WRITERS_WAIT_S)
+                async with asyncio.timeout(WRITERS_WAIT_S):
+                    await self._held.wait()
         self.check()
 
     async def take(self) -> None:
@@ -191,7 +192,8 @@ class SessionClaim(Claim):
             async with asyncio.timeout(BEAT_WITHIN_S):
                 await self._running.execute(select(1))
             with suppress(TimeoutError):
-                await asyncio.wait_for(gone.wait(), BEAT_S)
+                async with asyncio.timeout(BEAT_S):
+                    await gone.wait()
 
     async def _take_again(self) -> None:
         level = logging.WARNING  # only once: the server may be away for long
