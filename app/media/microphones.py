@@ -6,33 +6,27 @@ has some level; only a microphone that is unplugged, or muted without the server
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import time
 from collections.abc import Callable
 
-from worker_bridge.errors import BridgeError
+from app.media.levels import Levels
 from worker_bridge.producer import Producer
 from worker_bridge.router import Router
-from worker_bridge.rtp_observer import AudioLevelObserver, Volume
+from worker_bridge.rtp_observer import Volume
 
 WINDOW_S = 5.0  # the worker's longest: with DTX a silent party sends 12 packets in it, and an average takes 10
 STALE_AFTER_S = 1.5 * WINDOW_S  # an older level says nothing: the party has muted itself since, or sent too little
 NO_SOUND = -127  # dBov (RFC 6464 §3)
-MOST_PRODUCERS = 100
-AUDIO_LEVEL = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
-
-logger = logging.getLogger(__name__)
 
 
-class Microphones:
+class Microphones(Levels):
     """The microphones of one room. A producer without audio levels can't be judged, and never counts as dead."""
 
+    window_s = WINDOW_S
+    threshold = NO_SOUND
+
     def __init__(self, router: Router, clock: Callable[[], float] = time.monotonic) -> None:
-        self._router = router
-        self._clock = clock
-        self._observer: AudioLevelObserver | None = None
-        self._making = asyncio.Lock()
+        super().__init__(router, clock)
         self._levels: dict[str, tuple[int, float]] = {}  # by producer: dBov, and when it came
         self._dead_since: dict[str, float] = {}
 
@@ -40,20 +34,6 @@ class Microphones:
     def some_dead(self) -> bool:
         """Whether the last level of any microphone was no sound."""
         return bool(self._dead_since)
-
-    async def observe(self, producer: Producer) -> None:
-        """Observe a producer's levels from now on, where it has any."""
-        if not carries_levels(producer):
-            return
-        try:
-            async with self._making:
-                observer = self._observer or await self._create_observer()
-            await observer.add_producer(producer.id)
-        except BridgeError as error:  # the room or the producer closed meanwhile
-            logger.debug("the levels of %r are not observed: %s", producer, error)
-            return
-        producer.remove_from_on_close(self._levels)
-        producer.remove_from_on_close(self._dead_since)
 
     def knows(self, producer_id: str) -> bool:
         """Whether the producer has told any level yet."""
@@ -68,12 +48,9 @@ class Microphones:
         """Since when, in monotonic seconds, there has been no sound for a whole window; None where there is sound."""
         return self._dead_since.get(producer_id) if self.level(producer_id) == NO_SOUND else None
 
-    async def _create_observer(self) -> AudioLevelObserver:
-        observer = self._observer = await self._router.create_audio_level_observer(
-            max_entries=MOST_PRODUCERS, threshold=NO_SOUND, interval_ms=round(WINDOW_S * 1000)
-        )
-        observer.events.on("volumes", self._heard)
-        return observer
+    def _observed(self, producer: Producer) -> None:
+        producer.remove_from_on_close(self._levels)
+        producer.remove_from_on_close(self._dead_since)
 
     def _heard(self, volumes: tuple[Volume, ...]) -> None:
         now = self._clock()
@@ -84,7 +61,3 @@ class Microphones:
                 self._dead_since.pop(producer_id, None)
             else:
                 self._dead_since.setdefault(producer_id, now - WINDOW_S)
-
-
-def carries_levels(producer: Producer) -> bool:
-    return any(extension.uri == AUDIO_LEVEL for extension in producer.rtp_parameters.header_extensions)

@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from app.media.codecs import codecs_of
-from app.media.microphones import AUDIO_LEVEL, NO_SOUND, STALE_AFTER_S, WINDOW_S, Microphones
+from app.media.levels import AUDIO_LEVEL
+from app.media.microphones import NO_SOUND, STALE_AFTER_S, WINDOW_S, Microphones
 from worker_bridge.connectivity import ListenInfo
 from worker_bridge.producer import Producer
 from worker_bridge.router import Router
