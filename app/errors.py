@@ -420,7 +420,7 @@ def answer_to(error: BaseException) -> Answer:
             return replace(answer, headers=(header_of(error),))
         case BadCursor() | BalanceTooHigh() | RefundTooHigh() | AlreadyExpired():
             return replace(answer, details=(Problem(error.place, str(error)),))
-        case TooManyBlocks() | Unstorable() | Overloaded() | RecordingLimitExceeded():
+        case TooManyBlocks() | Unstorable() | Overloaded() | RecordingLimitExceeded() | ClipNotFound():
             return replace(answer, details=(Problem("", str(error)),))
         case _:
             return answer

@@ -16,7 +16,9 @@ MAX_ADJUSTMENT: Final = 10**12  # points
 MAX_DAYS: Final = 366  # of one answer
 
 Month = Annotated[str, matching(r"\d{4}-\d\d", "a month such as 2026-12")]
-Day = Annotated[str, matching(r"\d{4}-\d\d-\d\d", "a day such as 2026-12-31")]
+Day = Annotated[
+    str, matching(r"\d{4}-\d\d-\d\d", "a day such as 2026-12-31"), Meta(extra_json_schema={"format": "date"})
+]
 RefundablePoints = Annotated[int, Meta(ge=1, le=MAX_SAFE)]
 RefundableUnits = Annotated[int, Meta(ge=1, le=MAX_UNITS)]
 Adjustment = Annotated[int, Meta(ge=-MAX_ADJUSTMENT, le=MAX_ADJUSTMENT, extra_json_schema={"not": {"const": 0}})]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
 from aiohttp import hdrs, web
 
@@ -40,14 +40,14 @@ from schemas.recording import (
     RecordingStatus,
     RecordRequest,
 )
-from schemas.types import Word, iso, iso_or_none
+from schemas.types import iso, iso_or_none
 
 OGG: Final = "audio/ogg"
 OGG_OPUS: Final = f"{OGG}; codecs=opus"  # RFC 5334 §4, RFC 6381
 PATH: Final = "/admin/calls/{call_id}/recording"
 OF_A_CALL = (CallNotFound, InvalidCallState, LedgerUnavailable)
 OF_A_FILE = (RecordingNotFound, RecordingNotReady, StorageError, LedgerUnavailable)
-DOWNLOAD = (Parameter("download", Word, "any value: to be kept as a file, which the audit log tells from playing"),)
+DOWNLOAD = (Parameter("download", Literal["1"], "to be kept as a file, which the audit log tells from playing"),)
 
 routes = web.RouteTableDef()
 
@@ -125,17 +125,18 @@ async def get_call_recording(request: web.Request) -> web.Response:
 
 
 @routes.get("/admin/recordings/{recording_id}")
-@answers({200: (OGG,), 206: (OGG,)}, RangeNotSatisfiable, *OF_A_FILE, query=DOWNLOAD)
+@answers({200: (OGG,), 206: (OGG,)}, BadRequest, RangeNotSatisfiable, *OF_A_FILE, query=DOWNLOAD)
 @admin_only
 async def get_recording(request: web.Request) -> web.StreamResponse:
     """A file: Ogg Opus, as long as the call, from `connectedAt` on. A `Range` of bytes is answered alone."""
+    to_keep = is_download(request)
     file = await stored_file(request)
     uploads = request.app[RECORDING].uploads
     size = await uploads.size(file)
     tag = f'"{file.id}"'  # what has an id never changes
     header = request.headers.get(hdrs.RANGE) if request.headers.get(hdrs.IF_RANGE, tag) == tag else None
     part = asked_range(header, size)
-    await noted(request, file, part)
+    await noted(request, file, part, to_keep=to_keep)
     span = part or Span(0, size)
     headers = {
         hdrs.CONTENT_TYPE: OGG_OPUS,
@@ -146,7 +147,7 @@ async def get_recording(request: web.Request) -> web.StreamResponse:
     }
     if part is not None:
         headers[hdrs.CONTENT_RANGE] = f"bytes {part.begin}-{part.end - 1}/{size}"
-    if "download" in request.query:
+    if to_keep:
         name = f"{file.call_id}-{file.role}-{file.part}.opus"
         headers[hdrs.CONTENT_DISPOSITION] = f'attachment; filename="{name}"'
     response = web.StreamResponse(status=200 if part is None else 206, headers=headers)
@@ -160,11 +161,19 @@ async def get_recording(request: web.Request) -> web.StreamResponse:
     return response
 
 
-async def noted(request: web.Request, file: RecordingFile, part: Span | None) -> None:
+def is_download(request: web.Request) -> bool:
+    """Raises BadRequest."""
+    text = request.query.get("download")
+    if text not in (None, "1"):
+        raise BadRequest.at("download", "must be 1 where it is given")
+    return text is not None
+
+
+async def noted(request: web.Request, file: RecordingFile, part: Span | None, *, to_keep: bool) -> None:
     """Each reading is a line of the audit log; of one that goes on from part to part, as a player's does, the first."""
     readings, beginning = request.app[RECORDING].readings, part is None or part.begin == 0
     if not readings.goes_on(claims(request).user_id, file.id, beginning=beginning):
-        action: AuditAction = "recording.download" if "download" in request.query else "recording.play"
+        action: AuditAction = "recording.download" if to_keep else "recording.play"
         await note(request, action, call_id=file.call_id, subject=file.id)
 
 

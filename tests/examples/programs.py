@@ -16,6 +16,8 @@ PROGRAMS = sorted(path.name for path in EXAMPLES.glob("*.py") if "__main__" in p
 CLIENT_PROGRAMS = sorted(
     path.name for path in EXAMPLES.glob("*.py") if "from voiceplane.client" in path.read_text(encoding="utf-8")
 )
+OF_NEITHER = {"make_clip.py", "transcribe_live.py"}  # they stand beside a server, and import nothing of ours
+BRIDGE_PROGRAMS = sorted({*PROGRAMS} - {*CLIENT_PROGRAMS} - OF_NEITHER)
 PATIENCE_S = 30.0
 
 

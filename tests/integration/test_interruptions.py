@@ -217,7 +217,7 @@ async def test_points_that_are_gone_meanwhile_end_it_once_it_goes_on(server: Ser
         call.points -= balance
         async with Party.joined(call.otomo.api, call.call_id) as again:
             await again.send(OTOMO_HZ)
-            await resumed(call)
+            await call.user.socket.until("call_resumed", call.call_id)
             await call.ends("low_balance")
 
 

@@ -79,6 +79,7 @@ LIKELY = [
         SHA_256.lower(),
         "2026-01-31T12:00:00.000Z",
         "2026-12",
+        "2026-12-31",
         "urn:ietf:params:rtp-hdrext:sdes:mid",
     ),
 ]

@@ -54,7 +54,7 @@ def test_a_call_is_live_until_it_ends():
 def test_the_reasons_that_clients_are_told():
     assert {reason.value for reason in EndReason} == {
         *("manual", "admin", "rejected", "cancelled", "timeout", "rtp_stopped", "disconnect", "network_failed"),
-        *("low_balance", "max_duration", "worker_died", "node_lost", "banned", "system_error"),
+        *("low_balance", "max_duration", "worker_died", "node_lost", "banned", "silence", "system_error"),
     }
 
 

@@ -28,7 +28,13 @@ from schemas.webhook import MAX_URL
 from tests.app.openapi.world import World
 
 UUID = re.compile(UUID_PATTERN).fullmatch
-CALL_ID = re.compile(r"[A-Za-z0-9_-]{1,64}").fullmatch
+CLIP = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}").fullmatch
+SHAPES = {
+    "callId": re.compile(r"[A-Za-z0-9_-]{1,64}").fullmatch,
+    "recordingId": re.compile(r"rec_[0-9a-f]{32}").fullmatch,
+    "clip": CLIP,
+    "music": CLIP,
+}
 PRINTABLE = st.text(st.characters(categories=["L", "M", "N", "P", "S"]), min_size=1, max_size=128)
 
 ACCEPTED = ["2xx", "3xx", "401", "402", "403", "404", "409", "429"]
@@ -203,4 +209,4 @@ def is_id(name: str, value: object) -> bool:
         return 0 < len(value) <= MAX_URL and value.isprintable()
     if name in ("userId", "otomoId", "webhookId", "deliveryId"):
         return 0 < len(value) <= 128 and value.isprintable() and " " not in value
-    return bool(CALL_ID(value) if name == "callId" else UUID(value))
+    return bool(SHAPES.get(name, UUID)(value))

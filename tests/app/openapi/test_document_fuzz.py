@@ -27,6 +27,7 @@ async def test_nothing_is_answered_that_is_not_described(settings_with, monkeypa
     monkeypatch.setattr(party_objects, "WITHIN_S", 0.0)  # nobody else makes so many transports
     settings = settings_with(
         supervision=True,
+        recording=True,
         demo="on",
         rate_limit=0,
         call_attempts_per_minute=0,

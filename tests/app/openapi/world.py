@@ -20,6 +20,7 @@ from app.keys import DRAIN, LEDGER
 from app.media.room import Room
 from app.person import Person
 from app.web.build import BUILT, BUNDLE
+from tests.conftest import eventually
 from tests.conversation import conversation
 from voiceplane.client.api import Api, Json
 
@@ -27,6 +28,7 @@ OPUS = {"mimeType": "audio/opus", "payloadType": 111, "clockRate": 48000, "chann
 USERS, OTOMOS = ("alice", "bob", "carol", "dave", "eve"), ("hana", "ume", "yuki", "rin")
 POINTS = 10**9
 NOWHERE = "http://127.0.0.1:9/"  # where nobody listens: what is told there fails at once
+MOST_RECORDED = 3  # times: it takes a second or two
 UNIT_S = 1.0  # so that dave has paid before anything begins
 
 Ids = dict[str, str]
@@ -50,6 +52,7 @@ class World:
         }
         self._apis = {name: Api(http, server.base, token) for name, token in self.tokens.items()}
         self._talk: Ids = {}
+        self._recorded = 0
 
     @classmethod
     @asynccontextmanager
@@ -142,6 +145,36 @@ class World:
         path = f"/admin/calls/{self._talk['callId']}/supervise"
         made = await self._ask("root", "POST", path, {"mode": "listen", "reason": "tests"})
         return Aim("root", self._talk | {"supervisionId": made["supervisionId"]})
+
+    async def to_play(self) -> Aim:
+        """To dave and rin, a clip that every node has."""
+        return Aim("root", self._talk | {"clip": "warning", "music": "hold"})
+
+    async def to_record(self) -> Aim:
+        """The talk of dave and rin, which is recorded."""
+        await self._ask("root", "POST", self._recording, {"reason": "tests"})
+        return Aim("root", self._talk)
+
+    async def to_have_recorded(self) -> Aim:
+        """A file that is stored; a few times it is made anew where all have been deleted."""
+        if not (found := await self._stored()) and self._recorded < MOST_RECORDED:
+            self._recorded += 1
+            await self._ask("root", "POST", self._recording, {"reason": "tests"})
+            await self._ask("root", "DELETE", self._recording)
+            await eventually(self._none_stored)
+            found = await self._stored()
+        return Aim("root", {"recordingId": found[0]} if found else {})
+
+    @property
+    def _recording(self) -> str:
+        return f"/admin/calls/{self._talk['callId']}/recording"
+
+    async def _stored(self) -> list[str]:
+        files = (await self._ask("root", "GET", self._recording))["recordings"]
+        return [one["recordingId"] for one in files if one["state"] == "stored"]
+
+    async def _none_stored(self) -> str | None:
+        return None if await self._stored() else "no file is stored"
 
     async def to_add_webhook(self) -> Aim:
         """There is room for it."""
@@ -284,6 +317,10 @@ AIMS: MappingProxyType[str, Callable[[World], Awaitable[Aim]]] = MappingProxyTyp
         "getPerson": World.to_keep_out,
         "setStatus": World.to_be_there,
         "createWebhook": World.to_add_webhook,
+        **dict.fromkeys(("announce", "holdCall", "resumeCall", "getHold"), World.to_play),
+        "startRecording": World.to_play,
+        **dict.fromkeys(("pauseRecording", "resumeRecording", "stopRecording", "getCallRecording"), World.to_record),
+        **dict.fromkeys(("getRecording", "deleteRecording"), World.to_have_recorded),
         **dict.fromkeys(("supervise", "listSupervisions", "changeSupervision", "endSupervision"), World.to_supervise),
         **dict.fromkeys(
             (

@@ -24,6 +24,12 @@ NONE_LEFT = """(() => {
     mediaDevices.dispatchEvent(new Event('devicechange'));
   };
 })()"""
+FORBIDDEN = """(() => {  // by the policy of a frame, as an embedding page or a person does it
+  const frame = document.body.appendChild(document.createElement('iframe'));
+  frame.allow = "microphone 'none'";
+  frame.srcdoc = '';
+  navigator.mediaDevices.getUserMedia = (asked) => frame.contentWindow.navigator.mediaDevices.getUserMedia(asked);
+})()"""
 
 
 async def test_another_microphone_is_taken_in_mid_call_and_the_first_one_closed(stage: Stage):
@@ -80,8 +86,9 @@ async def test_a_microphone_that_gives_only_zeros_is_told_and_a_track_of_the_pag
 
 async def test_who_may_not_have_a_microphone_rings_nobody(stage: Stage):
     async with stage.people() as (user, otomo):
-        page = await stage.browsers.open(stage.chromium, f"{stage.node.base}/admin/")  # its policy is: no microphone
+        page = await stage.browsers.open(stage.chromium, f"{stage.node.base}/admin/")
         token = json.dumps(user.token)
+        await page.evaluate(FORBIDDEN)
         asked = f"""import('/client/voiceplane.js').then(({{ Voiceplane }}) => {{
           const vp = new Voiceplane({{ url: location.origin, token: {token} }});
           return vp.call('{otomo.user_id}').catch(({{ code }}) => code).finally(() => vp.disconnect());
