@@ -33,6 +33,7 @@ from app.ledger.values import NewCall, NewEvent
 from app.person import Person
 from bench import connect_latency
 from bench.flips import settings_of
+from bench.servers import SECRET
 from schemas.call import CallState
 from tests.app.ledger.postgres_cluster import Cluster, running_cluster
 from tests.conftest import free_ports
@@ -179,6 +180,7 @@ async def member(folder: Path, url: str) -> AsyncIterator[Node]:
     folder.mkdir()
     settings = replace(
         settings_of(folder, url),
+        jwt_secret=SECRET,
         rate_limit=0,
         drain_timeout_s=0,
         cluster=True,

@@ -59,8 +59,9 @@ async def listening(base: str) -> AsyncIterator[Process]:
         await next_line(process)
         yield process
     finally:
-        process.kill()
-        await process.wait()
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
 
 
 async def next_line(process: Process) -> str:
