@@ -12,7 +12,7 @@ import aiohttp
 
 import voiceplane.client.media  # noqa: F401  the media libraries take a while to load: not in the middle of a test
 from tests.conftest import eventually
-from tests.integration.callers import Told
+from tests.integration.callers import End, Told
 from voiceplane.client import Api, Call, ConnectionChanged, Tick, Voiceplane
 from voiceplane.client.tone import Tone
 
@@ -91,6 +91,16 @@ async def talking(
             one.on("state", note)
         await talk.goes_on(1)
         yield talk
+
+
+@asynccontextmanager
+async def ears(*calls: Call) -> AsyncIterator[list[End]]:
+    """What the parties hear."""
+    ends = [End(call, Told(call)) for call in calls]
+    tasks = [asyncio.create_task(end.receiver.listen(end.call.remote_track), name="a party hears") for end in ends]
+    yield ends
+    for task in tasks:
+        await ended(task)
 
 
 async def ended(task: asyncio.Task[None]) -> None:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
@@ -14,26 +11,15 @@ import pytest
 from tests.app.announcing.test_clip import opus_file
 from tests.app.streaming.sound import spoken
 from tests.cluster.member import Members
-from tests.cluster.talk import ended, talking
-from tests.integration.callers import End, Told
+from tests.cluster.talk import ears, talking
+from tests.integration.callers import End
 from tests.integration.listeners import ADMIN_HZ as CLIP_HZ
 from tests.integration.listeners import tone_is_heard, tone_is_not_heard
-from voiceplane.client import Call
 
 USER_HZ, OTOMO_HZ = 440.0, 880.0
 RTP_HEADER = 12  # bytes
 
 pytestmark = pytest.mark.timeout(180)
-
-
-@asynccontextmanager
-async def ears(*calls: Call) -> AsyncIterator[list[End]]:
-    """What the parties hear."""
-    ends = [End(call, Told(call)) for call in calls]
-    tasks = [asyncio.create_task(end.receiver.listen(end.call.remote_track), name="a party hears") for end in ends]
-    yield ends
-    for task in tasks:
-        await ended(task)
 
 
 @pytest.mark.parametrize("how", ["drained", "killed"])

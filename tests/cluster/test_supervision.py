@@ -3,35 +3,22 @@ dies."""
 
 from __future__ import annotations
 
-import asyncio
 import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import aiohttp
 import pytest
 
 from tests.cluster.member import Members
-from tests.cluster.talk import ended, talking
+from tests.cluster.talk import ears, talking
 from tests.conftest import eventually
-from tests.integration.callers import End, Told
+from tests.integration.callers import End
 from tests.integration.listeners import ADMIN_HZ, listening, supervised, supervisions, tone_is_heard
 from tests.integration.ws import connected
-from voiceplane.client import Api, Call
+from voiceplane.client import Api
 
 USER_HZ, OTOMO_HZ = 440.0, 880.0
 
 pytestmark = pytest.mark.timeout(180)
-
-
-@asynccontextmanager
-async def ears(*calls: Call) -> AsyncIterator[list[End]]:
-    """What the parties hear."""
-    ends = [End(call, Told(call)) for call in calls]
-    tasks = [asyncio.create_task(end.receiver.listen(end.call.remote_track), name="a party hears") for end in ends]
-    yield ends
-    for task in tasks:
-        await ended(task)
 
 
 async def is_heard_by_both_and_hears_both(root: Api, call_id: str, ends: list[End]) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.integration.firefox.browsers import Browsers, Kind, Page
-from tests.integration.firefox.nodes import PEERS, DefaultNode, running_node
+from tests.integration.firefox.call_pages import calling, page_of
+from tests.integration.firefox.nodes import DefaultNode, running_node
 from tests.integration.firefox.test_firefox import hears, in_phase
 from tests.network import Network
 
@@ -26,38 +26,11 @@ async def hears_streams(page: Page, count: int) -> None:
     await page.until(f"peers.streams().then((now) => now === {count})")
 
 
-async def calling(node: DefaultNode, browsers: Browsers) -> tuple[Page, Page]:
-    """A user's demo page and an otomo's, who hear each other."""
-    chromium = await browsers.launch("chromium", node.base)
-    user = await browsers.open(chromium, f"{node.base}/demo", PEERS)
-    await user.until("document.getElementById('open-other').href.includes('pair=')")
-    otomo = await browsers.open(chromium, await user.evaluate("document.getElementById('open-other').href"), PEERS)
-    await user.until("!document.getElementById('call').disabled")
-    await user.click("#call")
-    await in_phase("incoming", otomo)
-    await otomo.click("#accept")
-    await in_phase("talking", user, otomo)
-    return user, otomo
-
-
-async def signed_in(node: DefaultNode, browsers: Browsers, kind: Kind, call_id: str) -> Page:
-    """The page of the call, on the dashboard."""
-    page = await browsers.open(await browsers.launch(kind, node.base), f"{node.base}/admin/", PEERS)
-    token = json.dumps(node.token("root", "admin"))
-    await page.evaluate(f"document.getElementById('token').value = {token}")
-    await page.click("#login-form button")
-    await page.until("!document.getElementById('overview').hidden")
-    await page.evaluate(f"location.hash = '#/calls/{call_id}'")
-    await page.until("document.getElementById('listen')?.hidden === false")
-    return page
-
-
 @pytest.mark.parametrize("kind", ["firefox", "chromium"])
 async def test_the_dashboard_listens_whispers_and_speaks_in(kind: Kind, node: DefaultNode, browsers: Browsers) -> None:
-    user, otomo = await calling(node, browsers)
+    user, otomo, call_id = await calling(node, browsers)
     root = node.token("root", "admin")
-    [call] = (await browsers.request("GET", f"{node.base}/admin/calls", root))["calls"]
-    admin = await signed_in(node, browsers, kind, call["callId"])
+    admin = await page_of(node, browsers, kind, call_id, "listen")
     await admin.click("#listen")
     await admin.evaluate("document.getElementById('supervise-reason').value = 'a complaint'")
     await admin.click("#supervise-dialog [value=yes]")
@@ -93,7 +66,7 @@ async def test_the_dashboard_listens_whispers_and_speaks_in(kind: Kind, node: De
     await admin.until("!document.getElementById('listen').hidden")
     await hears_streams(user, 1)
     await hears(user)
-    lines = (await browsers.request("GET", f"{node.base}/admin/audit?callId={call['callId']}", root))["entries"]
+    lines = (await browsers.request("GET", f"{node.base}/admin/audit?callId={call_id}", root))["entries"]
     assert [
         line["details"].get("to", line["details"]["mode"]) for line in lines if line["action"] != "supervision.end"
     ][::-1] == ["listen", "otomo", "barge", "listen", "user"]
