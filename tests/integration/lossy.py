@@ -1,4 +1,4 @@
-"""A bad network: every n-th RTP packet of a party's is lost, on its way to the server or from it."""
+"""A bad network: every n-th RTP packet of a party's is lost, on its way to the server or from it, or late."""
 
 from __future__ import annotations
 
@@ -20,6 +20,22 @@ def lose_sent(party: Party, every: int) -> None:
             await send(packet)
 
     vars(transport)["_send"] = sometimes_send
+
+
+def reorder_sent(party: Party, every: int) -> None:
+    """Every n-th packet is overtaken by the next one."""
+    transport, is_late = ice_transport(party, SENDS), lost_every(every)
+    send, held = transport._send, []
+
+    async def send_late(packet: bytes) -> None:
+        if is_late(packet):
+            held.append(packet)
+            return
+        await send(packet)
+        while held:
+            await send(held.pop())
+
+    vars(transport)["_send"] = send_late
 
 
 def lose_received(party: Party, every: int) -> None:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from itertools import count
 
 import pytest
 
 from tests.conftest import Server, serving
 from tests.conversation import OTOMO_HZ, USER_HZ, conversation
-from tests.integration.lossy import lose_sent
+from tests.integration.lossy import lose_sent, reorder_sent
 from tests.integration.paid_calls import INTERRUPTED_AFTER_S, Scene, scene, talking
-from tests.integration.recorded import fetched, legs_of_ended, recordings_of, stored
+from tests.integration.recorded import RATE, fetched, legs_of_ended, recordings_of, stored
 from tests.integration.test_worker_killed import strike
 from tests.party import Party
 from voiceplane.client.api import Api
 from voiceplane.client.errors import Refused
 
 REASON = {"reason": "a complaint"}
+SLOW = 0.0008  # of a sender's clock: a recording follows 1 ms a second
 PATH = "/admin/calls/call/recording"
 
 
@@ -96,6 +98,25 @@ async def test_lost_packets_leave_it_as_long_as_the_call(server, tmp_path):
         await end(made)
         legs = await legs_of_ended(server, made.admin, tmp_path)
         assert legs["user"].heard_s() == pytest.approx(legs["otomo"].heard_s(), abs=1.0), "a tenth is concealed"
+
+
+async def test_numbers_that_wrap_a_clock_that_is_slow_and_packets_out_of_order_leave_no_hole(
+    server, tmp_path, monkeypatch
+):
+    origins = count(2**32 - 2 * RATE)  # of timestamps, which wrap after 2 s; and as SSRCs
+    monkeypatch.setattr("aiortc.rtcrtpsender.random32", lambda: next(origins))
+    monkeypatch.setattr("aiortc.rtcrtpsender.random_sequence_number", lambda: 2**16 - 80)
+    monkeypatch.setattr("voiceplane.client.tone.FRAMES_PER_SECOND", 50 * (1 - SLOW))
+    async with talking(server) as (made, talk):
+        await record(made)
+        reorder_sent(talk.user, 10)
+        await talk.heard(talk.user_hearing.receiver.frames + 400)
+        await end(made)
+        for leg in (await legs_of_ended(server, made.admin, tmp_path)).values():
+            loud = leg.loud()
+            begin, last = loud.index(True), len(loud) - loud[::-1].index(True)
+            assert last - begin >= 70
+            assert loud[begin:last].count(False) <= 1
 
 
 async def test_who_is_muted_is_silent_meanwhile(server, tmp_path):
