@@ -17,7 +17,7 @@ from tests.crash.killed_node import Node, started
 from tests.integration.recorded import Leg, legs_of_ended, recordings_of, stored
 from voiceplane.client.api import Api
 
-WINDOW_S = 60.0
+WINDOW_S, TOO_SHORT_S = 60.0, 1.0
 LOST_S = 2.0  # of what was said before the node was killed, at most
 TALK_FRAMES = 200  # 4 s
 
@@ -87,14 +87,14 @@ async def not_moved(admin: Api) -> str | None:
 async def test_what_a_dead_node_left_of_a_call_that_nobody_came_back_to_is_as_long_as_the_call(
     own_settings, http, tmp_path: Path
 ):
-    settings = own_settings(recording=True, reconnect_window_s=1.0)
+    settings = own_settings(recording=True, reconnect_window_s=TOO_SHORT_S)
     async with started(settings) as node:
         admin, user, otomo = people(node, http)
         await opened(admin)
         async with conversation(user, otomo, "call") as talk:
             await talk.heard(TALK_FRAMES)
             await node.kill()
-    await asyncio.sleep(1.0)
+    await asyncio.sleep(TOO_SHORT_S)  # the time in which somebody could have come back has to pass
     async with started(settings) as node:
         admin, _, _ = people(node, http)
         legs = await legs_of_ended(node, admin, tmp_path)

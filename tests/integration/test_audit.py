@@ -62,7 +62,7 @@ async def test_what_is_refused_may_be_written_down_and_what_is_unknown_is_not(st
         ("POST", "/admin/calls/nowhere/end", {}, "CALL_NOT_FOUND"),
         ("POST", "/admin/calls/nowhere/refund", {"points": 1, "reason": "x", "idempotencyKey": "k"}, "CALL_NOT_FOUND"),
         ("DELETE", "/admin/webhooks/nowhere", {}, "WEBHOOK_NOT_FOUND"),
-        ("PUT", "/admin/users/admin/root/ban", {"reason": "x"}, "BAD_REQUEST"),
+        ("PUT", "/admin/users/admin/chief/ban", {"reason": "x"}, "BAD_REQUEST"),
     ):
         with pytest.raises(Refused, match=code):
             await stage.admin.request(method, path, body)

@@ -35,7 +35,7 @@ async def test_silence_between_two_clips_is_as_long_on_the_clock_as_it_was(nativ
         track = await Track.open(room, "announcement", ("user",), Pacer())
         listener = await listen(room, next(iter(room.offers)))
         await track.play(clip("a", 2))
-        await asyncio.sleep(5 * BEAT_S)
+        await asyncio.sleep(5 * BEAT_S)  # the silence itself
         await track.play(clip("b", 2))
         await listener.heard(4)
         track.close()
