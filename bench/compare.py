@@ -82,9 +82,14 @@ def compare(mode: str, args: argparse.Namespace) -> Json:
 def run(start: Start, mode: str, args: argparse.Namespace) -> Json:
     """One run on a fresh server: what the driver reports."""
     with start() as server:
-        command = ["node", str(args.driver), "--base", server.base, "--secret", SECRET, "--mode", mode]
-        command += ["--seconds", str(args.seconds), "--concurrency", str(args.concurrency)]
-        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+        return driven(server, mode, args)
+
+
+def driven(server: Server, mode: str, args: argparse.Namespace) -> Json:
+    """What the driver reports of a server."""
+    command = ["node", str(args.driver), "--base", server.base, "--secret", SECRET, "--mode", mode]
+    command += ["--seconds", str(args.seconds), "--concurrency", str(args.concurrency)]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     report: Json = json.loads(done.stdout)
     return report
 

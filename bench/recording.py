@@ -13,12 +13,9 @@ import os
 import subprocess
 import sys
 import time
-import urllib.request
 from typing import Any
 
-from app.access.tokens import issue_token
-from app.settings import Settings
-from bench.servers import ROOT, SECRET, Server, voiceplane
+from bench.servers import ROOT, SECRET, Server, ask, voiceplane
 
 CALLS = 100
 RAMP = 20  # calls a second
@@ -104,16 +101,6 @@ def talking(server: Server, calls: int) -> list[str]:
             return [one["callId"] for one in listed]
         time.sleep(0.5)
     raise SystemExit("the calls of the load test did not come")
-
-
-def ask(server: Server, method: str, path: str, body: Json | None = None) -> Json:
-    token = issue_token(Settings(jwt_secret=SECRET), "root", "admin", 3600.0)
-    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-    content = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(server.base + path, content, headers, method=method)
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        found: Json = json.load(answer)
-        return found
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ Knows how to start ours and any other; what is asked of them, and what that mean
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -12,11 +13,15 @@ import subprocess
 import sys
 import tempfile
 import threading
+import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from app.access.tokens import issue_token
+from app.settings import Settings
 from worker_bridge import native
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -115,6 +120,17 @@ def running(
     finally:
         _stop(process)
         reader.join(STOP_TIMEOUT_S)
+
+
+def ask(server: Server, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """What ours answers an admin. Raises HTTPError."""
+    token = issue_token(Settings(jwt_secret=SECRET), "root", "admin", 3600.0)
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    content = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(server.base + path, content, headers, method=method)
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        found: dict[str, Any] = json.load(answer)
+        return found
 
 
 def free_port() -> int:

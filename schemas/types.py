@@ -7,6 +7,7 @@ completes the sentence "must be ..." about a text that does not match.
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Annotated, Final, Literal
 
 from msgspec import Meta
@@ -19,6 +20,7 @@ MAX_PRICE: Final = 1_000_000_000  # points a minute
 MAX_REASON: Final = 200  # characters
 MAX_CURSOR: Final = 512  # characters
 PAGE_LIMIT: Final = 200  # entries
+SECONDS_KEPT: Final = 256  # as texts: most moments that are written are of the last few
 UUID_PATTERN: Final = r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
 VISIBLE: Final = (
     r"[^\s\x00-\x1f\x7f-\xa0\xad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u180e\u200b-\u200f\u2028-\u202e"
@@ -75,8 +77,12 @@ Timestamp = Annotated[
 
 def iso(at_ms: int) -> str:
     """Milliseconds since 1970, in the wire's form: ``2026-01-31T09:00:00.123Z``."""
-    at = datetime.fromtimestamp(at_ms // 1000, UTC).replace(microsecond=at_ms % 1000 * 1000)
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return f"{_second(at_ms // 1000)}.{at_ms % 1000:03d}Z"
+
+
+@lru_cache(SECONDS_KEPT)
+def _second(at_s: int) -> str:
+    return datetime.fromtimestamp(at_s, UTC).isoformat().removesuffix("+00:00")
 
 
 def iso_or_none(at_ms: int | None) -> str | None:

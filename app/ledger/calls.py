@@ -12,7 +12,7 @@ from functools import cache, lru_cache
 from typing import Any, TypeVar
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, RowMapping, TextClause, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, TextClause, bindparam, select
 
 from app.ledger.bulk import BulkLock, BulkUpdate, Row
 from app.ledger.paging import page
@@ -53,6 +53,11 @@ LOCK = BulkLock(calls, COLUMNS)
 RECORD = tuple(one.name for one in fields(Record))
 LINES: Mapping[str, type[Any]] = {"quality": QualityLine, "flags": FlagLine, "transports": ProtocolLine}
 """The lists of a record, which are stored as JSON."""
+RECORDS = (
+    select(call_records, calls.c.user_id)
+    .join_from(call_records, calls)
+    .where(call_records.c.call_id.in_(bindparam("call_ids", expanding=True)))
+)
 
 T = TypeVar("T")
 
@@ -164,8 +169,7 @@ def record(tx: Connection, call_id: str) -> Record | None:
 
 def records(tx: Connection, call_ids: Collection[str]) -> dict[str, Record]:
     """Those that there are, by call."""
-    query = select(call_records, calls.c.user_id).join_from(call_records, calls)
-    rows = tx.execute(query.where(call_records.c.call_id.in_(call_ids))).mappings()
+    rows = tx.execute(RECORDS, {"call_ids": list(call_ids)}).mappings()
     return {row["call_id"]: record_of(row) for row in rows}
 
 

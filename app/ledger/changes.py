@@ -105,7 +105,7 @@ def make(tx: Connection, changes: Sequence[tuple[str, Change]]) -> list[Any]:
     batch = ChangeBatch({call.id: call for call in new} | locked, billed)
     applied = [batch.apply(tx, node, change) for node, change in changes]
     batch.write(tx)
-    told = events.append_each(tx, [drafts for drafts, _ in applied])
+    told = events.append_each(tx, [drafts for drafts, _ in applied], batch.calls)
     return [answer(stored) for (_, answer), stored in zip(applied, told, strict=True)]
 
 
@@ -162,6 +162,11 @@ class ChangeBatch:
                 ended = self._end(node, change)
                 told = [*change.told, *billing_events.call_ended(ended)]
                 return events.drafts(told, change.ended_at_ms), partial(Ended, ended)
+
+    @property
+    def calls(self) -> Mapping[str, Call]:
+        """As they stand now."""
+        return self._calls
 
     def _call(self, call_id: str) -> Call:
         if call_id not in self._calls:

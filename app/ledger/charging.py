@@ -172,7 +172,7 @@ class ChargeBatch:
         touched = {unit.call_id: self._calls[unit.call_id] for unit in self._units}
         totals = ("id", "billed_units", "billed_points", "talked_ms")
         calls.update_many(tx, [{name: getattr(call, name) for name in totals} for call in touched.values()])
-        stored = events.append(tx, self._drafts, self._balances)
+        stored = events.append(tx, self._drafts, self._balances, self._calls)
         for draft, event in zip(self._drafts, stored, strict=True):
             told[str(draft.event.call_id), draft.unit_index or 0].append(event)
         return told

@@ -8,9 +8,10 @@ waits for another lock.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from heapq import merge
 from itertools import islice
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from sqlalchemy import BigInteger, Connection, RowMapping, Select, bindparam, func, select, text, update
@@ -19,7 +20,7 @@ from app.ledger.bulk import BulkInsert, Row
 from app.ledger.notices import Beside
 from app.ledger.outbox import Outgoing
 from app.ledger.tables import LIVE, TO_ALL, calls, event_counter, events
-from app.ledger.values import Event, NewEvent
+from app.ledger.values import Call, Event, NewEvent
 from app.person import Person
 from schemas.call import CallState
 
@@ -34,6 +35,7 @@ PATIENTLY = text("SET LOCAL lock_timeout TO DEFAULT")  # others hold this row fo
 ADD = BulkInsert(events)
 
 REPLAY_LIMIT = 1000  # events in one answer
+NO_CALLS: Mapping[str, Call] = MappingProxyType({})
 
 
 class Draft(NamedTuple):
@@ -48,12 +50,14 @@ def drafts(new: Iterable[NewEvent], at_ms: int) -> list[Draft]:
     return [Draft(event, at_ms) for event in new]
 
 
-def append(tx: Connection, new: Sequence[Draft], beside: Sequence[Beside] = ()) -> tuple[Event, ...]:
+def append(
+    tx: Connection, new: Sequence[Draft], beside: Sequence[Beside] = (), known: Mapping[str, Call] = NO_CALLS
+) -> tuple[Event, ...]:
     """Store events, in their order, and what back ends are told of them and of what was done ``beside``. Must be the
-    last thing in the transaction (see above)."""
+    last thing in the transaction (see above). ``known`` are calls as it leaves them, which need not be read again."""
     if not new and not beside:
         return ()
-    outgoing = Outgoing(tx, [(draft.event, draft.at_ms) for draft in new], beside)
+    outgoing = Outgoing(tx, [(draft.event, draft.at_ms) for draft in new], beside, known)
     last_seq, webhooks_version = _draw(tx, len(new))
     first_seq = last_seq - len(new) + 1
     # An Event has a NewEvent's fields, between its number and its time.
@@ -63,9 +67,9 @@ def append(tx: Connection, new: Sequence[Draft], beside: Sequence[Beside] = ()) 
     return stored
 
 
-def append_each(tx: Connection, new: Sequence[Sequence[Draft]]) -> list[tuple[Event, ...]]:
+def append_each(tx: Connection, new: Sequence[Sequence[Draft]], known: Mapping[str, Call]) -> list[tuple[Event, ...]]:
     """Like :func:`append`, for several changes; returns the events of each."""
-    stored = iter(append(tx, [draft for drafts_ in new for draft in drafts_]))
+    stored = iter(append(tx, [draft for drafts_ in new for draft in drafts_], known=known))
     return [tuple(islice(stored, len(drafts_))) for drafts_ in new]
 
 

@@ -8,7 +8,7 @@ numbers, and what is remembered for it says that there is none.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec import Raw
 from sqlalchemy import Connection, select
@@ -20,7 +20,7 @@ from app.ledger.calls import call_of
 from app.ledger.notices import ENDED, About, Beside, Notice, notice_of, notices_beside, tellings_of
 from app.ledger.subscriptions import OPTION, Subscriptions
 from app.ledger.tables import calls, webhook_deliveries
-from app.ledger.values import NewEvent
+from app.ledger.values import Call, NewEvent
 from schemas.base import encode
 from schemas.call import CallDetail, CallState
 from schemas.types import iso
@@ -37,36 +37,50 @@ Told = Sequence[tuple[NewEvent, int]]
 class Outgoing:
     """What a transaction tells back ends. Made before the event numbers are drawn, so that nobody waits for it."""
 
-    def __init__(self, tx: Connection, told: Told, beside: Sequence[Beside]) -> None:
-        self._known: Subscriptions = tx.get_execution_options().get(OPTION) or Subscriptions()
+    def __init__(self, tx: Connection, told: Told, beside: Sequence[Beside], known: Mapping[str, Call]) -> None:
+        self._subscriptions: Subscriptions = tx.get_execution_options().get(OPTION) or Subscriptions()
         self._told = told
         self._beside = beside
+        self._calls = known
         self._notices = self._make(tx)
 
     def store(self, tx: Connection, version: int) -> None:
         """Store the deliveries, for the endpoints of this ``version``."""
-        if version != self._known.version:
-            self._known.remember(version, webhook_endpoints.subscribers(tx))
+        if version != self._subscriptions.version:
+            self._subscriptions.remember(version, webhook_endpoints.subscribers(tx))
             self._notices = self._make(tx)
         if self._notices:
             ADD(tx, list(self._rows()))
 
     def _make(self, tx: Connection) -> Sequence[Notice]:
-        wanted = self._known.wanted
+        wanted = self._subscriptions.wanted
         if not wanted:
             return NOTHING
         found = [(telling, event, at_ms) for event, at_ms in self._told for telling in tellings_of(event, wanted)]
         ids = {event.call_id for _, event, _ in found if event.call_id is not None}
         ending = {event.call_id for telling, event, _ in found if telling.type == ENDED}
-        abouts = _abouts(tx, ids, ending) if ids else {}
+        abouts = self._abouts(tx, ids, ending) if ids else {}
         notices = (notice_of(telling, event, at_ms, abouts.get(event.call_id or "")) for telling, event, at_ms in found)
-        more = (one for what in self._beside for one in notices_beside(what, self._known.wallet_low_points))
+        more = (one for what in self._beside for one in notices_beside(what, self._subscriptions.wallet_low_points))
         return [*(one for one in notices if one), *(one for one in more if one.type in wanted)]
+
+    def _abouts(self, tx: Connection, ids: set[str], ending: set[str | None]) -> dict[str, About]:
+        """The calls as this transaction leaves them; those that end with all that is stored of them."""
+        found = {call_id: call for call_id in ids if (call := self._calls.get(call_id))}
+        if found.keys() != ids:
+            rows = tx.execute(select(calls).where(calls.c.id.in_(sorted(ids - found.keys())))).mappings()
+            found |= {call.id: call for call in map(call_of, rows)}
+        ended = [call for call in found.values() if call.id in ending and call.state is CallState.ENDED]
+        details = call_details.details_of(tx, ended) if ended else {}
+        whole = {
+            call_id: CallDetail(**detail_fields_of(one, one.call.ended_at_ms or 0)) for call_id, one in details.items()
+        }
+        return {call_id: About(call, whole.get(call_id)) for call_id, call in found.items()}
 
     def _rows(self) -> Iterator[Row]:
         for notice in self._notices:
             body = message(notice.type, notice.at_ms, notice.data)
-            for one in self._known.subscribers:
+            for one in self._subscriptions.subscribers:
                 if notice.type in one.types:
                     yield row_of(one.endpoint_id, notice, body, "pending" if one.enabled else "dead")
 
@@ -93,15 +107,3 @@ def row_of(endpoint_id: str, notice: Notice, body: bytes, state: str = "pending"
 def new_delivery_id() -> str:
     """Also the ``webhook-id``, by which a receiver knows what it has got before."""
     return f"msg_{secrets.token_hex(16)}"
-
-
-def _abouts(tx: Connection, ids: set[str], ending: set[str | None]) -> dict[str, About]:
-    """The calls as this transaction leaves them; those that end with all that is stored of them."""
-    rows = tx.execute(select(calls).where(calls.c.id.in_(sorted(ids)))).mappings()
-    found = {call.id: call for call in map(call_of, rows)}
-    ended = [call for call in found.values() if call.id in ending and call.state is CallState.ENDED]
-    details = call_details.details_of(tx, ended) if ended else {}
-    whole = {
-        call_id: CallDetail(**detail_fields_of(one, one.call.ended_at_ms or 0)) for call_id, one in details.items()
-    }
-    return {call_id: About(call, whole.get(call_id)) for call_id, call in found.items()}

@@ -78,7 +78,7 @@ def recover(tx: Connection, node: str, now_ms: int, window_ms: int) -> Recovery:
     if log:
         tx.execute(insert(recovery_log), [asdict(line) for line in log])
     told = [draft for call in ended for draft in events.drafts(billing_events.call_ended(call), now_ms)]
-    return Recovery(tuple(log), adopted, events.append(tx, told))
+    return Recovery(tuple(log), adopted, events.append(tx, told, known=batch.calls))
 
 
 def take_call(tx: Connection, node: str, call_id: str, owner: str, epoch: int, talked: Talked) -> Adopted:
