@@ -3,8 +3,9 @@
 Each endpoint has places of its own, so that a slow one keeps nobody else waiting. Whatever is taken and not stored,
 because the process dies in between, is due again after the lease, with the same id.
 
-Calls come first: deliveries are taken in a quiet moment of the event loop. A loop that has none, because as many calls
-are set up as it can do, takes some now and then; the others wait in the ledger, or another node takes them.
+Calls come first: between one taking of deliveries and the next the process has been idle for a moment. One that never
+is, since as many calls are set up as it can do, takes some now and then; the others wait in the ledger, or another node
+takes them.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from app.ledger.deliveries import Outcome, Taken
 from app.ledger.errors import LedgerUnavailable
 from app.ledger.webhook_store import WebhookStore
 from app.tasks import Tasks
-from app.webhooks.quiet import quiet_moment
+from app.webhooks.idle import idle_for
 from app.webhooks.sender import Answered, Sender
 
 RETRY_AFTER_S = (5, 30, 5 * 60, 30 * 60, *(hours * 3600 for hours in (2, 5, 10, 14, 20, 24)))
@@ -43,7 +44,8 @@ class Pace:
     at_once: int = 16  # deliveries under way to one endpoint, from one node
     lease_s: float = 20.0  # longer than an attempt takes, and its storing
     poll_s: float = 1.0  # for retries, and for what other nodes have left
-    busy_s: float = 0.5  # between one taking and the next, of a loop that is never quiet
+    idle_s: float = 0.008  # between one taking and the next; what happens meanwhile is taken together
+    busy_s: float = 0.5  # after which deliveries are taken where the process is never idle
     store_again_s: float = 0.5
     close_within_s: float = 2.0
 
@@ -99,7 +101,7 @@ class Deliverer:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._pace.poll_s):
                     await self._wake.wait()
-                await quiet_moment(self._pace.busy_s)
+                await idle_for(self._pace.idle_s, self._pace.busy_s)
             self._wake.clear()
             # In a task of its own: what is taken when the loop is cancelled is sent all the same.
             await asyncio.shield(self._tasks.start(self._take_some(), "webhook deliveries are taken"))

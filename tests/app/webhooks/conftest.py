@@ -21,7 +21,7 @@ from app.webhooks.targets import Resolver
 from tests.app.ledger.ledger_samples import NODE, START, credit
 from tests.conftest import eventually
 
-PACE = Pace(poll_s=0.05, store_again_s=0.05)
+PACE = Pace(poll_s=0.05, idle_s=0.001, store_again_s=0.05)
 
 
 @dataclass
