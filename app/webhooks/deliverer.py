@@ -44,8 +44,8 @@ class Pace:
     at_once: int = 16  # deliveries under way to one endpoint, from one node
     lease_s: float = 20.0  # longer than an attempt takes, and its storing
     poll_s: float = 1.0  # for retries, and for what other nodes have left
-    idle_s: float = 0.008  # between one taking and the next; what happens meanwhile is taken together
-    busy_s: float = 0.5  # after which deliveries are taken where the process is never idle
+    idle_s: float = 0.02  # between one taking and the next; what happens meanwhile is taken together
+    busy_s: float = 1.0  # after which deliveries are taken where the process is never idle
     store_again_s: float = 0.5
     close_within_s: float = 2.0
 
