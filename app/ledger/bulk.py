@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from functools import cached_property
 from typing import Any
 
-from sqlalchemy import Connection, Table, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Dialect, Table, bindparam, delete, insert, select, update
 
 from app.ledger.tables import insert_unless_there
 
@@ -22,20 +22,23 @@ class BulkInsert:
     def __init__(self, table: Table, *, unless_there: bool = False) -> None:
         self._table = table
         self._unless_there = unless_there
-
-    @cached_property
-    def _statement(self) -> Any:
-        return insert(self._table)
+        self._statements: dict[str, Any] = {}  # by dialect
 
     def __call__(self, tx: Connection, rows: Sequence[Row]) -> int:
         """Returns how many were inserted."""
         if not rows:
             return 0
-        if self._unless_there:  # asyncpg does not say how many of several were inserted
-            statement = insert_unless_there(tx.dialect, self._table)
-            return sum(tx.execute(statement, row).rowcount for row in rows)
-        tx.execute(self._statement, list(rows))
-        return len(rows)
+        statement = self._statements.get(tx.dialect.name)
+        if statement is None:
+            statement = self._statements[tx.dialect.name] = self._statement(tx.dialect)
+        inserted = tx.execute(statement, list(rows))
+        return len(inserted.all()) if self._unless_there else len(rows)
+
+    def _statement(self, dialect: Dialect) -> Any:
+        if not self._unless_there:
+            return insert(self._table)
+        key, *_ = self._table.primary_key  # asyncpg counts the rows that it inserts only where they come back
+        return insert_unless_there(dialect, self._table).returning(key)
 
 
 class BulkUpdate:
@@ -91,4 +94,4 @@ class BulkLock:
     def __call__(self, tx: Connection, keys: Collection[str]) -> list[Row]:
         if not keys:
             return []
-        return [dict(row) for row in tx.execute(self._statement, {"keys": list(keys)}).mappings()]
+        return [dict(zip(self._names, row, strict=True)) for row in tx.execute(self._statement, {"keys": list(keys)})]

@@ -1,4 +1,8 @@
-"""Brings a database to this release's schema: Alembic's migrations, all in one transaction, one process at a time."""
+"""Brings a database to this release's schema: Alembic's migrations, all in one transaction, one process at a time.
+
+A revision is a number of four digits, with which its file's name begins. So whether anything is due is known without
+Alembic, which takes long to load: a start after a crash has a schema that is up to date, and calls that wait.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +10,10 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, func, inspect, select
+from sqlalchemy import Connection, column, func, inspect, select, table
 
 from app.ledger.backend import named, open_database
 from app.ledger.database import Database
@@ -21,6 +22,7 @@ from app.ledger.tables import schema_compat
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 UPGRADE_LOCK = 0x566F696365506C01  # PostgreSQL advisory lock: its holder migrates
+ALEMBIC_VERSION = table("alembic_version", column("version_num"))
 STATUS_TIMEOUT_S = 5.0
 TIMEOUT_S = 60.0  # for all migrations together, and the wait for another process's
 
@@ -54,23 +56,35 @@ async def schema_status(url: str) -> SchemaStatus:
 
 
 def read_status(tx: Connection) -> SchemaStatus:
-    script = ScriptDirectory.from_config(configured())
-    revision = MigrationContext.configure(tx).get_current_revision()
-    usable = is_known(script, revision) or may_use(tx, script)
-    return SchemaStatus(revision, str(script.get_current_head()), usable, takes_writes(tx))
+    revision = current(tx)
+    usable = revision is None or revision in revisions() or may_use(tx)
+    return SchemaStatus(revision, head(), usable, takes_writes(tx))
 
 
-def is_known(script: ScriptDirectory, revision: str | None) -> bool:
-    return revision is None or revision in {one.revision for one in script.walk_revisions()}
+@cache
+def revisions() -> tuple[str, ...]:
+    """All that this release knows, in order."""
+    return tuple(sorted(file.name.partition("_")[0] for file in MIGRATIONS.glob("versions/[0-9]*.py")))
 
 
-def may_use(tx: Connection, script: ScriptDirectory) -> bool:
-    """Whether a schema that this release does not know says that it may use it all the same. Revisions are numbers of
-    four digits."""
+def head() -> str:
+    return revisions()[-1]
+
+
+def current(tx: Connection) -> str | None:
+    """The schema's revision; None in a new database."""
+    if not inspect(tx).has_table(ALEMBIC_VERSION.name):
+        return None
+    found: str | None = tx.scalar(select(ALEMBIC_VERSION.c.version_num))
+    return found
+
+
+def may_use(tx: Connection) -> bool:
+    """Whether a schema that this release does not know says that it may use it all the same."""
     if not inspect(tx).has_table(schema_compat.name):
         return False
     oldest = tx.scalar(select(schema_compat.c.oldest))
-    return oldest is not None and oldest <= str(script.get_current_head())
+    return oldest is not None and oldest <= head()
 
 
 def takes_writes(tx: Connection) -> bool:
@@ -103,23 +117,24 @@ def migrate(tx: Connection) -> Upgrade:
         tx.execute(select(func.pg_advisory_xact_lock(UPGRADE_LOCK)))
         patience = func.set_config("idle_in_transaction_session_timeout", f"{TIMEOUT_S:.0f}s", True)
         tx.execute(select(patience))  # for this transaction alone: Alembic reads files between its statements
-    config = configured()
-    config.attributes["connection"] = tx
-    script = ScriptDirectory.from_config(config)
-    head = script.get_current_head()
-    before = MigrationContext.configure(tx).get_current_revision()
-    if before is not None and not is_known(script, before):
-        if not may_use(tx, script):
-            raise SchemaTooNew(f"the database has schema {before}, and this release knows none after {head}")
+    before = current(tx)
+    if before is not None and before not in revisions():
+        if not may_use(tx):
+            raise SchemaTooNew(f"the database has schema {before}, and this release knows none after {head()}")
         log.info("the database has schema %s of a later release, which this one may use", before)
         return Upgrade(before, before)
-    if before != head:
-        command.upgrade(config, "head")
-        log.info("database upgraded from schema %s to %s", before, head)
-    return Upgrade(before, str(head))
+    if before != head():
+        run_migrations(tx)
+        log.info("database upgraded from schema %s to %s", before, head())
+    return Upgrade(before, head())
 
 
-def configured() -> Config:
+def run_migrations(tx: Connection, revision: str = "head") -> None:
+    """Have Alembic run what is due up to a revision."""
+    from alembic import command  # takes long to load, for who needs it once in each release
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    return config
+    config.attributes["connection"] = tx
+    command.upgrade(config, revision)

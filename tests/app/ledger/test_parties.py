@@ -6,14 +6,13 @@ import asyncio
 import random
 
 import pytest
-from alembic import command
 from sqlalchemy import Connection, delete, select, text
 
 from app.ledger import Ledger, upgrade
 from app.ledger.backend import open_database
 from app.ledger.errors import PartyBusy
 from app.ledger.tables import live_parties
-from app.ledger.upgrade import configured
+from app.ledger.upgrade import run_migrations
 from app.ledger.values import Call, Changed
 from tests.app.ledger.ledger_samples import START, end, matched_call, new_call, open_call
 
@@ -102,9 +101,7 @@ async def test_the_audit_sees_people_who_are_busy_without_a_call_or_free_in_one(
 
 async def test_an_upgrade_finds_who_is_busy(url: str) -> None:
     def as_before(tx: Connection) -> None:
-        config = configured()
-        config.attributes["connection"] = tx
-        command.upgrade(config, "0003")
+        run_migrations(tx, "0003")
         for call_id, exclusive, state, ended in (
             ("live", True, "talking", None),
             ("not exclusive", False, "talking", None),

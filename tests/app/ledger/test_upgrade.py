@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from alembic import command
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, insert, inspect, text
 
 from app.ledger import Ledger, Upgrade, schema_status, upgrade
@@ -16,14 +16,14 @@ from app.ledger.backend import open_database
 from app.ledger.database import database_url
 from app.ledger.errors import BadDatabaseUrl, SchemaTooNew
 from app.ledger.tables import calls, events, metadata
-from app.ledger.upgrade import MIGRATIONS, configured
+from app.ledger.upgrade import MIGRATIONS, head, revisions, run_migrations
 from app.person import Person
 from tests.app.ledger.later_release import of_a_later_release
 from tests.app.ledger.ledger_samples import balance, credit
 from tests.app.ledger.postgres_cluster import Cluster
 
 ROOT = Path(__file__).parents[3]
-HEAD = max(path.name[:4] for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))  # this release's revision
+HEAD = head()
 START_LEDGERS = """
 import asyncio, sys
 from app.ledger import Ledger
@@ -79,6 +79,22 @@ async def test_the_migrations_make_what_the_tables_say(kind: str, cluster: Clust
         expected = await database.read(schema)
     assert found == expected
     assert len(found) == len(metadata.tables) * 5
+
+
+def test_the_files_names_are_the_revisions_in_their_order() -> None:
+    walked = [one.revision for one in ScriptDirectory(str(MIGRATIONS)).walk_revisions()]
+    assert [*revisions()] == walked[::-1]
+
+
+async def test_a_start_loads_alembic_only_where_a_migration_is_due(url: str) -> None:
+    async def start() -> str:
+        program = f"import asyncio, sys; from app.ledger import upgrade; asyncio.run(upgrade({url!r}))"
+        says = "print(*sorted({'alembic', 'mako'} & set(sys.modules)))"
+        command = (sys.executable, "-c", f"{program}; {says}")
+        process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=asyncio.subprocess.PIPE)
+        return (await process.communicate())[0].decode().strip()
+
+    assert [await start(), await start()] == ["alembic mako", ""]
 
 
 async def test_of_many_upgrades_at_once_one_does_it(url: str) -> None:
@@ -196,9 +212,7 @@ async def test_events_of_an_older_release_get_the_role_of_whom_they_are_for(url:
 
 
 def to_revision(tx: Connection, revision: str) -> None:
-    config = configured()
-    config.attributes["connection"] = tx
-    command.upgrade(config, revision)
+    run_migrations(tx, revision)
 
 
 def old_events(tx: Connection) -> None:
