@@ -26,9 +26,9 @@ Trouble = Callable[[list[Kill]], Awaitable[None]]
 """What is done from when all calls talk. It notes the nodes that it kills, and is cancelled when the hold is over."""
 
 
-async def held(service: Service, calls: int, hold_s: float, trouble: Trouble, unit_s: float = UNIT_S) -> Findings:
+async def held(service: Service, calls: int, hold_s: float, trouble: Trouble) -> Findings:
     """So many calls by the balancer, each with parties of its own, held for so long under the trouble."""
-    options = Options(service.base, calls, RAMP, hold_s, PRICE, unit_s, witnesses=0)
+    options = Options(service.base, calls, RAMP, hold_s, PRICE, UNIT_S, witnesses=0)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http, Engine.running() as engine:
         admin = service.api(http)
         context = LoadContext(options, admin, engine, await admin.capabilities())
@@ -53,13 +53,13 @@ def moves_of(findings: Findings) -> list[Move]:
     return [move for one in findings.outcomes for move in one.moves]
 
 
-def wrongs(findings: Findings, unit_s: float = UNIT_S) -> Iterator[str]:
+def wrongs(findings: Findings) -> Iterator[str]:
     """A sentence for each call that did not end as it was asked to, or was not charged for what was talked."""
     for one in findings.outcomes:
         if not one.completed:
             yield f"{one.call_id}: {one.fault or one.end_reason}"
             continue
-        least, most = one.billable_units(unit_s)
+        least, most = one.billable_units(UNIT_S)
         late_s = LATE_S * (len(one.moves) + 1)
-        if not least - late_s / unit_s <= one.units_charged <= most:
+        if not least - late_s / UNIT_S <= one.units_charged <= most:
             yield f"{one.call_id}: {one.units_charged} units, of {least} to {most}; {one.duration_s} s by the server"

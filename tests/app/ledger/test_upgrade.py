@@ -201,7 +201,7 @@ OLD_EVENTS = (  # type, whom it was for, about which call; and the role that it 
 
 async def test_events_of_an_older_release_get_the_role_of_whom_they_are_for(url: str) -> None:
     async with open_database(url, 5.0) as database:
-        await database.write(to_revision, "0002")
+        await database.write(run_migrations, "0002")
         await database.write(old_events)
     assert await upgrade(url) == Upgrade("0002", HEAD)
     async with Ledger.open(url) as ledger:
@@ -209,10 +209,6 @@ async def test_events_of_an_older_release_get_the_role_of_whom_they_are_for(url:
         assert told == [(type_, role and Person(role, str(to))) for type_, to, _, role in OLD_EVENTS]
         assert [event.seq for event in await ledger.events_since(Person("user", "ann"), 0)] == [2, 4, 5]
         assert [event.seq for event in await ledger.events_since(Person("otomo", "kyo"), 0)] == [1, 3]
-
-
-def to_revision(tx: Connection, revision: str) -> None:
-    run_migrations(tx, revision)
 
 
 def old_events(tx: Connection) -> None:

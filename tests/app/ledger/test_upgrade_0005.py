@@ -8,11 +8,11 @@ from sqlalchemy import Connection, MetaData, Table, insert, select, text
 
 from app.ledger import Ledger, upgrade
 from app.ledger.backend import open_database
+from app.ledger.upgrade import run_migrations
 from app.ledger.values import Adopted, Rate
 from app.person import Person
 from schemas.call import CallState
 from tests.app.ledger.ledger_samples import interrupt, move, move_media, new_call, open_call
-from tests.app.ledger.test_upgrade import to_revision
 
 Row = dict[str, Any]
 
@@ -135,7 +135,7 @@ def contents() -> dict[str, list[Row]]:
 
 def fill(tx: Connection) -> None:
     """As that release stored it, by the tables that its migrations made."""
-    to_revision(tx, "0004")
+    run_migrations(tx, "0004")
     tables = tables_in(tx)
     tx.execute(tables["event_counter"].delete())
     for name, rows in contents().items():
