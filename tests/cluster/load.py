@@ -26,10 +26,13 @@ Trouble = Callable[[list[Kill]], Awaitable[None]]
 """What is done from when all calls talk. It notes the nodes that it kills, and is cancelled when the hold is over."""
 
 
-async def held(service: Service, calls: int, hold_s: float, trouble: Trouble) -> Findings:
+async def held(service: Service, calls: int, hold_s: float, trouble: Trouble, frame_ms: int = 20) -> Findings:
     """So many calls by the balancer, each with parties of its own, held for so long under the trouble."""
-    options = Options(service.base, calls, RAMP, hold_s, PRICE, UNIT_S, witnesses=0)
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http, Engine.running() as engine:
+    options = Options(service.base, calls, RAMP, hold_s, PRICE, UNIT_S, witnesses=0, frame_ms=frame_ms)
+    async with (
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http,
+        Engine.running(frame_ms) as engine,
+    ):
         admin = service.api(http)
         context = LoadContext(options, admin, engine, await admin.capabilities())
         test = LoadTest(context, http, service.nodes[NAMES[0]].settings, print, lambda _: None)

@@ -25,7 +25,7 @@ ROUND_TAKES_S = 60  # at most, on a machine that does other things as well
 
 @pytest.mark.timeout((ROUNDS + 1) * ROUND_TAKES_S)
 async def test_calls_outlive_their_node(own_settings: Callable[..., Settings]) -> None:
-    async with Engine.running() as engine:
+    async with Engine.running(frame_ms=20) as engine:
         calls = LongCalls(own_settings(reconnect_window_s=PATIENT_S), engine, CALLS, random.Random(SEED))
         books = await calls.outlive(ROUNDS)
     assert list(calls.wrongs(books)) == []

@@ -13,7 +13,7 @@ from msgspec import structs
 from voiceplane.cli.command import BaseUrl, CommandError, Duration, WithExamples, json_text, read_settings
 from voiceplane.cli.loadscreen import screen
 from voiceplane.loadtest.limits import LIMITS, Verdict, verdicts
-from voiceplane.loadtest.options import LONGEST_S, MOST_CALLS, MOST_PER_SECOND, MOST_WITNESSES, Options
+from voiceplane.loadtest.options import FRAMES_MS, LONGEST_S, MOST_CALLS, MOST_PER_SECOND, MOST_WITNESSES, Options
 
 if TYPE_CHECKING:
     from app.settings import Settings
@@ -75,6 +75,12 @@ def limits(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "--price", type=click.IntRange(0), default=1, metavar="N", help="Points a unit, to test the charging (default: 1)."
 )
+@click.option(
+    "--frame-ms",
+    type=click.Choice(FRAMES_MS),
+    default=FRAMES_MS[0],
+    help="Milliseconds of sound in a packet; clients on bad networks send long ones (default: 20).",
+)
 @click.option("--kill-worker-every", type=Duration(), metavar="TIME", help="Kill a native worker so often, for faults.")
 @click.option("--kill-node-every", type=Duration(), metavar="TIME", help="Kill a node of a cluster so often.")
 @click.option(
@@ -91,6 +97,7 @@ def loadtest(
     plot: Path | None,
     witnesses: int,
     price: int,
+    frame_ms: int,
     kill_worker_every: float | None,
     kill_node_every: float | None,
     start_node_with: str | None,
@@ -119,6 +126,7 @@ def loadtest(
         price=price,
         unit_s=settings.unit_seconds,
         witnesses=witnesses,
+        frame_ms=frame_ms,
         kill_every_s=kill_worker_every,
         kill_node_every_s=kill_node_every,
         start_node_with=start_node_with,

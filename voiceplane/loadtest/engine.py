@@ -85,10 +85,10 @@ class Engine:
 
     @classmethod
     @asynccontextmanager
-    async def running(cls) -> AsyncIterator[Self]:
-        """A generator that runs until the block is left. Raises GeneratorGone where it does not start."""
+    async def running(cls, frame_ms: int) -> AsyncIterator[Self]:
+        """A generator of Opus frames of that length, which runs until the block is left. Raises GeneratorGone where it does not start."""
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "voiceplane.loadtest.generator"),
+            *(sys.executable, "-m", "voiceplane.loadtest.generator", str(frame_ms)),
             stdin=PIPE,
             stdout=PIPE,
             limit=LINE_BYTES,

@@ -65,7 +65,10 @@ def report_of(found: Findings) -> Report:
     return Report(
         machine=Machine(cores=os.cpu_count(), model=processes.cpu_model()),
         asked=Asked(
-            calls=found.options.calls, ramp_per_second=found.options.ramp, duration_seconds=found.options.duration_s
+            calls=found.options.calls,
+            ramp_per_second=found.options.ramp,
+            duration_seconds=found.options.duration_s,
+            frame_ms=found.options.frame_ms,
         ),
         calls=_calls(found),
         setup_ms=_spread([one.setup_ms for one in found.outcomes]),

@@ -1,4 +1,4 @@
-"""The process that makes the media of all calls: `python -m voiceplane.loadtest.generator`, driven by `engine.py`.
+"""The process that makes the media of all calls: `python -m voiceplane.loadtest.generator FRAME_MS`, driven by `engine.py`.
 
 Commands come as JSON lines on stdin, events go out as JSON lines on stdout. One thread and no event loop: a thousand
 times a second it sends what is due, and reads what has come. A packet costs 1.4 µs in libsrtp and 4 µs in two system
@@ -36,9 +36,10 @@ Message = dict[str, Any]
 class Generator:
     """All legs by number; a leg that receives knows the leg that sends to it."""
 
-    def __init__(self, say: Callable[[Message], None]) -> None:
+    def __init__(self, say: Callable[[Message], None], frame_ms: int) -> None:
         self.identity = Identity()
         self._say = say
+        self._frame_ms = frame_ms
         self._legs: dict[int, Leg] = {}
         self._by_descriptor: dict[int, Leg] = {}
         self._silent: dict[Leg, int] = {}  # receivers without a packet yet: since when, in ns of the wall clock
@@ -46,7 +47,7 @@ class Generator:
         self._forwarded: Counter[int] = Counter()
         self._ended: Counter[str] = Counter()  # the counts of closed legs
         self._poll = select.epoll()
-        self._pace = Pace(time.monotonic())
+        self._pace = Pace(time.monotonic(), frame_ms)
         self._totals_at = self._steps_at = 0.0
         self._all_taken = True  # nothing waits in any socket
         self._rest = b""
@@ -115,7 +116,7 @@ class Generator:
         """Let the senders begin: both ends are up. `legs` are those that receive."""
         for receiver in self._open(legs):
             self._silent[receiver] = time.time_ns()
-            self._guarded(receiver, lambda receiver=receiver: self._pace.add(receiver.listen(self._forwarded)))  # type: ignore[misc]
+            self._guarded(receiver, lambda receiver=receiver: self._pace.add(receiver.listen(self._forwarded, self._frame_ms)))  # type: ignore[misc]
 
     def _do_stop(self, legs: list[int]) -> None:
         """Stop the senders of `legs`; a `counts` event follows for each once all packets have arrived."""
@@ -209,7 +210,7 @@ def say(message: Message) -> None:
 
 def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the driver, which ends us in its own time
-    generator = Generator(say)
+    generator = Generator(say, int(sys.argv[1]))
     say({"event": "ready", "fingerprint": generator.identity.fingerprint})
     gc.freeze()
     gc.set_threshold(50_000, 50, 100)

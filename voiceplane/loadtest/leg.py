@@ -105,15 +105,15 @@ class Leg:
             self._report(time.time_ns())
         self.next_step_at = now + (EVERY_S if self.state is State.OPEN else CHECK_AGAIN_S)
 
-    def listen(self, forwarded: Counter[int]) -> Leg:
-        """Give the leg `hears` a voice, and this one a sink for it. Returns that leg, which may speak now.
+    def listen(self, forwarded: Counter[int], frame_ms: int) -> Leg:
+        """Give the leg `hears` a voice in frames of so many milliseconds, and this one a sink for it. Returns that leg, which may speak now.
 
         Raises LegFailed where one of both is not up.
         """
         sender = self.hears
         if sender is None or sender.stream is None:
             raise LegFailed("there is nobody to be heard")
-        sender.voice = Voice(sender.stream, sender._keys().ours)  # noqa: SLF001  the other end of the same wire
+        sender.voice = Voice(sender.stream, sender._keys().ours, frame_ms)  # noqa: SLF001  the other end of the same wire
         self.sink = Sink(sender.voice, self._keys(), forwarded)
         return sender
 

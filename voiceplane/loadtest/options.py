@@ -18,6 +18,7 @@ MOST_CALLS = 2000
 MOST_PER_SECOND = 100.0
 LONGEST_S = 3600.0
 MOST_WITNESSES = 8
+FRAMES_MS = (20, 40, 60)  # whole Opus frames: RFC 6716 §2.1.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ class Options:
     price: int = 1
     unit_s: float = 60.0
     witnesses: int = 2
+    frame_ms: int = FRAMES_MS[0]
     kill_every_s: float | None = None
     kill_node_every_s: float | None = None
     start_node_with: str | None = None  # a command that starts the node {name} again and returns

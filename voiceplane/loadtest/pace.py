@@ -1,4 +1,4 @@
-"""When each voice speaks: every 20 ms, and all voices spread evenly over that time, as independent callers are."""
+"""When each voice speaks: once in every frame, and all voices spread evenly over that time, as independent callers are."""
 
 from __future__ import annotations
 
@@ -7,25 +7,23 @@ from collections.abc import Iterator
 
 from voiceplane.loadtest.leg import Leg
 
-FRAME_S = 0.020
-SLOTS = 20
-SLOT_S = FRAME_S / SLOTS
+SLOT_S = 0.001
 CATCH_UP = 2  # times as fast as usual, after a delay
 BEHIND_BIN_S = 0.0001
 
 
 class Pace:
-    """The slots of one frame, one after another. `behind` counts slots by how late they were, in `BEHIND_BIN_S`.
+    """The slots of a frame of `frame_ms`, one after another. `behind` counts slots by how late they were, in `BEHIND_BIN_S`.
 
     After a delay it catches up gradually: no caller would send everything at once, and no server's socket would hold
     it.
     """
 
-    def __init__(self, now: float) -> None:
+    def __init__(self, now: float, frame_ms: int) -> None:
         self.next_at = now
         self.behind: Counter[int] = Counter()
         self._asked_at = self._planned_at = now
-        self._slots: list[set[Leg]] = [set() for _ in range(SLOTS)]
+        self._slots: list[set[Leg]] = [set() for _ in range(frame_ms)]
         self._turn = 0
 
     def add(self, leg: Leg) -> None:
@@ -37,7 +35,7 @@ class Pace:
 
     def due(self, now: float) -> Iterator[Leg]:
         """The legs that speak now. To be called at `next_at`, or as soon after it as possible."""
-        most = min(SLOTS, max(1, round(CATCH_UP * (now - self._asked_at) / SLOT_S)))
+        most = min(len(self._slots), max(1, round(CATCH_UP * (now - self._asked_at) / SLOT_S)))
         self._asked_at = now
         while most and self._planned_at <= now:
             most -= 1
@@ -45,7 +43,7 @@ class Pace:
         self.next_at = self._planned_at if self._planned_at > now else now + SLOT_S
 
     def _next_slot(self, now: float) -> tuple[Leg, ...]:
-        legs = tuple(self._slots[self._turn % SLOTS])
+        legs = tuple(self._slots[self._turn % len(self._slots)])
         if legs:
             self.behind[int((now - self._planned_at) / BEHIND_BIN_S)] += 1
         self._turn += 1

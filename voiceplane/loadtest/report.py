@@ -12,7 +12,7 @@ import msgspec
 from voiceplane.loadtest.limits import JudgedLimit
 from voiceplane.loadtest.sampler import Sample
 
-LATE_MS = 20.0  # a whole frame
+LATE_MS = 20.0  # the usual frame
 
 
 class Part(msgspec.Struct, frozen=True, rename="camel"):
@@ -28,6 +28,7 @@ class Asked(Part, frozen=True):
     calls: int
     ramp_per_second: float
     duration_seconds: float
+    frame_ms: int
 
 
 class Calls(Part, frozen=True):

@@ -51,7 +51,10 @@ async def run(options: Options, settings: Settings, say: Say, show: Callable[[Sa
     files = options.calls * FILES_PER_CALL + SPARE_FILES
     if not processes.allow_open_files(files):
         raise LoadTestError(f"{options.calls} calls need {files} open files, and fewer are allowed: see ulimit -n")
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http, Engine.running() as engine:
+    async with (
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http,
+        Engine.running(options.frame_ms) as engine,
+    ):
         admin = Api(http, options.base, issue_token(settings, "loadtest", "admin", TOKEN_TTL_S))
         context = LoadContext(options, admin, engine, await admin.capabilities())
         return await LoadTest(context, http, settings, say, show).held()

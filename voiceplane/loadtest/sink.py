@@ -1,7 +1,7 @@
 """What one party receives: every packet is matched to one that the other party sent. Reads no socket.
 
 The server forwards Opus with its RTP timestamps unchanged and unencrypted: so each packet is identified, and timed,
-without being decrypted. One in `CHECKED` is decrypted all the same, which shows that the keys are right.
+without being decrypted. Of `CHECKED` packets one is decrypted all the same, which shows that the keys are right.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from pylibsrtp import Error, Policy, Session
 from voiceplane.loadtest.dtls import SRTP_PROFILE, SrtpKeys
 from voiceplane.loadtest.reception import Receiving
 from voiceplane.loadtest.rtcp import receiver_report, report_time
-from voiceplane.loadtest.voice import FRAME_TICKS, REMEMBERED, Voice
+from voiceplane.loadtest.voice import REMEMBERED, Voice
 
-CHECKED = 50  # packets, a second's worth
+CHECKED = 50
 OURS = 1  # our SSRC in reports, as a browser that only listens has it
 BIN_NS = 100_000  # forwarding times are counted in steps of 0.1 ms
 
@@ -60,7 +60,7 @@ class Sink:
     def take(self, packet: memoryview, arrived_ns: int) -> None:
         """Take an SRTP packet. :param arrived_ns: the wall clock when the kernel had it."""
         sequence, timestamp, ssrc = _RTP.unpack_from(packet)
-        number, rest = divmod((timestamp - self._voice.first_timestamp) & 0xFFFFFFFF, FRAME_TICKS)
+        number, rest = divmod((timestamp - self._voice.first_timestamp) & 0xFFFFFFFF, self._voice.frame_ticks)
         if rest or not self._voice.numbered - REMEMBERED <= number < self._voice.numbered:
             self.strange += 1
         elif self._is_new(number):

@@ -1,4 +1,4 @@
-"""What one party sends: an Opus stream of 20 ms frames as RTP, encrypted. Knows neither its socket nor its pace.
+"""What one party sends: an Opus stream as RTP, a frame a packet, encrypted. Knows neither its socket nor its pace.
 
 The packets are like a browser's: mid, audio level and absolute send time as header extensions. Their payload is noise:
 the server forwards Opus without decoding it.
@@ -16,9 +16,9 @@ from pylibsrtp import Policy, Session
 from voiceplane.loadtest.dtls import SRTP_PROFILE
 from voiceplane.loadtest.rtcp import sender_report
 
-FRAME_TICKS = 960  # 20 ms at Opus' RTP clock of 48 kHz (RFC 7587 §4.1)
-PAYLOAD = os.urandom(80)  # 32 kbit/s
-REMEMBERED = 1024  # packets whose sending times are kept: 20 s, twice the silence that ends a call
+TICKS_PER_MS = 48  # Opus' RTP clock (RFC 7587 §4.1)
+BYTES_PER_MS = 4  # 32 kbit/s
+REMEMBERED = 1024  # packets whose sending times are kept: 20 s or more, twice the silence that ends a call
 MARKER = 0x80  # on the first packet of a talk spurt: RFC 3551 §4.1
 VERSION_2_WITH_EXTENSION = 0x90
 ONE_BYTE_EXTENSIONS = 0xBEDE  # RFC 8285 §4.2
@@ -40,15 +40,17 @@ class Stream(NamedTuple):
 
 
 class Voice:
-    """One stream. `sent` counts packets that left, `numbered` all that were made."""
+    """One stream, in frames of `frame_ms`. `sent` counts packets that left, `numbered` all that were made."""
 
-    def __init__(self, stream: Stream, key: bytes) -> None:
+    def __init__(self, stream: Stream, key: bytes, frame_ms: int) -> None:
+        self.frame_ticks = frame_ms * TICKS_PER_MS
         self.first_timestamp = int.from_bytes(os.urandom(4), "big")
         self.numbered = 0
         self.sent = 0
         self.sent_at_ns = array("Q", bytes(8 * REMEMBERED))  # by number, modulo REMEMBERED
         self._first_sequence = int.from_bytes(os.urandom(2), "big") >> 1  # RFC 3711 §3.3.1: not near its end
         self._stream = stream
+        self._payload = os.urandom(frame_ms * BYTES_PER_MS)
         self._srtp = Session(Policy(key, Policy.SSRC_ANY_OUTBOUND, srtp_profile=SRTP_PROFILE))
 
     def next_packet(self, at_ns: int) -> bytes:
@@ -56,12 +58,12 @@ class Voice:
         number = self.numbered
         self.numbered += 1
         self.sent_at_ns[number % REMEMBERED] = at_ns
-        return self._srtp.protect(self._packet(number, at_ns) + PAYLOAD)
+        return self._srtp.protect(self._packet(number, at_ns) + self._payload)
 
     def report(self, at_ns: int) -> bytes:
         """The sender report for the server."""
-        timestamp = (self.first_timestamp + self.numbered * FRAME_TICKS) & 0xFFFFFFFF
-        report = sender_report(self._stream.ssrc, at_ns, timestamp, self.sent, self.sent * len(PAYLOAD))
+        timestamp = (self.first_timestamp + self.numbered * self.frame_ticks) & 0xFFFFFFFF
+        report = sender_report(self._stream.ssrc, at_ns, timestamp, self.sent, self.sent * len(self._payload))
         return self._srtp.protect_rtcp(report)
 
     def _packet(self, number: int, at_ns: int) -> bytes:
@@ -70,7 +72,7 @@ class Voice:
             VERSION_2_WITH_EXTENSION,
             stream.payload_type | (0 if number else MARKER),
             (self._first_sequence + number) & 0xFFFF,
-            (self.first_timestamp + number * FRAME_TICKS) & 0xFFFFFFFF,
+            (self.first_timestamp + number * self.frame_ticks) & 0xFFFFFFFF,
             stream.ssrc,
             ONE_BYTE_EXTENSIONS,
             _WORDS,

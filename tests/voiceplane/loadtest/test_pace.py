@@ -1,4 +1,4 @@
-"""When voices speak: every 20 ms, spread evenly, and what follows a delay. Times are numbers, no clock is read."""
+"""When voices speak: once in each frame, spread evenly, and what follows a delay. Times are numbers, no clock is read."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ from itertools import pairwise
 
 import pytest
 
-from voiceplane.loadtest.pace import BEHIND_BIN_S, FRAME_S, SLOT_S, SLOTS, Pace
+from voiceplane.loadtest.options import FRAMES_MS
+from voiceplane.loadtest.pace import BEHIND_BIN_S, SLOT_S, Pace
+
+FRAME_MS = 20
+FRAME_S = FRAME_MS / 1000
 
 
 class Sender:
@@ -23,31 +27,33 @@ def spoken(pace: Pace, until: float) -> list[tuple[float, Sender]]:
     return found
 
 
-def test_voices_are_spread_evenly_and_each_speaks_every_20_ms():
-    pace, senders = Pace(0.0), [Sender() for _ in range(2 * SLOTS)]
+@pytest.mark.parametrize("frame_ms", FRAMES_MS)
+def test_voices_are_spread_evenly_and_each_speaks_once_in_a_frame(frame_ms: int):
+    frame_s = frame_ms / 1000
+    pace, senders = Pace(0.0, frame_ms), [Sender() for _ in range(2 * frame_ms)]
     for sender in senders:
         pace.add(sender)
-    found = spoken(pace, 10 * FRAME_S - SLOT_S / 2)
+    found = spoken(pace, 10 * frame_s - SLOT_S / 2)
     assert len(found) == 10 * len(senders)
     assert set(Counter(round(at / SLOT_S) for at, _ in found).values()) == {2}
     moments = [at for at, sender in found if sender is senders[0]]
-    assert [later - earlier for earlier, later in pairwise(moments)] == pytest.approx([FRAME_S] * 9)
+    assert [later - earlier for earlier, later in pairwise(moments)] == pytest.approx([frame_s] * 9)
 
 
 def test_who_was_held_up_makes_up_for_it_gradually():
-    pace, senders = Pace(0.0), [Sender() for _ in range(SLOTS)]
+    pace, senders = Pace(0.0, FRAME_MS), [Sender() for _ in range(FRAME_MS)]
     for sender in senders:
         pace.add(sender)
     held_up_s = 5 * FRAME_S
-    assert len(list(pace.due(held_up_s))) == SLOTS  # a frame of each, and not five
+    assert len(list(pace.due(held_up_s))) == FRAME_MS  # a frame of each, and not five
     missed = spoken(pace, 3 * held_up_s)
     assert max(Counter(at for at, _ in missed).values()) == 2  # twice as fast as usual
-    assert SLOTS + len(missed) == pytest.approx(3 * held_up_s / SLOT_S, abs=1)  # and nothing was left out
+    assert FRAME_MS + len(missed) == pytest.approx(3 * held_up_s / SLOT_S, abs=1)  # and nothing was left out
     assert max(pace.behind) == pytest.approx(held_up_s / BEHIND_BIN_S, abs=1)
 
 
 def test_a_voice_that_left_is_not_asked_again():
-    pace, sender = Pace(0.0), Sender()
+    pace, sender = Pace(0.0, FRAME_MS), Sender()
     pace.add(sender)
     pace.remove(sender)
     assert spoken(pace, FRAME_S) == []
