@@ -203,6 +203,7 @@ async def ledger(app: web.Application) -> AsyncIterator[None]:
         if settings.cluster:
             peers = Forwarder.running(app[MEMBERSHIP], app[LEDGER], str(settings.cluster_secret))
             app[CLUSTER] = await stack.enter_async_context(peers)
+            app[JOURNAL].on_publish(app[CLUSTER].hear)
             app[INTERNAL_PORT] = int(settings.cluster_listen.rpartition(":")[2])
         yield
 

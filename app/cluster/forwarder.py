@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
@@ -31,8 +32,10 @@ from app.errors import (
 )
 from app.ledger import Ledger
 from app.ledger.nodes import Node
+from app.ledger.values import Event
 from app.media.preflights import object_id_of
 from app.person import Person
+from schemas.signaling import TYPE_OF, MediaMoved
 
 OWNER_WITHIN_S = 3.0  # for the calls of a node that has just died to have another owner
 LOOK_AGAIN_S = 0.1
@@ -40,7 +43,10 @@ ANSWER_WITHIN_S = 8.0  # shorter than clients wait: they are to hear that it is 
 GIVEN_BACK = (hdrs.CONTENT_TYPE, hdrs.RETRY_AFTER, hdrs.WWW_AUTHENTICATE, "X-Request-Id")
 OF_A_CALL = (CallNotFound, RoomNotFound, LivesElsewhere)
 OF_AN_OBJECT = (TransportNotFound, ProducerNotFound, ConsumerNotFound)
+KNOWN_OWNERS = 10_000
 MISDIRECTED = 421  # RFC 9110 §15.5.20: the call has another owner by now
+MEDIA_MOVED = TYPE_OF[MediaMoved]
+NOT_THERE = (404, MISDIRECTED)  # of an owner that is remembered: it may have given the call away
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +70,7 @@ class Forwarder:
         self._http = http
         self._membership = membership
         self._ledger = ledger
+        self._owners: OrderedDict[str, str] = OrderedDict()  # incarnations by call id
         self.hops = hops
 
     @classmethod
@@ -90,18 +97,27 @@ class Forwarder:
         """
         until = time.monotonic() + OWNER_WITHIN_S
         while True:
-            owner = await self._owner_of(error)
+            remembered = self._remembered(error)
+            owner = remembered or await self._owner_of(error)
             if owner is not None:
                 try:
                     answered = await self.ask(owner, method, target, body, headers, person)
                 except aiohttp.ClientConnectorError as refused:  # nothing has happened there
                     log.debug("node %s can't be reached: %s", owner.name, refused)
                 else:
-                    if answered.status != MISDIRECTED:
+                    if answered.status not in (NOT_THERE if remembered else (MISDIRECTED,)):
                         return answered
-            if time.monotonic() > until:
-                raise WorkerUnavailable("its owner does not answer")
-            await asyncio.sleep(LOOK_AGAIN_S)
+            self._owners.pop(wanted_by(error), None)
+            if remembered is None:
+                if time.monotonic() > until:
+                    raise WorkerUnavailable("its owner does not answer")
+                await asyncio.sleep(LOOK_AGAIN_S)
+
+    def hear(self, events: Sequence[Event]) -> None:
+        """Events that were published: some tell of a call that has another owner."""
+        for event in events:
+            if event.type == MEDIA_MOVED and event.call_id is not None:
+                self._owners.pop(event.call_id, None)
 
     async def pass_on(
         self, error: Exception, method: str, target: str, body: bytes, headers: Mapping[str, str]
@@ -136,10 +152,14 @@ class Forwarder:
         except (aiohttp.ClientError, TimeoutError) as error:
             raise WorkerUnavailable(f"node {node.name} has not answered: {error}") from error
 
+    def _remembered(self, error: Exception) -> Node | None:
+        """Where the call was that was not found here, when it was last asked for."""
+        return self._membership.view.by_incarnation(self._owners.get(wanted_by(error), ""))
+
     async def _owner_of(self, error: Exception) -> Node | None:
         """The node that has what was not found here; None while none has it. Raises ``error`` where it is nowhere,
         CameHere where it is here by now."""
-        wanted = str(error.args[0]) if error.args else ""
+        wanted = wanted_by(error)
         view = self._membership.view
         numbered = wanted if isinstance(error, OF_AN_OBJECT) else object_id_of(wanted)
         if numbered is not None:
@@ -152,4 +172,12 @@ class Forwarder:
             raise error
         if incarnation == view.me.incarnation:
             raise CameHere
-        return next((one for one in view.others if one.incarnation == incarnation), None)
+        self._owners[wanted] = incarnation
+        if len(self._owners) > KNOWN_OWNERS:
+            self._owners.popitem(last=False)
+        return view.by_incarnation(incarnation)
+
+
+def wanted_by(error: Exception) -> str:
+    """The id of what was not found."""
+    return str(error.args[0]) if error.args else ""

@@ -59,6 +59,10 @@ class View:
     gone: tuple[Node, ...]
     at: float
 
+    def by_incarnation(self, incarnation: str) -> Node | None:
+        """Of the others."""
+        return next((one for one in self.others if one.incarnation == incarnation), None)
+
     def by_number(self, number: int) -> Node | None:
         return next((one for one in (self.me, *self.others) if one.number == number), None)
 

@@ -1,4 +1,4 @@
-"""Pieces of work that wait for their commit, in the order of asking. Knows no SQL and no connection.
+"""Pieces of work that wait for their commit, each kind in the order of asking. Knows no SQL and no connection.
 
 A commit waits milliseconds for a disk, the work itself takes much less. So one commit is under way at a time, and what
 is asked for meanwhile shares the next one. How several pieces are made together, so that one which fails takes no other
@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import takewhile
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import Connection
@@ -85,13 +85,13 @@ class CommitQueue:
 
     def go_on(self) -> None:
         """Make what waits now, if anything does."""
-        jobs = self._first()
-        del self.waiting[: len(jobs)]
-        if not jobs:
+        if not self.waiting:
             self.idle.set()
             return
+        jobs = self._next()
         for job in jobs:
             job.started = True
+        self.waiting = [job for job in self.waiting if not job.started]
         self._make(jobs)
 
     def _start(self) -> None:
@@ -100,9 +100,10 @@ class CommitQueue:
             self.idle.clear()
             asyncio.get_running_loop().call_soon(self.go_on)
 
-    def _first(self) -> list[Job]:
-        some = self.waiting[:MAX_TOGETHER]
-        return list(takewhile(lambda job: job.work == some[0].work, some)) if self._alike else some
+    def _next(self) -> list[Job]:
+        first = self.waiting[0]
+        fit = (job for job in self.waiting if job.work == first.work) if self._alike else self.waiting
+        return list(islice(fit, MAX_TOGETHER))
 
 
 def give_up(job: Job) -> None:

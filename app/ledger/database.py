@@ -79,6 +79,10 @@ class Database(ABC):
         """Run ``work``, which only reads, on one snapshot of what is committed. Raises LedgerUnavailable."""
         return await self.run_read(lambda tx: work(tx, *args, **kwargs))
 
+    async def look_up(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Like :meth:`read`, for work that is one statement: it needs no transaction around it."""
+        return await self.run_look_up(lambda tx: work(tx, *args, **kwargs))
+
     async def _watched(self, name: str, commit: Callable[[], Awaitable[T]]) -> T:
         began, took = time.monotonic(), True
         try:
@@ -109,6 +113,10 @@ class Database(ABC):
     @abstractmethod
     async def run_read(self, work: Callable[[Connection], T]) -> T:
         """:meth:`read`, of a function without further arguments."""
+
+    @abstractmethod
+    async def run_look_up(self, work: Callable[[Connection], T]) -> T:
+        """:meth:`look_up`, of a function without further arguments."""
 
 
 def database_url(url: str) -> URL:

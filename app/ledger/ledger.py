@@ -171,11 +171,11 @@ class Ledger:
         return await self._database.write(changes.hold, self.node, call_id, since_ms, music)
 
     async def call(self, call_id: str) -> Call | None:
-        return await self._database.read(calls.call, call_id)
+        return await self._database.look_up(calls.call, call_id)
 
     async def owner_of(self, call_id: str) -> str | None:
         """The node that a call which has not ended lives on; None where there is none."""
-        return await self._database.read(calls.owner_of, call_id)
+        return await self._database.look_up(calls.owner_of, call_id)
 
     async def calls_of(
         self,
@@ -358,11 +358,11 @@ class Ledger:
 
     async def tail(self, seq: int, *, limit: int = events.REPLAY_LIMIT) -> tuple[Event, ...]:
         """All events after ``seq``, oldest first."""
-        return await self._database.read(events.tail, seq, limit=limit)
+        return await self._database.look_up(events.tail, seq, limit=limit)
 
     async def latest_seq(self) -> int:
         """The number of the newest event; 0 where there is none."""
-        return await self._database.read(events.latest_seq)
+        return await self._database.look_up(events.latest_seq)
 
     async def prune_events(self, *, before_ms: int) -> int:
         """Delete older events; returns how many. Units and transactions stay. Where another node is pruning, it is left
@@ -428,19 +428,20 @@ class Ledger:
 
     async def set_connected(self, person: Person, *, connected: bool) -> None:
         """Store that somebody has a WebSocket on this node, or none any more."""
-        await self._database.write(presence.set_connected, self.node, person, connected)
+        await self._database.write_each("set_connected", presence.set_connected, (self.node, person, connected))
 
     async def is_connected(self, person: Person) -> bool:
         """Whether the person has a WebSocket on any node."""
-        return await self._database.read(presence.is_connected, person)
+        return await self._database.look_up(presence.is_connected, person)
 
     async def ringing_since(self, otomo_id: str) -> int | None:
         """The number of the oldest event by which a call that still rings was told to the otomo."""
-        return await self._database.read(events.ringing_since, otomo_id)
+        return await self._database.look_up(events.ringing_since, otomo_id)
 
     async def tell_status(self, otomo_id: str, *, offline_after_ms: int, every_ms: int) -> presence.Told:
         """Store what all users are to be told of an otomo: nothing where they know it, or are not to be told yet."""
-        return await self._database.write(presence.tell_status, otomo_id, offline_after_ms, every_ms)
+        look = presence.Look(otomo_id, offline_after_ms, every_ms)
+        return await self._database.write_each("tell_status", presence.tell_status, look)
 
     async def leave_gone(self) -> Collection[str]:
         """Count the WebSockets of nodes that are no more as closed; returns the otomos who had one there."""

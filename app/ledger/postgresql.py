@@ -82,7 +82,10 @@ class PostgresDatabase(Database):
         return result
 
     async def run_read(self, work: Callable[[Connection], T]) -> T:
-        return await self._transact(work, isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        return await self._transact(work, reads=True, isolation_level="REPEATABLE READ", postgresql_readonly=True)
+
+    async def run_look_up(self, work: Callable[[Connection], T]) -> T:
+        return await self._transact(work, reads=True, isolation_level="AUTOCOMMIT")  # one round trip, and not three
 
     def _start_turn(self, jobs: list[Job]) -> None:
         turn = asyncio.create_task(self._take_turn(jobs), name="ledger writer")
@@ -129,10 +132,11 @@ class PostgresDatabase(Database):
         # Rows that must not change are locked.
         return await self._transact(work, jobs, isolation_level="READ COMMITTED")
 
-    async def _transact(self, work: Callable[[Connection], T], jobs: Sequence[Job] = (), **options: Any) -> T:
+    async def _transact(
+        self, work: Callable[[Connection], T], jobs: Sequence[Job] = (), *, reads: bool = False, **options: Any
+    ) -> T:
         """Run ``work`` in a transaction, on behalf of ``jobs`` if any, which is not committed where one of them was
         given up. One that only reads is tried again whatever it failed with."""
-        reads = options.get("postgresql_readonly", False)
         deadline = min((job.deadline for job in jobs), default=asyncio.get_running_loop().time() + self._timeout_s)
         for attempt in range(1, ATTEMPTS + 1):
             committing = False

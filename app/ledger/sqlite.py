@@ -92,6 +92,9 @@ class SqliteDatabase(Database):
         except TimeoutError as error:
             raise unavailable(error) from error
 
+    async def run_look_up(self, work: Callable[[Connection], T]) -> T:
+        return await self.run_read(work)
+
     def _hand_to_writer(self, jobs: list[Job]) -> None:
         for job in jobs:
             job.in_doubt = True  # nothing calls it back from the thread

@@ -16,6 +16,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from voiceplane.loadtest.dtls import Fingerprint, Identity
@@ -116,7 +117,10 @@ class Generator:
         """Let the senders begin: both ends are up. `legs` are those that receive."""
         for receiver in self._open(legs):
             self._silent[receiver] = time.time_ns()
-            self._guarded(receiver, lambda receiver=receiver: self._pace.add(receiver.listen(self._forwarded, self._frame_ms)))  # type: ignore[misc]
+            self._guarded(receiver, partial(self._let_speak, receiver))
+
+    def _let_speak(self, receiver: Leg) -> None:
+        self._pace.add(receiver.listen(self._forwarded, self._frame_ms))
 
     def _do_stop(self, legs: list[int]) -> None:
         """Stop the senders of `legs`; a `counts` event follows for each once all packets have arrived."""

@@ -106,7 +106,8 @@ class Leg:
         self.next_step_at = now + (EVERY_S if self.state is State.OPEN else CHECK_AGAIN_S)
 
     def listen(self, forwarded: Counter[int], frame_ms: int) -> Leg:
-        """Give the leg `hears` a voice in frames of so many milliseconds, and this one a sink for it. Returns that leg, which may speak now.
+        """Give the leg `hears` a voice in frames of so many milliseconds, and this one a sink for it. Returns that leg,
+        which may speak now.
 
         Raises LegFailed where one of both is not up.
         """

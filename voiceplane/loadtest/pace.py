@@ -1,4 +1,4 @@
-"""When each voice speaks: once in every frame, and all voices spread evenly over that time, as independent callers are."""
+"""When each voice speaks: once in a frame, and all voices spread evenly over that time, as independent callers are."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ BEHIND_BIN_S = 0.0001
 
 
 class Pace:
-    """The slots of a frame of `frame_ms`, one after another. `behind` counts slots by how late they were, in `BEHIND_BIN_S`.
+    """The slots of a frame of `frame_ms`, one after another. `behind` counts slots by how late they were, in
+    `BEHIND_BIN_S`.
 
     After a delay it catches up gradually: no caller would send everything at once, and no server's socket would hold
     it.

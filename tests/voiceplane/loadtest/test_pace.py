@@ -1,4 +1,4 @@
-"""When voices speak: once in each frame, spread evenly, and what follows a delay. Times are numbers, no clock is read."""
+"""When voices speak: once a frame, spread evenly, and what follows a delay. Times are numbers, no clock is read."""
 
 from __future__ import annotations
 

@@ -23,7 +23,9 @@ def test_packets_are_a_browsers(frame_ms: int):
     first, second = (receiver.unprotect(voice.next_packet(at_ns)) for at_ns in (0, frame_ms * MS))
     assert (first[1], second[1]) == (0x80 | 111, 111)  # the marker is on the first alone
     assert int.from_bytes(second[2:4], "big") - int.from_bytes(first[2:4], "big") == 1
-    assert (int.from_bytes(second[4:8], "big") - int.from_bytes(first[4:8], "big")) % 2**32 == 48 * frame_ms  # RFC 7587 §4.1
+    assert (
+        int.from_bytes(second[4:8], "big") - int.from_bytes(first[4:8], "big")
+    ) % 2**32 == 48 * frame_ms  # RFC 7587 §4.1
     assert first[8:12] == (1234).to_bytes(4, "big")
     assert first[12:24].hex() == "bede0002" + "1030" + "609e" + "42000000"
     assert len(first) == 24 + 4 * frame_ms  # 32 kbit/s
