@@ -229,10 +229,10 @@ async def on_database(app: web.Application, session: str) -> AsyncIterator[Claim
         yield app[MEMBERSHIP]
 
 
-async def take_over(app: web.Application) -> Recovery:
-    """Make calls that no process has any more this node's, or end them."""
+async def take_over(app: web.Application, at_most: int | None = None) -> Recovery:
+    """Make calls that no process has any more this node's, or end them; so many of them, or all."""
     window_ms = round(1000 * app[SETTINGS].reconnect_window_s)
-    recovery = await app[LEDGER].recover(now_ms=now().utc_ms, window_ms=window_ms)
+    recovery = await app[LEDGER].recover(now_ms=now().utc_ms, window_ms=window_ms, at_most=at_most)
     for line in recovery.ended:
         logger.warning("call %s was open when its node ended: ended with %d units", line.call_id, line.billed_units)
     return recovery

@@ -23,6 +23,7 @@ from app.errors import AppError
 from app.ledger import Ledger
 from app.ledger.errors import LedgerUnavailable
 from app.ledger.nodes import Node
+from app.ledger.recovery import AT_ONCE
 from app.ledger.values import Recovery
 from app.signaling.hub import Hub
 from app.signaling.limits import CloseCode
@@ -34,7 +35,8 @@ log = logging.getLogger(__name__)
 
 
 class Duties:
-    """Hears what the membership says from when it is made. ``take_over`` makes calls that nobody has this node's."""
+    """Hears what the membership says from when it is made. ``take_over(at_most)`` makes calls that nobody has this
+    node's."""
 
     def __init__(
         self,
@@ -47,7 +49,7 @@ class Duties:
         hub: Hub,
         forwarder: Forwarder,
         presence: ClusterPresence,
-        take_over: Callable[[], Awaitable[Recovery]],
+        take_over: Callable[[int], Awaitable[Recovery]],
         stress: Callable[[], float],
     ) -> None:
         self._membership = membership
@@ -60,9 +62,10 @@ class Duties:
         self._presence = presence
         self._take_over = take_over
         self._orphans = asyncio.Event()
+        self._share = 0
         membership.load = lambda: (stress(), len(registry))
         membership.on_bell = journal.ring
-        membership.on_orphans = self._orphans.set
+        membership.on_orphans = self._share_in
         membership.on_lost = self._lose_everything
         membership.is_dead = self._is_dead
 
@@ -72,15 +75,27 @@ class Duties:
             await self._orphans.wait()
             self._orphans.clear()
             try:
-                recovery = await self._take_over()
-                for adopted in recovery.adopted:
-                    self._presence.call_stored(self._continuity.adopt(adopted))
+                await self._adopt(self._share)
                 for otomo_id in await self._ledger.leave_gone():
                     self._presence.look_at(otomo_id, Pace().offline_after_s)
                 await self._ledger.forget_nodes(alone=False)
             except LedgerUnavailable as error:
                 log.warning("what dead nodes have left is taken over later: %s", error)
                 await asyncio.sleep(RETRY_EVERY_S)
+
+    def _share_in(self, share: int) -> None:
+        self._share = share
+        self._orphans.set()
+
+    async def _adopt(self, share: int) -> None:
+        """A few at a time, whose rooms are opened while the next ones are taken."""
+        while share > 0:
+            some = min(share, AT_ONCE)
+            recovery = await self._take_over(some)
+            for adopted in recovery.adopted:
+                self._presence.call_stored(self._continuity.adopt(adopted))
+            taken = len(recovery.adopted) + len(recovery.ended)
+            share = share - taken if taken == some else 0
 
     async def _is_dead(self, view: View) -> bool:
         """What the others say: one that sees the database, and this node in it no more, is believed. Where all are in

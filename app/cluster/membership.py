@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 import secrets
 import time
@@ -27,6 +28,7 @@ from app.ledger.database import database_url, unavailable
 from app.ledger.errors import DatabaseClaimed, LedgerUnavailable
 from app.ledger.events import BELL
 from app.ledger.nodes import (
+    DEATH_BELL,
     Joining,
     Node,
     beat,
@@ -40,6 +42,7 @@ from app.ledger.nodes import (
 from app.ledger.postgresql import PostgresDatabase
 
 BEAT_EVERY_S = 0.3
+SHARED_FOR_S = 0.5  # how long a node leaves the others their share of the calls of a dead one
 ANSWER_WITHIN_S = 2.0  # asyncpg notices a peer that is gone without a word in no other way
 WRITERS_WAIT_S = 1.0  # for a beat that is late
 SILENT_MS = 900  # three beats
@@ -63,6 +66,15 @@ class View:
         """Of the others."""
         return next((one for one in self.others if one.incarnation == incarnation), None)
 
+    def share(self) -> int:
+        """How many of the calls that the dead have left this node has to take, so that all nodes which take calls have
+        alike many. The shares of all are enough for all of these calls."""
+        if self.me.state != "up":
+            return 0
+        have = [one.calls for one in (self.me, *self.others) if one.state == "up"]
+        each = math.ceil((sum(have) + sum(one.calls for one in self.gone)) / len(have))
+        return max(0, each - self.me.calls)
+
     def by_number(self, number: int) -> Node | None:
         return next((one for one in (self.me, *self.others) if one.number == number), None)
 
@@ -71,9 +83,10 @@ class Membership(Claim):
     """Made by :meth:`joined`. It is the ledger's guard: a node that does not beat writes nothing.
 
     The listeners are set by whoever wires. ``load`` says the node's stress and how many calls it has; ``on_bell`` is
-    called when events were stored somewhere, ``on_orphans`` at each beat while there may be calls of dead nodes,
-    ``on_lost`` when this node has been declared dead: it has lost its calls, and joins again under the name that it is
-    given. None of these may wait. ``is_dead`` asks the others whether this node is, which the database can't say then.
+    called when events were stored somewhere, ``on_orphans(share)`` at each beat while something of dead nodes is left,
+    with how many of their calls this node has to take; ``on_lost`` when this node has been declared dead: it has lost
+    its calls, and joins again under the name that it is given. None of these may wait. ``is_dead`` asks the others
+    whether this node is, which the database can't say then.
     """
 
     def __init__(self, engine: AsyncEngine, joining: Joining, me: Node, lease_s: float) -> None:
@@ -82,10 +95,12 @@ class Membership(Claim):
         self._lease_s = lease_s
         self._view = View(me, (), (), time.monotonic())
         self._beaten = asyncio.Event()
+        self._died: dict[str, float] = {}  # when this node first saw that a node is dead, by incarnation
+        self._death_told = asyncio.Event()
         self.buried = 0  # nodes that this one has declared dead
         self.load: Callable[[], tuple[float, int]] = lambda: (0.0, 0)
         self.on_bell: Callable[[], None] = lambda: None
-        self.on_orphans: Callable[[], None] = lambda: None
+        self.on_orphans: Callable[[int], None] = lambda _: None
         self.on_lost: Callable[[str], None] = lambda _: None
         self.is_dead: Callable[[View], Awaitable[bool]] = not_dead
 
@@ -195,6 +210,7 @@ class Membership(Claim):
                 await session.scalar(select(func.pg_try_advisory_lock(NODE_LOCK, self._view.me.number)))
                 driver: Any = (await session.get_raw_connection()).driver_connection
                 await driver.add_listener(BELL, lambda *_: self.on_bell())
+                await driver.add_listener(DEATH_BELL, lambda *_: self._death_told.set())
             yield session
         finally:
             await connection.invalidate()  # never back into the pool, where it would keep the locks
@@ -217,9 +233,18 @@ class Membership(Claim):
             others = tuple(one for one in everybody_ if one.number != me.number and one.state != "gone")
             self._view = View(me, others, gone, began)
             self._beaten.set()
+            self._died = {one.incarnation: self._died.get(one.incarnation, began) for one in gone}
             if gone:
-                self.on_orphans()
-            await asyncio.sleep(max(0.0, began + BEAT_EVERY_S - time.monotonic()))
+                self.on_orphans(self._share(began))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, began + BEAT_EVERY_S - time.monotonic())):
+                    await self._death_told.wait()
+            self._death_told.clear()
+
+    def _share(self, now: float) -> int:
+        """How many calls of the dead this node has to take. What is not taken in time is whoever's comes first."""
+        late = (one.calls for one in self._view.gone if now - self._died[one.incarnation] > SHARED_FOR_S)
+        return max(sum(late), self._view.share())
 
     async def _bury(self, session: AsyncConnection, session_ms: float, me: Node, everybody_: tuple[Node, ...]) -> None:
         """Declare those dead that are, where this node has been steady for long enough to say so. That a lock is free

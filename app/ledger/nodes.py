@@ -13,6 +13,7 @@ from sqlalchemy import BigInteger, Connection, case, cast, delete, exists, func,
 from app.ledger.tables import LIVE, calls, nodes
 
 PROTOCOL = 1  # of what nodes say to one another; two that differ by more than one can't be one cluster
+DEATH_BELL = "voiceplane_deaths"  # the others take their share of the calls as soon as they hear it
 GAP_MS = 2000  # between two beats, after which a node is not steady any more
 NUMBERS = 0x10000
 
@@ -124,6 +125,7 @@ def declare_gone(tx: Connection, node: Node) -> bool:
     if not tx.execute(update(nodes).where(found).values(state="gone")).rowcount:
         return False
     tx.execute(END_SESSIONS, {"name": node.session})
+    tx.execute(select(func.pg_notify(DEATH_BELL, "")))
     return True
 
 

@@ -47,9 +47,9 @@ def prove_alive(tx: Connection, node: str, alive: Alive) -> None:
         tx.execute(statement, rows)
 
 
-def recover(tx: Connection, node: str, now_ms: int, window_ms: int) -> Recovery:
-    """Take over some open calls that are no live node's: see ``Ledger.recover``."""
-    found = call_rows.lock_orphans(tx, node, AT_ONCE)
+def recover(tx: Connection, node: str, now_ms: int, window_ms: int, limit: int) -> Recovery:
+    """Take over at most so many open calls that are no live node's: see ``Ledger.recover``."""
+    found = call_rows.lock_orphans(tx, node, limit)
     if not found:
         return Recovery()
     heard_of = nodes.heard_of(tx, window_ms)

@@ -1,4 +1,4 @@
-"""The process that makes the media of all calls: `python -m voiceplane.loadtest.generator FRAME_MS`, driven by `engine.py`.
+"""The process that makes all calls' media: `python -m voiceplane.loadtest.generator FRAME_MS`, driven by `engine.py`.
 
 Commands come as JSON lines on stdin, events go out as JSON lines on stdout. One thread and no event loop: a thousand
 times a second it sends what is due, and reads what has come. A packet costs 1.4 µs in libsrtp and 4 µs in two system
