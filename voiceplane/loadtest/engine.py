@@ -86,7 +86,7 @@ class Engine:
     @classmethod
     @asynccontextmanager
     async def running(cls, frame_ms: int) -> AsyncIterator[Self]:
-        """A generator of frames of that length, until the block is left. Raises GeneratorGone where it does not start."""
+        """A generator of such frames, until the block is left. Raises GeneratorGone where it does not start."""
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "voiceplane.loadtest.generator", str(frame_ms)),
             stdin=PIPE,
