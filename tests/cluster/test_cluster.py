@@ -110,6 +110,26 @@ async def test_a_drained_node_gives_its_calls_away_unheard(member: Members, http
         assert [one["reason"] for one in record["interruptions"]] == ["moved"]
 
 
+async def test_whoever_remembers_where_a_call_was_is_led_on(member: Members, http: aiohttp.ClientSession) -> None:
+    async with member.pair() as (one, two), member("three") as three:
+        await three.api(http, "root", "admin").request("POST", "/admin/drain", {"mode": "wait"})  # it takes no call
+        await one.api(http, "root", "admin").open_call(CALL, "user", "otomo", price_per_minute=0)
+        at_three, refused = three.api(http, "user", "user"), set[str]()
+        async with talk(two) as (user, otomo):
+            assert len(await at_three.producers(CALL)) == 2
+            await one.api(http, "root", "admin").request("POST", "/admin/drain", {"mode": "move"})
+            while (user.media_epoch, otomo.media_epoch) != (2, 2):
+                try:
+                    await at_three.producers(CALL)
+                except Refused as error:
+                    refused.add(error.code)
+            for call in (user, otomo):
+                await talks(call)
+            assert len(await at_three.producers(CALL)) == 2
+            await user.hang_up()
+        assert refused <= {"WORKER_UNAVAILABLE"}  # nobody is told that there is no such call
+
+
 async def test_a_node_that_takes_no_calls_passes_them_on(member: Members, http: aiohttp.ClientSession) -> None:
     async with member.pair() as (one, two):
         at_one, at_two = (node.api(http, "root", "admin") for node in (one, two))

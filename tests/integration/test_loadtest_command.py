@@ -47,13 +47,17 @@ async def test_five_calls_lose_nothing_and_are_charged_for_as_long_as_they_laste
 
 async def test_a_limit_that_is_not_kept_exits_with_1(server):
     """Its calls have units of their own, as short as the command is told, whatever the server's are."""
-    asked = ("--calls", "2", "--duration", "4.5", "--witnesses", "0", "--max-setup-p95-ms", "0.1")
+    asked = ("--calls", "2", "--duration", "4.5", "--witnesses", "0", "--frame-ms", "60", "--max-setup-p95-ms", "0.1")
     code, out, err = await loadtest(server, *asked, VOICEPLANE_UNIT_SECONDS="1")
     assert code == 1
     assert "NOT KEPT  --max-setup-p95-ms 0.1" in out
     assert re.search(r"billing: [1-9][0-9]* units charged, .* 0 wrong", out)
     assert "kept  --max-billing-error 0: 0 " in out
     assert err.startswith("voiceplane: the load test failed: --max-setup-p95-ms 0.1: ")
+    found = json.loads((server.settings.data_dir / "load.json").read_text())
+    talked_s = 2 * 2 * (4.5 + 1.0)  # two calls, both ways, with what comes before and after all are there
+    assert found["asked"]["frameMs"] == 60
+    assert 0 < found["packets"]["sent"] <= talked_s / 0.060
     await nothing_is_left(server)
 
 

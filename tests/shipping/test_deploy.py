@@ -26,7 +26,8 @@ DEPLOY = ROOT / "deploy"
 AFTER_DRAIN_S = 25  # for calls that are ended, requests and workers; see docs/operations.md
 BIN = Path(sys.executable).parent
 COMPOSED = ("compose.yaml", "compose-cluster.yaml")
-OWN = {"Description", "EnvironmentFile", "Environment", "StateDirectory", "WorkingDirectory"}  # of a node among several
+# of a node among several
+OWN = {"Description", "Environment", "EnvironmentFile", "RestartSec", "StateDirectory", "WorkingDirectory"}
 
 
 def test_the_dockerfile_is_well_formed():

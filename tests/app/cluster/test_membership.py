@@ -7,10 +7,10 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 
 import pytest
 
-from app.cluster.membership import Membership, session_name
+from app.cluster.membership import Membership, View, session_name
 from app.ledger import Ledger, claimed
 from app.ledger.errors import DatabaseClaimed
-from app.ledger.nodes import Joining, Misfit, new_incarnation
+from app.ledger.nodes import Joining, Misfit, Node, new_incarnation
 from app.ledger.upgrade import upgrade
 from tests.app.ledger.ledger_samples import CONNECTED, end_call, matched_call, open_call
 from tests.app.ledger.postgres_cluster import Cluster, running_cluster
@@ -83,6 +83,60 @@ async def test_the_calls_that_a_node_leaves_are_counted_until_it_has_none(url: s
     await eventually(lambda: left(one) != {"two": 2} and f"left are {left(one)}")
     await end_call(ledger, "call 0", reason="test", ended_at_ms=CONNECTED, duration_seconds=0)
     await eventually(lambda: left(one) != {"two": 1} and f"left are {left(one)}")
+
+
+async def test_what_a_dead_node_leaves_is_shared_out_and_then_whoevers_comes_first(
+    url: str, stack: AsyncExitStack
+) -> None:
+    one, two = [await stack.enter_async_context(joined(url, name)) for name in ("one", "two")]
+    two.load = lambda: (0.0, 1)
+    shares: list[list[int]] = [[], []]
+    one.on_orphans, two.on_orphans = (heard.append for heard in shares)
+    async with joined(url, "three") as three:
+        ledger = await stack.enter_async_context(Ledger.open(url, node=three.node))
+        for number in range(5):
+            await open_call(ledger, matched_call(f"call {number}", f"user {number}", f"otomo {number}"))
+        await sees(one, "two", "three")
+        await eventually(lambda: one.view.others[0].calls != 1 and "it does not know what the other carries")
+    await eventually(lambda: not all(5 in heard for heard in shares) and f"heard are {shares}")
+    assert [heard[0] for heard in shares] == [3, 2]  # so that each has three
+
+
+@pytest.mark.parametrize(
+    ("mine", "others", "dead", "share"),
+    [
+        (0, (0, 0), (4,), 2),
+        (100, (0,), (100,), 0),
+        (0, (100,), (100,), 100),
+        (10, (40, 0), (30, 10), 20),
+        (3, (), (2,), 2),
+        (7, (1,), (0,), 0),
+    ],
+)
+def test_a_share_makes_all_alike(mine: int, others: tuple[int, ...], dead: tuple[int, ...], share: int):
+    def nodes(all_calls: tuple[int, ...], state: str = "up") -> tuple[Node, ...]:
+        return tuple(node_with(calls, state) for calls in all_calls)
+
+    draining = node_with(500, "draining")
+    assert View(node_with(mine), (*nodes(others), draining), nodes(dead, "gone"), 0.0).share() == share
+    assert View(draining, nodes((mine, *others)), nodes(dead, "gone"), 0.0).share() == 0
+
+
+def node_with(calls: int, state: str = "up") -> Node:
+    return Node(
+        incarnation="name-1",
+        number=1,
+        name="name",
+        address="http://127.0.0.1:1",
+        session="session",
+        version="1",
+        protocol=1,
+        config_hash="alike",
+        state=state,
+        beat_ms=0,
+        steady_ms=0,
+        calls=calls,
+    )
 
 
 def left(membership: Membership) -> dict[str, int]:

@@ -15,6 +15,7 @@ from app.ledger.commit_queue import MAX_TOGETHER
 from app.ledger.errors import CallExists, LedgerUnavailable, PartyBusy, StaleState
 from app.ledger.postgresql import PostgresDatabase
 from app.ledger.values import Changed, NewEvent
+from app.person import Person
 from schemas.call import CallState
 from tests.app.ledger.forgetful_proxy import forgetful_proxy
 from tests.app.ledger.ledger_samples import CONNECTED, NODE, START, USER, matched_call, move, new_call, open_call
@@ -81,6 +82,25 @@ async def test_changes_that_wait_share_a_commit_and_are_made_in_the_order_of_ask
         assert [event.type for event in told] == [str(i) for i in range(2 * MAX_TOGETHER)]
         assert [event.seq for event in told] == list(range(1, 2 * MAX_TOGETHER + 1))
         assert await ledger.audit() == ()
+
+
+async def test_work_of_one_kind_shares_a_commit_whatever_is_asked_for_between(postgres_url: str) -> None:
+    async with Ledger.open(postgres_url, node=NODE) as ledger:
+        people = [Person("otomo", f"otomo-{i}") for i in range(MANY)]
+        with counted_commits(ledger) as commits:
+            await asyncio.gather(
+                *(
+                    asked
+                    for i, person in enumerate(people)
+                    for asked in (
+                        open_call(ledger, matched_call(f"call-{i}", f"user-{i}", person.id)),
+                        ledger.set_connected(person, connected=True),
+                    )
+                )
+            )
+            assert len(commits) == 2
+        assert len(await ledger.open_calls()) == MANY
+        assert all([await ledger.is_connected(person) for person in people])
 
 
 async def test_those_that_are_refused_take_no_other_with_them(postgres_url: str) -> None:
