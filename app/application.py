@@ -230,9 +230,12 @@ async def on_database(app: web.Application, session: str) -> AsyncIterator[Claim
 
 
 async def take_over(app: web.Application, at_most: int | None = None) -> Recovery:
-    """Make calls that no process has any more this node's, or end them; so many of them, or all."""
-    window_ms = round(1000 * app[SETTINGS].reconnect_window_s)
-    recovery = await app[LEDGER].recover(now_ms=now().utc_ms, window_ms=window_ms, at_most=at_most)
+    """Make calls that no process has any more this node's, or end them: a few, or all."""
+    ledger, at, window_ms = app[LEDGER], now().utc_ms, round(1000 * app[SETTINGS].reconnect_window_s)
+    if at_most is None:
+        recovery = await ledger.recover(now_ms=at, window_ms=window_ms)
+    else:
+        recovery = await ledger.recover_some(at_most, now_ms=at, window_ms=window_ms)
     for line in recovery.ended:
         logger.warning("call %s was open when its node ended: ended with %d units", line.call_id, line.billed_units)
     return recovery

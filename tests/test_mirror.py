@@ -57,7 +57,6 @@ TESTED_BY = {
     "app/ledger/adjustments.py": "tests/app/ledger/test_wallets.py",
     "app/ledger/notices.py": "tests/app/ledger/test_outbox.py",
     "app/ledger/people.py": "tests/integration/test_people.py",
-    "app/ledger/presence.py": "tests/cluster/test_cluster.py",
     "app/ledger/values.py": "tests/app/ledger/test_charging.py",
     "app/ledger/webhook_store.py": "tests/app/ledger/test_deliveries.py",
     "app/openapi/": "tests/app/openapi/test_document.py",

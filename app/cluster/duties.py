@@ -65,7 +65,7 @@ class Duties:
         self._share = 0
         membership.load = lambda: (stress(), len(registry))
         membership.on_bell = journal.ring
-        membership.on_orphans = self._share_in
+        membership.on_orphans = self._take_share
         membership.on_lost = self._lose_everything
         membership.is_dead = self._is_dead
 
@@ -83,7 +83,7 @@ class Duties:
                 log.warning("what dead nodes have left is taken over later: %s", error)
                 await asyncio.sleep(RETRY_EVERY_S)
 
-    def _share_in(self, share: int) -> None:
+    def _take_share(self, share: int) -> None:
         self._share = share
         self._orphans.set()
 
@@ -94,8 +94,7 @@ class Duties:
             recovery = await self._take_over(some)
             for adopted in recovery.adopted:
                 self._presence.call_stored(self._continuity.adopt(adopted))
-            taken = len(recovery.adopted) + len(recovery.ended)
-            share = share - taken if taken == some else 0
+            share = share - some if recovery.count == some else 0
 
     async def _is_dead(self, view: View) -> bool:
         """What the others say: one that sees the database, and this node in it no more, is believed. Where all are in

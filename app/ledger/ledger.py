@@ -13,7 +13,6 @@ Knows no clock: times (``_ms``: UTC, milliseconds since 1970) and durations come
 from __future__ import annotations
 
 import logging
-import math
 import socket
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -397,22 +396,24 @@ class Ledger:
         """The calls of this node that have not ended."""
         return await self._database.read(calls.open_calls, self.node)
 
-    async def recover(self, *, now_ms: int, window_ms: int = 0, at_most: int | None = None) -> Recovery:
-        """Take over every open call that is no live node's, or ``at_most`` so many: a process has left it.
+    async def recover(self, *, now_ms: int, window_ms: int = 0) -> Recovery:
+        """Take over every open call that is no live node's: a process has left it.
 
         Calls in which both parties were proven to talk in the last ``window_ms`` are this node's from now on, and
         interrupted. The others end with ``system_error`` at their last proof; those that never connected end now, with
         duration 0. Of a node of a cluster that was heard of in that time all calls go on, those that ring included.
         Nothing is charged. A second call does nothing, and several nodes at once share what there is.
         """
-        found, left = Recovery(), math.inf if at_most is None else at_most
-        while left > 0:
-            limit = int(min(left, recovery.AT_ONCE))
-            some = await self._database.write(recovery.recover, self.node, now_ms, window_ms, limit)
+        found = Recovery()
+        while True:
+            some = await self.recover_some(recovery.AT_ONCE, now_ms=now_ms, window_ms=window_ms)
             found = Recovery(found.ended + some.ended, found.adopted + some.adopted, found.events + some.events)
-            taken = len(some.ended) + len(some.adopted)
-            left = left - taken if taken == limit else 0
-        return found
+            if some.count < recovery.AT_ONCE:
+                return found
+
+    async def recover_some(self, limit: int, *, now_ms: int, window_ms: int = 0) -> Recovery:
+        """As :meth:`recover`, at most so many, in one transaction: fewer where no more are left."""
+        return await self._database.write(recovery.recover, self.node, now_ms, window_ms, limit)
 
     async def take_call(self, call_id: str, owner: str, epoch: int, talked: Talked) -> Adopted:
         """Take over a connected call that its ``owner`` gives away, as it stands there: interrupted, until both parties

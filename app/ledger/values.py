@@ -475,11 +475,16 @@ class Adopted:
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """What a start did with the calls that it found open, and the events that it stored."""
+    """What became of calls that a process had left open, and the events that were stored about it."""
 
     ended: tuple[Recovered, ...] = ()
     adopted: tuple[Adopted, ...] = ()
     events: tuple[Event, ...] = field(default=())
+
+    @property
+    def count(self) -> int:
+        """Of the calls."""
+        return len(self.ended) + len(self.adopted)
 
 
 Item = TypeVar("Item")
