@@ -23,11 +23,14 @@ CODEC = ("worker_bridge/native/codec", "worker_bridge/native/subprojects", "setu
 BUILT_PAGES = Path("app/web/built")
 LOOKED_AT = 20  # commits before the migration
 ABOUT = """
-import json, sys
+import json
+from app import settings
 from app.ledger.nodes import PROTOCOL
-from app.settings import Settings
-from app.shared_settings import config_hash
-print(json.dumps([PROTOCOL, config_hash(Settings.from_env()), sys.modules["app.settings"].__file__]))
+try:
+    from app.settings import config_hash  # where it was before it had a file of its own
+except ImportError:
+    from app.shared_settings import config_hash
+print(json.dumps([PROTOCOL, config_hash(settings.Settings.from_env()), settings.__file__]))
 """
 
 
@@ -72,7 +75,11 @@ def commits_before_the_last_migration() -> Iterator[str]:
 
 
 def last_migration(root: Path) -> Path:
-    return max((root / MIGRATIONS).glob("[0-9][0-9][0-9][0-9]_*.py"))
+    return max(migrations(root))
+
+
+def migrations(root: Path) -> list[Path]:
+    return [*(root / MIGRATIONS).glob("[0-9][0-9][0-9][0-9]_*.py")]
 
 
 def check_out(commit: str, root: Path) -> None:
@@ -83,6 +90,9 @@ def check_out(commit: str, root: Path) -> None:
 
 def misfit(root: Path, settings: Settings) -> str | None:
     """Why nodes of that tree and ours can't be one cluster."""
+    numbers = [path.name.partition("_")[0] for path in migrations(root)]
+    if len(set(numbers)) < len(numbers):
+        return "has two migrations of one number"
     environment = environment_of(settings) | {"PYTHONPATH": str(root)}
     asked = [sys.executable, "-c", ABOUT]
     told = subprocess.run(asked, env=environment, cwd=settings.data_dir, capture_output=True, text=True, check=False)
