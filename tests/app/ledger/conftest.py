@@ -31,15 +31,18 @@ def sqlite_url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path}/ledger.sqlite"
 
 
+@pytest.fixture
+def postgres_url(cluster: Cluster) -> Iterator[str]:
+    url = cluster.new_database()
+    yield url
+    cluster.give_back(url)
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, cluster: Cluster, sqlite_url: str) -> Iterator[str]:
+def url(request: pytest.FixtureRequest) -> str:
     """An empty database."""
-    if request.param == "sqlite":
-        yield sqlite_url
-    else:
-        url = cluster.new_database()
-        yield url
-        cluster.give_back(url)
+    made: str = request.getfixturevalue("sqlite_url" if request.param == "sqlite" else "postgres_url")
+    return made
 
 
 @pytest.fixture

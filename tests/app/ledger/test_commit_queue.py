@@ -26,13 +26,6 @@ BRIEF_S = 2.0  # a transaction's time limit: some tests wait for it to pass, all
 MANY = 48
 
 
-@pytest.fixture
-def postgres_url(cluster: Cluster) -> Iterator[str]:
-    url = cluster.new_database()
-    yield url
-    cluster.give_back(url)
-
-
 def database_of(ledger: Ledger) -> PostgresDatabase:
     assert isinstance(ledger._database, PostgresDatabase)
     return ledger._database

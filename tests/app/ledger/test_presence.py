@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 from msgspec import json
@@ -13,16 +13,8 @@ from app.ledger.presence import Told
 from app.person import Person
 from schemas.signaling import OtomoStatus
 from tests.app.ledger.ledger_samples import NODE, matched_call, open_call
-from tests.app.ledger.postgres_cluster import Cluster
 
 OTOMOS = ("otomo-1", "otomo-2", "otomo-3")
-
-
-@pytest.fixture
-def postgres_url(cluster: Cluster) -> Iterator[str]:
-    url = cluster.new_database()
-    yield url
-    cluster.give_back(url)
 
 
 @pytest.fixture
