@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 from aiohttp import web
 
 from app.access.tokens import issue_token
@@ -188,6 +189,12 @@ def children() -> set[int]:
         with suppress(FileNotFoundError, ProcessLookupError):  # a thread that ended while we looked
             found.update(int(pid) for pid in (task / "children").read_text().split())
     return found
+
+
+@pytest.fixture(scope="session", autouse=True)
+def libuv_is_loaded() -> None:
+    """It keeps one pipe per process from its first loop on, which is nothing that a test left behind."""
+    uvloop.new_event_loop().close()
 
 
 @pytest.fixture(autouse=True)

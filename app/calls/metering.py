@@ -23,6 +23,7 @@ from app.tariffs import due_s, due_together
 from schemas.signaling import TickStatus
 
 RETRY_EVERY_S = 0.5
+TOGETHER_S = 0.05  # within which units that are due one after another share a commit; the first one does not wait
 DECIDE_AGAIN_S = 0.25  # how often a due unit is decided anew: sweeps come once a second
 LEDGER_GRACE_S = 30.0  # how long a call goes on while its units can't be stored
 
@@ -68,6 +69,7 @@ class Meter:
         self._waiting: dict[str, Waiting] = {}
         self._storing = asyncio.Lock()
         self._wake = asyncio.Event()
+        self._not_before = 0.0  # the next units are decided
 
     @property
     def waiting(self) -> int:
@@ -106,12 +108,13 @@ class Meter:
         """Until cancelled."""
         while True:
             await self._sleep()
-            self._collect(now())
+            self._collect(present := now())
+            self._not_before = present.monotonic + TOGETHER_S
             async with self._storing:
                 await self._store()
 
     async def _sleep(self) -> None:
-        wait_s = max(0.0, self._due[0].at - now().monotonic) if self._due else None
+        wait_s = max(0.0, max(self._due[0].at, self._not_before) - now().monotonic) if self._due else None
         if self._waiting:
             wait_s = min(RETRY_EVERY_S, wait_s) if wait_s is not None else RETRY_EVERY_S
         try:

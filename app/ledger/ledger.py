@@ -354,7 +354,7 @@ class Ledger:
 
     async def events_since(self, person: Person, seq: int, *, limit: int = events.REPLAY_LIMIT) -> tuple[Event, ...]:
         """The events for a person after ``seq``, oldest first; for a user, those for all users included."""
-        return await self._database.read(events.since, person, seq, limit=limit)
+        return await self._database.look_up(events.since, person, seq, limit=limit)
 
     async def tail(self, seq: int, *, limit: int = events.REPLAY_LIMIT) -> tuple[Event, ...]:
         """All events after ``seq``, oldest first."""

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 
 import aiohttp
 import pytest
+import uvloop
 
 from app.settings import Settings
 from tests.app.ledger.postgres_cluster import Cluster, running_cluster
 from tests.cluster.member import Members
 from tests.cluster.proof import Proof, table
+
+
+def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    return {"uvloop": uvloop.new_event_loop}  # what the load generator runs on
 
 
 @pytest.fixture(scope="session")

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 
-import aiohttp
-
 from tests.cluster.member import UNIT_S
 from tests.cluster.service import NAMES, Service
 from tests.conftest import eventually
@@ -15,7 +13,7 @@ from voiceplane.loadtest.findings import Findings
 from voiceplane.loadtest.load_call import LoadContext
 from voiceplane.loadtest.moves import Kill, Move
 from voiceplane.loadtest.options import Options
-from voiceplane.loadtest.run import LoadTest
+from voiceplane.loadtest.run import LoadTest, http_session
 
 PRICE = 7
 RAMP = 4.0  # calls a second
@@ -30,7 +28,7 @@ async def held(service: Service, calls: int, hold_s: float, trouble: Trouble, fr
     """So many calls by the balancer, each with parties of its own, held for so long under the trouble."""
     options = Options(service.base, calls, RAMP, hold_s, PRICE, UNIT_S, witnesses=0, frame_ms=frame_ms)
     async with (
-        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http,
+        http_session() as http,
         Engine.running(frame_ms) as engine,
     ):
         admin = service.api(http)

@@ -10,7 +10,7 @@ from asyncio.subprocess import PIPE, Process
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Self, TypeVar
 
 from voiceplane.loadtest.dtls import Fingerprint
@@ -30,7 +30,7 @@ Result = TypeVar("Result")
 @dataclass(frozen=True, slots=True)
 class Totals:
     """Counted since the beginning. `forwarded`: packets by the time that they were under way; `behind`: the generator's
-    slots by how late they were; both in tenths of a millisecond."""
+    slots by how late they were; both in tenths of a millisecond, as of the last `Engine.count`."""
 
     packets: Counter[str] = field(default_factory=Counter)
     forwarded: Counter[int] = field(default_factory=Counter)
@@ -70,7 +70,7 @@ class LegHandle:
 
 
 class Engine:
-    """The generator process. `fingerprint` is its certificate's; `totals` are renewed every second."""
+    """The generator process. `fingerprint` is its certificate's; the packets of `totals` are counted every second."""
 
     def __init__(self, process: Process) -> None:
         self.pid = process.pid
@@ -145,7 +145,7 @@ class Engine:
             self._legs.pop(leg.number, None)
 
     async def count(self) -> None:
-        """Renew `totals` now."""
+        """Renew all of `totals` now."""
         self._require_running()
         self._counted.clear()
         self._command("count")
@@ -175,10 +175,11 @@ class Engine:
             case {"event": "ready", "fingerprint": fingerprint}:
                 self.fingerprint = Fingerprint(*fingerprint)
                 self._ready.set()
+            case {"event": "packets", "packets": packets}:
+                self.totals = replace(self.totals, packets=Counter(packets))
             case {"event": "totals", "packets": packets, "forwarded": forwarded, "behind": behind}:
                 self.totals = Totals(Counter(packets), Counter(dict(forwarded)), Counter(dict(behind)))
-                if "asked" in event:
-                    self._counted.set()
+                self._counted.set()
             case {"leg": number} if number in self._legs:
                 self._update_leg(self._legs[number], event)
 

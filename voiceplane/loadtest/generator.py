@@ -26,7 +26,7 @@ from voiceplane.loadtest.pace import Pace
 from voiceplane.loadtest.sink import NOTHING
 from voiceplane.loadtest.voice import Stream
 
-TOTALS_EVERY_S = 1.0
+PACKETS_EVERY_S = 1.0
 SETTLE_S = 0.5  # packets that are under way so long after the last one was sent are lost
 STEP_EVERY_S = 0.02
 READ_BYTES = 1 << 16
@@ -49,7 +49,7 @@ class Generator:
         self._ended: Counter[str] = Counter()  # the counts of closed legs
         self._poll = select.epoll()
         self._pace = Pace(time.monotonic(), frame_ms)
-        self._totals_at = self._steps_at = 0.0
+        self._packets_at = self._steps_at = 0.0
         self._all_taken = True  # nothing waits in any socket
         self._rest = b""
 
@@ -134,7 +134,9 @@ class Generator:
             self._close(number)
 
     def _do_count(self) -> None:
-        self._say(self._totals() | {"asked": True})
+        behind = self._pace.behind
+        histograms = {"forwarded": list(self._forwarded.items()), "behind": list(behind.items())}
+        self._say({"event": "totals", "packets": self._packets(), **histograms})
 
     def _open(self, numbers: list[int]) -> list[Leg]:
         return [self._legs[number] for number in numbers if number in self._legs]
@@ -184,21 +186,16 @@ class Generator:
             for leg in tuple(self._legs.values()):
                 if now >= leg.next_step_at:
                     self._guarded(leg, lambda leg=leg: leg.step(now))  # type: ignore[misc]
-        if now >= self._totals_at:
-            self._totals_at = now + TOTALS_EVERY_S
-            self._say(self._totals())
+        if now >= self._packets_at:
+            self._packets_at = now + PACKETS_EVERY_S
+            self._say({"event": "packets", "packets": self._packets()})
 
-    def _totals(self) -> Message:
+    def _packets(self) -> Counter[str]:
         """All counts since the beginning; packets under way are counted as sent, and not yet as received."""
         counted = Counter(self._ended)
         for leg in self._legs.values():
             counted.update(counts(leg))
-        return {
-            "event": "totals",
-            "packets": counted,
-            "forwarded": list(self._forwarded.items()),
-            "behind": list(self._pace.behind.items()),
-        }
+        return counted
 
 
 def counts(leg: Leg) -> dict[str, int]:

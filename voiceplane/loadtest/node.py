@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from voiceplane.loadtest import processes
@@ -33,12 +34,12 @@ class Node:
         """The native workers that run now."""
         return [pid for pid in processes.children(self.pid) if processes.name(pid) == WORKER]
 
-    def cost(self) -> Cost:
-        workers = self.workers()
+    def cost(self, workers: Sequence[int], drops: Mapping[int, int]) -> Cost:
+        """`workers` are those that run now, `drops` the packets that found the sockets of each full."""
         self._plane_cpu_s = max(self._plane_cpu_s, processes.cpu_seconds(self.pid))
         for pid in workers:
             self._cpu_of_workers[pid] = processes.cpu_seconds(pid)
-            self._drops_of_workers[pid] = processes.udp_drops(pid)
+            self._drops_of_workers[pid] = drops[pid]
         return Cost(
             sum(self._cpu_of_workers.values()),
             self._plane_cpu_s,

@@ -1,7 +1,8 @@
 """The processes of all nodes of a server on this machine: one that is alone, or a cluster behind a balancer.
 
 Which nodes there are is asked of the server (`GET /admin/nodes`), again and again: one that is started again is another
-process. A node's process is the one that listens where the other nodes reach it.
+process. A node's process is the one that listens where the other nodes reach it, which is looked for once: it takes a
+look at every open file of the machine.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ class Nodes:
     def __init__(self, admin: Api, port: int) -> None:
         self._admin = admin
         self._port = port
+        self._pids: dict[str, int] = {}  # by node id, which no other process ever has
         self._by_pid: dict[int, Node] = {}  # those that have ended stay, with what they have cost
         self.alone = True
         self.up: tuple[NodeProcess, ...] = ()
@@ -67,10 +69,20 @@ class Nodes:
 
     def cost(self) -> Cost:
         """Of all of them together, those that have ended included."""
-        costs = [node.cost() for node in self._by_pid.values()]
+        workers = {node: node.workers() for node in self._by_pid.values()}
+        drops = processes.udp_drops(pid for pids in workers.values() for pid in pids)
+        costs = [node.cost(pids, drops) for node, pids in workers.items()]
         return Cost(*(sum(getattr(one, name) for one in costs) for name in Cost.__slots__))
 
     def _process_of(self, listed: dict[str, Any]) -> int | None:
+        """None where it has ended, or is not ours to look into."""
+        node_id = listed["nodeId"]
+        if node_id not in self._pids and (listener := self._listener_of(listed)) is not None:
+            self._pids[node_id] = listener
+        pid = self._pids.get(node_id)
+        return pid if pid is not None and processes.is_running(pid) else None
+
+    def _listener_of(self, listed: dict[str, Any]) -> int | None:
         if listed["address"] is None:
             return processes.listener(self._port)
         address = urlsplit(listed["address"])

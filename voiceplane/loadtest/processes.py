@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import resource
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 LISTENING = "0A"  # TCP_LISTEN, as /proc/net/tcp spells it
+ENDED = "ZX"  # zombie, dead
 PROC = Path("/proc")
 
 
@@ -34,6 +36,12 @@ def children(pid: int) -> list[int]:
     return found
 
 
+def is_running(pid: int) -> bool:
+    """False for one that has ended, also before its parent has asked how."""
+    fields = _stat(pid)
+    return bool(fields) and fields[0] not in ENDED
+
+
 def name(pid: int) -> str:
     """The program's name, 15 characters at most; empty for a process that has ended."""
     with suppress(FileNotFoundError, ProcessLookupError):
@@ -43,10 +51,8 @@ def name(pid: int) -> str:
 
 def cpu_seconds(pid: int) -> float:
     """User and system time so far; 0 for a process that has ended."""
-    with suppress(FileNotFoundError, ProcessLookupError):
-        fields = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) * TICK_S
-    return 0.0
+    fields = _stat(pid)
+    return (int(fields[11]) + int(fields[12])) * TICK_S if fields else 0.0
 
 
 def resident_bytes(pid: int) -> int:
@@ -55,10 +61,14 @@ def resident_bytes(pid: int) -> int:
     return 0
 
 
-def udp_drops(pid: int) -> int:
-    """Packets that found its UDP sockets full, because it was too slow."""
-    own = set(_descriptors(PROC / str(pid)))
-    return sum(drops for inode, drops in _udp_drops() if f"socket:[{inode}]" in own)
+def udp_drops(pids: Iterable[int]) -> Counter[int]:
+    """How many packets found the UDP sockets of each of these processes full, because it was too slow."""
+    owners = {descriptor: pid for pid in pids for descriptor in _descriptors(PROC / str(pid))}
+    found = Counter[int]()
+    for inode, drops in _udp_drops():
+        if (owner := owners.get(f"socket:[{inode}]")) is not None:
+            found[owner] += drops
+    return found
 
 
 def allow_open_files(count: int) -> bool:
@@ -78,6 +88,13 @@ def cpu_model() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return "unknown"
+
+
+def _stat(pid: int) -> list[str]:
+    """What Linux says of a process from its state on (proc_pid_stat(5)); nothing of one that has ended."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
+    return []
 
 
 def _listening_inodes(port: int, address: str | None) -> Iterator[str]:

@@ -35,9 +35,15 @@ from voiceplane.loadtest.witnesses import ReferenceResult, make_reference_calls,
 TOKEN_TTL_S = 3 * 3600.0  # longer than the longest test
 FILES_PER_CALL = 4  # the generator's sockets
 SPARE_FILES = 200
+IDLE_S = 55.0  # of a connection; the balancer waits a little longer
 SPARE_S = 300.0  # of talk beyond ramp and hold, for which points are given too
 
 Say = Callable[[str], None]
+
+
+def http_session() -> aiohttp.ClientSession:
+    """For as many parties as there are. Their connections wait for the next time that all of them move at once."""
+    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_S))
 
 
 async def run(options: Options, settings: Settings, say: Say, show: Callable[[Sample], None]) -> Findings:
@@ -52,7 +58,7 @@ async def run(options: Options, settings: Settings, say: Say, show: Callable[[Sa
     if not processes.allow_open_files(files):
         raise LoadTestError(f"{options.calls} calls need {files} open files, and fewer are allowed: see ulimit -n")
     async with (
-        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http,
+        http_session() as http,
         Engine.running(options.frame_ms) as engine,
     ):
         admin = Api(http, options.base, issue_token(settings, "loadtest", "admin", TOKEN_TTL_S))

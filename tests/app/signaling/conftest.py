@@ -22,12 +22,6 @@ def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[]
     return LOOPS if item.path.stem in BOTH else {"uvloop": LOOPS["uvloop"]}
 
 
-@pytest.fixture(scope="session", autouse=True)
-def libuv_is_loaded() -> None:
-    """It keeps one pipe per process from its first loop on, which is nothing that a test left behind."""
-    uvloop.new_event_loop().close()
-
-
 @pytest.fixture(autouse=True)
 async def no_task_left() -> AsyncIterator[None]:
     before = asyncio.all_tasks()
