@@ -15,7 +15,7 @@ import math
 import random
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -37,7 +37,7 @@ from app.ledger.nodes import (
     join,
     new_incarnation,
     set_state,
-    with_calls_left,
+    with_live_calls,
 )
 from app.ledger.postgresql import PostgresDatabase
 
@@ -46,6 +46,7 @@ SHARED_FOR_S = 0.5  # how long a node leaves the others their share of the calls
 ANSWER_WITHIN_S = 2.0  # asyncpg notices a peer that is gone without a word in no other way
 WRITERS_WAIT_S = 1.0  # for a beat that is late
 SILENT_MS = 900  # three beats
+CLOCK_STEP_MS = 1  # of the rows' times
 RETRY_EVERY_S = 0.2
 NODE_LOCK = 0x566F6963  # the first half of an advisory lock; the second is the node's number
 
@@ -226,10 +227,11 @@ class Membership(Claim):
                 if me is None:
                     await self._join_again()
                     return
-                everybody_ = await session.run_sync(everybody)
+                everybody_: Sequence[Node] = await session.run_sync(everybody)
                 await self._bury(session, 1000 * (began - opened), me, everybody_)
-                dead = [one for one in everybody_ if one.state == "gone"]
-                gone = await session.run_sync(with_calls_left, dead) if dead else ()
+                if any(one.state == "gone" for one in everybody_):
+                    me, *everybody_ = await session.run_sync(with_live_calls, (me, *everybody_))
+            gone = tuple(one for one in everybody_ if one.state == "gone")
             others = tuple(one for one in everybody_ if one.number != me.number and one.state != "gone")
             self._view = View(me, others, gone, began)
             self._beaten.set()
@@ -237,16 +239,22 @@ class Membership(Claim):
             if gone:
                 self.on_orphans(self._share(began))
             with suppress(TimeoutError):
-                async with asyncio.timeout(max(0.0, began + BEAT_EVERY_S - time.monotonic())):
+                async with asyncio.timeout(max(0.0, began + self._until_next_s() - time.monotonic())):
                     await self._death_told.wait()
             self._death_told.clear()
+
+    def _until_next_s(self) -> float:
+        """From one beat to the next: sooner where that shows a silence as soon as it is too long."""
+        silent_ms = [self._view.me.beat_ms - one.beat_ms for one in self._view.others]
+        left_ms = (limit - silent for limit in (SILENT_MS, 1000 * self._lease_s) for silent in silent_ms)
+        return min([BEAT_EVERY_S, *((left + CLOCK_STEP_MS) / 1000 for left in left_ms if left >= 0)])
 
     def _share(self, now: float) -> int:
         """How many calls of the dead this node has to take. What is not taken in time is whoever's comes first."""
         late = (one.calls for one in self._view.gone if now - self._died[one.incarnation] > SHARED_FOR_S)
         return max(sum(late), self._view.share())
 
-    async def _bury(self, session: AsyncConnection, session_ms: float, me: Node, everybody_: tuple[Node, ...]) -> None:
+    async def _bury(self, session: AsyncConnection, session_ms: float, me: Node, everybody_: Sequence[Node]) -> None:
         """Declare those dead that are, where this node has been steady for long enough to say so. That a lock is free
         says nothing where our own session is younger than the silence: then the server may have lost them all."""
         lease_ms = 1000 * self._lease_s

@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import (
     BigInteger,
+    CompoundSelect,
     Connection,
     RowMapping,
     Select,
-    SelectBase,
     bindparam,
     func,
     select,
@@ -147,7 +147,7 @@ def _events() -> Select[Any]:
     return select(*(column for column in events.c if column.name != "unit_index")).order_by(events.c.seq)
 
 
-def _fetch(tx: Connection, query: SelectBase) -> tuple[Event, ...]:
+def _fetch(tx: Connection, query: Select[Any] | CompoundSelect[Any]) -> tuple[Event, ...]:
     return tuple(map(_event, tx.execute(query).mappings()))
 
 

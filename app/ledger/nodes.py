@@ -105,12 +105,13 @@ def everybody(tx: Connection) -> tuple[Node, ...]:
     return tuple(Node(**row) for row in tx.execute(select(nodes).order_by(nodes.c.number)).mappings())
 
 
-def with_calls_left(tx: Connection, gone: Collection[Node]) -> tuple[Node, ...]:
-    """Nodes that are gone, each with as many ``calls`` as it has left and nobody has adopted."""
-    ids = [one.incarnation for one in gone]
+def with_live_calls(tx: Connection, found: Collection[Node]) -> tuple[Node, ...]:
+    """Nodes, each with as many ``calls`` as are its own now. What it said at its last beat is older than what it has
+    adopted since; of one that is gone, these are the calls that nobody has adopted."""
+    ids = [one.incarnation for one in found]
     query = select(calls.c.node, func.count()).where(LIVE, calls.c.node.in_(ids)).group_by(calls.c.node)
-    left = {row[0]: row[1] for row in tx.execute(query)}
-    return tuple(replace(one, calls=left.get(one.incarnation, 0)) for one in gone)
+    have = {row[0]: row[1] for row in tx.execute(query)}
+    return tuple(replace(one, calls=have.get(one.incarnation, 0)) for one in found)
 
 
 def set_state(tx: Connection, incarnation: str, state: str) -> None:

@@ -89,15 +89,17 @@ async def test_what_a_dead_node_leaves_is_shared_out_and_then_whoevers_comes_fir
     url: str, stack: AsyncExitStack
 ) -> None:
     one, two = [await stack.enter_async_context(joined(url, name)) for name in ("one", "two")]
-    two.load = lambda: (0.0, 1)
+    two.load = lambda: (0.0, 100)  # as it was at its last beat: what it has by now counts
     shares: list[list[int]] = [[], []]
     one.on_orphans, two.on_orphans = (heard.append for heard in shares)
     async with joined(url, "three") as three:
         ledger = await stack.enter_async_context(Ledger.open(url, node=three.node))
         for number in range(5):
             await open_call(ledger, matched_call(f"call {number}", f"user {number}", f"otomo {number}"))
+        ledger.node = two.node
+        await open_call(ledger, matched_call("call 5", "user 5", "otomo 5"))
         await sees(one, "two", "three")
-        await eventually(lambda: one.view.others[0].calls != 1 and "it does not know what the other carries")
+        await eventually(lambda: one.view.others[0].calls != 100 and "it does not know what the other has said")
     await eventually(lambda: not all(5 in heard for heard in shares) and f"heard are {shares}")
     assert [heard[0] for heard in shares] == [3, 2]  # so that each has three
 
