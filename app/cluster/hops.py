@@ -7,7 +7,6 @@ nodes read with their beats: no two machines' clocks are compared. For whom a pe
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from collections.abc import Callable, Mapping
 
@@ -40,7 +39,7 @@ class Hops:
 
     def _sign(self, at: str, method: str, target: str, who: str) -> str:
         what = "\n".join((at, method, target, who))
-        return hmac.new(self._key, what.encode(), hashlib.sha256).hexdigest()
+        return hmac.digest(self._key, what.encode(), "sha256").hex()
 
 
 def on_behalf_of(mark: str) -> Person | None:

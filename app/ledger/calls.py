@@ -50,6 +50,7 @@ from schemas.tariff import Tariff
 COLUMNS = tuple(one.name for one in fields(Call))
 TARIFFS = 1024  # different ones that are remembered
 LOCK = BulkLock(calls, COLUMNS)
+OWNER = select(calls.c.node).where(calls.c.id == bindparam("call_id"), LIVE)
 RECORD = tuple(one.name for one in fields(Record))
 LINES: Mapping[str, type[Any]] = {"quality": QualityLine, "flags": FlagLine, "transports": ProtocolLine}
 """The lists of a record, which are stored as JSON."""
@@ -84,7 +85,7 @@ def call(tx: Connection, call_id: str) -> Call | None:
 
 
 def owner_of(tx: Connection, call_id: str) -> str | None:
-    return tx.scalar(select(calls.c.node).where(calls.c.id == call_id, LIVE))
+    return tx.scalar(OWNER, {"call_id": call_id})
 
 
 def search(tx: Connection, asked: CallSearch, limit: int, cursor: str | None) -> Page[Call]:

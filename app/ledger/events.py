@@ -18,6 +18,7 @@ from sqlalchemy import (
     BigInteger,
     CompoundSelect,
     Connection,
+    Integer,
     RowMapping,
     Select,
     bindparam,
@@ -45,6 +46,11 @@ BELL = "voiceplane_events"  # what other nodes listen for (NOTIFY); rung at the 
 DRAW_POSTGRESQL = DRAW.returning(func.pg_notify(BELL, ""))
 PATIENTLY = text("SET LOCAL lock_timeout TO DEFAULT")  # others hold this row for no longer than their commits take
 ADD = BulkInsert(events)
+
+EVENTS = select(*(column for column in events.c if column.name != "unit_index")).order_by(events.c.seq)
+LATER = EVENTS.where(events.c.seq > bindparam("after")).limit(bindparam("at_most", type_=Integer))
+OWN = LATER.where(events.c.role == bindparam("role"), events.c.user_id == bindparam("user_id"))
+OWN_AND_TO_ALL = union_all(*(select(one.subquery()) for one in (OWN, LATER.where(TO_ALL))))
 
 REPLAY_LIMIT = 1000  # events in one answer
 NO_CALLS: Mapping[str, Call] = MappingProxyType({})
@@ -111,25 +117,22 @@ def _row(event: Event, unit_index: int | None) -> Row:
 
 def since(tx: Connection, person: Person, seq: int, *, limit: int) -> tuple[Event, ...]:
     """Each kind is read by its own index, and both are put in order here: the database would sort everything."""
-    later = _events().where(events.c.seq > seq).limit(limit)
-    own = later.where(events.c.role == person.role, events.c.user_id == person.id)
-    if person.role != "user":
-        return _fetch(tx, own)
-    both = union_all(*(select(one.subquery()) for one in (own, later.where(TO_ALL))))
-    return tuple(sorted(_fetch(tx, both), key=attrgetter("seq"))[:limit])
+    query = OWN_AND_TO_ALL if person.role == "user" else OWN
+    found = _fetch(tx, query, after=seq, at_most=limit, role=person.role, user_id=person.id)
+    return tuple(sorted(found, key=attrgetter("seq"))[:limit])
 
 
 def tail(tx: Connection, seq: int, *, limit: int) -> tuple[Event, ...]:
-    return _fetch(tx, _events().where(events.c.seq > seq).limit(limit))
+    return _fetch(tx, LATER, after=seq, at_most=limit)
 
 
 def of_unit(tx: Connection, call_id: str, index: int) -> tuple[Event, ...]:
     """The events about a unit, as far as they are not pruned."""
-    return _fetch(tx, _events().where(events.c.call_id == call_id, events.c.unit_index == index))
+    return _fetch(tx, EVENTS.where(events.c.call_id == call_id, events.c.unit_index == index))
 
 
 def of_type(tx: Connection, call_id: str, event_type: str) -> tuple[Event, ...]:
-    return _fetch(tx, _events().where(events.c.call_id == call_id, events.c.type == event_type))
+    return _fetch(tx, EVENTS.where(events.c.call_id == call_id, events.c.type == event_type))
 
 
 def ringing_since(tx: Connection, otomo_id: str) -> int | None:
@@ -143,12 +146,8 @@ def latest_seq(tx: Connection) -> int:
     return int(tx.execute(select(event_counter.c.last_seq)).scalar_one())
 
 
-def _events() -> Select[Any]:
-    return select(*(column for column in events.c if column.name != "unit_index")).order_by(events.c.seq)
-
-
-def _fetch(tx: Connection, query: Select[Any] | CompoundSelect[Any]) -> tuple[Event, ...]:
-    return tuple(map(_event, tx.execute(query).mappings()))
+def _fetch(tx: Connection, query: Select[Any] | CompoundSelect[Any], **values: object) -> tuple[Event, ...]:
+    return tuple(map(_event, tx.execute(query, values).mappings()))
 
 
 def _event(row: RowMapping) -> Event:

@@ -69,7 +69,7 @@ class PostgresDatabase(Database):
             await database._close()
 
     async def check(self) -> None:
-        if await self.run_read(lambda tx: tx.exec_driver_sql("SELECT pg_is_in_recovery()").scalar()):
+        if await self.run_look_up(lambda tx: tx.exec_driver_sql("SELECT pg_is_in_recovery()").scalar()):
             raise LedgerUnavailable("the database is a standby that takes no writes")
 
     async def commit(self, work: Callable[[Connection], T]) -> T:

@@ -23,9 +23,9 @@ from schemas.types import iso
 
 # Of two nodes that look at once one waits; both lock in the order of the ids.
 LOCK = text("SELECT pg_advisory_xact_lock(hashtext(id)) FROM unnest(cast(:otomo_ids AS text[])) AS id")
-MINE = and_(
-    sockets.c.role == bindparam("of_role"), sockets.c.user_id == bindparam("of_id"), sockets.c.node == bindparam("on")
-)
+THEIRS = and_(sockets.c.role == bindparam("of_role"), sockets.c.user_id == bindparam("of_id"))
+IS_CONNECTED = select(exists().where(THEIRS, sockets.c.left_at_ms.is_(None)))
+MINE = and_(THEIRS, sockets.c.node == bindparam("on"))
 LEAVE = update(sockets).where(MINE).values(left_at_ms=CLOCK)
 FORGET = delete(sockets).where(MINE)
 FORGET_LEFT = delete(sockets).where(
@@ -70,8 +70,7 @@ def set_connected(tx: Connection, changes: Sequence[tuple[str, Person, bool]]) -
 
 def is_connected(tx: Connection, person: Person) -> bool:
     """Whether the person has a socket on any node."""
-    has = (sockets.c.role == person.role, sockets.c.user_id == person.id, sockets.c.left_at_ms.is_(None))
-    return bool(tx.scalar(select(exists().where(*has))))
+    return bool(tx.scalar(IS_CONNECTED, {"of_role": person.role, "of_id": person.id}))
 
 
 def tell_status(tx: Connection, looks: Sequence[Look]) -> list[Told]:

@@ -6,6 +6,7 @@ import ipaddress
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -58,6 +59,7 @@ class Options:
         return parts.port or (443 if parts.scheme == "https" else 80)
 
 
+@cache
 def loopback_address(host: str, what: str, family: socket.AddressFamily = socket.AF_UNSPEC) -> str:
     """The address of ``host``, a name or an address. Raises NotLocal where that is not this machine's loopback."""
     try:
