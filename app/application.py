@@ -34,7 +34,7 @@ from app.cluster.duties import Duties
 from app.cluster.forwarder import Forwarder
 from app.cluster.ids import numbered_ids
 from app.cluster.membership import Membership, session_name
-from app.cluster.middleware import forwarding, peers_only
+from app.cluster.middleware import forwarding, name_node, peers_only
 from app.cluster.mover import Mover
 from app.cluster.presence import ClusterPresence
 from app.cluster.remote_calls import RemoteCalls
@@ -142,6 +142,8 @@ def create_app(settings: Settings) -> web.Application:
     app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=around)
     if cors is not None:
         app.on_response_prepare.append(cors.allow)
+    if settings.cluster:
+        app.on_response_prepare.append(name_node)
     app[SETTINGS] = settings
     app[RATE_LIMITER] = RateLimiter(settings.rate_limit)
     app[DEMO_LIMITER] = RateLimiter(demo.SESSIONS_PER_SECOND)

@@ -9,7 +9,11 @@ from worker_bridge.ids import uuids
 
 def numbered_ids(number: Callable[[], int]) -> Iterator[str]:
     """UUIDs (RFC 9562 version 4) that begin with a node's number of the moment, in 16 bits."""
-    return (f"{number():04x}{one[4:]}" for one in uuids())
+    return (prefix_of(number()) + one[4:] for one in uuids())
+
+
+def prefix_of(number: int) -> str:
+    return f"{number:04x}"
 
 
 def number_of(object_id: str) -> int:

@@ -7,10 +7,12 @@ from aiohttp.typedefs import Handler
 
 from app.cluster.forwarder import MISDIRECTED, OF_A_CALL, OF_AN_OBJECT, Answered, CameHere
 from app.cluster.hops import HEADER, on_behalf_of
+from app.cluster.ids import prefix_of
 from app.errors import Draining, LivesElsewhere, Overloaded
 from app.http.body import raw_body
-from app.keys import CLUSTER, INTERNAL_PORT, PEER
+from app.keys import CLUSTER, INTERNAL_PORT, MEMBERSHIP, PEER
 
+ANSWERED_BY = "X-Voiceplane-Node"
 NEW_CALLS = ("/calls", "/admin/calls", "/rtc/preflights")  # a node that takes none passes them on
 PASSED_ON = (hdrs.AUTHORIZATION, hdrs.CONTENT_TYPE, hdrs.CONTENT_ENCODING, hdrs.ACCEPT)
 
@@ -26,6 +28,11 @@ async def peers_only(request: web.Request, handler: Handler) -> web.StreamRespon
     elif port_of(request) == request.app[INTERNAL_PORT]:
         raise web.HTTPForbidden
     return await handler(request)
+
+
+async def name_node(request: web.Request, response: web.StreamResponse) -> None:
+    """Name the node that answers as the ids of its objects do, by which a balancer learns where they are."""
+    response.headers[ANSWERED_BY] = prefix_of(request.app[MEMBERSHIP].view.me.number)
 
 
 def port_of(request: web.Request) -> int | None:
