@@ -76,6 +76,12 @@ class View:
         each = math.ceil((sum(have) + sum(one.calls for one in self.gone)) / len(have))
         return max(0, each - self.me.calls)
 
+    def until_next_s(self, lease_s: float) -> float:
+        """From this beat to the next: sooner where a silence becomes too long before that."""
+        silent_ms = [self.me.beat_ms - one.beat_ms for one in self.others]
+        left_ms = (limit - silent for limit in (SILENT_MS, 1000 * lease_s) for silent in silent_ms)
+        return min([BEAT_EVERY_S, *((left + CLOCK_STEP_MS) / 1000 for left in left_ms if left >= 0)])
+
     def by_number(self, number: int) -> Node | None:
         return next((one for one in (self.me, *self.others) if one.number == number), None)
 
@@ -239,15 +245,9 @@ class Membership(Claim):
             if gone:
                 self.on_orphans(self._share(began))
             with suppress(TimeoutError):
-                async with asyncio.timeout(max(0.0, began + self._until_next_s() - time.monotonic())):
+                async with asyncio.timeout(max(0.0, began + self._view.until_next_s(self._lease_s) - time.monotonic())):
                     await self._death_told.wait()
             self._death_told.clear()
-
-    def _until_next_s(self) -> float:
-        """From one beat to the next: sooner where that shows a silence as soon as it is too long."""
-        silent_ms = [self._view.me.beat_ms - one.beat_ms for one in self._view.others]
-        left_ms = (limit - silent for limit in (SILENT_MS, 1000 * self._lease_s) for silent in silent_ms)
-        return min([BEAT_EVERY_S, *((left + CLOCK_STEP_MS) / 1000 for left in left_ms if left >= 0)])
 
     def _share(self, now: float) -> int:
         """How many calls of the dead this node has to take. What is not taken in time is whoever's comes first."""

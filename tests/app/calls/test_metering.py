@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 import pytest
 from msgspec import json
 
 from app.calls.call import CallEvent, EndReason, LiveCall
+from app.calls.metering import TOGETHER_S
 from app.calls.talk_clock import TalkClock
 from app.clock import now, shifted
 from app.ledger.values import UnitDue
@@ -282,6 +284,24 @@ async def test_the_clock_ticks_by_itself(desk_with):
         assert [unit.index for unit in stored] == list(range(1, len(stored) + 1))
         due_ms = [unit.charged_at_ms - call.connected_at.utc_ms for unit in stored]
         assert due_ms == pytest.approx([100 * unit.index for unit in stored], abs=20), "due times do not drift"
+
+
+async def test_units_that_are_due_within_a_moment_share_a_commit(desk_with):
+    apart_s = TOGETHER_S / 5
+    async with desk_with(unit_s=0.2) as desk:
+        calls = [await desk.talking(f"call-{number}", price=0) for number in range(25)]
+        commits: list[str] = []
+        desk.ledger.observe_writes(lambda name, _seconds, _took: commits.append(name))
+        first = now()
+        for number, call in enumerate(calls):
+            call.connected_at = shifted(first, first.monotonic + number * apart_s)
+            call.clock = TalkClock()
+            call.clock.start(call.connected_at)
+            prove_alive(call, call.connected_at.monotonic + 0.3)  # for one unit
+            desk.meter.follow(call)
+        ticked = [partial(desk.audience.payloads, "call_tick", call.parties.user) for call in calls]
+        await eventually(lambda: not all(ticks() for ticks in ticked) and "some have not ticked")
+        assert 0 < commits.count("charge_units") <= len(calls) * apart_s / TOGETHER_S + 1
 
 
 async def test_a_call_that_ends_while_it_ticks_is_told_every_unit_before_its_end(desk_with):

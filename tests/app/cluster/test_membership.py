@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from dataclasses import replace
 
 import pytest
 
@@ -122,6 +123,26 @@ def test_a_share_makes_all_alike(mine: int, others: tuple[int, ...], dead: tuple
     draining = node_with(500, "draining")
     assert View(node_with(mine), (*nodes(others), draining), nodes(dead, "gone"), 0.0).share() == share
     assert View(draining, nodes((mine, *others)), nodes(dead, "gone"), 0.0).share() == 0
+
+
+@pytest.mark.parametrize(
+    ("silent_ms", "next_in_s"),
+    [
+        ((), 0.3),
+        ((0, 290), 0.3),
+        ((600,), 0.3),
+        ((10, 750), 0.151),
+        ((900,), 0.001),
+        ((901,), 0.3),  # it was looked at, and its lock is held
+        ((3_900,), 0.101),
+        ((9_000,), 0.3),
+    ],
+)
+def test_a_silence_is_seen_as_soon_as_it_is_too_long(silent_ms: tuple[int, ...], next_in_s: float):
+    now_ms = 100_000
+    others = tuple(replace(node_with(0), beat_ms=now_ms - silent) for silent in silent_ms)
+    view = View(replace(node_with(0), beat_ms=now_ms), others, (), 0.0)
+    assert view.until_next_s(4.0) == pytest.approx(next_in_s)
 
 
 def node_with(calls: int, state: str = "up") -> Node:
