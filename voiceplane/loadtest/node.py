@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from voiceplane.loadtest import processes
@@ -34,7 +35,7 @@ class Node:
         """The native workers that run now."""
         return [pid for pid in processes.children(self.pid) if processes.name(pid) == WORKER]
 
-    def cost(self, workers: Sequence[int], drops: Mapping[int, int]) -> Cost:
+    def cost(self, workers: Sequence[int], drops: Counter[int]) -> Cost:
         """`workers` are those that run now, `drops` the packets that found the sockets of each full."""
         self._plane_cpu_s = max(self._plane_cpu_s, processes.cpu_seconds(self.pid))
         for pid in workers:
