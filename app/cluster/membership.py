@@ -2,9 +2,10 @@
 
 A beat goes every 0.3 s through one session of PostgreSQL, which also holds a lock in the node's name and hears the bell
 of new events. A node that has been steady for a whole lease may declare another one dead: its beat is older than the
-lease; or older than 0.9 s, and its lock is free, since the server saw the process's socket close. An outage that all
-share makes nobody steady, and so kills nobody. What makes this safe is not the lease, but the row of each call, which
-names its node and is compared with every write (``app/ledger/changes.py``).
+lease; or it has missed one, its lock is free, since the server saw the process's socket close, and its machine refuses
+connections to it or its beat is older than 0.9 s. An outage that all share makes nobody steady, and so kills nobody.
+What makes this safe is not the lease, but the row of each call, which names its node and is compared with every write
+(``app/ledger/changes.py``).
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import urlsplit
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.ledger.claim import CLAIM, Claim
@@ -45,10 +47,20 @@ BEAT_EVERY_S = 0.3
 SHARED_FOR_S = 0.5  # how long a node leaves the others their share of the calls of a dead one
 ANSWER_WITHIN_S = 2.0  # asyncpg notices a peer that is gone without a word in no other way
 WRITERS_WAIT_S = 1.0  # for a beat that is late
+MISSED_MS = 450  # a beat is late
 SILENT_MS = 900  # three beats
+REFUSES_WITHIN_S = 0.2
 CLOCK_STEP_MS = 1  # of the rows' times
 RETRY_EVERY_S = 0.2
 NODE_LOCK = 0x566F6963  # the first half of an advisory lock; the second is the node's number
+
+HOLDS_ITS_LOCK = text(
+    """SELECT EXISTS (
+         SELECT FROM pg_locks WHERE locktype = 'advisory' AND classid = :lock AND objid = :number AND objsubid = 2
+         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+       )"""
+)
+"""Seen and not tried: who tries a lock has it for a moment, in which its owner may come back for it."""
 
 log = logging.getLogger(__name__)
 
@@ -77,9 +89,10 @@ class View:
         return max(0, each - self.me.calls)
 
     def until_next_s(self, lease_s: float) -> float:
-        """From this beat to the next: sooner where a silence becomes too long before that."""
-        silent_ms = [self.me.beat_ms - one.beat_ms for one in self.others]
-        left_ms = (limit - silent for limit in (SILENT_MS, 1000 * lease_s) for silent in silent_ms)
+        """From this beat to the next: sooner where the silence of one that is late becomes too long before that."""
+        silent_ms = (self.me.beat_ms - one.beat_ms for one in self.others)
+        late_ms = [silent for silent in silent_ms if silent > 1000 * BEAT_EVERY_S]
+        left_ms = (limit - silent for limit in (MISSED_MS, SILENT_MS, 1000 * lease_s) for silent in late_ms)
         return min([BEAT_EVERY_S, *((left + CLOCK_STEP_MS) / 1000 for left in left_ms if left >= 0)])
 
     def by_number(self, number: int) -> Node | None:
@@ -262,9 +275,9 @@ class Membership(Claim):
             return
         for one in everybody_:
             silent_ms = me.beat_ms - one.beat_ms
-            if one.state == "gone" or one.number == me.number or silent_ms <= SILENT_MS:
+            if one.state == "gone" or one.number == me.number or silent_ms <= MISSED_MS:
                 continue
-            over = silent_ms > lease_ms or (silent_ms < session_ms and await has_died(session, one))
+            over = silent_ms > lease_ms or (silent_ms < session_ms and await has_died(session, one, silent_ms))
             if over and await session.run_sync(declare_gone, one):
                 self.buried += 1
                 log.warning("node %s is dead: it was last heard of %d ms ago", one.name, silent_ms)
@@ -283,12 +296,25 @@ class Membership(Claim):
                 await tx.run_sync(set_state, self.node, state)
 
 
-async def has_died(session: AsyncConnection, node: Node) -> bool:
-    """Whether the process's session is gone: its lock can be had."""
-    if not await session.scalar(select(func.pg_try_advisory_lock(NODE_LOCK, node.number))):
+async def has_died(session: AsyncConnection, node: Node, silent_ms: int) -> bool:
+    """Whether the process has ended: its session is gone, and so is its listener; or it has been silent for long."""
+    if await session.scalar(HOLDS_ITS_LOCK, {"lock": NODE_LOCK, "number": node.number}):
         return False
-    await session.scalar(select(func.pg_advisory_unlock(NODE_LOCK, node.number)))
-    return True
+    return silent_ms > SILENT_MS or await refuses(node.address)
+
+
+async def refuses(address: str) -> bool:
+    """Whether the machine says that nobody listens there. One that says nothing may be cut off."""
+    at = urlsplit(address)
+    try:
+        async with asyncio.timeout(REFUSES_WITHIN_S):
+            _, writer = await asyncio.open_connection(at.hostname, at.port)
+    except ConnectionRefusedError:
+        return True
+    except (OSError, TimeoutError):
+        return False
+    writer.close()
+    return False
 
 
 async def not_dead(_view: View) -> bool:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import replace
 
 import pytest
 
-from app.cluster.membership import Membership, View, session_name
+from app.cluster.membership import MISSED_MS, SILENT_MS, Membership, View, session_name
 from app.ledger import Ledger, claimed
 from app.ledger.errors import DatabaseClaimed
 from app.ledger.nodes import Joining, Misfit, Node, new_incarnation
@@ -18,6 +19,7 @@ from tests.app.ledger.postgres_cluster import Cluster, running_cluster
 from tests.conftest import eventually
 
 LEASE_S = 2.0
+NOBODY_THERE = "http://127.0.0.1:1"
 
 
 @pytest.fixture(scope="module")
@@ -33,11 +35,13 @@ async def url(postgresql: Cluster) -> str:
     return made
 
 
-def joined(url: str, name: str, config_hash: str = "alike") -> AbstractAsyncContextManager[Membership]:
+def joined(
+    url: str, name: str, config_hash: str = "alike", address: str = NOBODY_THERE
+) -> AbstractAsyncContextManager[Membership]:
     joining = Joining(
         incarnation=new_incarnation(name),
         name=name,
-        address="http://127.0.0.1:1",
+        address=address,
         session=session_name(),
         version="1",
         config_hash=config_hash,
@@ -130,7 +134,8 @@ def test_a_share_makes_all_alike(mine: int, others: tuple[int, ...], dead: tuple
     [
         ((), 0.3),
         ((0, 290), 0.3),
-        ((600,), 0.3),
+        ((10, 400), 0.051),
+        ((460,), 0.3),
         ((10, 750), 0.151),
         ((900,), 0.001),
         ((901,), 0.3),  # it was looked at, and its lock is held
@@ -150,7 +155,7 @@ def node_with(calls: int, state: str = "up") -> Node:
         incarnation="name-1",
         number=1,
         name="name",
-        address="http://127.0.0.1:1",
+        address=NOBODY_THERE,
         session="session",
         version="1",
         protocol=1,
@@ -197,6 +202,28 @@ async def test_a_node_that_beats_no_more_is_declared_dead_and_joins_again(url: s
     await sees(one, "two")
     assert lost == [two.node]
     assert two.node != before
+
+
+@pytest.mark.parametrize("listens", [False, True])
+async def test_one_whose_process_has_ended_is_dead_at_once_where_its_machine_says_so(
+    url: str, stack: AsyncExitStack, listens: bool
+) -> None:
+    """Only its session is cut here, and its row says who listens."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = "http://{}:{}".format(*server.getsockname())
+        one = await stack.enter_async_context(joined(url, "one"))
+        two = await stack.enter_async_context(joined(url, "two", address=address if listens else NOBODY_THERE))
+        await sees(one, "two")
+        await eventually(lambda: steady_ms(one) < 1000 * LEASE_S and "it is not steady yet")
+        two.load = Frozen()  # its session is closed, and there is no other one
+        last_beat_ms = one.view.others[0].beat_ms
+        await sees(one)
+        silent_ms = one.clock_ms() - last_beat_ms
+    assert MISSED_MS < silent_ms < SILENT_MS if not listens else silent_ms > SILENT_MS
+
+
+def steady_ms(membership: Membership) -> int:
+    return membership.view.me.beat_ms - membership.view.me.steady_ms
 
 
 class Frozen:
