@@ -24,9 +24,11 @@ Trouble = Callable[[list[Kill]], Awaitable[None]]
 """What is done from when all calls talk. It notes the nodes that it kills, and is cancelled when the hold is over."""
 
 
-async def held(service: Service, calls: int, hold_s: float, trouble: Trouble, frame_ms: int = 20) -> Findings:
+async def held(
+    service: Service, calls: int, hold_s: float, trouble: Trouble, *, frame_ms: int = 20, unit_s: float = UNIT_S
+) -> Findings:
     """So many calls by the balancer, each with parties of its own, held for so long under the trouble."""
-    options = Options(service.base, calls, RAMP, hold_s, PRICE, UNIT_S, witnesses=0, frame_ms=frame_ms)
+    options = Options(service.base, calls, RAMP, hold_s, PRICE, unit_s, witnesses=0, frame_ms=frame_ms)
     async with (
         http_session() as http,
         Engine.running(frame_ms) as engine,
@@ -56,11 +58,12 @@ def moves_of(findings: Findings) -> list[Move]:
 
 def wrongs(findings: Findings) -> Iterator[str]:
     """A sentence for each call that did not end as it was asked to, or was not charged for what was talked."""
+    unit_s = findings.options.unit_s
     for one in findings.outcomes:
         if not one.completed:
             yield f"{one.call_id}: {one.fault or one.end_reason}"
             continue
-        least, most = one.billable_units(UNIT_S)
+        least, most = one.billable_units(unit_s)
         late_s = LATE_S * (len(one.moves) + 1)
-        if not least - late_s / UNIT_S <= one.units_charged <= most:
+        if not least - late_s / unit_s <= one.units_charged <= most:
             yield f"{one.call_id}: {one.units_charged} units, of {least} to {most}; {one.duration_s} s by the server"
