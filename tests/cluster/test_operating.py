@@ -86,7 +86,7 @@ async def states_are_off(root, expected: dict[str, str]):
 async def test_a_node_that_stands_still_is_named_and_holds_up_nobody(
     member: Members, http: aiohttp.ClientSession
 ) -> None:
-    async with member("one", node_lease_s=60.0) as one, member("two", node_lease_s=60.0) as two:
+    async with member.pair(node_lease_s=60.0) as (one, two):
         root = one.api(http, "root", "admin")
         await two.api(http, "root", "admin").open_call("there", "bob", "rin")
         [there] = [

@@ -78,7 +78,7 @@ async def test_a_worker_that_is_kept_waiting_for_a_moment_loses_no_packet(native
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as caller:
                 for _ in range(1000):
                     caller.sendto(bytes(120), ("127.0.0.1", port))
-            assert udp_drops(worker.pid) == 0
+            assert udp_drops([worker.pid])[worker.pid] == 0
         finally:
             os.kill(worker.pid, signal.SIGCONT)
 

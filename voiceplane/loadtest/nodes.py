@@ -8,11 +8,14 @@ look at every open file of the machine.
 from __future__ import annotations
 
 import asyncio
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from schemas.node import NodeLine
+from schemas.node import Nodes as Listed
 from voiceplane.client.api import Api
 from voiceplane.client.errors import ClientError
+from voiceplane.client.events import read
 from voiceplane.loadtest import processes
 from voiceplane.loadtest.errors import NotLocal
 from voiceplane.loadtest.node import Cost, Node
@@ -42,9 +45,9 @@ class Nodes:
 
     async def find(self) -> None:
         """See which nodes live. Raises ClientError where the server does not say."""
-        listed = (await self._admin.request("GET", "/admin/nodes"))["nodes"]
-        self.alone = all(one["address"] is None for one in listed)
-        found = [(one["name"], self._process_of(one)) for one in listed if self.alone or one["state"] == UP]
+        listed = read(Listed, await self._admin.request("GET", "/admin/nodes"), "GET /admin/nodes").nodes
+        self.alone = all(one.address is None for one in listed)
+        found = [(one.name, self._process_of(one)) for one in listed if self.alone or one.state == UP]
         self.up = tuple(NodeProcess(name, pid) for name, pid in found if pid is not None)
         for one in self.up:
             self._by_pid.setdefault(one.pid, Node(one.pid))
@@ -74,20 +77,19 @@ class Nodes:
         costs = [node.cost(pids, drops) for node, pids in workers.items()]
         return Cost(*(sum(getattr(one, name) for one in costs) for name in Cost.__slots__))
 
-    def _process_of(self, listed: dict[str, Any]) -> int | None:
+    def _process_of(self, listed: NodeLine) -> int | None:
         """None where it has ended, or is not ours to look into."""
-        node_id = listed["nodeId"]
-        if node_id not in self._pids and (listener := self._listener_of(listed)) is not None:
-            self._pids[node_id] = listener
-        pid = self._pids.get(node_id)
+        if listed.node_id not in self._pids and (listener := self._listener_of(listed)) is not None:
+            self._pids[listed.node_id] = listener
+        pid = self._pids.get(listed.node_id)
         return pid if pid is not None and processes.is_running(pid) else None
 
-    def _listener_of(self, listed: dict[str, Any]) -> int | None:
-        if listed["address"] is None:
+    def _listener_of(self, listed: NodeLine) -> int | None:
+        if listed.address is None:
             return processes.listener(self._port)
-        address = urlsplit(listed["address"])
+        address = urlsplit(listed.address)
         try:
-            host = loopback_address(address.hostname or "", f"node {listed['name']}")
+            host = loopback_address(address.hostname or "", f"node {listed.name}")
         except NotLocal:
             return None
         return processes.listener(address.port or 80, host)
