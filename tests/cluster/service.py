@@ -68,6 +68,7 @@ class Service:
             service = cls(base, ledger, member, stack, ports)
             await asyncio.gather(*(service.start(name, **{**changed, **only.get(name, {})}) for name in NAMES))
             await eventually(service.not_all_up, within_s=JOINED_WITHIN_S)
+            await eventually(service.not_led_on, within_s=JOINED_WITHIN_S)
             yield service
 
     async def start(self, name: str, **changed: Any) -> Node:
@@ -118,6 +119,11 @@ class Service:
     async def not_all_up(self) -> str | None:
         up = [name for (name,) in await self.rows("SELECT name FROM nodes WHERE state = 'up'")]
         return None if sorted(up) == sorted(NAMES) else f"up are {up}"
+
+    async def not_led_on(self) -> str | None:
+        """The balancer looks by itself which nodes are there."""
+        async with aiohttp.ClientSession() as http, http.get(f"{self.base}/health/ready") as answer:
+            return None if answer.status == 200 else f"the balancer answers {answer.status}"
 
     async def incarnations(self) -> set[str]:
         """Of the nodes that are not gone."""
